@@ -1,0 +1,23 @@
+//! Links each board's program with the memory map in the board's folder.
+
+use std::{env, path::Path};
+
+const CORTEX_M: [&str; 5] = ["mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"];
+const RISCV: [&str; 1] = ["riscv32-virt"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let target = env::var("TARGET").unwrap_or_default();
+    let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let (boards, scripts): (&[&str], &[&str]) =
+        if target.starts_with("thumb") { (&CORTEX_M, &["link.x", "defmt.x"]) } else { (&RISCV, &["memory.x", "link.x", "defmt.x"]) };
+    for board in boards {
+        let folder = Path::new(&here).join(board);
+        println!("cargo::rerun-if-changed={}", folder.join("memory.x").display());
+        println!("cargo::rustc-link-arg-bin={board}=-L{}", folder.display());
+        println!("cargo::rustc-link-arg-bin={board}=--nmagic");
+        for script in scripts {
+            println!("cargo::rustc-link-arg-bin={board}=-T{script}");
+        }
+    }
+}

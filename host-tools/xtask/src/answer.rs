@@ -1,0 +1,85 @@
+//! What a machine's frames amount to: the JSON that `cargo xtask qemu` prints.
+
+use attoformer_protocol::{Answer, Frame};
+use serde::Serialize;
+
+/// One finished job. Instructions are counted by the emulator; they are not cycles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// The machine's name.
+    pub machine: String,
+    /// Tokens generated, the prompt's not among them.
+    pub tokens: Vec<u32>,
+    /// Text generated.
+    pub text: String,
+    /// Hash over the logits and tokens of every sampled position, eight hexadecimal digits.
+    pub output_hash: String,
+    /// The running hash after each token: the first difference between two machines is where they part.
+    pub token_hashes: Vec<String>,
+    /// Tokens in the prompt.
+    pub prompt_tokens: u32,
+    /// Instructions to read the whole prompt.
+    pub instructions_prefill: u64,
+    /// Instructions to feed each generated token and to choose the one after it.
+    pub instructions_per_token: Vec<u64>,
+    /// Bytes of the program in flash.
+    pub flash_bytes_code: u32,
+    /// Bytes of the image in flash.
+    pub flash_bytes_model: u32,
+    /// Bytes of the arena that the plan asks for.
+    pub ram_bytes_arena: u32,
+    /// Bytes of the arena up to the last that was written.
+    pub arena_high_water: u32,
+    /// Bytes of statics.
+    pub ram_bytes_static: u32,
+    /// Bytes of stack in use at the deepest point.
+    pub stack_high_water: u32,
+    /// Whether the golden vector came out right on this machine.
+    pub self_test: bool,
+    /// Whether the model ended the text.
+    pub ended: bool,
+    /// Raw logits, f32 little-endian, of every position fed, when they were asked for.
+    #[serde(skip)]
+    pub logits: Vec<u8>,
+}
+
+impl Report {
+    /// An empty report of a machine.
+    pub fn new(machine: &str) -> Self {
+        Self { machine: machine.to_owned(), ..Self::default() }
+    }
+
+    /// Takes in one more frame.
+    pub fn add(&mut self, frame: &Frame<'_>) {
+        match *frame {
+            Frame::Ready { arena_bytes } => {
+                self.self_test = true;
+                self.ram_bytes_arena = arena_bytes;
+            }
+            Frame::Prefilled { tokens, instructions } => {
+                self.prompt_tokens = tokens;
+                self.instructions_prefill = instructions;
+            }
+            Frame::Token { token, hash } => {
+                self.tokens.push(token);
+                self.token_hashes.push(format!("{hash:08x}"));
+            }
+            Frame::Fed { instructions } => self.instructions_per_token.push(instructions),
+            Frame::Text(text) => self.text.push_str(text),
+            Frame::Logits(bytes) => self.logits.extend_from_slice(bytes),
+            Frame::Done(answer) => self.finish(&answer),
+            Frame::Log(_) | Frame::Calibrated { .. } | Frame::Failed(_) => {}
+        }
+    }
+
+    fn finish(&mut self, answer: &Answer) {
+        self.output_hash = format!("{:08x}", answer.output_hash);
+        self.ended = answer.ended;
+        self.flash_bytes_code = answer.flash_bytes_code;
+        self.flash_bytes_model = answer.flash_bytes_model;
+        self.ram_bytes_arena = answer.ram_bytes_arena;
+        self.arena_high_water = answer.arena_high_water;
+        self.ram_bytes_static = answer.ram_bytes_static;
+        self.stack_high_water = answer.stack_high_water;
+    }
+}

@@ -1,0 +1,170 @@
+//! `cargo xtask qemu`: an image on an emulated machine.
+
+use std::{
+    fs,
+    io::{Write, stderr, stdout},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, bail};
+use attoformer_protocol::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Task};
+use serde_json::json;
+use xtask::{
+    answer::Report,
+    emulator, firmware,
+    machines::{self, MACHINES, Machine},
+};
+
+/// Instructions that `--calibrate` runs: enough for a 24-bit counter of 50 instructions a tick to wrap.
+const CALIBRATION: u32 = 900_000_000;
+/// How far off the count may be: two ticks of the coarsest counter.
+const TOLERANCE: u64 = 100;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The machine: mps2-an385-m0, mps2-an385, mps2-an386, mps2-an500, mps2-an505, mps3-an547 or riscv32-virt
+    #[arg(long)]
+    machine: String,
+    /// Build for this target instead of the machine's own (thumbv6m-none-eabi on mps2-an385)
+    #[arg(long)]
+    target: Option<String>,
+    /// The image to run
+    #[arg(long, required_unless_present = "calibrate")]
+    image: Option<PathBuf>,
+    /// The text to go on from
+    #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate"])]
+    prompt: Option<String>,
+    /// The tokens to go on from, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    tokens_in: Option<Vec<u32>>,
+    /// Tokens to generate
+    #[arg(short = 'n', default_value_t = 32)]
+    generate: u32,
+    /// Plan for this context instead of the packed one
+    #[arg(long)]
+    context: Option<u32>,
+    /// Tokens that one read of the weights serves while the prompt is read
+    #[arg(long)]
+    block: Option<u32>,
+    /// Feed the prompt in pieces of this many tokens
+    #[arg(long)]
+    chunk: Option<u32>,
+    /// Give the engine this many bytes of arena instead of what the plan asks for
+    #[arg(long)]
+    arena_bytes: Option<u32>,
+    /// Divide the logits by this before choosing; 0 takes the likeliest token
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f32,
+    /// Choose among this many tokens; 0 for all
+    #[arg(long, default_value_t = 0)]
+    top_k: u32,
+    /// Choose among the likeliest tokens that reach this probability together
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// Seed of the choice
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write the logits of every position fed, f32 little-endian
+    #[arg(long)]
+    logits: Option<PathBuf>,
+    /// Print one JSON object instead of the text
+    #[arg(long)]
+    json: bool,
+    /// Count a loop of known length instead of running an image
+    #[arg(long)]
+    calibrate: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let Some(machine) = machines::find_for(&arguments.machine, arguments.target.as_deref()) else {
+        let names = MACHINES.map(|machine| machine.name).join(", ");
+        bail!("there is no machine {} for that target; the machines are {names}", arguments.machine);
+    };
+    let elf = firmware::build(&machine)?;
+    if arguments.calibrate {
+        return calibrate(&machine, &elf, arguments.json);
+    }
+    let tokens: Vec<u8> = arguments.tokens_in.iter().flatten().flat_map(|token| token.to_le_bytes()).collect();
+    if tokens.len() > 4 * MAX_PROMPT {
+        bail!("the prompt has {} tokens, the firmware takes {MAX_PROMPT}", tokens.len() / 4);
+    }
+    let task = Task::Generate(Generate {
+        prompt: arguments.prompt.as_deref().map_or(Prompt::Tokens(&tokens), Prompt::Text),
+        generate: arguments.generate,
+        context: arguments.context,
+        block: arguments.block,
+        chunk: arguments.chunk,
+        arena_bytes: arguments.arena_bytes,
+        sampling: Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p, seed: arguments.seed },
+        logits: arguments.logits.is_some(),
+    });
+    let mut report = Report::new(machine.name);
+    emulator::run(&machine, &elf, arguments.image.as_deref(), task, |frame| {
+        if let Frame::Text(text) = *frame {
+            show(text, arguments.json)?;
+        }
+        report.add(frame);
+        Ok(())
+    })?;
+    if let Some(path) = &arguments.logits {
+        fs::write(path, &report.logits).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    if arguments.json {
+        eprintln!();
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("\n\n{}", summary(&report));
+    }
+    Ok(())
+}
+
+/// Text goes to standard output as it is written, or to standard error when that is kept for JSON.
+fn show(text: &str, json: bool) -> Result<()> {
+    if json {
+        write!(stderr(), "{text}")?;
+    } else {
+        write!(stdout(), "{text}")?;
+        stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn summary(report: &Report) -> String {
+    let dearest = report.instructions_per_token.iter().max().copied().unwrap_or_default();
+    format!(
+        "{}: {} tokens after {}, hash {}\ninstructions: {} for the prompt, at most {} a token (counted by the emulator, not cycles)\n\
+         flash: {} code + {} model bytes\nRAM: {} arena ({} touched) + {} static + {} stack bytes",
+        report.machine,
+        report.tokens.len(),
+        report.prompt_tokens,
+        report.output_hash,
+        report.instructions_prefill,
+        dearest,
+        report.flash_bytes_code,
+        report.flash_bytes_model,
+        report.ram_bytes_arena,
+        report.arena_high_water,
+        report.ram_bytes_static,
+        report.stack_high_water,
+    )
+}
+
+fn calibrate(machine: &Machine, elf: &std::path::Path, json: bool) -> Result<()> {
+    let mut result = (0, 0);
+    emulator::run(machine, elf, None, Task::Calibrate { instructions: CALIBRATION }, |frame| {
+        if let Frame::Calibrated { counted, overhead } = *frame {
+            result = (counted, overhead);
+        }
+        Ok(())
+    })?;
+    let (counted, overhead) = result;
+    if counted.abs_diff(u64::from(CALIBRATION)) > TOLERANCE {
+        bail!("{}: a loop of {CALIBRATION} instructions was counted as {counted}: its counter runs at another rate", machine.name);
+    }
+    if json {
+        println!("{}", json!({ "machine": machine.name, "executed": CALIBRATION, "counted": counted, "empty": overhead }));
+    } else {
+        println!("{}: a loop of {CALIBRATION} instructions was counted as {counted}, an empty region as {overhead}", machine.name);
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Starting an emulated machine with an image and a job, and reading the frames it sends.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use attoformer_protocol::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task};
+
+use crate::machines::Machine;
+
+/// A machine that says nothing for this long is stopped.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs `task` on the machine and hands over every frame as it arrives. Fails when the machine says that it failed, when it
+/// stops without an answer, and when it falls silent.
+pub fn run(
+    machine: &Machine,
+    elf: &Path,
+    image: Option<&Path>,
+    task: Task<'_>,
+    mut on_frame: impl FnMut(&Frame<'_>) -> Result<()>,
+) -> Result<()> {
+    let image_bytes = image.map_or(Ok(0), |image| image_size(machine, image))?;
+    let job = JobFile::write(&Job { image_at: machine.image_at, image_bytes, task })?;
+    let mut command = command(machine, elf, image, &job.0);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{}` could not be started: install it with `cargo xtask setup`", machine.emulator))?;
+    let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) else { bail!("the emulator has no output") };
+    let errors = thread::spawn(move || std::io::read_to_string(errors).unwrap_or_default());
+    let child = Arc::new(Mutex::new(child));
+    let watchdog = Watchdog::start(Arc::clone(&child));
+
+    let result = read_frames(BufReader::new(output), |frame| {
+        watchdog.alive();
+        on_frame(frame)
+    });
+    if result.is_err() {
+        kill(&child);
+    }
+    let silent = watchdog.stop();
+    let status = child.lock().map_err(|_| anyhow::anyhow!("the emulator's watchdog crashed"))?.wait()?;
+    let errors = errors.join().unwrap_or_default();
+    if silent {
+        bail!("{} said nothing for {} seconds and was stopped", machine.name, PATIENCE.as_secs());
+    }
+    match result? {
+        End::Done if status.success() => Ok(()),
+        End::Done => bail!("{}: the emulator ended with {status} after the answer", machine.name),
+        End::Failed(reason) => bail!("{}: {reason}", machine.name),
+        End::Missing => bail!("{}: the emulator ended with {status} and no answer. {}", machine.name, errors.trim()),
+    }
+}
+
+/// How a stream of frames ended.
+enum End {
+    Done,
+    Failed(String),
+    Missing,
+}
+
+fn read_frames(mut output: impl BufRead, mut on_frame: impl FnMut(&Frame<'_>) -> Result<()>) -> Result<End> {
+    let mut end = End::Missing;
+    let mut bytes = Vec::with_capacity(MAX_FRAME);
+    loop {
+        bytes.clear();
+        if output.read_until(0, &mut bytes).context("the emulator's output could not be read")? == 0 {
+            return Ok(end);
+        }
+        let frame = postcard::from_bytes_cobs(&mut bytes).context("the machine sent something that is not a frame")?;
+        match frame {
+            Frame::Done(_) | Frame::Calibrated { .. } => end = End::Done,
+            Frame::Failed(reason) => end = End::Failed(reason.to_owned()),
+            _ => {}
+        }
+        on_frame(&frame)?;
+    }
+}
+
+fn command(machine: &Machine, elf: &Path, image: Option<&Path>, job: &Path) -> Command {
+    let mut command = Command::new(machine.emulator);
+    command.args(machine.select);
+    command.args(["-display", "none", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
+    command.args(["-semihosting-config", "enable=on,target=native"]);
+    command.arg("-kernel").arg(elf);
+    command.arg("-device").arg(loader(job, machine.job_at));
+    if let Some(image) = image {
+        command.arg("-device").arg(loader(image, machine.image_at));
+    }
+    command
+}
+
+/// The option that puts a file's bytes at an address; a comma in a name is written twice.
+fn loader(file: &Path, address: u32) -> String {
+    format!("loader,file={},addr={address:#x},force-raw=on", file.display().to_string().replace(',', ",,"))
+}
+
+fn image_size(machine: &Machine, image: &Path) -> Result<u32> {
+    let facts = fs::metadata(image).with_context(|| format!("{} cannot be read", image.display()))?;
+    if !facts.is_file() {
+        bail!("{} is not a file", image.display());
+    }
+    match u32::try_from(facts.len()) {
+        Ok(0) => bail!("{} is empty", image.display()),
+        Ok(bytes) if bytes <= machine.image_limit => Ok(bytes),
+        _ => bail!("{} has {} bytes, {} has room for {}", image.display(), facts.len(), machine.name, machine.image_limit),
+    }
+}
+
+/// A job block in a file that goes away with this value.
+struct JobFile(PathBuf);
+
+impl JobFile {
+    fn write(job: &Job<'_>) -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let body = postcard::to_allocvec(job).context("the job cannot be encoded")?;
+        let block = [&JOB_MAGIC[..], &(body.len() as u32).to_le_bytes(), &body].concat();
+        if block.len() > MAX_JOB {
+            bail!("the prompt is too long for a job block of {MAX_JOB} bytes");
+        }
+        let name = format!("attoformer-job-{}-{}.bin", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, block).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for JobFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Stops a child that has fallen silent.
+struct Watchdog {
+    alive: mpsc::Sender<()>,
+    thread: thread::JoinHandle<bool>,
+}
+
+impl Watchdog {
+    fn start(child: Arc<Mutex<Child>>) -> Self {
+        let (alive, signals) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            loop {
+                match signals.recv_timeout(PATIENCE) {
+                    Ok(()) => {}
+                    Err(RecvTimeoutError::Disconnected) => return false,
+                    Err(RecvTimeoutError::Timeout) => {
+                        kill(&child);
+                        return true;
+                    }
+                }
+            }
+        });
+        Self { alive, thread }
+    }
+
+    fn alive(&self) {
+        let _ = self.alive.send(());
+    }
+
+    /// Ends the watch; true when it had to stop the child.
+    fn stop(self) -> bool {
+        drop(self.alive);
+        self.thread.join().unwrap_or(false)
+    }
+}
+
+fn kill(child: &Mutex<Child>) {
+    if let Ok(mut child) = child.lock() {
+        let _ = child.kill();
+    }
+}

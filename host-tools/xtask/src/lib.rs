@@ -1,0 +1,7 @@
+//! What `cargo xtask` does, as functions that the whole-system tests call as well.
+
+pub mod answer;
+pub mod emulator;
+pub mod firmware;
+pub mod machines;
+pub mod process;

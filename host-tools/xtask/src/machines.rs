@@ -1,0 +1,131 @@
+//! The emulated machines.
+
+/// How to build for a machine and how to start it.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// The name that `--machine` takes.
+    pub name: &'static str,
+    /// Its processor.
+    pub core: &'static str,
+    /// The emulator's program.
+    pub emulator: &'static str,
+    /// Arguments that choose the machine.
+    pub select: &'static [&'static str],
+    /// The compiler's target.
+    pub target: &'static str,
+    /// The program in `firmware/boards`.
+    pub program: &'static str,
+    /// A kernel set that the target alone does not imply (`--cfg attoformer_backend="…"`).
+    pub backend: Option<&'static str>,
+    /// Where the job block goes: `_job_start` in the board's `memory.x`.
+    pub job_at: u32,
+    /// Where images go.
+    pub image_at: u32,
+    /// Bytes of the largest image that fits there.
+    pub image_limit: u32,
+}
+
+const ARM: &str = "qemu-system-arm";
+const MIB: u32 = 1 << 20;
+
+/// All machines, from the smallest core to the largest.
+pub const MACHINES: [Machine; 7] = [
+    Machine {
+        name: "mps2-an385-m0",
+        core: "Cortex-M0+ stand-in: ARMv6-M code on a Cortex-M3",
+        emulator: ARM,
+        select: &["-machine", "mps2-an385"],
+        target: "thumbv6m-none-eabi",
+        program: "mps2-an385",
+        backend: None,
+        job_at: 0x000f_0000,
+        image_at: 0x0010_0000,
+        image_limit: 3 * MIB,
+    },
+    Machine {
+        name: "mps2-an385",
+        core: "Cortex-M3",
+        emulator: ARM,
+        select: &["-machine", "mps2-an385"],
+        target: "thumbv7m-none-eabi",
+        program: "mps2-an385",
+        backend: None,
+        job_at: 0x000f_0000,
+        image_at: 0x0010_0000,
+        image_limit: 3 * MIB,
+    },
+    Machine {
+        name: "mps2-an386",
+        core: "Cortex-M4F",
+        emulator: ARM,
+        select: &["-machine", "mps2-an386"],
+        target: "thumbv7em-none-eabihf",
+        program: "mps2-an386",
+        backend: None,
+        job_at: 0x000f_0000,
+        image_at: 0x0010_0000,
+        image_limit: 3 * MIB,
+    },
+    Machine {
+        name: "mps2-an500",
+        core: "Cortex-M7",
+        emulator: ARM,
+        select: &["-machine", "mps2-an500"],
+        target: "thumbv7em-none-eabihf",
+        program: "mps2-an500",
+        backend: None,
+        job_at: 0x000f_0000,
+        image_at: 0x0010_0000,
+        image_limit: 3 * MIB,
+    },
+    Machine {
+        name: "mps2-an505",
+        core: "Cortex-M33",
+        emulator: ARM,
+        select: &["-machine", "mps2-an505"],
+        target: "thumbv8m.main-none-eabihf",
+        program: "mps2-an505",
+        backend: None,
+        job_at: 0x100f_0000,
+        image_at: 0x1010_0000,
+        image_limit: 3 * MIB,
+    },
+    Machine {
+        name: "mps3-an547",
+        core: "Cortex-M55",
+        emulator: ARM,
+        select: &["-machine", "mps3-an547"],
+        target: "thumbv8m.main-none-eabihf",
+        program: "mps3-an547",
+        backend: None,
+        job_at: 0x3800_0000,
+        image_at: 0x3801_0000,
+        image_limit: 8 * MIB - 0x1_0000,
+    },
+    Machine {
+        name: "riscv32-virt",
+        core: "RV32IMAC",
+        emulator: "qemu-system-riscv32",
+        select: &["-machine", "virt", "-bios", "none"],
+        target: "riscv32imac-unknown-none-elf",
+        program: "riscv32-virt",
+        backend: None,
+        job_at: 0x800f_0000,
+        image_at: 0x8010_0000,
+        image_limit: 63 * MIB,
+    },
+];
+
+/// The machine of this name.
+pub fn find(name: &str) -> Option<Machine> {
+    MACHINES.into_iter().find(|machine| machine.name == name)
+}
+
+/// The machine of this name built for another target: `mps2-an385` with ARMv6-M code is `mps2-an385-m0`.
+pub fn find_for(name: &str, target: Option<&str>) -> Option<Machine> {
+    let machine = find(name)?;
+    match target {
+        None => Some(machine),
+        Some(target) => MACHINES.into_iter().find(|other| other.select == machine.select && other.target == target),
+    }
+}
