@@ -127,8 +127,6 @@ pub enum Error {
         /// Hash computed here.
         found: u32,
     },
-    /// The caller stopped the work.
-    Cancelled,
 }
 
 impl fmt::Display for Error {
@@ -165,7 +163,6 @@ impl fmt::Display for Error {
                 f.write_str("the CPU is set to flush subnormal numbers to zero or to round another way: restore the IEEE 754 defaults")
             }
             Error::SelfTest { expected, found } => write!(f, "self-test failed: hash {found:08x} instead of {expected:08x}"),
-            Error::Cancelled => f.write_str("cancelled"),
         }
     }
 }

@@ -1,0 +1,207 @@
+//! One caller-given buffer for everything that changes while a model runs, carved by a plan that follows from the header.
+
+use crate::error::Error;
+use crate::image::header::{Config, KvType};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Alignment of an arena and of every part of it.
+pub const ALIGN: usize = 16;
+/// Tokens that a prefill processes together unless the plan says otherwise.
+pub const DEFAULT_BLOCK: u32 = 8;
+/// Keys that one exact weighted sum may span (rule 5 of the numeric specification).
+pub const KEYS_PER_SUM: usize = 4096;
+
+/// How a session will be used: what its memory depends on beside the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Longest sequence, tokens; at most the packed context.
+    pub context: u32,
+    /// Tokens processed together in a prefill. It changes speed and memory, never results.
+    pub block: u32,
+}
+
+impl Plan {
+    /// The packed context and the default block.
+    pub const fn packed(config: &Config) -> Plan {
+        Plan { context: config.context, block: DEFAULT_BLOCK }
+    }
+
+    /// The same plan with another context.
+    pub const fn with_context(self, context: u32) -> Plan {
+        Plan { context, ..self }
+    }
+
+    /// The same plan with another block.
+    pub const fn with_block(self, block: u32) -> Plan {
+        Plan { block, ..self }
+    }
+}
+
+/// Bytes that a session needs: exact, and the only source of that number.
+///
+/// The arena must start at a multiple of [`ALIGN`]; otherwise the bytes skipped to reach one come on top.
+pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
+    let sizes = Sizes::new(config, plan);
+    let mut total = 0;
+    let mut part = 0;
+    while part < sizes.0.len() {
+        total += sizes.0[part];
+        part += 1;
+    }
+    total
+}
+
+/// Bytes of each part, in the order in which [`Workspace::carve`] takes them.
+struct Sizes([usize; 13]);
+
+impl Sizes {
+    const fn new(config: &Config, plan: Plan) -> Sizes {
+        let block = plan.block as usize;
+        let d_model = config.d_model as usize;
+        let q_dim = config.q_dim() as usize;
+        let projected = max(max(config.qkv_dim() as usize, config.mlp_up_dim() as usize), d_model);
+        let attended = max(max(d_model, q_dim), config.d_hidden as usize);
+        let context = (plan.context as usize).next_multiple_of(4);
+        Sizes([
+            aligned(config.layers as usize * kv_layer_bytes(config, plan.context)),
+            aligned(block * d_model * 4),
+            aligned(block * attended * 4),
+            aligned(block * projected * 4),
+            aligned(block * quantized_stride(attended) * 2),
+            aligned(block * 4),
+            aligned(block * config.head_dim as usize / 2 * 8),
+            aligned((config.head_dim as usize).next_multiple_of(4) * 2),
+            aligned(config.head_dim as usize * 4),
+            aligned(context * 4),
+            aligned(context * 2),
+            aligned(plan.context as usize * 4),
+            aligned(config.vocab as usize * 4),
+        ])
+    }
+}
+
+/// Elements of a quantized row of `columns` values: whole groups of four.
+pub(crate) const fn quantized_stride(columns: usize) -> usize {
+    columns.next_multiple_of(4)
+}
+
+/// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8).
+pub(crate) const fn kv_layer_bytes(config: &Config, context: u32) -> usize {
+    let tokens = (context as usize).next_multiple_of(4);
+    let row = kv_stride(config);
+    match config.kv {
+        KvType::F32 => tokens * row * 8,
+        KvType::F16 => tokens * row * 4,
+        KvType::Int8 => tokens * row * 2 + tokens * 8,
+    }
+}
+
+/// Elements of a token's row of keys or values.
+pub(crate) const fn kv_stride(config: &Config) -> usize {
+    (config.kv_dim() as usize).next_multiple_of(4)
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+const fn aligned(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGN)
+}
+
+/// An arena of `N` bytes at the right alignment, for a `static`.
+///
+/// ```
+/// use attoformer::Arena;
+/// let mut arena = Arena::<1024>::new();
+/// assert_eq!(arena.bytes().len(), 1024);
+/// ```
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Arena<const N: usize>([u8; N]);
+
+impl<const N: usize> Arena<N> {
+    /// All zero, so that a static arena costs no flash.
+    pub const fn new() -> Self {
+        Arena([0; N])
+    }
+
+    /// The bytes to hand to a session.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl<const N: usize> Default for Arena<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The arena in its parts. Shapes are maxima: a smaller last block uses the front.
+#[derive(Debug)]
+pub(crate) struct Workspace<'a> {
+    /// `(layers, kv_layer_bytes)`.
+    pub kv: &'a mut [u8],
+    /// Residual stream, `(block, d_model)`.
+    pub x: &'a mut [f32],
+    /// Normed rows, attended values or the MLP's inner row, `(block, max(d_model, q_dim, d_hidden))`.
+    pub inner: &'a mut [f32],
+    /// Queries, keys and values, the MLP's first product, or a layer's output, `(block, max(qkv_dim, mlp_up_dim, d_model))`.
+    pub projected: &'a mut [f32],
+    /// A matrix's quantized input, `(block, columns)`.
+    pub quantized: &'a mut [i16],
+    /// Scales of the quantized rows, `(block)`.
+    pub row_scales: &'a mut [f32],
+    /// Sine and cosine of each rotary pair, `(block, head_dim / 2)`.
+    pub turns: &'a mut [[f32; 2]],
+    /// One head's quantized query, `(head_dim)`.
+    pub query: &'a mut [i16],
+    /// One head's weighted sum of values, `(head_dim)`.
+    pub mixed: &'a mut [i32],
+    /// One head's scores, `(context)`; as f32 with a float cache.
+    pub scores: &'a mut [i32],
+    /// One head's weights, `(context)`.
+    pub weights: &'a mut [i16],
+    /// Tokens fed so far, `(context)`.
+    pub tokens: &'a mut [u32],
+    /// `(vocab)`.
+    pub logits: &'a mut [f32],
+}
+
+impl<'a> Workspace<'a> {
+    /// Carves the arena as [`arena_bytes`] counted it.
+    pub(crate) fn carve(arena: &'a mut [u8], config: &Config, plan: Plan) -> Result<Self, Error> {
+        let need = arena_bytes(config, plan);
+        let have = arena.len();
+        let too_small = Error::ArenaTooSmall { need, have };
+        let skip = (arena.as_ptr() as usize).wrapping_neg() % ALIGN;
+        let rest = &mut arena.get_mut(skip..).filter(|rest| rest.len() >= need).ok_or(too_small)?;
+        let sizes = &mut Sizes::new(config, plan).0.into_iter();
+        Ok(Workspace {
+            kv: take(rest, sizes).ok_or(too_small)?,
+            x: take(rest, sizes).ok_or(too_small)?,
+            inner: take(rest, sizes).ok_or(too_small)?,
+            projected: take(rest, sizes).ok_or(too_small)?,
+            quantized: take(rest, sizes).ok_or(too_small)?,
+            row_scales: take(rest, sizes).ok_or(too_small)?,
+            turns: take(rest, sizes).ok_or(too_small)?,
+            query: take(rest, sizes).ok_or(too_small)?,
+            mixed: take(rest, sizes).ok_or(too_small)?,
+            scores: take(rest, sizes).ok_or(too_small)?,
+            weights: take(rest, sizes).ok_or(too_small)?,
+            tokens: take(rest, sizes).ok_or(too_small)?,
+            logits: take(rest, sizes).ok_or(too_small)?,
+        })
+    }
+}
+
+/// Takes the next part off the front of `rest`.
+fn take<'a, T: FromBytes + IntoBytes + Immutable + KnownLayout>(
+    rest: &mut &'a mut [u8],
+    sizes: &mut impl Iterator<Item = usize>,
+) -> Option<&'a mut [T]> {
+    let (part, behind) = core::mem::take(rest).split_at_mut_checked(sizes.next()?)?;
+    *rest = behind;
+    <[T]>::mut_from_bytes(part).ok()
+}

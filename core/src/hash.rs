@@ -1,0 +1,36 @@
+//! `output_hash`: one word that tells whether two machines computed the same bits.
+
+/// A word-wise hash over, for each sampled position, the raw bits of its logits and then the chosen token (rule 8 of the specification).
+///
+/// `h = (rotate_left(h, 5) ^ word) * 0x9e3779b1` from `h = 0`. Each step is a bijection of `h` and of `word`, so that a single changed bit
+/// anywhere always changes the result; it costs three instructions a word on a Cortex-M0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputHash(u32);
+
+impl OutputHash {
+    /// Before any position.
+    pub const fn new() -> Self {
+        OutputHash(0)
+    }
+
+    /// Takes in the logits of one sampled position, `(vocab)`.
+    pub fn logits(&mut self, logits: &[f32]) {
+        for x in logits {
+            self.word(x.to_bits());
+        }
+    }
+
+    /// Takes in the token that was chosen there.
+    pub fn token(&mut self, token: u32) {
+        self.word(token);
+    }
+
+    /// The hash so far.
+    pub const fn value(&self) -> u32 {
+        self.0
+    }
+
+    fn word(&mut self, word: u32) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b1);
+    }
+}

@@ -1,0 +1,235 @@
+//! The packed model: checked once by [`Image::new`], trusted afterwards. The format's page is `docs/image.md`.
+
+pub(crate) mod bytes;
+pub mod directory;
+pub mod golden;
+pub mod header;
+pub mod metadata;
+
+use crate::arena::{Plan, arena_bytes};
+use crate::error::Error;
+use crate::tokenizer::Tokenizer;
+use bytes::u32_at;
+use directory::{Dtype, ENTRY_BYTES, Entry, Role, index_of, role_at, tensor_count};
+use golden::Golden;
+use header::{Config, FORMAT_VERSION, HEADER_BYTES, PositionKind, SECTION_ROW, SECTION_TABLE_AT, SECTIONS_MAX};
+use metadata::Metadata;
+use zerocopy::FromBytes;
+
+/// Kinds of sections.
+pub mod section {
+    /// Name and provenance, [`super::metadata::Metadata`] in postcard.
+    pub const METADATA: u32 = 1;
+    /// The tensor directory.
+    pub const DIRECTORY: u32 = 2;
+    /// All tensors' values and scales.
+    pub const WEIGHTS: u32 = 3;
+    /// Vocabulary and merge scores.
+    pub const TOKENIZER: u32 = 4;
+    /// Turn fractions of the rotary pairs.
+    pub const ROTARY: u32 = 5;
+    /// Golden vector.
+    pub const GOLDEN: u32 = 6;
+    /// Highest kind that this engine knows.
+    pub const KNOWN_MAX: u32 = 8;
+}
+
+const KINDS: usize = section::KNOWN_MAX as usize + 1;
+
+/// CRC-32 as the header uses it (ISO-HDLC, the one of zip and Ethernet).
+pub const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
+
+/// Checksum of a header, its own field taken as zero.
+pub fn header_checksum(header: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(header.get(..16).unwrap_or_default());
+    digest.update(&[0; 4]);
+    digest.update(header.get(20..HEADER_BYTES).unwrap_or_default());
+    digest.finalize()
+}
+
+/// A packed model in memory (flash, a mapped file), checked and ready to run. Copying it copies a few words.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    config: Config,
+    /// Start and end of each known section; an absent one is empty at 0.
+    sections: [(u32, u32); KINDS],
+}
+
+impl<'a> Image<'a> {
+    /// Checks all that `bytes` says about itself; what it returns can run without further checks.
+    ///
+    /// Bytes behind the image's stated end are ignored, so a whole flash region may be given.
+    ///
+    /// # Errors
+    /// The first thing found wrong, as a value that names it.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        if !(bytes.as_ptr() as usize).is_multiple_of(16) {
+            return Err(Error::Misaligned);
+        }
+        let config = Config::read(bytes)?;
+        let total = u32_at(bytes, 12) as usize;
+        if total < HEADER_BYTES {
+            return Err(Error::Field { name: "total_bytes", value: total as u32 });
+        }
+        let bytes = bytes.get(..total).ok_or(Error::TooShort { need: total, have: bytes.len() })?;
+        if header_checksum(bytes) != u32_at(bytes, 16) {
+            return Err(Error::HeaderChecksum);
+        }
+        if CRC.checksum(bytes.get(HEADER_BYTES..).unwrap_or_default()) != u32_at(bytes, 20) {
+            return Err(Error::PayloadChecksum);
+        }
+        let image = Image { bytes, config, sections: read_sections(bytes)? };
+        image.check_arena()?;
+        image.check_rotary()?;
+        image.check_directory()?;
+        image.golden()?;
+        if !image.section(section::TOKENIZER).is_empty() {
+            image.tokenizer()?;
+        }
+        Ok(image)
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The image's own bytes, without what may follow it in memory.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Bytes of one section, empty when it is absent.
+    pub fn section(&self, kind: u32) -> &'a [u8] {
+        let (start, end) = self.sections.get(kind as usize).copied().unwrap_or_default();
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// The tokenizer packed with the model.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`] when the image has none.
+    pub fn tokenizer(&self) -> Result<Tokenizer<'a>, Error> {
+        match self.section(section::TOKENIZER) {
+            [] => Err(Error::NoTokenizer),
+            bytes => Tokenizer::new(bytes, self.config.vocab),
+        }
+    }
+
+    /// Name and provenance.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] when the section is absent or unreadable.
+    pub fn metadata(&self) -> Result<Metadata<'a>, Error> {
+        postcard::from_bytes(self.section(section::METADATA)).map_err(|_| Error::Metadata)
+    }
+
+    /// The golden vector.
+    ///
+    /// # Errors
+    /// [`Error::Section`] when it is malformed.
+    pub fn golden(&self) -> Result<Golden<'a>, Error> {
+        Golden::read(self.section(section::GOLDEN), &self.config)
+    }
+
+    /// Turn fractions of the rotary pairs, as (low, high) words, `head_dim / 2` of them.
+    pub(crate) fn rotary(&self) -> &'a [[u32; 2]] {
+        self.view(self.sections[section::ROTARY as usize].0, self.config.head_dim / 2)
+    }
+
+    /// A directory entry by role and layer (any layer where the role has none).
+    pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
+        let index = index_of(&self.config, role, layer);
+        let (role, layer) = role_at(&self.config, index);
+        Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, layer)
+    }
+
+    /// All tensors in directory order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        (0..tensor_count(&self.config)).filter_map(|index| {
+            let (role, layer) = role_at(&self.config, index);
+            Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, layer)
+        })
+    }
+
+    /// `count` elements from `offset` on; empty where the image does not hold them.
+    pub(crate) fn view<T: FromBytes + zerocopy::Immutable>(&self, offset: u32, count: u32) -> &'a [T] {
+        self.bytes
+            .get(offset as usize..)
+            .and_then(|rest| <[T]>::ref_from_prefix_with_elems(rest, count as usize).ok())
+            .map_or(&[], |(view, _)| view)
+    }
+
+    fn check_arena(&self) -> Result<(), Error> {
+        let stated = u32_at(self.bytes, 24);
+        let follows = u32::try_from(arena_bytes(&self.config, Plan::packed(&self.config))).unwrap_or(u32::MAX);
+        if stated == follows { Ok(()) } else { Err(Error::ArenaStatement { stated, follows }) }
+    }
+
+    fn check_rotary(&self) -> Result<(), Error> {
+        let want = match self.config.positions {
+            PositionKind::Rotary => self.config.head_dim as usize / 2 * 8,
+            _ => return Ok(()),
+        };
+        if self.section(section::ROTARY).len() == want { Ok(()) } else { Err(Error::Section { kind: section::ROTARY }) }
+    }
+
+    fn check_directory(&self) -> Result<(), Error> {
+        let count = tensor_count(&self.config);
+        let directory = self.section(section::DIRECTORY);
+        if u32_at(self.bytes, 76) != count || directory.len() != count as usize * ENTRY_BYTES {
+            return Err(Error::Section { kind: section::DIRECTORY });
+        }
+        let weights = self.sections[section::WEIGHTS as usize];
+        for index in 0..count {
+            let entry = Entry::read(directory, &self.config, index, weights)?;
+            if !self.is_finite(&entry) {
+                return Err(Error::NotFinite { index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every float of a tensor is finite, so that finite input can only overflow, never meet a NaN.
+    fn is_finite(&self, entry: &Entry) -> bool {
+        let floats = |offset: u32, count: u32| offset == 0 || self.view::<f32>(offset, count).iter().all(|x| x.is_finite());
+        let words = (entry.value_bytes() / 4) as u32;
+        floats(entry.scales, entry.rows)
+            && floats(entry.bias, entry.rows)
+            && floats(entry.in_scale, entry.columns)
+            && match entry.dtype {
+                Dtype::F32 => floats(entry.values, words),
+                Dtype::F16 => self.view::<[u16; 2]>(entry.values, words).iter().flatten().all(|bits| bits & 0x7c00 != 0x7c00),
+                Dtype::Int8 | Dtype::Int4 => true,
+            }
+    }
+}
+
+/// Reads the section table: known kinds at most once, aligned, behind the header and inside the image.
+fn read_sections(bytes: &[u8]) -> Result<[(u32, u32); KINDS], Error> {
+    let mut sections = [(0, 0); KINDS];
+    let count = u32_at(bytes, 28);
+    if count > SECTIONS_MAX {
+        return Err(Error::Field { name: "sections", value: count });
+    }
+    for row in 0..count as usize {
+        let at = SECTION_TABLE_AT + row * SECTION_ROW;
+        let (kind, start, size) = (u32_at(bytes, at), u32_at(bytes, at + 4), u32_at(bytes, at + 8));
+        let end = start as u64 + size as u64;
+        if !start.is_multiple_of(64) || (start as usize) < HEADER_BYTES || end > bytes.len() as u64 {
+            return Err(Error::Section { kind });
+        }
+        if let Some(slot) = sections.get_mut(kind as usize).filter(|_| kind != 0) {
+            if *slot != (0, 0) {
+                return Err(Error::Section { kind });
+            }
+            *slot = (start, end as u32);
+        }
+    }
+    Ok(sections)
+}
+
+/// The format's version, for writers.
+pub const VERSION: u16 = FORMAT_VERSION;

@@ -1,0 +1,11 @@
+//! The loops that cost time: one table of functions per instruction set, each equal to [`scalar`] in every bit.
+//!
+//! A PC picks its table when a session is opened ([`best`]); a microcontroller's is chosen when it is compiled, so that calls are direct.
+//! Kernels know matrices, rows and caches; what a transformer is they do not know.
+
+pub mod scalar;
+mod table;
+mod views;
+
+pub use table::{KernelSet, Kernels, SCALAR, all, best, by_name};
+pub use views::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting};

@@ -1,0 +1,251 @@
+//! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
+
+use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting};
+use crate::image::directory::Layout;
+use crate::image::header::Activation;
+use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_tanh, max_magnitude_bits, mul_high, relu, silu};
+use half::f16;
+
+/// Quantizes one row of `columns` values, each first multiplied by `in_scale` (unless that is empty), into `out` (`columns` rounded up to
+/// a multiple of four; the rest becomes zero). Returns the row's scale.
+pub fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    if in_scale.is_empty() {
+        quantize_row(|| x.iter().copied(), out)
+    } else {
+        quantize_row(|| x.iter().zip(in_scale).map(|(&x, &scale)| x * scale), out)
+    }
+}
+
+#[inline(always)]
+fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -> f32 {
+    let quantizer = Quantizer::new(max_magnitude_bits(row()));
+    let integers = row().map(|x| quantizer.quantize(x) as i16).chain(core::iter::repeat(0));
+    for (out, integer) in out.iter_mut().zip(integers) {
+        *out = integer;
+    }
+    quantizer.scale
+}
+
+/// `y = W x` for int8 weights: exact integer dots, then `acc * (row_scale * token_scale) + bias`. `out` is `(tokens, rows)`.
+pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    for row in 0..matrix.rows {
+        match matrix.layout {
+            Layout::Portable => {
+                let weights = matrix.row(row);
+                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), x));
+            }
+            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), x)),
+        }
+    }
+}
+
+/// `y = W x` for int4 weights: exact integer sums over groups, each times its u8 scale, then as int8. `out` is `(tokens, rows)`.
+pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    let group = matrix.group.max(1);
+    for row in 0..matrix.rows {
+        let scales = matrix.group_scales_of(row);
+        store_row(matrix, x, row, out, |x| {
+            let mut weights = nibbles(matrix, row);
+            x.chunks(group).zip(scales).fold(0i32, |sum, (x, &scale)| {
+                let part = dot_i8(weights.by_ref().take(group), x);
+                sum.wrapping_add(part.wrapping_mul(scale as i32))
+            })
+        });
+    }
+}
+
+/// `y = W x` for f16 weights, widened to f32; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
+pub fn matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
+    for row in 0..matrix.rows {
+        let (weights, _) = matrix.row(row).as_chunks::<2>();
+        store_float(matrix, x, row, out, |x| {
+            let mut lanes = Lanes::default();
+            for (x, w) in x.chunks(8).zip(weights.chunks(8)) {
+                for ((lane, &x), &w) in lanes.0.iter_mut().zip(x).zip(w) {
+                    *lane += x * f16::from_le_bytes(w).to_f32_const();
+                }
+            }
+            lanes.total()
+        });
+    }
+}
+
+/// `y = W x` for f32 weights; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
+pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
+    for row in 0..matrix.rows {
+        let weights = zerocopy::FromBytes::ref_from_bytes(matrix.row(row)).unwrap_or_default();
+        store_float(matrix, x, row, out, |x| dot(x, weights));
+    }
+}
+
+/// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` are `quantize_query`'s.
+///
+/// `score = floor(floor(dot * 2^4 * m / 2^32) / 2^s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
+pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
+    let rows = keys.values.chunks_exact(keys.stride.max(1));
+    let mut largest = i32::MIN;
+    for ((out, row), &scale) in out.iter_mut().zip(rows).zip(keys.scales) {
+        let key = row.get(keys.offset..).unwrap_or_default();
+        let dot = q.iter().zip(key).fold(0i32, |sum, (&q, &k)| sum.wrapping_add(q as i32 * k as i32));
+        *out = score(dot, scale, exponent);
+        largest = largest.max(*out);
+    }
+    largest
+}
+
+/// One score from its exact dot product.
+#[inline(always)]
+pub(crate) fn score(dot: i32, scale: f32, exponent: i32) -> i32 {
+    let bits = scale.to_bits();
+    let mantissa = if bits == 0 { 0 } else { ((bits & 0x007f_ffff) | 0x0080_0000) << 7 };
+    let shift = (113 + exponent - (bits >> 23) as i32).clamp(0, 31);
+    mul_high(dot.wrapping_shl(4), mantissa as i32) >> shift
+}
+
+/// Weights of the values for one query: 2^(score - largest) times the value's scale, relative to the row's largest, in 12 bits.
+///
+/// `out` gets a weight per score and zeros behind, up to a whole block of four tokens. The scores are used up.
+pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+    let top = value_scales.iter().zip(&*scores).fold(0, |top, (scale, _)| top.max(scale.to_bits() >> 23));
+    let (mut sum, mut largest_product) = (0u32, 0u32);
+    for (score, &scale) in scores.iter_mut().zip(value_scales) {
+        let e = exp2_neg_q16(largest.wrapping_sub(*score) as u32);
+        let product = product(e, scale, top);
+        *score = product as i32;
+        sum = sum.wrapping_add(e);
+        largest_product = largest_product.max(product);
+    }
+    let shift = 20u32.saturating_sub(largest_product.leading_zeros());
+    let half = (1 << shift) >> 1;
+    let all = scores.iter().map(|&product| ((product as u32 + half) >> shift).min(4095) as i16);
+    for (out, weight) in out.iter_mut().zip(all.chain(core::iter::repeat(0))) {
+        *out = weight;
+    }
+    Weighting { sum, exponent: shift as i32 + top as i32 - 141 }
+}
+
+/// A weight's e times the upper 15 bits of its value scale's mantissa, at the largest scale's exponent: below 2^31 + 1.
+#[inline(always)]
+pub(crate) fn product(e: u32, scale: f32, top: u32) -> u32 {
+    let bits = scale.to_bits();
+    let mantissa = if bits == 0 { 0 } else { ((bits & 0x007f_ffff) | 0x0080_0000) >> 9 };
+    (e * mantissa) >> (top - (bits >> 23)).min(31)
+}
+
+/// Sum over tokens of weight times value, for each dimension of a head; exact for up to 4,096 tokens. `out` is `(head_dim)`.
+pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+    out.fill(0);
+    let blocks = values.values.chunks_exact(values.stride.max(1));
+    for (w, block) in weights.chunks(4).zip(blocks) {
+        let head = block.get(values.offset..).unwrap_or_default();
+        for (out, v) in out.iter_mut().zip(head) {
+            *out = w.iter().zip(v).fold(*out, |sum, (&w, &v)| sum.wrapping_add(w as i32 * v as i32));
+        }
+    }
+}
+
+/// Applies the non-linearity to every element.
+pub fn activate(activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Relu => x.iter_mut().for_each(|x| *x = relu(*x)),
+        Activation::GeluTanh => x.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
+        Activation::Silu => x.iter_mut().for_each(|x| *x = silu(*x)),
+    }
+}
+
+/// `out = activation(gate) * up`, element by element (Shazeer 2020, equation 6).
+pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let all = out.iter_mut().zip(gate).zip(up);
+    match activation {
+        Activation::Relu => all.for_each(|((out, &gate), &up)| *out = relu(gate) * up),
+        Activation::GeluTanh => all.for_each(|((out, &gate), &up)| *out = gelu_tanh(gate) * up),
+        Activation::Silu => all.for_each(|((out, &gate), &up)| *out = silu(gate) * up),
+    }
+}
+
+/// Row `row` of an embedding table as f32, from any type and layout. `out` is `(columns)`.
+pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
+    use crate::image::directory::Dtype;
+    let scale = matrix.scale(row);
+    match matrix.dtype {
+        Dtype::F32 => {
+            let (values, _) = matrix.row(row).as_chunks::<4>();
+            out.iter_mut().zip(values).for_each(|(out, &w)| *out = f32::from_le_bytes(w));
+        }
+        Dtype::F16 => {
+            let (values, _) = matrix.row(row).as_chunks::<2>();
+            out.iter_mut().zip(values).for_each(|(out, &w)| *out = f16::from_le_bytes(w).to_f32_const());
+        }
+        Dtype::Int8 => match matrix.layout {
+            Layout::Portable => out.iter_mut().zip(matrix.row(row)).for_each(|(out, &w)| *out = w as i8 as f32 * scale),
+            Layout::CortexMDsp => out.iter_mut().zip(paired_row(matrix, row)).for_each(|(out, w)| *out = w as f32 * scale),
+        },
+        Dtype::Int4 => {
+            let mut weights = nibbles(matrix, row);
+            for (out, &group_scale) in out.chunks_mut(matrix.group.max(1)).zip(matrix.group_scales_of(row)) {
+                out.iter_mut().zip(weights.by_ref()).for_each(|(out, w)| *out = (w * group_scale as i32) as f32 * scale);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dot_i8(weights: impl Iterator<Item = i32>, x: &[i16]) -> i32 {
+    weights.zip(x).fold(0i32, |sum, (w, &x)| sum.wrapping_add(w.wrapping_mul(x as i32)))
+}
+
+/// Dequantizes the dot of every token with one row: `acc * (row_scale * token_scale) + bias`.
+#[inline(always)]
+fn store_row(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, row: usize, out: &mut [f32], dot: impl Fn(&[i16]) -> i32) {
+    let scale = matrix.scale(row);
+    for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
+        if let Some(out) = out.get_mut(row) {
+            let y = dot(x) as f32 * (scale * token_scale);
+            *out = matrix.bias_of(row).map_or(y, |bias| y + bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn store_float(matrix: &Matrix<'_>, x: &[f32], row: usize, out: &mut [f32], dot: impl Fn(&[f32]) -> f32) {
+    let tokens = x.chunks_exact(matrix.columns.max(1));
+    for (out, x) in out.chunks_exact_mut(matrix.rows.max(1)).zip(tokens) {
+        if let Some(out) = out.get_mut(row) {
+            let y = dot(x);
+            *out = matrix.bias_of(row).map_or(y, |bias| y + bias);
+        }
+    }
+}
+
+/// Row `row` of the cortex-m-dsp layout for int8: halfwords `256 * odd + even` of two neighbouring rows.
+fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
+    let pair_bytes = matrix.row_bytes * 2;
+    let start = (row / 2).wrapping_mul(pair_bytes);
+    let (halfwords, _) = matrix.values.get(start..start.wrapping_add(pair_bytes)).unwrap_or_default().as_chunks::<2>();
+    let odd = row % 2 == 1;
+    halfwords.iter().map(move |&bytes| {
+        let word = i16::from_le_bytes(bytes) as i32;
+        let even = word as i8 as i32;
+        if odd { (word - even) >> 8 } else { even }
+    })
+}
+
+/// int4 values of one row, in order.
+fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
+    // In the cortex-m-dsp layout four rows share a halfword, the first row in its lowest nibble.
+    let (start, step, shift, quad) = match matrix.layout {
+        Layout::Portable => (row.wrapping_mul(matrix.row_bytes), 1, 0, false),
+        Layout::CortexMDsp => ((row / 4).wrapping_mul(4 * matrix.row_bytes), 4, (row % 4) as u32 * 4, true),
+    };
+    let bytes = matrix.values.get(start..start.wrapping_add(step * matrix.row_bytes)).unwrap_or_default();
+    let sign_extend = |nibble: u32| ((nibble << 28) as i32) >> 28;
+    (0..matrix.columns).map(move |k| {
+        if quad {
+            let half = bytes.get(2 * k).copied().unwrap_or(0) as u32 | (bytes.get(2 * k + 1).copied().unwrap_or(0) as u32) << 8;
+            sign_extend(half >> shift)
+        } else {
+            let byte = bytes.get(k / 2).copied().unwrap_or(0) as u32;
+            sign_extend(byte >> (4 * (k as u32 & 1)))
+        }
+    })
+}

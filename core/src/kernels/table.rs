@@ -1,0 +1,81 @@
+//! The table of kernels and how one is chosen.
+
+use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting, scalar};
+use crate::image::header::Activation;
+
+/// One implementation of every kernel. [`scalar`] documents what each must compute.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    /// The name users select it by.
+    pub name: &'static str,
+    /// Quantizes one row: [`scalar::quantize`].
+    pub quantize: fn(&[f32], &[f32], &mut [i16]) -> f32,
+    /// int8 weights: [`scalar::matmul_i8`].
+    pub matmul_i8: fn(&Matrix<'_>, &QuantizedRows<'_>, &mut [f32]),
+    /// int4 weights: [`scalar::matmul_i4`].
+    pub matmul_i4: fn(&Matrix<'_>, &QuantizedRows<'_>, &mut [f32]),
+    /// f16 weights: [`scalar::matmul_f16`].
+    pub matmul_f16: fn(&Matrix<'_>, &[f32], &mut [f32]),
+    /// f32 weights: [`scalar::matmul_f32`].
+    pub matmul_f32: fn(&Matrix<'_>, &[f32], &mut [f32]),
+    /// Scores over int8 keys: [`scalar::scores`].
+    pub scores: fn(&[i16], i32, &KeyRows<'_>, &mut [i32]) -> i32,
+    /// Weights of the values: [`scalar::weights`].
+    pub weights: fn(&mut [i32], i32, &[f32], &mut [i16]) -> Weighting,
+    /// Weighted sum over int8 values: [`scalar::mix`].
+    pub mix: fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
+    /// RMS norm of one row: [`crate::numeric::rms_norm`].
+    pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
+    /// Non-linearity in place: [`scalar::activate`].
+    pub activate: fn(Activation, &mut [f32]),
+    /// Activated gate times up projection: [`scalar::gate`].
+    pub gate: fn(Activation, &[f32], &[f32], &mut [f32]),
+}
+
+/// The specification.
+pub static SCALAR: Kernels = Kernels {
+    name: "scalar",
+    quantize: scalar::quantize,
+    matmul_i8: scalar::matmul_i8,
+    matmul_i4: scalar::matmul_i4,
+    matmul_f16: scalar::matmul_f16,
+    matmul_f32: scalar::matmul_f32,
+    scores: scalar::scores,
+    weights: scalar::weights,
+    mix: scalar::mix,
+    rms_norm: crate::numeric::rms_norm,
+    activate: scalar::activate,
+    gate: scalar::gate,
+};
+
+/// The kernel set of a session: a choice on a PC, nothing at all on a microcontroller, where the compiler made it.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelSet(&'static Kernels);
+
+impl KernelSet {
+    /// These kernels.
+    pub fn new(kernels: &'static Kernels) -> Self {
+        KernelSet(kernels)
+    }
+
+    /// The kernels.
+    #[inline(always)]
+    pub fn get(self) -> &'static Kernels {
+        self.0
+    }
+}
+
+/// Every kernel set that this CPU can run, scalar first.
+pub fn all() -> impl Iterator<Item = &'static Kernels> {
+    core::iter::once(&SCALAR)
+}
+
+/// The fastest kernel set that this CPU can run.
+pub fn best() -> &'static Kernels {
+    all().last().unwrap_or(&SCALAR)
+}
+
+/// A kernel set by its name, when this CPU can run it.
+pub fn by_name(name: &str) -> Option<&'static Kernels> {
+    all().find(|kernels| kernels.name == name)
+}

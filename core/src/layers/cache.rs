@@ -1,0 +1,141 @@
+//! Keys and values of the tokens seen so far, one layer at a time.
+//!
+//! Keys lie token by token. Values lie in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four neighbours
+//! of a dimension at once. int8 rows have one scale per token over all heads.
+
+use super::{rows, rows_mut};
+use crate::arena::{kv_layer_bytes, kv_stride};
+use crate::image::header::{Config, KvType};
+use crate::numeric::{Quantizer, max_magnitude_bits};
+use half::f16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The cache of all layers.
+#[derive(Debug)]
+pub struct KvCache<'a> {
+    bytes: &'a mut [u8],
+    layer_bytes: usize,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    kv: KvType,
+    /// Room for tokens: whole blocks of four.
+    tokens: usize,
+    /// Elements of a row.
+    stride: usize,
+}
+
+/// One layer's keys and values.
+#[derive(Debug)]
+pub enum LayerCache<'c> {
+    /// 32-bit floats.
+    F32(Rows<'c, f32>),
+    /// Half floats, as bits.
+    F16(Rows<'c, u16>),
+    /// Eight bits, with a scale per token.
+    Int8 {
+        /// Integers.
+        rows: Rows<'c, i8>,
+        /// Scale of each token's keys.
+        key_scales: &'c mut [f32],
+        /// Scale of each token's values.
+        value_scales: &'c mut [f32],
+    },
+}
+
+/// Elements of one layer's keys and values.
+#[derive(Debug)]
+pub struct Rows<'c, T> {
+    /// `(tokens, stride)`.
+    pub keys: &'c mut [T],
+    /// `(tokens / 4, stride, 4)`.
+    pub values: &'c mut [[T; 4]],
+    /// Elements of a token's row.
+    pub stride: usize,
+}
+
+impl<'a> KvCache<'a> {
+    /// Over the arena's part for it.
+    pub fn new(bytes: &'a mut [u8], config: &Config, context: u32) -> Self {
+        let shape = Shape { kv: config.kv, tokens: (context as usize).next_multiple_of(4), stride: kv_stride(config) };
+        KvCache { bytes, layer_bytes: kv_layer_bytes(config, context), shape }
+    }
+
+    /// The cache of layer `layer`.
+    pub fn layer(&mut self, layer: u32) -> Option<LayerCache<'_>> {
+        let Shape { kv, tokens, stride } = self.shape;
+        let bytes = rows_mut(self.bytes, self.layer_bytes).nth(layer as usize)?;
+        Some(match kv {
+            KvType::F32 => LayerCache::F32(Rows::carve(bytes, tokens, stride)?.0),
+            KvType::F16 => LayerCache::F16(Rows::carve(bytes, tokens, stride)?.0),
+            KvType::Int8 => {
+                let (rows, scales) = Rows::carve(bytes, tokens, stride)?;
+                let (key_scales, value_scales) = <[f32]>::mut_from_bytes(scales).ok()?.split_at_mut_checked(tokens)?;
+                LayerCache::Int8 { rows, key_scales, value_scales }
+            }
+        })
+    }
+}
+
+impl<'c, T: FromBytes + IntoBytes + Immutable + KnownLayout> Rows<'c, T> {
+    fn carve(bytes: &'c mut [u8], tokens: usize, stride: usize) -> Option<(Self, &'c mut [u8])> {
+        let side = tokens * stride * size_of::<T>();
+        let (keys, rest) = bytes.split_at_mut_checked(side)?;
+        let (values, rest) = rest.split_at_mut_checked(side)?;
+        Some((Rows { keys: <[T]>::mut_from_bytes(keys).ok()?, values: <[[T; 4]]>::mut_from_bytes(values).ok()?, stride }, rest))
+    }
+}
+
+impl<T> Rows<'_, T> {
+    /// Stores one token's key and value, each element through `key` and `value`.
+    fn store(&mut self, position: usize, keys: &[f32], values: &[f32], key: impl Fn(f32) -> T, value: impl Fn(f32) -> T) {
+        if let Some(row) = rows_mut(self.keys, self.stride).nth(position) {
+            row.iter_mut().zip(keys).for_each(|(out, &x)| *out = key(x));
+        }
+        if let Some(block) = rows_mut(self.values, self.stride).nth(position / 4) {
+            for (lanes, &x) in block.iter_mut().zip(values) {
+                if let Some(out) = lanes.get_mut(position % 4) {
+                    *out = value(x);
+                }
+            }
+        }
+    }
+}
+
+impl LayerCache<'_> {
+    /// Stores one token's key and value rows, `(kv_dim)` each, at `position`.
+    pub fn store(&mut self, position: usize, keys: &[f32], values: &[f32]) {
+        match self {
+            LayerCache::F32(rows) => rows.store(position, keys, values, |x| x, |x| x),
+            LayerCache::F16(rows) => rows.store(position, keys, values, to_f16, to_f16),
+            LayerCache::Int8 { rows, key_scales, value_scales } => {
+                let key = Quantizer::new(max_magnitude_bits(keys.iter().copied()));
+                let value = Quantizer::new(max_magnitude_bits(values.iter().copied()));
+                rows.store(position, keys, values, |x| key.quantize(x) as i8, |x| value.quantize(x) as i8);
+                if let (Some(key_scale), Some(value_scale)) = (key_scales.get_mut(position), value_scales.get_mut(position)) {
+                    *key_scale = key.scale;
+                    *value_scale = value.scale;
+                }
+            }
+        }
+    }
+
+    /// Stores the keys and values of token rows from position `start` on: the last `2 * kv_dim` columns of `projected` `(tokens, width)`.
+    pub fn store_rows(&mut self, start: usize, projected: &[f32], width: usize, kv_dim: usize) {
+        for (row, position) in rows(projected, width).zip(start..) {
+            let Some((_, keys_values)) = row.split_at_checked(width.wrapping_sub(2 * kv_dim)) else { continue };
+            if let Some((keys, values)) = keys_values.split_at_checked(kv_dim) {
+                self.store(position, keys, values);
+            }
+        }
+    }
+}
+
+/// Nearest f16 as bits, ties to even; magnitudes beyond the largest one become it.
+fn to_f16(x: f32) -> u16 {
+    let largest = f16::MAX.to_f32_const();
+    let magnitude = if f32::from_bits(x.to_bits() & 0x7fff_ffff) > largest { largest } else { f32::from_bits(x.to_bits() & 0x7fff_ffff) };
+    f16::from_f32_const(magnitude).to_bits() | (x.to_bits() >> 16) as u16 & 0x8000
+}

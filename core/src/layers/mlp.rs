@@ -1,0 +1,63 @@
+//! The position-wise network between attentions: up, non-linearity, down (Vaswani et al. 2017, section 3.3), gated or not.
+
+use super::linear::{Linear, QuantizeScratch};
+use super::{front, rows, rows_mut};
+use crate::image::Image;
+use crate::image::directory::Role;
+use crate::image::header::Activation;
+use crate::kernels::Kernels;
+
+/// One block's MLP.
+#[derive(Clone, Copy, Debug)]
+pub struct Mlp<'a> {
+    up: Linear<'a>,
+    down: Linear<'a>,
+    activation: Activation,
+    gated: bool,
+    d_hidden: usize,
+}
+
+impl<'a> Mlp<'a> {
+    /// The MLP of layer `layer`.
+    pub fn new(image: &Image<'a>, layer: u32) -> Self {
+        let config = image.config();
+        Mlp {
+            up: Linear::new(image, Role::MlpUp, layer),
+            down: Linear::new(image, Role::MlpDown, layer),
+            activation: config.activation,
+            gated: config.gated,
+            d_hidden: config.d_hidden as usize,
+        }
+    }
+
+    /// The MLP's output for `tokens` rows, in the front of `wide` as `(tokens, d_model)`.
+    ///
+    /// `inner` holds the normed rows `(tokens, d_model)` and is used up; `wide` has room for `(tokens, mlp_up_dim)`.
+    pub fn apply<'w>(
+        &self,
+        kernels: &Kernels,
+        tokens: usize,
+        inner: &mut [f32],
+        wide: &'w mut [f32],
+        scratch: &mut QuantizeScratch<'_>,
+    ) -> &'w [f32] {
+        let d_model = self.up.matrix().columns;
+        let up_dim = self.up.matrix().rows;
+        let projected = front(wide, tokens * up_dim);
+        self.up.apply(kernels, front(inner, tokens * d_model), scratch, projected);
+        let hidden = front(inner, tokens * self.d_hidden);
+        if self.gated {
+            for (row, out) in rows(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
+                if let Some((gate, up)) = row.split_at_checked(self.d_hidden) {
+                    (kernels.gate)(self.activation, gate, up, out);
+                }
+            }
+        } else {
+            (kernels.activate)(self.activation, projected);
+            hidden.iter_mut().zip(&*projected).for_each(|(x, &y)| *x = y);
+        }
+        let out = front(wide, tokens * d_model);
+        self.down.apply(kernels, hidden, scratch, out);
+        out
+    }
+}

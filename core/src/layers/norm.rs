@@ -1,0 +1,61 @@
+//! Layer norm and RMS norm over token rows.
+
+use super::{rows, rows_mut};
+use crate::image::Image;
+use crate::image::directory::Role;
+use crate::image::header::NormKind;
+use crate::kernels::Kernels;
+use crate::numeric::layer_norm;
+
+/// A norm's parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    kind: NormKind,
+    eps: f32,
+    /// `(d_model)`.
+    scale: &'a [f32],
+    /// `(d_model)`; empty for RMS norm.
+    bias: &'a [f32],
+}
+
+impl<'a> Norm<'a> {
+    /// The norm with this role and layer.
+    pub fn new(image: &Image<'a>, role: Role, layer: u32) -> Self {
+        let config = image.config();
+        let values = image.entry(role, layer).map_or(0, |entry| entry.values);
+        let bias_at = values.wrapping_add(config.d_model * 4);
+        Norm {
+            kind: config.norm,
+            eps: config.norm_eps,
+            scale: image.view(values, config.d_model),
+            bias: match config.norm {
+                NormKind::Rms => &[],
+                NormKind::Layer => image.view(bias_at, config.d_model),
+            },
+        }
+    }
+
+    /// Normalises each row of `x` `(tokens, d_model)` into `out`.
+    pub fn apply(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
+        let width = self.scale.len();
+        for (x, out) in rows(x, width).zip(rows_mut(out, width)) {
+            self.apply_row(kernels, x, out);
+        }
+    }
+
+    /// Normalises each row of `x` `(tokens, d_model)` in place, through `scratch` `(d_model)`.
+    pub fn apply_in_place(&self, kernels: &Kernels, x: &mut [f32], scratch: &mut [f32]) {
+        let scratch = super::front(scratch, self.scale.len());
+        for row in rows_mut(x, self.scale.len()) {
+            self.apply_row(kernels, row, scratch);
+            row.iter_mut().zip(&*scratch).for_each(|(x, &y)| *x = y);
+        }
+    }
+
+    fn apply_row(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
+        match self.kind {
+            NormKind::Rms => (kernels.rms_norm)(x, self.scale, self.eps, out),
+            NormKind::Layer => layer_norm(x, self.scale, self.bias, self.eps, out),
+        }
+    }
+}

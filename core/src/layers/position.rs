@@ -1,0 +1,43 @@
+//! Rotary positions: each pair of a head turns by an angle that grows with the token's position (Su et al. 2021, section 3.2.2).
+
+use super::{rows, rows_mut};
+use crate::numeric::sin_cos;
+
+/// The turns of a run of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotary<'s> {
+    /// `(tokens, head_dim / 2)` of (sine, cosine).
+    turns: &'s [[f32; 2]],
+    head_dim: usize,
+}
+
+impl<'s> Rotary<'s> {
+    /// Computes the turns of `tokens` tokens from position `start` on. `fractions` are the image's 64-bit parts of a turn per token,
+    /// so that a position's angle wraps exactly.
+    pub fn new(fractions: &[[u32; 2]], start: usize, tokens: usize, turns: &'s mut [[f32; 2]]) -> Self {
+        let pairs = fractions.len();
+        let turns = super::front(turns, tokens * pairs);
+        for (row, position) in rows_mut(turns, pairs).zip(start..) {
+            for (turn, &[low, high]) in row.iter_mut().zip(fractions) {
+                let fraction = (high as u64) << 32 | low as u64;
+                let (sin, cos) = sin_cos((fraction.wrapping_mul(position as u64) >> 32) as u32);
+                *turn = [sin, cos];
+            }
+        }
+        Rotary { turns, head_dim: pairs * 2 }
+    }
+
+    /// Turns the heads at the front of each row: `projected` is `(tokens, width)`, its first `rotated` columns are queries and keys.
+    pub fn apply(&self, projected: &mut [f32], width: usize, rotated: usize) {
+        let turns = rows(self.turns, self.head_dim / 2);
+        for (row, turns) in rows_mut(projected, width).zip(turns) {
+            for head in rows_mut(super::front(row, rotated), self.head_dim) {
+                let (pairs, _) = head.as_chunks_mut::<2>();
+                for (pair, &[sin, cos]) in pairs.iter_mut().zip(turns) {
+                    let [a, b] = *pair;
+                    *pair = [a * cos - b * sin, a * sin + b * cos];
+                }
+            }
+        }
+    }
+}

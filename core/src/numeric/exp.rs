@@ -1,0 +1,75 @@
+//! Exponentials in fixed point, and the activations made of them.
+
+use super::mul_high;
+
+/// log2(e), for scores in units of powers of two.
+pub const LOG2_E: f32 = core::f32::consts::LOG2_E;
+/// log2(e) in Q31.
+const LOG2_E_Q31: u64 = 3_098_164_009;
+
+/// Minimax polynomial of degree 5 (Remez exchange on the relative error, 2^-23.7) of 2^-(t + 1/2) for t in -1/2..1/2; coefficients in Q30.
+const EXP2_NEG: [i32; 6] = [759_250_179, -526_271_921, 182_387_974, -42_143_797, 7_346_156, -1_008_016];
+
+/// 2^-f in Q30 for a fraction `f` in Q32.
+#[inline(always)]
+pub(crate) fn exp2_neg_fraction(fraction: u32) -> u32 {
+    let t = (fraction ^ 0x8000_0000) as i32;
+    let [c0, c1, c2, c3, c4, c5] = EXP2_NEG;
+    let mut y = c4 + mul_high(t, c5);
+    y = c3 + mul_high(t, y);
+    y = c2 + mul_high(t, y);
+    y = c1 + mul_high(t, y);
+    (c0 + mul_high(t, y)) as u32
+}
+
+/// e^x in Q30 for x at most 0; a positive x counts as its magnitude's negative.
+///
+/// Relative error of e^x at most 2^-22.9 before the cut to 30 fraction bits; 0 from x = -22.2 on. The worst error over a dense grid
+/// is measured in `tests/numeric.rs`.
+#[inline(always)]
+pub fn exp_q30(x: f32) -> u32 {
+    // |x| in Q26, exact but for bits below 2^-26; magnitudes of 32 and more count as just below 32.
+    let bits = x.to_bits() & 0x7fff_ffff;
+    let exponent = bits >> 23;
+    let mantissa = (bits & 0x007f_ffff | 0x0080_0000) << 7;
+    let q26 = match 131u32.checked_sub(exponent) {
+        Some(shift) => mantissa >> shift.min(31),
+        None => 0x7fff_ffff,
+    };
+    let q25 = ((q26 as u64 * LOG2_E_Q31) >> 32) as u32;
+    exp2_neg_fraction(q25 << 7) >> (q25 >> 25).min(31)
+}
+
+/// 2^-d in Q16, rounded, for a distance `d` in Q16: the weight of a key whose score lies `d` below the largest one.
+#[inline(always)]
+pub fn exp2_neg_q16(d: u32) -> u32 {
+    let whole = (d >> 16).min(17);
+    (exp2_neg_fraction(d << 16) + (0x2000 << whole)) >> (14 + whole)
+}
+
+/// 1 / (1 + e^-x). Absolute error at most 2^-22.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    let e = exp_q30(x) as f32 * (1.0 / 1_073_741_824.0);
+    let numerator = if x.to_bits() >> 31 == 0 { 1.0 } else { e };
+    numerator / (1.0 + e)
+}
+
+/// x * sigmoid(x) (Elfwing et al. 2017).
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
+}
+
+/// GELU in its tanh form, written with a sigmoid: x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)).
+#[inline(always)]
+pub fn gelu_tanh(x: f32) -> f32 {
+    let inner = x * (1.595_769_2 + 0.071_354_814 * (x * x));
+    x * sigmoid(inner)
+}
+
+/// max(x, 0), with +0 for every x that is not positive.
+#[inline(always)]
+pub fn relu(x: f32) -> f32 {
+    if x > 0.0 { x } else { 0.0 }
+}

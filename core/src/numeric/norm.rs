@@ -1,0 +1,25 @@
+//! Normalisation of one token's row.
+
+use super::{Lanes, dot, sqrt};
+
+/// `x / sqrt(mean(x^2) + eps) * scale` (Zhang and Sennrich 2019, equation 4). All rows hold `d_model` values.
+pub fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
+    let inverse = 1.0 / sqrt(dot(x, x) / x.len() as f32 + eps);
+    for ((out, &x), &scale) in out.iter_mut().zip(x).zip(scale) {
+        *out = (x * inverse) * scale;
+    }
+}
+
+/// `(x - mean) / sqrt(variance + eps) * scale + bias` (Ba et al. 2016, equation 4). All rows hold `d_model` values.
+pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
+    let count = x.len() as f32;
+    let mut sum = Lanes::default();
+    sum.add_pairs(x, x, |x, _| x);
+    let mean = sum.total() / count;
+    let mut squares = Lanes::default();
+    squares.add_pairs(x, x, |x, _| (x - mean) * (x - mean));
+    let inverse = 1.0 / sqrt(squares.total() / count + eps);
+    for (((out, &x), &scale), &bias) in out.iter_mut().zip(x).zip(scale).zip(bias) {
+        *out = ((x - mean) * inverse) * scale + bias;
+    }
+}

@@ -1,0 +1,74 @@
+//! From floats to integers: rounding, and the scale of a row.
+
+/// Bits of 2^-100: a row whose largest magnitude lies below it is a row of zeros.
+const SMALLEST: u32 = (127 - 100) << 23;
+const INFINITY: u32 = 0x7f80_0000;
+/// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// Nearest integer, ties to even, for |x| up to 2^22.
+#[inline(always)]
+pub fn round_to_int(x: f32) -> i32 {
+    ((x + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
+}
+
+/// 2^exponent, the exponent held to the normal range.
+#[inline(always)]
+pub fn pow2(exponent: i32) -> f32 {
+    f32::from_bits(((exponent.clamp(-126, 127) + 127) as u32) << 23)
+}
+
+/// Largest magnitude as bits, compared as integers so that zeros and NaN have one answer on every target.
+#[inline(always)]
+pub fn max_magnitude_bits(values: impl Iterator<Item = f32>) -> u32 {
+    values.fold(0, |max, x| max.max(x.to_bits() & 0x7fff_ffff))
+}
+
+/// Zero for magnitudes that make a row a row of zeros: below 2^-100, or not finite (only overflow leads there).
+#[inline(always)]
+pub fn clear_below(max_bits: u32) -> u32 {
+    if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }
+}
+
+/// Symmetric eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantizer {
+    /// What a value is multiplied with before rounding; 0 for a row of zeros.
+    pub inverse: f32,
+    /// What an integer is multiplied with to get the value back; 0 for a row of zeros.
+    pub scale: f32,
+}
+
+impl Quantizer {
+    /// For a row whose largest magnitude has these bits.
+    #[inline(always)]
+    pub fn new(max_bits: u32) -> Self {
+        match clear_below(max_bits) {
+            0 => Quantizer { inverse: 0.0, scale: 0.0 },
+            bits => {
+                let max = f32::from_bits(bits);
+                Quantizer { inverse: 127.0 / max, scale: max / 127.0 }
+            }
+        }
+    }
+
+    /// An integer in -127..=127: `|x| * inverse` exceeds 127 by at most two roundings, which round back to 127.
+    #[inline(always)]
+    pub fn quantize(self, x: f32) -> i32 {
+        // A row that is cleared because it is not finite must not multiply infinity by zero.
+        if self.inverse == 0.0 { 0 } else { round_to_int(x * self.inverse) }
+    }
+}
+
+/// Quantizes a query row of one head to 12 bits, `q = round(x * factor * 2^exponent)` with |q| at most 2,048; returns the exponent.
+///
+/// The scale is a power of two, so that a score needs only its key's scale: one product and one shift.
+pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32)) -> i32 {
+    let max = clear_below(max_magnitude_bits(x.iter().map(|&x| x * factor)));
+    let exponent = 10 + 127 - (max >> 23) as i32;
+    let scale = pow2(exponent);
+    for (index, &x) in x.iter().enumerate() {
+        store(index, if max == 0 { 0 } else { round_to_int((x * factor) * scale) });
+    }
+    if max == 0 { 0 } else { exponent }
+}

@@ -1,0 +1,72 @@
+//! Text to tokens, one word after another.
+
+use super::{Cut, Tokenizer, merge::merge};
+use crate::error::Error;
+
+impl Tokenizer<'_> {
+    /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
+    ///
+    /// The rule is llama2.c's `encode`: a space is put before a text that is not empty (when the vocabulary says so); each character
+    /// becomes the token of its piece, or else one byte token per UTF-8 byte; then the two neighbours whose joined piece has the highest
+    /// score (the leftmost of equals) are merged, until no two can be. Byte tokens are not merged.
+    ///
+    /// `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind the tokens returned is
+    /// scratch. `text.len() + 1` elements always suffice.
+    ///
+    /// A word is a space and what follows up to the next space, or a run of spaces and what follows; for the rare vocabulary with pieces
+    /// across words the whole text is one. Time is linear in the number of words. A word of n characters takes O(n d) steps, where
+    /// d <= n is the number of different scores its merges have, and O(n) look-ups once n is below half the room left in `out`.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`] as soon as the characters of a word do not fit what is left of `out`; a word longer than `out` costs
+    /// no more than `out` being filled once.
+    pub fn encode(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
+        let have = out.len();
+        let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
+        let front = if self.space_in_front && !text.is_empty() { " " } else { "" };
+        let mut room = out;
+        let mut characters = 0; // tokens of the current word, at the start of `room`
+        let mut before = None;
+        for mut rest in [front, text] {
+            while let Some((character, tail)) = split_character(rest) {
+                if before.is_some_and(|before| self.cuts(before, character)) {
+                    let tokens = merge(self, room, characters);
+                    room = room.get_mut(tokens..).ok_or(full)?;
+                    characters = 0;
+                }
+                let free = room.get_mut(characters..).ok_or(full)?;
+                characters = characters.saturating_add(self.spell(character, free).ok_or(full)?);
+                (before, rest) = (Some(character), tail);
+            }
+        }
+        let tokens = merge(self, room, characters);
+        Ok(have.saturating_sub(room.len()).saturating_add(tokens))
+    }
+
+    /// Whether a word ends between two neighbouring characters.
+    fn cuts(&self, before: &str, after: &str) -> bool {
+        match self.cut {
+            Cut::Spaces => after == " ",
+            Cut::Runs => after == " " && before != " ",
+            Cut::Never => false,
+        }
+    }
+
+    /// Writes one character as its token, or as byte tokens; `None` when `out` is too short.
+    fn spell(&self, character: &str, out: &mut [u32]) -> Option<usize> {
+        if let Some(token) = self.find(character.as_bytes(), &[]) {
+            *out.first_mut()? = token;
+            return Some(1);
+        }
+        let slots = out.get_mut(..character.len())?;
+        for (slot, byte) in slots.iter_mut().zip(character.bytes()) {
+            *slot = self.first_byte.wrapping_add(byte.into());
+        }
+        Some(character.len())
+    }
+}
+
+/// The first character of a text and what follows it.
+fn split_character(text: &str) -> Option<(&str, &str)> {
+    text.split_at_checked(text.chars().next()?.len_utf8())
+}

@@ -1,0 +1,251 @@
+//! The tokenizer against a slow encoder, and against sections that lie.
+
+#[path = "common/random.rs"]
+mod random;
+#[path = "common/reference.rs"]
+mod reference;
+#[path = "common/vocabulary.rs"]
+mod vocabulary;
+
+use attoformer::Error;
+use attoformer::tokenizer::{Decoder, Tokenizer};
+use random::Random;
+use vocabulary::{Vocabulary, random_text};
+
+fn encode(tokenizer: &Tokenizer<'_>, text: &str) -> Vec<u32> {
+    let mut out = vec![0; text.len() + 1];
+    let count = tokenizer.encode(text, &mut out).expect("text.len() + 1 elements suffice");
+    out.truncate(count);
+    out
+}
+
+fn decode(tokenizer: &Tokenizer<'_>, tokens: &[u32]) -> String {
+    let mut decoder = Decoder::new();
+    let mut text: String = tokens.iter().map(|&token| decoder.push(tokenizer, token).unwrap().to_string()).collect();
+    text.push_str(decoder.finish());
+    text
+}
+
+/// Encoding equals the slow one's with plenty of room and with little, and decoding brings the text back.
+fn check(vocabulary: &Vocabulary, tokenizer: &Tokenizer<'_>, text: &str) {
+    let expected = vocabulary.encode_slowly(text);
+    assert_eq!(encode(tokenizer, text), expected, "{text:?}");
+    assert_eq!(decode(tokenizer, &expected), text);
+    // Much room means a memo of pairs, little means none: the result is the same, or a refusal.
+    let mut out = vec![0; 2 * text.len() + 10];
+    let count = tokenizer.encode(text, &mut out).unwrap();
+    assert_eq!(out[..count], expected);
+    for room in [expected.len(), expected.len() + 1, expected.len() + 3, expected.len() * 3 / 2] {
+        match tokenizer.encode(text, &mut out[..room]) {
+            Ok(count) => assert_eq!(out[..count], expected),
+            Err(error) => assert_eq!(error, Error::BufferTooSmall { need: room + 1, have: room }),
+        }
+    }
+    if !expected.is_empty() {
+        assert!(tokenizer.encode(text, &mut out[..expected.len() - 1]).is_err());
+    }
+}
+
+#[test]
+fn small_vocabulary_equals_the_slow_encoder() {
+    let vocabulary = Vocabulary::small();
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    for text in ["", " ", "the", " the", "  the", "abcabc", "aaaaaaa", "éaéa", "日本日本", "\0", "<s>", "\n<s>\n", "<0x41>"] {
+        check(&vocabulary, &tokenizer, text);
+    }
+    let mut random = Random(1);
+    for _ in 0..2000 {
+        check(&vocabulary, &tokenizer, &random_text(&mut random, 12));
+    }
+}
+
+#[test]
+fn any_vocabulary_equals_the_slow_encoder() {
+    let mut random = Random(2);
+    for round in 0..300 {
+        let mut vocabulary = Vocabulary::random(&mut random, round % 3);
+        vocabulary.space_in_front = round % 4 != 0;
+        let section = vocabulary.section();
+        let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+        for _ in 0..20 {
+            check(&vocabulary, &tokenizer, &random_text(&mut random, 12));
+            let letters = ["a", "b", "é", "日", " ", "\u{1F600}"];
+            let text: String = (0..random.below(60)).map(|_| random.pick(&letters)).collect();
+            check(&vocabulary, &tokenizer, &text);
+        }
+    }
+}
+
+#[test]
+fn stories_vocabulary_equals_the_slow_encoder() {
+    let Some(vocabulary) = Vocabulary::stories() else { return };
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    assert_eq!(encode(&tokenizer, "Once upon a time"), [403, 407, 261, 378]);
+    let mut random = Random(3);
+    for _ in 0..3000 {
+        check(&vocabulary, &tokenizer, &random_text(&mut random, 12));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tinystories_dev.txt");
+    let Ok(stories) = std::fs::read_to_string(path) else {
+        println!("skipped: {path} is not there");
+        return;
+    };
+    stories.lines().for_each(|line| check(&vocabulary, &tokenizer, line));
+    stories.split("<|endoftext|>").take(10).for_each(|story| check(&vocabulary, &tokenizer, story.trim()));
+    // Each word alone must give what the whole gives, so all of the file at once needs no slow encoder.
+    let words = stories.split_inclusive(' ').scan(String::new(), |space, word| {
+        let text = format!("{space}{}", word.strip_suffix(' ').unwrap_or(word));
+        *space = " ".to_string();
+        Some(text)
+    });
+    let mut plain = vocabulary.clone();
+    plain.space_in_front = false;
+    let expected: Vec<u32> =
+        words.enumerate().flat_map(|(at, word)| if at == 0 { &vocabulary } else { &plain }.encode_slowly(&word)).collect();
+    assert_eq!(encode(&tokenizer, &stories), expected);
+}
+
+/// `"<s>"` spelled out, merged step by step, reaches a piece equal to the begin token's only if that is matched against text.
+#[test]
+fn text_makes_no_control_tokens() {
+    let mut vocabulary = Vocabulary::new(&[("<", -1.0), ("s", -1.0), (">", -1.0), ("<s", -2.0), ("0", -1.0), ("<0", -2.0)]);
+    vocabulary.pieces[0].0 = b"<0".to_vec();
+    vocabulary.pieces[1].0 = b"<s>".to_vec();
+    vocabulary.pieces[2].0 = b"s>".to_vec();
+    vocabulary.pieces[3].0 = b"<0>".to_vec();
+    vocabulary.space_in_front = false;
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    assert_eq!(encode(&tokenizer, "<s>"), [262, 261]);
+    assert_eq!(encode(&tokenizer, "<0>"), [264, 261]);
+    assert_eq!((tokenizer.begin(), tokenizer.end(), tokenizer.unknown(), tokenizer.vocab()), (1, 2, 0, 265));
+}
+
+/// A megabyte without a space: neither a small buffer nor a large one makes it take long.
+#[test]
+fn very_long_words() {
+    let vocabulary = Vocabulary::small();
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    let mut random = Random(4);
+    let long: String = (0..1 << 20).map(|_| random.pick(&['a', 'b', 'c', 'h', 'e', 't', 'x'])).collect();
+    assert_eq!(tokenizer.encode(&long, &mut [0; 4096]), Err(Error::BufferTooSmall { need: 4097, have: 4096 }));
+    let mut out = vec![0; long.len() + 1];
+    let count = tokenizer.encode(&long, &mut out).unwrap();
+    assert_eq!(decode(&tokenizer, &out[..count]), long);
+    let run = "a".repeat(1 << 20);
+    let count = tokenizer.encode(&run, &mut out).unwrap();
+    assert_eq!(count, (1 << 18) + 1);
+}
+
+#[test]
+fn pieces() {
+    let vocabulary = Vocabulary::small();
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    for byte in 0..=255 {
+        assert_eq!(tokenizer.piece(3 + u32::from(byte)), Ok(&[byte][..]));
+    }
+    for (token, (piece, _)) in (0..).zip(&vocabulary.pieces).filter(|(token, _)| !(3..259).contains(token)) {
+        assert_eq!(tokenizer.piece(token), Ok(&piece[..]));
+    }
+    for token in [vocabulary.vocab(), u32::MAX - 1, u32::MAX] {
+        assert_eq!(tokenizer.piece(token), Err(Error::TokenOutOfRange { token, vocab: vocabulary.vocab() }));
+    }
+}
+
+/// Everything a caller can do with a tokenizer: must not panic, whatever the section said.
+fn exercise(tokenizer: &Tokenizer<'_>) {
+    let mut out = [0; 64];
+    for text in ["the abc aaaa", "日本 éa \u{1F600} <s>", ""] {
+        if let Ok(count) = tokenizer.encode(text, &mut out) {
+            let mut decoder = Decoder::new();
+            for &token in &out[..count] {
+                assert!(token != tokenizer.begin() && token != tokenizer.end());
+                decoder.push(tokenizer, token).unwrap();
+            }
+            decoder.finish();
+        }
+    }
+    let _ = tokenizer.encode("the", &mut [0; 2]);
+    let mut decoder = Decoder::mid_text();
+    for token in (0..tokenizer.vocab().saturating_add(2)).chain([u32::MAX]) {
+        assert_eq!(decoder.push(tokenizer, token).is_ok(), tokenizer.piece(token).is_ok());
+    }
+}
+
+#[test]
+fn damaged_sections_never_panic() {
+    let vocabulary = Vocabulary::small();
+    let section = vocabulary.section();
+    for end in 0..section.len() {
+        assert!(matches!(Tokenizer::new(&section[..end], vocabulary.vocab()), Err(Error::Tokenizer { .. })), "cut at {end}");
+    }
+    let mut longer = section.clone();
+    longer.push(b'x');
+    assert!(Tokenizer::new(&longer, vocabulary.vocab()).is_err());
+    for vocab in [0, 1, vocabulary.vocab() - 1, vocabulary.vocab() + 1, u32::MAX] {
+        assert!(Tokenizer::new(&section, vocab).is_err());
+        let mut stated = section.clone();
+        stated[4..8].copy_from_slice(&vocab.to_le_bytes());
+        assert!(Tokenizer::new(&stated, vocab).is_err());
+    }
+    let mut random = Random(5);
+    let mut accepted = 0;
+    for at in 0..section.len() {
+        for _ in 0..4 {
+            let mut altered = section.clone();
+            altered[at] = random.pick(&[0, 1, 0x20, 0x7f, 0x80, 0xff, section[at] ^ 1, section[at].wrapping_add(1), random.0 as u8]);
+            if let Ok(tokenizer) = Tokenizer::new(&altered, vocabulary.vocab()) {
+                accepted += 1;
+                exercise(&tokenizer);
+            }
+        }
+    }
+    assert!(accepted > 100, "{accepted} altered scores or pieces should have passed");
+}
+
+/// Each rule of the section, broken alone.
+#[test]
+fn each_contradiction_is_named() {
+    let vocabulary = Vocabulary::small();
+    let section = vocabulary.section();
+    let vocab = vocabulary.vocab() as usize;
+    let (scores, sorted) = (32 + 4 * (vocab + 1), 32 + 4 * (2 * vocab + 1));
+    let what = |alter: &dyn Fn(&mut Vec<u8>)| {
+        let mut altered = section.clone();
+        alter(&mut altered);
+        match Tokenizer::new(&altered, vocabulary.vocab()) {
+            Err(Error::Tokenizer { what }) => what,
+            other => panic!("{other:?}"),
+        }
+    };
+    let put = |at: usize, value: u32| what(&|bytes| bytes[at..at + 4].copy_from_slice(&value.to_le_bytes()));
+    assert!(put(0, 2).contains("kind"));
+    assert!(put(4, 7).contains("vocabulary"));
+    assert!(put(8, 7).contains("longest") && put(8, 5).contains("longest"));
+    assert!(put(12, 4).contains("flag"));
+    for at in [16, 20, 28] {
+        assert!(put(at, vocab as u32).contains("not in the vocabulary"));
+    }
+    assert!(put(24, vocab as u32 - 255).contains("byte tokens") && put(24, u32::MAX).contains("byte tokens"));
+    assert!(put(16, 3).contains("is a byte token") && put(20, 258).contains("is a byte token"));
+    assert!(put(32, 1).contains("ascend") && put(36, 0xffff_ffff).contains("ascend"));
+    for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert!(put(scores, score.to_bits()).contains("finite"));
+    }
+    assert!(put(sorted, vocab as u32).contains("sorted id"));
+    assert!(what(&|bytes| bytes.copy_within(sorted..sorted + 4, sorted + 4)).contains("order"));
+    assert!(what(&|bytes| *bytes.last_mut().unwrap() = 0xff).contains("UTF-8"));
+    let mut spaced = Vocabulary::new(&[("a b", -1.0)]).section();
+    spaced[12] |= 2;
+    assert!(matches!(Tokenizer::new(&spaced, 260), Err(Error::Tokenizer { what }) if what.contains("flag 2")));
+    // An empty piece is useless, not wrong.
+    assert!(Tokenizer::new(&Vocabulary::new(&[("", 0.0)]).section(), 260).is_ok());
+    // Neither is a piece of 255 bytes, but one more does not fit.
+    let piece = "x".repeat(256);
+    assert!(Tokenizer::new(&Vocabulary::new(&[(&piece[1..], 0.0)]).section(), 260).is_ok());
+    assert!(Tokenizer::new(&Vocabulary::new(&[(&piece, 0.0)]).section(), 260).is_err());
+}
