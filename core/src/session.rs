@@ -6,7 +6,7 @@ use crate::generate::{Generation, Limits};
 use crate::hash::OutputHash;
 use crate::image::Image;
 use crate::image::header::Config;
-use crate::kernels::{self, KernelSet, Kernels};
+use crate::kernels::{self, Kernels};
 use crate::layers::front;
 use crate::model::Model;
 use crate::numeric::float_mode_is_ieee;
@@ -16,7 +16,7 @@ use crate::sampling::Sampler;
 #[derive(Debug)]
 pub struct Session<'a> {
     model: Model<'a>,
-    kernels: KernelSet,
+    kernels: &'static Kernels,
     workspace: Workspace<'a>,
     plan: Plan,
     position: usize,
@@ -54,7 +54,7 @@ impl<'a> Session<'a> {
             return Err(Error::FloatMode);
         }
         let workspace = Workspace::carve(arena, image.config(), plan)?;
-        Ok(Session { model: Model::new(*image), kernels: KernelSet::new(kernels), workspace, plan, position: 0 })
+        Ok(Session { model: Model::new(*image), kernels, workspace, plan, position: 0 })
     }
 
     /// The image.
@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
 
     /// The kernels at work.
     pub fn kernels(&self) -> &'static Kernels {
-        self.kernels.get()
+        self.kernels
     }
 
     /// Tokens fed since the start or the last reset.
@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
 
     /// Runs one block of accepted tokens.
     fn forward(&mut self, block: &[u32]) {
-        self.model.forward(self.kernels.get(), &mut self.workspace, self.plan.context, self.position, block);
+        self.model.forward(self.kernels, &mut self.workspace, self.plan.context, self.position, block);
         let slots = self.workspace.tokens.get_mut(self.position..).unwrap_or_default();
         slots.iter_mut().zip(block).for_each(|(slot, &token)| *slot = token);
         self.position += block.len();
@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
 
     /// Logits of one row of the last block.
     fn logits_of(&mut self, row: usize) -> Result<&[f32], Error> {
-        self.model.logits(self.kernels.get(), &mut self.workspace, row);
+        self.model.logits(self.kernels, &mut self.workspace, row);
         let position = self.position.saturating_sub(1);
         let logits = self.logits();
         let finite = logits.iter().all(|x| x.to_bits() & 0x7f80_0000 != 0x7f80_0000);

@@ -48,31 +48,19 @@ pub static SCALAR: Kernels = Kernels {
     gate: scalar::gate,
 };
 
-/// The kernel set of a session: a choice on a PC, nothing at all on a microcontroller, where the compiler made it.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelSet(&'static Kernels);
-
-impl KernelSet {
-    /// These kernels.
-    pub fn new(kernels: &'static Kernels) -> Self {
-        KernelSet(kernels)
-    }
-
-    /// The kernels.
-    #[inline(always)]
-    pub fn get(self) -> &'static Kernels {
-        self.0
-    }
+/// The kernel set beyond scalar that this CPU can run: found at run time on a PC, known to the compiler on a microcontroller.
+fn native() -> Option<&'static Kernels> {
+    None
 }
 
 /// Every kernel set that this CPU can run, scalar first.
 pub fn all() -> impl Iterator<Item = &'static Kernels> {
-    core::iter::once(&SCALAR)
+    core::iter::once(&SCALAR).chain(native())
 }
 
 /// The fastest kernel set that this CPU can run.
 pub fn best() -> &'static Kernels {
-    all().last().unwrap_or(&SCALAR)
+    native().unwrap_or(&SCALAR)
 }
 
 /// A kernel set by its name, when this CPU can run it.
