@@ -1,45 +1,163 @@
 //! Running the model.
 
-use attoformer_protocol::{Answer, Frame, Generate, Prompt};
+use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, Tokenizer, arena_bytes, tokenizer::Decoder};
+use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling};
+use heapless::Vec;
 
 use crate::{channel, count::Counter, fail, memory};
 
+type Tokens = Vec<u32, MAX_PROMPT>;
+
 /// Opens the image, reads the prompt, goes on from it, and reports.
 pub fn generate(image_at: u32, image_bytes: u32, task: &Generate<'_>, counter: &mut Counter) {
-    let image = memory::image(image_at, image_bytes);
     let Some(arena) = memory::take_arena() else { fail::stop("the arena was taken twice") };
-    let tokens = match task.prompt {
-        Prompt::Text(text) => text.len() as u32,
-        Prompt::Tokens(bytes) => bytes.len() as u32 / 4,
-    };
-    let mut state = 1u32;
-    let mut step = || {
-        for &byte in image {
-            state = (state ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let mut answer = match work(memory::image(image_at, image_bytes), arena, task, counter) {
+        Ok(answer) => answer,
+        Err(error) => {
+            defmt::error!("the job failed");
+            fail::stop_with(format_args!("{error}"))
         }
-        state
     };
-    let (_, instructions) = counter.count(&mut step);
-    channel::send(&Frame::Prefilled { tokens, instructions });
-    for at in 0..task.generate {
-        let (token, instructions) = counter.count(&mut step);
-        arena[at as usize] = token as u8;
-        channel::send(&Frame::Token { token, hash: state_hash(token) });
-        channel::send_text("a piece ");
-        channel::send(&Frame::Fed { instructions });
-    }
-    channel::send(&Frame::Done(Answer {
-        output_hash: 0,
-        ended: false,
-        flash_bytes_code: memory::code_bytes() as u32,
-        flash_bytes_model: image_bytes,
-        ram_bytes_arena: 0,
-        arena_high_water: memory::arena_high_water(arena) as u32,
-        ram_bytes_static: memory::static_bytes() as u32,
-        stack_high_water: memory::stack_high_water() as u32,
-    }));
+    answer.flash_bytes_code = memory::code_bytes() as u32;
+    answer.arena_high_water = memory::arena_high_water(arena) as u32;
+    answer.ram_bytes_static = memory::static_bytes() as u32;
+    answer.stack_high_water = memory::stack_high_water() as u32;
+    channel::send(&Frame::Done(answer));
 }
 
-fn state_hash(token: u32) -> u32 {
-    token
+fn work(bytes: &'static [u8], arena: &mut [u8], task: &Generate<'_>, counter: &mut Counter) -> Result<Answer, Error> {
+    let image = Image::new(bytes)?;
+    let mut plan = Plan::packed(image.config());
+    plan.context = task.context.unwrap_or(plan.context);
+    plan.block = task.block.unwrap_or(plan.block);
+    let need = arena_bytes(image.config(), plan);
+    let mut sampler = sampler(task.sampling)?;
+    let tokens = prompt_tokens(&image, &task.prompt)?;
+
+    let given = task.arena_bytes.map_or(need, |bytes| bytes as usize);
+    let have = arena.len();
+    let arena = arena.get_mut(..given).ok_or(Error::ArenaTooSmall { need: given, have })?;
+    let mut session = Session::with_plan(&image, arena, plan)?;
+    defmt::info!("image of {=usize} bytes open, arena of {=usize}", bytes.len(), need);
+    session.self_test()?;
+    channel::send(&Frame::Ready { arena_bytes: need as u32 });
+
+    let instructions = read_prompt(&mut session, &tokens, task, counter)?;
+    channel::send(&Frame::Prefilled { tokens: tokens.len() as u32, instructions });
+    let mut text = TextOut::new(image.tokenizer().ok(), tokens.len());
+    let (output_hash, ended) = write_on(&mut session, &mut sampler, &mut text, task, counter)?;
+    text.finish();
+    Ok(Answer { output_hash, ended, flash_bytes_model: image.bytes().len() as u32, ram_bytes_arena: need as u32, ..Answer::default() })
+}
+
+fn sampler(wanted: Sampling) -> Result<Sampler, Error> {
+    let sampler = Sampler::new(wanted.seed).temperature(wanted.temperature)?.top_p(wanted.top_p)?;
+    if wanted.top_k == 0 { Ok(sampler) } else { sampler.top_k(wanted.top_k) }
+}
+
+/// The prompt as tokens; text gets the begin token in front.
+fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<Tokens, Error> {
+    let full = Error::BufferTooSmall { need: MAX_PROMPT + 1, have: MAX_PROMPT };
+    let mut tokens = Tokens::new();
+    match prompt {
+        Prompt::Text(text) => {
+            let tokenizer = image.tokenizer()?;
+            tokens.resize_default(MAX_PROMPT).map_err(|_| full)?;
+            let (first, rest) = tokens.split_first_mut().ok_or(full)?;
+            *first = tokenizer.begin();
+            let count = tokenizer.encode(text, rest)?;
+            tokens.truncate(count + 1);
+        }
+        Prompt::Tokens(bytes) => {
+            let (words, _) = bytes.as_chunks::<4>();
+            for word in words {
+                tokens.push(u32::from_le_bytes(*word)).map_err(|_| full)?;
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// Feeds the prompt; returns the instructions it took.
+fn read_prompt(session: &mut Session<'_>, tokens: &[u32], task: &Generate<'_>, counter: &mut Counter) -> Result<u64, Error> {
+    let chunk = task.chunk.map_or(tokens.len(), |chunk| chunk as usize).max(1);
+    if task.logits {
+        for piece in tokens.chunks(chunk) {
+            session.prefill_each(piece, |_, logits| send_logits(logits))?;
+        }
+        return Ok(0);
+    }
+    let (result, instructions) = counter.count(|| {
+        if tokens.is_empty() {
+            return session.prefill(tokens).map(|_| ());
+        }
+        tokens.chunks(chunk).try_for_each(|piece| session.prefill(piece).map(|_| ()))
+    });
+    result.map(|()| instructions)
+}
+
+/// Chooses and feeds tokens until the limit, the end of the text or the end of the context. Hash and output are not counted.
+fn write_on(
+    session: &mut Session<'_>,
+    sampler: &mut Sampler,
+    text: &mut TextOut<'_>,
+    task: &Generate<'_>,
+    counter: &mut Counter,
+) -> Result<(u32, bool), Error> {
+    let mut hash = OutputHash::new();
+    for made in 1..=task.generate {
+        hash.logits(session.logits());
+        let (token, choosing) = counter.count(|| session.sample(sampler));
+        hash.token(token);
+        if token == session.config().end {
+            return Ok((hash.value(), true));
+        }
+        channel::send(&Frame::Token { token, hash: hash.value() });
+        text.push(token)?;
+        if session.room() == 0 {
+            break;
+        }
+        let (fed, feeding) = counter.count(|| session.step(token).map(|_| ()));
+        fed?;
+        channel::send(&Frame::Fed { instructions: choosing + feeding });
+        if task.logits && made < task.generate {
+            send_logits(session.logits());
+        }
+    }
+    Ok((hash.value(), false))
+}
+
+fn send_logits(logits: &[f32]) {
+    let mut bytes = Vec::<u8, MAX_PAYLOAD>::new();
+    for piece in logits.chunks(MAX_PAYLOAD / 4) {
+        bytes.clear();
+        // Cannot overflow: a piece has as many values as the buffer has room for.
+        piece.iter().for_each(|logit| drop(bytes.extend_from_slice(&logit.to_le_bytes())));
+        channel::send(&Frame::Logits(&bytes));
+    }
+}
+
+/// Turns tokens into text frames; an image without a tokenizer gives none.
+struct TextOut<'a> {
+    tokenizer: Option<Tokenizer<'a>>,
+    decoder: Decoder,
+}
+
+impl<'a> TextOut<'a> {
+    /// After a prompt of one token, the begin token, the text starts; after a longer one it goes on.
+    fn new(tokenizer: Option<Tokenizer<'a>>, prompt: usize) -> Self {
+        let decoder = if prompt == 1 { Decoder::new() } else { Decoder::mid_text() };
+        Self { tokenizer, decoder }
+    }
+
+    fn push(&mut self, token: u32) -> Result<(), Error> {
+        if let Some(tokenizer) = &self.tokenizer {
+            channel::send_text(self.decoder.push(tokenizer, token)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        channel::send_text(self.decoder.finish());
+    }
 }

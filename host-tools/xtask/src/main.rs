@@ -16,13 +16,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Watch an emulated microcontroller tell a story, in the same bits as this computer
+    Demo(commands::demo::Arguments),
+    /// Prove everything: format, lints, docs, tests, firmware, no panic
+    Test(commands::test::Arguments),
     /// Run an image on an emulated machine
     Qemu(commands::qemu::Arguments),
+    /// Link the engine with a panic handler that cannot link
+    Nopanic(commands::nopanic::Arguments),
+    /// Install compiler targets and emulators
+    Setup,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(arguments) => commands::demo::run(&arguments),
+        Command::Test(arguments) => commands::test::run(&arguments),
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
+        Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
+        Command::Setup => commands::setup::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,3 +1,7 @@
 //! One file per command.
 
+pub mod demo;
+pub mod nopanic;
 pub mod qemu;
+pub mod setup;
+pub mod test;

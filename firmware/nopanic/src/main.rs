@@ -1,0 +1,81 @@
+//! Links only when no panic can be reached: the panic handler calls a function that nobody defines.
+//!
+//! Image, arena, tokens, text and parameters come through [`black_box`], so the optimiser knows nothing about them and may
+//! leave no check out on their account. `cargo xtask nopanic` builds it; it never runs.
+#![no_std]
+#![no_main]
+
+use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes, tokenizer::Decoder};
+use core::{fmt::Write, hint::black_box, panic::PanicInfo};
+
+/// What the linker keeps.
+#[unsafe(no_mangle)]
+pub extern "C" fn _start() {
+    let image: &[u8] = black_box(&[]);
+    let arena: &mut [u8] = black_box(&mut []);
+    let _ = black_box(use_everything(image, arena, black_box(&[]), black_box("")));
+    #[cfg(feature = "plant")]
+    black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
+}
+
+/// Opens, plans, tests, reads a prompt, steps, samples, encodes, decodes.
+fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) -> Result<u32, Error> {
+    let image = Image::new(bytes)?;
+    let plan = Plan::packed(image.config()).with_context(black_box(1)).with_block(black_box(1));
+    black_box(arena_bytes(image.config(), plan));
+    black_box(image.metadata()?);
+    let mut session = Session::with_plan(&image, arena, plan)?;
+    session.self_test()?;
+
+    let sampler = Sampler::new(black_box(1)).temperature(black_box(1.0))?.top_k(black_box(1))?.top_p(black_box(1.0))?;
+    let mut sampler = sampler.repetition_penalty(black_box(1.0))?;
+    let mut hash = OutputHash::new();
+    session.prefill(tokens)?;
+    session.prefill_each(tokens, |position, logits| drop(black_box((position, logits.first()))))?;
+    hash.logits(session.logits());
+    let token = session.sample(&mut sampler);
+    hash.token(token);
+    session.step(token)?;
+
+    let tokenizer = image.tokenizer()?;
+    let mut encoded = [0; 64];
+    black_box(tokenizer.encode(text, &mut encoded)?);
+    let mut decoder = Decoder::new();
+    black_box(decoder.push(&tokenizer, token)?);
+    black_box(decoder.finish());
+
+    let limits = Limits { tokens: black_box(1), stops: black_box(&["stop"]) };
+    let mut generation = session.generate(text, sampler, limits)?;
+    while let Some(piece) = generation.next()? {
+        black_box(piece.parts());
+        let _ = write!(Console, "{piece}");
+    }
+    hash.token(generation.output_hash());
+    Ok(hash.value())
+}
+
+/// Where text goes.
+struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        black_box(text);
+        Ok(())
+    }
+}
+
+/// A panic for the proof to find.
+#[cfg(feature = "plant")]
+#[inline(never)]
+fn planted(slice: &[u32], index: usize) -> u32 {
+    slice[index]
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        fn a_panic_can_be_reached() -> !;
+    }
+    // SAFETY: the function does not exist, so neither does a program that could call it.
+    unsafe { a_panic_can_be_reached() }
+}

@@ -1,0 +1,6 @@
+//! test
+#[derive(clap::Args)]
+pub struct Arguments {}
+pub fn run(_: &Arguments) -> anyhow::Result<()> {
+    Ok(())
+}
