@@ -1,0 +1,55 @@
+//! How fast an image runs here.
+
+use std::time::{Duration, Instant};
+
+use attoformer::{Error, Session};
+
+/// Time that a measurement should take at least, so that a short one is repeated.
+const ENOUGH: Duration = Duration::from_secs(1);
+
+/// Speeds, each the best of the rounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Speeds {
+    /// Prompt tokens per second.
+    pub prefill: f64,
+    /// Generated tokens per second, one by one.
+    pub decode: f64,
+}
+
+/// Feeds `prompt` tokens, then `generate` more one by one, again and again.
+///
+/// # Errors
+/// What the engine says.
+pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<Speeds, Error> {
+    let vocab = session.config().vocab as u64;
+    // Neighbours in a text are far apart in the vocabulary; so are these.
+    let tokens: Vec<u32> = (0..(prompt + generate) as u64).map(|index| (index * 7919 % vocab) as u32).collect();
+    let (fed, stepped) = tokens.split_at(prompt);
+    let mut best = Speeds { prefill: 0.0, decode: 0.0 };
+    let began = Instant::now();
+    while best.prefill == 0.0 || began.elapsed() < ENOUGH {
+        session.reset();
+        let start = Instant::now();
+        session.prefill(fed)?;
+        best.prefill = best.prefill.max(rate(fed.len(), start.elapsed()));
+        let start = Instant::now();
+        for &token in stepped {
+            session.step(token)?;
+        }
+        best.decode = best.decode.max(rate(stepped.len(), start.elapsed()));
+    }
+    Ok(best)
+}
+
+/// Things per second; 0 for no things.
+pub fn rate(count: usize, time: Duration) -> f64 {
+    if count == 0 { 0.0 } else { count as f64 / time.as_secs_f64().max(1e-9) }
+}
+
+/// The most memory this process ever held, where the system tells.
+pub fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim_end().parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,71 @@
+//! `atto bench`.
+
+use std::path::PathBuf;
+
+use attoformer::Image;
+use attoformer_tools::bench::{measure, peak_rss_bytes};
+use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::{Error, files};
+use serde::Serialize;
+
+/// Measure how fast an image runs here
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image
+    file: PathBuf,
+    /// Tokens fed together
+    #[arg(long, default_value_t = 128, value_name = "P")]
+    prompt_len: usize,
+    /// Tokens fed one by one behind them
+    #[arg(long, default_value_t = 64, value_name = "G")]
+    gen_len: usize,
+    /// Threads; this version runs on one
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    threads: u32,
+    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
+    #[arg(long, value_name = "NAME")]
+    kernels: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    prefill_tokens_per_s: f64,
+    decode_tokens_per_s: f64,
+    /// Of encoders only.
+    encode_ms: Option<f64>,
+    /// Of encoders only.
+    sequences_per_s: Option<f64>,
+    kernels: &'static str,
+    threads: u32,
+    peak_rss_bytes: Option<u64>,
+}
+
+/// Measures and reports.
+pub fn run(args: Args) -> Result<(), Error> {
+    let refuse = |error| Error::engine(&args.file)(error);
+    let bytes = files::map(&args.file)?;
+    let image = Image::new(&bytes).map_err(refuse)?;
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let mut arena = setup.arena(image.config()).map_err(refuse)?;
+    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let speeds = measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?;
+    let report = Report {
+        prefill_tokens_per_s: speeds.prefill,
+        decode_tokens_per_s: speeds.decode,
+        encode_ms: None,
+        sequences_per_s: None,
+        kernels: setup.kernels.name,
+        threads: 1,
+        peak_rss_bytes: peak_rss_bytes(),
+    };
+    if args.json {
+        return super::print_json(&report);
+    }
+    super::print(&format!(
+        "prefill {:.0} tokens/s, decode {:.0} tokens/s ({} kernels, 1 thread)\n",
+        report.prefill_tokens_per_s, report.decode_tokens_per_s, report.kernels
+    ))
+}

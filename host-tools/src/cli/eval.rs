@@ -1,0 +1,80 @@
+//! `atto eval`.
+
+use std::path::PathBuf;
+
+use attoformer::Image;
+use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::eval::perplexity::{self, Measures};
+use attoformer_tools::eval::reference;
+use attoformer_tools::report::progress::Progress;
+use attoformer_tools::{Error, files};
+
+/// Measure an image on data
+#[derive(clap::Subcommand)]
+pub enum Command {
+    Perplexity(PerplexityArgs),
+}
+
+/// How well the image predicts a text
+#[derive(clap::Args)]
+pub struct PerplexityArgs {
+    /// The image
+    file: PathBuf,
+    /// Documents in UTF-8, parted by lines that read <|endoftext|>
+    #[arg(long, value_name = "FILE")]
+    text: PathBuf,
+    /// Compare with another image, or with the checkpoint it was made from, in f32
+    #[arg(long, value_name = "SRC")]
+    against: Option<PathBuf>,
+    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
+    #[arg(long, value_name = "NAME")]
+    kernels: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and reports.
+pub fn run(command: Command) -> Result<(), Error> {
+    let Command::Perplexity(args) = command;
+    let measures = measure(&args)?;
+    if args.json {
+        return super::print_json(&measures);
+    }
+    let mut text = format!("perplexity {:.4} over {} tokens\n", measures.perplexity, measures.tokens);
+    if let Measures { reference_perplexity: Some(reference), kl_mean: Some(kl), top1_agreement: Some(agreement), .. } = measures {
+        let over = 100.0 * (measures.perplexity / reference - 1.0);
+        text +=
+            &format!("reference  {reference:.4} ({over:+.2} %), KL {kl:.5} nats, likeliest token agrees in {:.2} %\n", 100.0 * agreement);
+    }
+    super::print(&text)
+}
+
+fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
+    let refuse = |error| Error::engine(&args.file)(error);
+    let bytes = files::map(&args.file)?;
+    let image = Image::new(&bytes).map_err(refuse)?;
+    let text = files::map(&args.text)?;
+    let text = std::str::from_utf8(&text).map_err(|error| Error::file(&args.text)(format!("it is not UTF-8: {error}")))?;
+    let documents: Vec<&str> = perplexity::documents(text).collect();
+
+    let mut setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let mut arena = setup.arena(image.config()).map_err(refuse)?;
+    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let progress = Progress::new("documents", documents.len() as u64);
+    let Some(path) = &args.against else {
+        return perplexity::measure(&mut session, None, documents, &progress).map_err(refuse);
+    };
+
+    let refuse = |error| Error::engine(path)(error);
+    let bytes = reference(path)?;
+    let other = Image::new(&bytes).map_err(refuse)?;
+    if other.config().vocab != image.config().vocab {
+        let what = format!("its vocabulary is {}, that of {} is {}", other.config().vocab, args.file.display(), image.config().vocab);
+        return Err(Error::file(path)(what));
+    }
+    setup.context = Some(image.config().context);
+    let mut arena = setup.arena(other.config()).map_err(refuse)?;
+    let mut other = setup.session(&other, &mut arena).map_err(refuse)?;
+    perplexity::measure(&mut session, Some(&mut other), documents, &progress).map_err(refuse)
+}

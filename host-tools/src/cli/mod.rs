@@ -1,0 +1,70 @@
+//! The command line: one file per subcommand, which parses, calls and prints.
+
+mod bench;
+mod completions;
+mod eval;
+mod info;
+mod pack;
+mod run;
+mod train;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use attoformer_tools::Error;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Packs trained transformers into images for microcontrollers and PCs, runs them and measures them.
+#[derive(Parser)]
+#[command(name = "atto", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Pack(pack::Args),
+    Info(info::Args),
+    Run(run::Args),
+    #[command(subcommand)]
+    Eval(eval::Command),
+    Bench(bench::Args),
+    Train(train::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the arguments and runs the command. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Pack(args) => pack::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Eval(command) => eval::run(command),
+        Command::Bench(args) => bench::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Completions(args) => completions::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the one JSON object of a command on stdout.
+fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    print(&(serde_json::to_string(value).expect("plain structs serialize") + "\n"))
+}
+
+/// Prints text on stdout at once. A reader that closed its end has what it wanted.
+fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Io { path: "stdout".into(), source: error }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! `atto pack`.
+
+use std::path::PathBuf;
+
+use attoformer::image::directory::tensor_count;
+use attoformer::image::header::KvType;
+use attoformer_tools::pack::layout::Target;
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::facts::Facts;
+use attoformer_tools::report::progress::Progress;
+use attoformer_tools::{Error, import, pack};
+
+/// Pack a trained model into an image
+#[derive(clap::Args)]
+pub struct Args {
+    /// The trained model: a llama2.c checkpoint (.bin)
+    source: PathBuf,
+    /// The image to write
+    #[arg(short, long, value_name = "OUT.atto")]
+    output: PathBuf,
+    /// Format of the matrices
+    #[arg(long, default_value = "int8", value_name = "int8|int4|f16|f32")]
+    weights: Format,
+    /// Columns that share a scale in int4 matrices [default: 32]
+    #[arg(long, value_name = "32|64|128|row", value_parser = parse_group)]
+    group: Option<u32>,
+    /// Format of one tensor, like layers.0.qkv=f16, embedding=int8, layers.*.mlp_down=int4:64 (repeatable)
+    #[arg(long = "tensor", value_name = "NAME=FORMAT", value_parser = parse_override)]
+    tensors: Vec<(String, Format)>,
+    /// Format of keys and values
+    #[arg(long, default_value = "int8", value_name = "int8|f16|f32", value_parser = parse_kv)]
+    kv: KvType,
+    /// Longest sequence in tokens [default: what the model was trained for]
+    #[arg(long, value_name = "N")]
+    context: Option<u32>,
+    /// Order of the weights in memory
+    #[arg(long, default_value = "portable", value_parser = ["portable", "cortex-m-dsp", "cortex-m55", "cortex-m3", "rv32"])]
+    layout: String,
+    /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Fail when the image is larger
+    #[arg(long, value_name = "BYTES")]
+    budget_flash: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_group(text: &str) -> Result<u32, String> {
+    format!("int4:{text}").parse::<Format>().map(Format::group)
+}
+
+fn parse_override(text: &str) -> Result<(String, Format), String> {
+    let (name, format) = text.split_once('=').ok_or("it is not NAME=FORMAT")?;
+    Ok((name.to_owned(), format.parse()?))
+}
+
+fn parse_kv(text: &str) -> Result<KvType, String> {
+    match text {
+        "int8" => Ok(KvType::Int8),
+        "f16" => Ok(KvType::F16),
+        "f32" => Ok(KvType::F32),
+        _ => Err(format!("{text} is not one of int8, f16, f32")),
+    }
+}
+
+/// Packs and reports.
+pub fn run(args: Args) -> Result<(), Error> {
+    let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
+    if checkpoint.tokenizer.is_none() {
+        eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
+    }
+    let options = pack::Options {
+        weights: args.group.map_or(args.weights, |group| args.weights.with_group(group)),
+        overrides: args.tensors,
+        kv: args.kv,
+        context: args.context,
+        target: args.layout.parse::<Target>().map_err(Error::Request)?,
+    };
+    let progress = Progress::new("tensors", tensor_count(&checkpoint.config).into());
+    let packed = pack::pack(&checkpoint, &options, &progress)?;
+    drop(progress);
+    pack::check_budget(&args.output, &packed, args.budget_flash)?;
+    pack::write(&args.output, &packed)?;
+
+    let facts = Facts::of_packed(&packed).map_err(Error::engine(&args.output))?;
+    if args.json { super::print_json(&facts) } else { super::print(&facts.to_string()) }
+}

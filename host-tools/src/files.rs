@@ -1,0 +1,101 @@
+//! Reading files in place, and writing them whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::Error;
+
+/// Maps a regular, non-empty file.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be opened, [`Error::File`] when it is empty or not a regular file.
+pub fn map(path: &Path) -> Result<Mmap, Error> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
+    let refuse = |what: &str| Err(Error::File { path: path.to_owned(), what: what.to_owned() });
+    if metadata.is_dir() {
+        return refuse("it is a directory, not a file");
+    }
+    if !metadata.is_file() {
+        return refuse("it is not a regular file");
+    }
+    if metadata.len() == 0 {
+        return refuse("it is empty");
+    }
+    let file = File::open(path).map_err(Error::io(path))?;
+    // SAFETY: the map is only read, as bytes that may hold anything. Another process that shortens the file meanwhile
+    // ends this one with SIGBUS; a copy of every weights file is the price of avoiding that, and is not paid here.
+    unsafe { Mmap::map(&file) }.map_err(Error::io(path))
+}
+
+/// Writes `path` through a new file beside it, which takes its name only when all bytes are on the disk.
+///
+/// # Errors
+/// What `write` returns, or [`Error::Io`]; nothing is left behind then, and a file that was there before is as it was.
+pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>) -> Result<T, Error> {
+    if path.is_dir() {
+        return Err(Error::Io { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".atto.partial");
+    #[cfg(unix)]
+    {
+        // A temporary file is private; a finished one gets the permissions that any new file gets.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder).map_err(Error::io(path))?;
+    let mut writer = BufWriter::new(file.as_file());
+    let result = write(&mut writer)?;
+    writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+    drop(writer);
+    file.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
+    Ok(result)
+}
+
+/// Bytes on the heap that start at a multiple of 64, as images and arenas want.
+pub struct AlignedBytes {
+    // A Vec's elements never move while it is not grown, so the start is found once.
+    buffer: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl AlignedBytes {
+    const ALIGN: usize = 64;
+
+    /// `len` zeros.
+    pub fn zeroed(len: usize) -> Self {
+        let buffer = vec![0; len + Self::ALIGN - 1];
+        let start = buffer.as_ptr().align_offset(Self::ALIGN);
+        AlignedBytes { buffer, start, len }
+    }
+
+    /// A copy of `bytes`.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut aligned = Self::zeroed(bytes.len());
+        aligned.copy_from_slice(bytes);
+        aligned
+    }
+}
+
+impl Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for AlignedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.start..self.start + self.len]
+    }
+}

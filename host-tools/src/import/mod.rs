@@ -1,0 +1,149 @@
+//! Trained models as they come, read into one in-memory [`Checkpoint`]. One file per source format.
+
+pub mod llama2c;
+
+use std::path::{Path, PathBuf};
+
+use attoformer::image::header::Config;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use crate::files;
+
+/// A trained model in memory, whatever file it came from. All weights are f32.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The model's name, from its file.
+    pub name: String,
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// SHA-256 of that file.
+    pub sha256: [u8; 32],
+    /// Shape, with the trained context and f32 keys and values: what a packer may narrow.
+    pub config: Config,
+    /// Base of the rotary frequencies, for models with rotary positions.
+    pub rotary_base: f64,
+    /// All tensors; [`Checkpoint::tensor`] finds one.
+    pub tensors: Vec<Tensor>,
+    /// The tokenizer, where one was found.
+    pub tokenizer: Option<Tokenizer>,
+}
+
+/// What a source's tensor is for. Projections are apart here; an image stores some of them fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Token embedding, `(vocab, d_model)`.
+    Embedding,
+    /// Learned positions, `(context, d_model)`.
+    Positions,
+    /// Norm of the attention: scale, and bias for layer norm, `(1 or 2, d_model)`.
+    AttnNorm,
+    /// Query projection, `(q_dim, d_model)`; rotary dimensions are neighbour pairs.
+    Query,
+    /// Key projection, `(kv_dim, d_model)`; rotary dimensions are neighbour pairs.
+    Key,
+    /// Value projection, `(kv_dim, d_model)`.
+    Value,
+    /// Output projection of the attention, `(d_model, q_dim)`.
+    AttnOut,
+    /// Norm of the MLP, `(1 or 2, d_model)`.
+    MlpNorm,
+    /// Gate projection of a gated MLP, `(d_hidden, d_model)`.
+    Gate,
+    /// First projection of the MLP, `(d_hidden, d_model)`.
+    Up,
+    /// Second projection of the MLP, `(d_model, d_hidden)`.
+    Down,
+    /// Norm before the head, `(1 or 2, d_model)`.
+    FinalNorm,
+    /// Output head, `(vocab, d_model)`; absent when tied to the embedding.
+    Head,
+}
+
+/// One tensor of a source.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// What it is for.
+    pub part: Part,
+    /// Its layer, where it has one.
+    pub layer: Option<u32>,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// Values, row after row.
+    pub values: Vec<f32>,
+    /// One addend per row, where the layer has them.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// A SentencePiece-style vocabulary: pieces with scores, and bytes for what no piece covers.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    /// Pieces by token id.
+    pub pieces: Vec<Piece>,
+    /// Token that begins a text.
+    pub begin: u32,
+    /// Token that ends a text.
+    pub end: u32,
+    /// Token of byte 0; the other 255 follow.
+    pub first_byte: u32,
+    /// Token of what cannot be encoded.
+    pub unknown: u32,
+    /// Whether a space is put before a text.
+    pub space_prefix: bool,
+}
+
+/// One entry of a vocabulary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// Text it stands for.
+    pub bytes: Vec<u8>,
+    /// Merges with a higher score come first.
+    pub score: f32,
+}
+
+impl Checkpoint {
+    /// A tensor by part and layer.
+    pub fn tensor(&self, part: Part, layer: Option<u32>) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.part == part && tensor.layer == layer)
+    }
+
+    /// Number of trained values.
+    pub fn parameters(&self) -> u64 {
+        self.tensors.iter().map(|tensor| (tensor.values.len() + tensor.bias.as_ref().map_or(0, Vec::len)) as u64).sum()
+    }
+}
+
+/// Reads a model, whose format is told by its content. `tokenizer` names the tokenizer's file where it is apart; without
+/// it the usual names beside the model are tried.
+///
+/// # Errors
+/// One sentence that names the file and what is wrong with it.
+pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> {
+    let refuse = |what: &str| Err(Error::File { path: path.to_owned(), what: what.to_owned() });
+    if path.is_dir() {
+        return refuse("it is a directory: model directories cannot be read yet, only llama2.c checkpoints");
+    }
+    let bytes = files::map(path)?;
+    if bytes.starts_with(b"ATTO") {
+        return refuse("it is a packed image already: give the checkpoint that it was made from");
+    }
+    if bytes.starts_with(b"GGUF") {
+        return refuse("GGUF files cannot be read yet, only llama2.c checkpoints");
+    }
+    let (config, tensors) = llama2c::model(&bytes).map_err(Error::file(path))?;
+    let tokenizer = match tokenizer.map(Path::to_owned).or_else(|| llama2c::tokenizer_beside(path, config.vocab)) {
+        None => None,
+        Some(file) => Some(llama2c::tokenizer(&files::map(&file)?, config.vocab).map_err(Error::file(&file))?),
+    };
+    Ok(Checkpoint {
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        path: path.to_owned(),
+        sha256: Sha256::digest(&bytes[..]).into(),
+        config,
+        rotary_base: llama2c::ROTARY_BASE,
+        tensors,
+        tokenizer,
+    })
+}

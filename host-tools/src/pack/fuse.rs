@@ -1,0 +1,82 @@
+//! From a checkpoint's parts to the matrices that an image stores: q, k, v in one, gate and up in one.
+
+use attoformer::image::directory::{Role, shape_of};
+use attoformer::image::header::Config;
+
+use crate::import::{Checkpoint, Part, Tensor};
+use crate::quantize::Matrix;
+
+/// One matrix of an image, in f32.
+pub struct Fused {
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub columns: u32,
+    /// Values, row after row.
+    pub values: Vec<f32>,
+    /// One addend per row.
+    pub bias: Option<Vec<f32>>,
+}
+
+impl Fused {
+    /// The values as a matrix.
+    pub fn matrix(&self) -> Matrix<'_> {
+        Matrix { columns: self.columns as usize, values: &self.values }
+    }
+}
+
+/// Parts of a role, in the order of their rows.
+fn parts(role: Role, gated: bool) -> &'static [Part] {
+    match role {
+        Role::Embedding => &[Part::Embedding],
+        Role::Positions => &[Part::Positions],
+        Role::AttnNorm => &[Part::AttnNorm],
+        Role::Qkv => &[Part::Query, Part::Key, Part::Value],
+        Role::AttnOut => &[Part::AttnOut],
+        Role::MlpNorm => &[Part::MlpNorm],
+        Role::MlpUp if gated => &[Part::Gate, Part::Up],
+        Role::MlpUp => &[Part::Up],
+        Role::MlpDown => &[Part::Down],
+        Role::FinalNorm => &[Part::FinalNorm],
+        Role::Head => &[Part::Head],
+    }
+}
+
+/// The matrix of `role` in `layer`.
+///
+/// # Errors
+/// A sentence's end: a part is missing, or the shapes disagree.
+pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<u32>) -> Result<Fused, String> {
+    let place = || name(role, layer);
+    let find = |&part| checkpoint.tensor(part, layer).ok_or_else(|| format!("{part:?} is missing for {}", place()));
+    let found = parts(role, config.gated).iter().map(find).collect::<Result<Vec<&Tensor>, String>>()?;
+
+    let (rows, columns) = shape_of(config, role);
+    let mut values: Vec<f32> = found.iter().flat_map(|part| &part.values).copied().collect();
+    if role == Role::Positions {
+        // A context below the trained one leaves the later rows out.
+        values.truncate(rows as usize * columns as usize);
+    }
+    let agree = found.iter().all(|part| part.columns == columns as usize && part.values.len() == part.rows * part.columns);
+    if !agree || values.len() != rows as usize * columns as usize {
+        return Err(format!("the shape of {} is not the ({rows}, {columns}) that the model's sizes imply", place()));
+    }
+    let bias = found.iter().any(|part| part.bias.is_some()).then(|| found.iter().flat_map(|part| bias_of(part)).collect::<Vec<f32>>());
+    if bias.as_ref().is_some_and(|bias| bias.len() != rows as usize) {
+        return Err(format!("the bias of {} has not {rows} values", place()));
+    }
+    Ok(Fused { rows, columns, values, bias })
+}
+
+/// A part's bias; zeros where only its neighbours have one.
+fn bias_of(part: &Tensor) -> Vec<f32> {
+    part.bias.clone().unwrap_or_else(|| vec![0.0; part.rows])
+}
+
+/// A tensor's name as users write it: `embedding`, `layers.3.qkv`.
+pub fn name(role: Role, layer: Option<u32>) -> String {
+    match layer {
+        Some(layer) => format!("layers.{layer}.{}", role.name()),
+        None => role.name().to_owned(),
+    }
+}

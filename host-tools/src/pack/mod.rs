@@ -1,0 +1,141 @@
+//! From a checkpoint to an image: matrices fused, quantized and laid out, and the sections around them.
+
+mod fuse;
+pub mod layout;
+mod sections;
+mod weights;
+mod writer;
+
+use std::io::Write;
+use std::path::Path;
+
+use attoformer::image::header::{Config, KvType, PositionKind};
+use attoformer::image::{Image, section};
+use attoformer::{Plan, Session, arena_bytes, kernels};
+
+use crate::error::Error;
+use crate::files::AlignedBytes;
+use crate::import::Checkpoint;
+use crate::quantize::Format;
+use crate::report::progress::Progress;
+use layout::Target;
+use writer::ImageWriter;
+
+pub use fuse::name as tensor_name;
+pub use weights::Stored;
+pub use writer::seal;
+
+/// What may be chosen when a checkpoint is packed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How matrices are stored; norms are always f32.
+    pub weights: Format,
+    /// Exceptions by tensor name; `*` stands for any layer. The last that fits counts.
+    pub overrides: Vec<(String, Format)>,
+    /// How keys and values are stored.
+    pub kv: KvType,
+    /// Longest sequence; the trained one unless given.
+    pub context: Option<u32>,
+    /// What the values are laid out for.
+    pub target: Target,
+}
+
+impl Options {
+    /// Nothing is rounded: the reference that other choices are measured against.
+    pub fn reference() -> Self {
+        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable }
+    }
+}
+
+/// A finished image.
+pub struct Packed {
+    /// The image.
+    pub image: AlignedBytes,
+    /// What became of each tensor, in directory order.
+    pub tensors: Vec<Stored>,
+}
+
+/// Packs a checkpoint.
+///
+/// # Errors
+/// One sentence that names the checkpoint's file: what is asked for does not fit the model, or the model not the format.
+pub fn pack(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, Error> {
+    let refuse = Error::file(&checkpoint.path);
+    build(checkpoint, options, progress).map_err(refuse)
+}
+
+fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, String> {
+    let config = Config { kv: options.kv, context: context(checkpoint, options)?, ..checkpoint.config };
+    let mut image = ImageWriter::new(&config)?;
+    let mut tensors = Ok(Vec::new());
+    image.section(section::WEIGHTS, |out| tensors = weights::write(checkpoint, &config, options, progress, out));
+    let tensors = tensors?;
+    image.section(section::DIRECTORY, |out| tensors.iter().for_each(|tensor| tensor.put_entry(out)));
+    image.section(section::METADATA, |out| sections::metadata(checkpoint, out));
+    if let Some(tokenizer) = &checkpoint.tokenizer {
+        image.section(section::TOKENIZER, |out| sections::tokenizer(tokenizer, out));
+    }
+    if config.positions == PositionKind::Rotary {
+        image.section(section::ROTARY, |out| sections::rotary(checkpoint.rotary_base, config.head_dim, out));
+    }
+    let (fed, generate) = golden_input(&config);
+    let golden = image.section(section::GOLDEN, |out| sections::golden(&fed, generate, out));
+    let mut image = AlignedBytes::copy_of(&image.finish(arena_bytes(&config, Plan::packed(&config)), tensors.len() as u32)?);
+
+    let hash = golden_hash(&image, &fed, generate).map_err(|error| format!("the engine refuses what was packed: {error}"))?;
+    let at = golden + sections::GOLDEN_HASH_AT;
+    image[at..at + 4].copy_from_slice(&hash.to_le_bytes());
+    seal(&mut image);
+    Ok(Packed { image, tensors })
+}
+
+fn context(checkpoint: &Checkpoint, options: &Options) -> Result<u32, String> {
+    let trained = checkpoint.config.context;
+    match options.context {
+        Some(asked) if asked == 0 || asked > trained => {
+            Err(format!("a context of {asked} tokens was asked for, the model was trained for 1 to {trained}"))
+        }
+        asked => Ok(asked.unwrap_or(trained)),
+    }
+}
+
+/// What the golden vector feeds: the begin token and a few tokens spread over the vocabulary, then some are generated.
+/// It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
+fn golden_input(config: &Config) -> (Vec<u32>, u32) {
+    const FED: u32 = 8;
+    const GENERATED: u32 = 8;
+    let fed = FED.min(config.context);
+    let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
+    (std::iter::once(config.begin).chain(spread).collect(), GENERATED.min(config.context - fed))
+}
+
+/// What the scalar kernels, which are the specification, make of the golden input.
+fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, attoformer::Error> {
+    let image = Image::new(image)?;
+    let plan = Plan::packed(image.config());
+    let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
+    Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR)?.golden_hash(fed, generate)
+}
+
+/// Compares the image with the flash it may take.
+///
+/// # Errors
+/// [`Error::File`] with both numbers when it is larger.
+pub fn check_budget(path: &Path, packed: &Packed, budget: Option<u64>) -> Result<(), Error> {
+    let size = packed.image.len() as u64;
+    match budget {
+        Some(budget) if size > budget => {
+            let what = format!("the image takes {size} bytes of flash, {} more than the budget of {budget}", size - budget);
+            Err(Error::file(path)(what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes an image beside its final name and renames it.
+///
+/// # Errors
+/// [`Error::Io`]; then nothing is left behind.
+pub fn write(path: &Path, packed: &Packed) -> Result<(), Error> {
+    crate::files::write_whole(path, |file| file.write_all(&packed.image).map_err(Error::io(path)))
+}

@@ -1,0 +1,155 @@
+//! The weights section and its directory.
+
+use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, role_at, tensor_count};
+use attoformer::image::header::Config;
+
+use super::fuse::{Fused, fuse, name};
+use super::layout;
+use super::writer::align;
+use super::{Checkpoint, Options};
+use crate::quantize::{Format, quantize};
+use crate::report::progress::Progress;
+
+const VALUES_ALIGN: usize = 16;
+const SCALES_ALIGN: usize = 4;
+
+/// One tensor as it was stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// What it is for.
+    pub role: Role,
+    /// Its layer, where it has one.
+    pub layer: Option<u32>,
+    /// How it is stored.
+    pub format: Format,
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub columns: u32,
+    /// Frobenius norm of the rounding error over that of the tensor.
+    pub rel_error: f64,
+    layout: Layout,
+    values: u32,
+    value_bytes: u32,
+    scales: u32,
+    group_scales: u32,
+    bias: u32,
+    in_scale: u32,
+}
+
+impl Stored {
+    /// Appends the directory's entry.
+    pub(super) fn put_entry(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend((self.role as u16).to_le_bytes());
+        out.extend(self.layer.map_or(u16::MAX, |layer| layer as u16).to_le_bytes());
+        out.extend([self.format.dtype() as u8, self.layout as u8]);
+        out.extend((self.format.group() as u16).to_le_bytes());
+        let words = [self.rows, self.columns, self.values, self.value_bytes, self.scales, self.group_scales, self.bias, self.in_scale];
+        out.extend(words.into_iter().flat_map(u32::to_le_bytes));
+        out.resize(start + ENTRY_BYTES, 0);
+    }
+}
+
+/// Appends all tensors in the order that the config implies. `out` is the image so far, so that its length is an offset.
+pub(super) fn write(
+    checkpoint: &Checkpoint,
+    config: &Config,
+    options: &Options,
+    progress: &Progress,
+    out: &mut Vec<u8>,
+) -> Result<Vec<Stored>, String> {
+    let tensors: Vec<(Role, Option<u32>)> = (0..tensor_count(config)).map(|index| role_at(config, index)).collect();
+    let formats = formats(&tensors, options)?;
+    let mut stored = Vec::new();
+    for (&(role, layer), format) in tensors.iter().zip(formats) {
+        let fused = fuse(checkpoint, config, role, layer)?;
+        stored.push(put_tensor(&fused, role, layer, format, options, out)?);
+        progress.advance(1);
+    }
+    Ok(stored)
+}
+
+/// The format of each tensor. Every exception must fit at least one.
+fn formats(tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<Format>, String> {
+    let mut formats: Vec<Format> = tensors.iter().map(|(role, _)| if role.is_norm() { Format::F32 } else { options.weights }).collect();
+    for (pattern, format) in &options.overrides {
+        let mut fits = false;
+        for (&(role, layer), chosen) in tensors.iter().zip(&mut formats) {
+            if !matches(pattern, &name(role, layer)) {
+                continue;
+            }
+            if role.is_norm() && *format != Format::F32 {
+                return Err(format!("{} is a norm, which is always f32", name(role, layer)));
+            }
+            (fits, *chosen) = (true, *format);
+        }
+        if !fits {
+            return Err(format!("it has no tensor {pattern}; names are like embedding, layers.0.qkv or layers.*.mlp_down"));
+        }
+    }
+    Ok(formats)
+}
+
+/// Whether a name fits a pattern, part by part; `*` fits any part.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (mut pattern, mut name) = (pattern.split('.'), name.split('.'));
+    loop {
+        match (pattern.next(), name.next()) {
+            (None, None) => return true,
+            (Some(want), Some(have)) if want == "*" || want == have => {}
+            _ => return false,
+        }
+    }
+}
+
+fn put_tensor(
+    fused: &Fused,
+    role: Role,
+    layer: Option<u32>,
+    format: Format,
+    options: &Options,
+    out: &mut Vec<u8>,
+) -> Result<Stored, String> {
+    let quantized = quantize(fused.matrix(), format);
+    let dtype = format.dtype();
+    let layout = options.target.layout(dtype);
+    let bytes = match layout {
+        Layout::Portable => layout::portable(&quantized, dtype),
+        Layout::CortexMDsp => return Err("the layout cortex-m-dsp cannot be written yet".to_owned()),
+    };
+    let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let values = put(out, VALUES_ALIGN, &bytes)?;
+    let is_int4 = dtype == Dtype::Int4;
+    Ok(Stored {
+        role,
+        layer,
+        format,
+        rows: fused.rows,
+        columns: fused.columns,
+        rel_error: quantized.relative_error(fused.matrix()),
+        layout,
+        values,
+        value_bytes: bytes.len() as u32,
+        scales: put_if(matches!(dtype, Dtype::Int8 | Dtype::Int4), out, &floats(&quantized.row_scales))?,
+        group_scales: put_if(is_int4, out, &quantized.group_scales)?,
+        bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
+        in_scale: 0,
+    })
+}
+
+/// Appends a part that a tensor may have, and returns its offset, 0 where it has none.
+fn put_if(there: bool, out: &mut Vec<u8>, bytes: &[u8]) -> Result<u32, String> {
+    if there { put(out, SCALES_ALIGN, bytes) } else { Ok(0) }
+}
+
+/// Appends bytes at a multiple of `to` and returns their offset.
+fn put(out: &mut Vec<u8>, to: usize, bytes: &[u8]) -> Result<u32, String> {
+    align(out, to);
+    let offset = out.len();
+    out.extend_from_slice(bytes);
+    if out.len() > u32::MAX as usize {
+        return Err("its image would be beyond the format's 4 GiB".to_owned());
+    }
+    Ok(offset as u32)
+}

@@ -1,0 +1,17 @@
+//! Eight bits with one scale per row.
+
+use super::{NEGLIGIBLE, largest, nearest};
+
+const LIMIT: f32 = 127.0;
+
+/// The scale that puts a row's largest magnitude at 127; 0 for a row of (next to) nothing.
+pub fn search(row: &[f32]) -> f32 {
+    let largest = largest(row);
+    if largest < NEGLIGIBLE { 0.0 } else { largest / LIMIT }
+}
+
+/// A row's values under its scale, in -127..=127.
+pub fn round(row: &[f32], scale: f32) -> impl Iterator<Item = i8> + '_ {
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    row.iter().map(move |&value| nearest(value * inverse, LIMIT) as i8)
+}

@@ -1,0 +1,198 @@
+//! What an image says about itself, for people and as JSON.
+
+use std::fmt;
+
+use attoformer::image::directory::{Dtype, Entry};
+use attoformer::image::header::{Architecture, Config, KvType};
+use attoformer::image::{Image, section};
+use attoformer::{Plan, arena_bytes};
+use serde::Serialize;
+
+use super::table::{Table, thousands};
+use crate::pack::layout::layout_name;
+use crate::pack::{Packed, tensor_name};
+use crate::quantize::dtype_name;
+
+/// Section of the signature; the engine skips it.
+const SIGNATURE: u32 = 8;
+
+/// Facts about an image. The names are an interface: scripts read them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Facts {
+    /// The model's name.
+    pub name: String,
+    /// How the stack is wired.
+    pub architecture: &'static str,
+    /// Number of trained values.
+    pub parameters: u64,
+    /// Longest sequence, tokens.
+    pub context: u32,
+    /// Size of the vocabulary.
+    pub vocab: u32,
+    /// The whole image.
+    pub image_bytes: u64,
+    /// Its weights, with scales and padding.
+    pub weight_bytes: u64,
+    /// Its tokenizer, 0 without one.
+    pub tokenizer_bytes: u64,
+    /// RAM that a session needs at the packed context.
+    pub arena_bytes: u64,
+    /// The part of it that holds keys and values.
+    pub kv_bytes: u64,
+    /// Element type of keys and values.
+    pub kv: &'static str,
+    /// What the values are laid out for.
+    pub layout: &'static str,
+    /// Whether the image carries a signature.
+    pub signed: bool,
+    /// Hash of the golden vector, in hex.
+    pub golden: String,
+    /// SHA-256 of the file that was packed, in hex.
+    pub source_sha256: String,
+    /// All tensors in the image's order.
+    pub tensors: Vec<TensorFacts>,
+}
+
+/// Facts about one tensor.
+#[derive(Clone, Debug, Serialize)]
+pub struct TensorFacts {
+    /// Its name.
+    pub name: String,
+    /// Element type.
+    pub dtype: &'static str,
+    /// Columns that share an int4 scale, 0 for a whole row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// Outputs, inputs.
+    pub shape: [u32; 2],
+    /// Values and scales.
+    pub bytes: u64,
+    /// Error of rounding relative to the source's tensor; an image alone does not tell it.
+    pub rel_error: Option<f64>,
+}
+
+impl Facts {
+    /// Reads an image's facts.
+    ///
+    /// # Errors
+    /// What the engine says of an unreadable section.
+    pub fn of_image(image: &Image) -> Result<Facts, attoformer::Error> {
+        let config = image.config();
+        let metadata = image.metadata()?;
+        let size = |kind| image.section(kind).len() as u64;
+        let arena = arena_bytes(config, Plan::packed(config)) as u64;
+        Ok(Facts {
+            name: metadata.name.to_owned(),
+            architecture: architecture_name(config.architecture),
+            parameters: metadata.parameters,
+            context: config.context,
+            vocab: config.vocab,
+            image_bytes: image.bytes().len() as u64,
+            weight_bytes: size(section::WEIGHTS),
+            tokenizer_bytes: size(section::TOKENIZER),
+            arena_bytes: arena,
+            kv_bytes: kv_bytes(config),
+            kv: kv_name(config.kv),
+            layout: image.entries().map(|entry| layout_name(entry.layout)).find(|&name| name != "portable").unwrap_or("portable"),
+            signed: size(SIGNATURE) > 0,
+            golden: format!("{:08x}", image.golden()?.hash),
+            source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            tensors: image.entries().map(|entry| TensorFacts::of_entry(&entry)).collect(),
+        })
+    }
+
+    /// The facts of an image just packed, with the errors of rounding.
+    ///
+    /// # Errors
+    /// As [`Facts::of_image`].
+    pub fn of_packed(packed: &Packed) -> Result<Facts, attoformer::Error> {
+        let mut facts = Facts::of_image(&Image::new(&packed.image)?)?;
+        for (fact, stored) in facts.tensors.iter_mut().zip(&packed.tensors) {
+            fact.rel_error = Some(stored.rel_error);
+        }
+        Ok(facts)
+    }
+}
+
+impl TensorFacts {
+    fn of_entry(entry: &Entry) -> Self {
+        let row_scales = if entry.scales == 0 { 0 } else { entry.rows as u64 * 4 };
+        let groups = attoformer::image::directory::groups(entry.columns, entry.group) as u64;
+        let group_scales = if entry.group_scales == 0 { 0 } else { entry.rows as u64 * groups };
+        TensorFacts {
+            name: tensor_name(entry.role, entry.layer),
+            dtype: dtype_name(entry.dtype),
+            group: (entry.dtype == Dtype::Int4).then_some(entry.group),
+            shape: [entry.rows, entry.columns],
+            bytes: entry.value_bytes() + row_scales + group_scales,
+            rel_error: None,
+        }
+    }
+}
+
+/// The part of the arena that holds keys and values: what grows with the number of layers.
+fn kv_bytes(config: &Config) -> u64 {
+    let plan = Plan::packed(config);
+    (arena_bytes(config, plan) - arena_bytes(&Config { layers: 0, ..*config }, plan)) as u64
+}
+
+/// A wiring's name as users write it.
+pub fn architecture_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Decoder => "decoder",
+    }
+}
+
+/// A cache type's name as users write it.
+pub fn kv_name(kv: KvType) -> &'static str {
+    match kv {
+        KvType::F32 => "f32",
+        KvType::F16 => "f16",
+        KvType::Int8 => "int8",
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parameters = thousands(self.parameters);
+        writeln!(
+            f,
+            "{}: {} of {parameters} parameters, vocabulary {}, context {}",
+            self.name, self.architecture, self.vocab, self.context
+        )?;
+        let mut tensors = Table::new(&["tensor", "format", "shape", "bytes", "error"]);
+        for tensor in &self.tensors {
+            let error = tensor.rel_error.map_or("".to_owned(), |error| format!("{:.3} %", 100.0 * error));
+            let shape = format!("{} x {}", tensor.shape[0], tensor.shape[1]);
+            tensors.row([tensor.name.clone(), tensor.format(), shape, thousands(tensor.bytes), error]);
+        }
+        writeln!(f, "\n{tensors}")?;
+
+        let mut totals = Table::new(&["memory", "bytes"]);
+        let other = self.image_bytes - self.weight_bytes - self.tokenizer_bytes;
+        for (what, bytes) in [
+            ("flash: weights", self.weight_bytes),
+            ("flash: tokenizer", self.tokenizer_bytes),
+            ("flash: header, directory, other", other),
+            ("flash in all", self.image_bytes),
+            ("RAM: keys and values", self.kv_bytes),
+            ("RAM: buffers", self.arena_bytes - self.kv_bytes),
+            ("RAM in all (the arena)", self.arena_bytes),
+        ] {
+            totals.row([what.to_owned(), thousands(bytes)]);
+        }
+        writeln!(f, "{totals}")?;
+        writeln!(f, "keys and values {}, layout {}, golden {}", self.kv, self.layout, self.golden)
+    }
+}
+
+impl TensorFacts {
+    /// Element type and group, as `--tensor` takes them.
+    fn format(&self) -> String {
+        match self.group {
+            None => self.dtype.to_owned(),
+            Some(0) => format!("{}:row", self.dtype),
+            Some(group) => format!("{}:{group}", self.dtype),
+        }
+    }
+}

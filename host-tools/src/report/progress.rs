@@ -1,0 +1,64 @@
+//! Progress on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing where none is wanted.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Time between two lines when stderr is no terminal; a shorter task writes none.
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
+
+/// Progress of one task of known length.
+pub struct Progress {
+    label: &'static str,
+    total: u64,
+    done: Cell<u64>,
+    out: Out,
+}
+
+enum Out {
+    Bar(ProgressBar),
+    /// Time of the last line, or of the start.
+    Lines(Cell<Instant>),
+    Nothing,
+}
+
+impl Progress {
+    /// Shows progress towards `total` steps.
+    pub fn new(label: &'static str, total: u64) -> Self {
+        let out = if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta}").expect("the template is well-formed");
+            Out::Bar(ProgressBar::new(total).with_style(style).with_prefix(label))
+        } else {
+            Out::Lines(Cell::new(Instant::now()))
+        };
+        Progress { label, total, done: Cell::new(0), out }
+    }
+
+    /// Shows nothing.
+    pub fn silent() -> Self {
+        Progress { label: "", total: 0, done: Cell::new(0), out: Out::Nothing }
+    }
+
+    /// `steps` more are done.
+    pub fn advance(&self, steps: u64) {
+        self.done.set(self.done.get() + steps);
+        match &self.out {
+            Out::Bar(bar) => bar.inc(steps),
+            Out::Lines(last) if last.get().elapsed() >= BETWEEN_LINES => {
+                last.set(Instant::now());
+                eprintln!("{}: {} of {}", self.label, self.done.get(), self.total);
+            }
+            Out::Lines(_) | Out::Nothing => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Out::Bar(bar) = &self.out {
+            bar.finish_and_clear();
+        }
+    }
+}
