@@ -128,9 +128,7 @@ fn penalize(logits: &mut [f32], recent: &[u32], penalty: f32) {
             continue;
         }
         if let Some(logit) = logits.get_mut(*token as usize) {
-            let scaled = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
-            // An extreme penalty overflows; differences of infinities would be NaN.
-            *logit = if scaled > f32::MAX { f32::MAX } else { scaled };
+            *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
     }
 }
@@ -139,10 +137,9 @@ fn penalize(logits: &mut [f32], recent: &[u32], penalty: f32) {
 /// so moving them about never meets a NaN.
 fn to_weights(logits: &mut [f32], max: f32, temperature: f32) {
     let inverse = 1.0 / temperature;
-    // A subnormal temperature has no finite inverse, and 0 * infinity is NaN.
-    let inverse = if inverse > f32::MAX { f32::MAX } else { inverse };
     for logit in logits {
         let scaled = (*logit - max) * inverse;
+        // A NaN, from an infinite inverse or an infinite logit, counts as nothing; where no weight is left, the largest logit is taken.
         let weight = if scaled > EXP_FLOOR { exp_q30(scaled) } else { 0 };
         *logit = f32::from_bits(weight);
     }
@@ -216,4 +213,18 @@ fn multiply(a: u64, b: u64) -> (u64, u64) {
     let cross = a_low.wrapping_mul(b_high).wrapping_add(middle & 0xffff_ffff);
     let high = a_high.wrapping_mul(b_high).wrapping_add(middle >> 32).wrapping_add(cross >> 32);
     (high, (cross << 32) | (low & 0xffff_ffff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::multiply;
+
+    #[test]
+    fn multiply_equals_128_bits() {
+        let words = [0, 1, 2, 0xffff_ffff, 0x1_0000_0000, 0x8000_0001_7fff_ffff, 0x0123_4567_89ab_cdef, u64::MAX - 1, u64::MAX];
+        for (a, b) in words.iter().flat_map(|&a| words.map(|b| (a, b))) {
+            let product = u128::from(a) * u128::from(b);
+            assert_eq!(multiply(a, b), ((product >> 64) as u64, product as u64));
+        }
+    }
 }

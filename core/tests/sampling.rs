@@ -82,6 +82,22 @@ fn top_k_keeps_exactly_k() {
     assert_eq!(halves.iter().map(|&weight| u8::from(weight > 0)).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0, 0, 0]);
 }
 
+/// One unit of weight short of p is not p: the first weight is half of all, less one half.
+#[test]
+fn top_p_is_reached_to_the_last_unit() {
+    let whole = exp_q30(0.0);
+    let third = (0..10_000).map(|step| -17.0 - step as f32 * 1e-3);
+    let (second, third) = (1..64)
+        .map(|step| -(step as f32) / 67_108_864.0)
+        .flat_map(|second| third.clone().map(move |third| (second, third)))
+        .find(|&(second, third)| exp_q30(second) + exp_q30(third) == whole + 1)
+        .expect("small weights take all values");
+    let logits = [third, 0.0, second];
+    let kept = weights(Sampler::new(1).top_p(0.5).unwrap(), &logits);
+    assert_eq!(kept, [0, whole, exp_q30(second)]);
+    assert_eq!(kept, weights_by_sorting(&logits, 1.0, usize::MAX, 0.5));
+}
+
 /// Pearson's statistic over the tokens expected at least ten times, against a bound that chance passes in all but about 1 of 10^6 runs.
 fn check_distribution(sampler: Sampler, logits: &[f32], probabilities: &[f64]) {
     const DRAWS: u32 = 200_000;

@@ -123,6 +123,32 @@ fn text_makes_no_control_tokens() {
     assert_eq!((tokenizer.begin(), tokenizer.end(), tokenizer.unknown(), tokenizer.vocab()), (1, 2, 0, 265));
 }
 
+/// A byte token's spelling is not its text.
+#[test]
+fn byte_tokens_do_not_merge() {
+    let vocabulary = Vocabulary::new(&[("x", -1.0), ("<0x41>x", -2.0), ("x<0x41>", -2.0), (" ", -3.0), ("xx", -4.0)]);
+    let section = vocabulary.section();
+    let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+    assert_eq!(encode(&tokenizer, "xAx"), [262, 259, 3 + 0x41, 259]);
+    check(&vocabulary, &tokenizer, "AxAxxA");
+}
+
+/// Of equal scores the leftmost pair is merged first, also when a merge made both pairs; a better one comes before either.
+#[test]
+fn ties_go_to_the_left() {
+    for (left, right, expected) in [(1.0, 1.0, ["abc", "d"]), (1.0, 2.0, ["a", "bcd"]), (2.0, 2.0, ["abc", "d"]), (0.5, 1.0, ["a", "bcd"])]
+    {
+        let letters = [("a", 0.0), ("bcd", right), ("abc", left), ("d", 0.0), ("b", 0.0), ("c", 0.0), ("bc", 1.0)];
+        let mut vocabulary = Vocabulary::new(&letters);
+        vocabulary.space_in_front = false;
+        let section = vocabulary.section();
+        let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+        let pieces: Vec<&[u8]> = encode(&tokenizer, "abcd").iter().map(|&token| tokenizer.piece(token).unwrap()).collect();
+        assert_eq!(pieces, expected.map(str::as_bytes), "{left} {right}");
+        check(&vocabulary, &tokenizer, "abcdabcdbcdabc");
+    }
+}
+
 /// A megabyte without a space: neither a small buffer nor a large one makes it take long.
 #[test]
 fn very_long_words() {

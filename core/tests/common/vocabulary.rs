@@ -52,22 +52,22 @@ impl Vocabulary {
         ])
     }
 
-    /// Random pieces over few letters with random scores of which many are equal: merges in no sensible order, pieces there twice,
-    /// and (with `spaces` above 0) runs of spaces or (above 1) pieces across words.
+    /// Random pieces, most of them joined from others, with random scores of which many are equal: merges in no sensible order, pieces
+    /// there twice, and (with `spaces` above 0) runs of spaces or (above 1) pieces across words.
     pub fn random(random: &mut Random, spaces: usize) -> Self {
         let letters = ["a", "b", "é", "日", "\u{1F600}"];
         let mut pieces: Vec<String> = [" ", "a", "b", "é", "日"].iter().map(|piece| piece.to_string()).collect();
         for _ in 0..random.below(60) {
-            let mut piece = String::new();
-            match (spaces, random.below(4)) {
-                (_, 0) => piece.push(' '),
-                (1.., 1) => piece.push_str("  "),
-                _ => {}
+            let (front, back) = (pieces[random.below(pieces.len())].clone(), &pieces[random.below(pieces.len())]);
+            let piece = match random.below(4) {
+                0 => format!("{front}{}", random.pick(&letters)),
+                _ => format!("{front}{back}"),
+            };
+            let inner = piece.trim_start_matches(' ').contains(' ');
+            let runs = piece.starts_with("  ");
+            if piece.len() <= 255 && (spaces > 1 || (spaces == 1 && !inner) || !(inner || runs)) {
+                pieces.push(piece);
             }
-            for _ in 0..1 + random.below(5) {
-                piece.push_str(if spaces > 1 && random.below(6) == 0 { " " } else { random.pick(&letters) });
-            }
-            pieces.push(piece);
         }
         let scored: Vec<(&str, f32)> = pieces.iter().map(|piece| (piece.as_str(), random.below(12) as f32 - 6.0)).collect();
         Self::new(&scored)
