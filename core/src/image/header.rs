@@ -291,5 +291,5 @@ impl Config {
 
 /// Widest matrix input: the longest int8 dot that is exact in 32 bits (128 * 127 * 131,072 < 2^31).
 pub const WIDTH_MAX: u32 = 131_072;
-/// Widest head: 2,047 * 127 * 512 fits 27 bits, which the score's fixed-point product wants.
+/// Widest head: 2,048 * 128 * 512 is 2^27, which leaves a score three bits of headroom.
 pub const HEAD_DIM_MAX: u32 = 512;

@@ -80,26 +80,36 @@ pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
 
 /// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` are `quantize_query`'s.
 ///
-/// `score = floor(floor(dot * 2^4 * m / 2^32) / 2^s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
+/// `score = floor(floor(dot * 2^h * m / 2^32) * 2^-s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
 pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let rows = keys.values.chunks_exact(keys.stride.max(1));
+    let headroom = headroom(q.len());
     let mut largest = i32::MIN;
     for ((out, row), &scale) in out.iter_mut().zip(rows).zip(keys.scales) {
         let key = row.get(keys.offset..).unwrap_or_default();
         let dot = q.iter().zip(key).fold(0i32, |sum, (&q, &k)| sum.wrapping_add(q as i32 * k as i32));
-        *out = score(dot, scale, exponent);
+        *out = score(dot, scale, exponent, headroom);
         largest = largest.max(*out);
     }
     largest
 }
 
-/// One score from its exact dot product.
+/// Bits by which a head's dot products can be shifted up: |dot| is at most 2^18 * head_dim.
 #[inline(always)]
-pub(crate) fn score(dot: i32, scale: f32, exponent: i32) -> i32 {
+pub(crate) fn headroom(head_dim: usize) -> u32 {
+    (head_dim as u32).saturating_sub(1).leading_zeros().saturating_sub(20)
+}
+
+/// One score from its exact dot product. A shift to the left stops at +-2^29, a score of 8,192.
+#[inline(always)]
+pub(crate) fn score(dot: i32, scale: f32, exponent: i32, headroom: u32) -> i32 {
     let bits = scale.to_bits();
     let mantissa = if bits == 0 { 0 } else { ((bits & 0x007f_ffff) | 0x0080_0000) << 7 };
-    let shift = (113 + exponent - (bits >> 23) as i32).clamp(0, 31);
-    mul_high(dot.wrapping_shl(4), mantissa as i32) >> shift
+    let right = 109 + headroom as i32 + exponent - (bits >> 23) as i32;
+    let left = (-right).clamp(0, 29);
+    let limit = (1 << 29) >> left;
+    let product = mul_high(dot.wrapping_shl(headroom), mantissa as i32).clamp(-limit, limit);
+    (product << left) >> right.clamp(0, 31)
 }
 
 /// Weights of the values for one query: 2^(score - largest) times the value's scale, relative to the row's largest, in 12 bits.
