@@ -5,3 +5,4 @@ pub mod emulator;
 pub mod firmware;
 pub mod machines;
 pub mod process;
+pub mod tally;

@@ -1,0 +1,92 @@
+//! Running a test runner and counting what it reports.
+
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Read},
+    ops::AddAssign,
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::spelled;
+
+/// Tests that passed and tests that failed. As an error it stands for a run with failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that passed.
+    pub passed: u32,
+    /// Tests that failed.
+    pub failed: u32,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl std::error::Error for Tally {}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs `cargo test` or `cargo nextest run`, shows its output and adds up its summaries. Fails when a test failed (the error
+/// is then a [`Tally`]), or when the runner failed for another reason.
+pub fn run(command: &mut Command) -> Result<Tally> {
+    let name = spelled(command);
+    let start = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = start.with_context(|| format!("`{name}` could not be started"))?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let output = thread::spawn(move || output.map(echo).unwrap_or_default());
+    let mut tally = errors.map(echo).unwrap_or_default();
+    tally += output.join().unwrap_or_default();
+    let status = child.wait()?;
+    if tally.failed > 0 {
+        return Err(tally.into());
+    }
+    if !status.success() {
+        bail!("`{name}` failed ({status})");
+    }
+    Ok(tally)
+}
+
+/// Copies a stream to standard error and counts the summaries in it.
+fn echo(stream: impl Read) -> Tally {
+    let mut tally = Tally::default();
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        eprintln!("{line}");
+        tally += summary(&line);
+    }
+    tally
+}
+
+/// What a line counts: `Summary [..] 12 tests run: 11 passed, 1 failed` or `test result: ok. 12 passed; 0 failed; ..`.
+fn summary(line: &str) -> Tally {
+    let line = line.trim_start();
+    if !line.starts_with("Summary [") && !line.starts_with("test result:") {
+        return Tally::default();
+    }
+    let words: Vec<&str> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
+    let before = |name: &str| words.windows(2).find(|pair| pair[1] == name).and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
+    Tally { passed: before("passed"), failed: before("failed") + before("timed") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_runners_are_understood() {
+        let nextest = "     Summary [   0.021s] 13 tests run: 11 passed (1 slow), 2 failed, 4 skipped";
+        assert_eq!(summary(nextest), Tally { passed: 11, failed: 2 });
+        let cargo = "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(summary(cargo), Tally { passed: 7, failed: 1 });
+        assert_eq!(summary("test both_runners_are_understood ... ok"), Tally::default());
+    }
+}
