@@ -100,9 +100,10 @@ impl<'s, 'a> Generation<'s, 'a> {
             None if self.flushed => Ok(None),
             None => {
                 self.flushed = true;
-                let [tail, _] = self.stops.push(self.decoder.finish());
-                let parts = [tail, self.stops.finish()];
-                Ok(Some(Piece { token: None, parts }))
+                // An unfinished character, then what a stop text held back; a mismatch there releases all but one of the two at once.
+                let [held, rest] = self.stops.push(self.decoder.finish());
+                let released = self.stops.finish();
+                Ok(Some(Piece { token: None, parts: [held, if rest.is_empty() { released } else { rest }] }))
             }
         }
     }

@@ -93,7 +93,8 @@ impl<'a> Session<'a> {
         front(self.workspace.logits, vocab)
     }
 
-    /// Chooses the next token from the logits; a repetition penalty looks at the tokens fed so far. The logits are used up.
+    /// Chooses the next token from the logits; a repetition penalty looks at the tokens fed so far. Sampling overwrites the logits unless
+    /// it is greedy without a penalty.
     pub fn sample(&mut self, sampler: &mut Sampler) -> u32 {
         let vocab = self.config().vocab as usize;
         let recent = self.workspace.tokens.get(..self.position).unwrap_or_default();
