@@ -143,3 +143,16 @@ impl LogProbabilities {
         (0..self.0.len()).fold(0, better)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::documents;
+
+    #[test]
+    fn documents_are_parted_by_whole_lines() {
+        let text = "one\n<|endoftext|>\n\n \n<|endoftext|>\r\n two <|endoftext|>\nmore\n<|endoftext|>";
+        assert_eq!(documents(text).collect::<Vec<_>>(), ["one", "two <|endoftext|>\nmore"]);
+        assert_eq!(documents("").count(), 0);
+        assert_eq!(documents("only").collect::<Vec<_>>(), ["only"]);
+    }
+}

@@ -52,3 +52,20 @@ pub fn thousands(number: u64) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, thousands};
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([0, 7, 999, 1000, 1_056_540, 100_000].map(thousands), ["0", "7", "999", "1,000", "1,056,540", "100,000"]);
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["a", "bytes"]);
+        table.row(["long".to_owned(), "1".to_owned()]);
+        assert_eq!(table.to_string(), "a     bytes\nlong      1\n");
+    }
+}

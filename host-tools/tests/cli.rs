@@ -1,0 +1,210 @@
+//! The command line as scripts see it: exit codes, JSON, what is left on the disk.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{CONTEXT, Tiny, VOCAB};
+use serde_json::Value;
+
+fn atto<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atto")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The one JSON object on stdout of a command that succeeds.
+fn json<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Value {
+    let output = atto(args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// The sentence of a command that fails, which is the last line on stderr.
+fn failure<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> String {
+    let output = atto(args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty());
+    stderr.lines().last().unwrap().strip_prefix("error: ").unwrap().to_owned()
+}
+
+fn string(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// A tiny model with its image `tiny.atto`.
+fn packed() -> (Tiny, String) {
+    let tiny = Tiny::new();
+    let image = string(&tiny.path("tiny.atto"));
+    json(["pack", &string(&tiny.source()), "-o", &image, "--json"]);
+    (tiny, image)
+}
+
+#[test]
+fn pack_and_info_tell_the_same() {
+    let tiny = Tiny::new();
+    let image = string(&tiny.path("tiny.atto"));
+    let packed = json(["pack", &string(&tiny.source()), "-o", &image, "--weights", "int4", "--json"]);
+    let info = json(["info", &image, "--json"]);
+    for field in ["image_bytes", "weight_bytes", "arena_bytes", "context", "parameters", "architecture", "golden"] {
+        assert!(!packed[field].is_null(), "{field}");
+        assert_eq!(packed[field], info[field], "{field}");
+    }
+    assert_eq!(packed["image_bytes"].as_u64(), Some(std::fs::metadata(&image).unwrap().len()));
+    assert_eq!((&info["layout"], &info["kv"], &info["signed"]), (&"portable".into(), &"int8".into(), &false.into()));
+    let tensors = packed["tensors"].as_array().unwrap();
+    assert_eq!(tensors.len(), 14);
+    assert_eq!((&tensors[2]["name"], &tensors[2]["dtype"]), (&"layers.0.qkv".into(), &"int4".into()));
+    let error = tensors[2]["rel_error"].as_f64().unwrap();
+    assert!(0.02 < error && error < 0.12, "{error}");
+    let people = text(&atto(["info", &image]).stdout);
+    assert!(people.contains("layers.0.qkv") && people.contains("flash in all"), "{people}");
+}
+
+#[test]
+fn run_reports_what_it_made() {
+    let (tiny, image) = packed();
+    let logits = tiny.path("logits.f32");
+    let report = json(["run", &image, "--prompt", "abc", "-n", "6", "--logits", &string(&logits), "--json"]);
+    assert_eq!(report["prompt_tokens"], 4);
+    let tokens = report["tokens"].as_array().unwrap().len();
+    assert!(tokens <= 6);
+    assert_eq!(report["output_hash"].as_str().unwrap().len(), 8);
+    for field in ["text", "prefill_tokens_per_s", "decode_tokens_per_s", "kernels", "threads", "arena_bytes"] {
+        assert!(!report[field].is_null(), "{field}");
+    }
+    // The prompt and all generated tokens but the last are fed.
+    assert_eq!(std::fs::metadata(&logits).unwrap().len() as usize, (4 + tokens - 1) * VOCAB * 4);
+
+    let plain = atto(["run", &image, "--prompt", "abc", "-n", "6"]);
+    assert_eq!(text(&plain.stdout), report["text"].as_str().unwrap().to_owned() + "\n");
+    let again = json(["run", &image, "--tokens-in", "1,259,282,262", "-n", "6", "--chunk", "1", "--kernels", "scalar", "--json"]);
+    assert_eq!((&again["tokens"], &again["output_hash"]), (&report["tokens"], &report["output_hash"]));
+}
+
+#[test]
+fn run_ends_at_stops_and_at_the_context() {
+    let (_tiny, image) = packed();
+    let whole = json(["run", &image, "--tokens-in", "1,270", "--json"]);
+    assert_eq!(whole["tokens"].as_array().unwrap().len(), CONTEXT - 1);
+    assert_eq!(whole["end"], "context_full");
+    let text = whole["text"].as_str().unwrap();
+    if let Some((at, letter)) = text.char_indices().skip(2).find(|(_, letter)| letter.is_ascii_alphabetic()) {
+        let first = text.find(letter).unwrap().min(at);
+        let stopped = json(["run", &image, "--tokens-in", "1,270", "--stop", &letter.to_string(), "--json"]);
+        assert_eq!((&stopped["text"], &stopped["end"]), (&text[..first].into(), &"stop".into()));
+    }
+    let short = json(["run", &image, "--tokens-in", "1,270", "--context", "9", "--json"]);
+    assert_eq!(short["tokens"].as_array().unwrap().len(), 8);
+    assert!(short["arena_bytes"].as_u64() < whole["arena_bytes"].as_u64());
+}
+
+#[test]
+fn a_seed_repeats_its_text() {
+    let (_tiny, image) = packed();
+    let draw = |seed: &str| json(["run", &image, "--prompt", "", "-n", "12", "--temperature", "1.2", "--top-k", "50", "--seed", seed, "--json"]);
+    assert_eq!(draw("7")["tokens"], draw("7")["tokens"]);
+    assert_ne!(draw("7")["tokens"], draw("8")["tokens"]);
+}
+
+#[test]
+fn failures_are_sentences_that_name_the_file() {
+    let (tiny, image) = packed();
+    let prompt = "a".repeat(60);
+    for (args, part) in [
+        (&["info", "nowhere.atto"][..], "nowhere.atto: there is no such file"),
+        (&["info", &string(&tiny.source())], "tiny.bin: not an .atto image"),
+        (&["info", &string(tiny.folder.path())], "it is a directory"),
+        (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens do not fit the context of 20"),
+        (&["run", &image, "--tokens-in", "1,283"], "token 283 is not in the vocabulary of 283"),
+        (&["run", &image, "--prompt", "a", "--context", "21"], "the image allows 1 to 20"),
+        (&["run", &image, "--prompt", "a", "--kernels", "none"], "there are no kernels none"),
+        (&["run", &image, "--prompt", "a", "--temperature", "NaN"], "temperature"),
+        (&["run", &image, "--prompt", "a", "--temperature", "-1"], "temperature"),
+        (&["run", &image, "--prompt", "a", "--top-p", "0"], "top_p"),
+        (&["run", &image, "--prompt", "a", "--top-p", "1.5"], "top_p"),
+        (&["pack", &image, "-o", "x.atto"], "packed image already"),
+        (&["pack", &string(&tiny.source()), "-o", &image, "--layout", "rv32"], "cannot be written yet"),
+        (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
+        (&["train", "c.toml", "-o", "d"], "--features train"),
+    ] {
+        let sentence = failure(args);
+        assert!(sentence.contains(part), "{args:?}: {sentence}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for args in [
+        &["pack"][..],
+        &["pack", "a", "-o", "b", "--weights", "int3"],
+        &["pack", "a", "-o", "b", "--layout", "z80"],
+        &["run", "a"],
+        &["run", "a", "--prompt", "x", "--tokens-in", "1"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(atto(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn perplexity_counts_tokens_and_compares() {
+    let (tiny, image) = packed();
+    let stories = tiny.path("stories.txt");
+    // A space and five letters; `ab`, and one beyond the context: 1 + 1 + 23 tokens in windows of 20 and 5.
+    std::fs::write(&stories, format!("fghij\n<|endoftext|>\n\n<|endoftext|>\nab\n<|endoftext|>\n{}\n", "f".repeat(23))).unwrap();
+    let report = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &string(&tiny.source()), "--json"]);
+    assert_eq!(report["tokens"], 6 + 2 + 19 + 4);
+    let (perplexity, reference) = (report["perplexity"].as_f64().unwrap(), report["reference_perplexity"].as_f64().unwrap());
+    assert!((perplexity / reference - 1.0).abs() < 0.1, "{report}");
+    assert!(report["kl_mean"].as_f64().unwrap() < 0.05, "{report}");
+    assert!(report["top1_agreement"].as_f64().unwrap() > 0.7, "{report}");
+    let alone = json(["eval", "perplexity", &image, "--text", &string(&stories), "--json"]);
+    assert_eq!(alone["perplexity"], report["perplexity"]);
+    let same = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &image, "--json"]);
+    assert_eq!((same["kl_mean"].as_f64(), same["top1_agreement"].as_f64()), (Some(0.0), Some(1.0)));
+}
+
+#[test]
+fn bench_reports_speeds() {
+    let (_tiny, image) = packed();
+    let report = json(["bench", &image, "--prompt-len", "10", "--gen-len", "5", "--json"]);
+    assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0);
+    assert!(report["decode_tokens_per_s"].as_f64().unwrap() > 0.0);
+    assert!(failure(["bench", &image, "--prompt-len", "100"]).contains("do not fit"));
+}
+
+#[test]
+fn completions_are_scripts() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = atto(["completions", shell]);
+        assert!(output.status.success() && text(&output.stdout).contains("atto"), "{shell}");
+    }
+}
+
+/// A limit on the size of files stands for a full disk: both stop a write in its middle.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_leaves_the_old_file() {
+    let (tiny, image) = packed();
+    let before = (tiny.files(), std::fs::read(&image).unwrap());
+    let limited = |arguments: &str| {
+        let script = format!("trap '' XFSZ; ulimit -f 4; exec \"$ATTO\" {arguments}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(tiny.folder.path()).env("ATTO", env!("CARGO_BIN_EXE_atto"));
+        let output = shell.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    let sentence = limited("pack tiny.bin -o tiny.atto --weights f32");
+    assert_eq!(sentence, "error: tiny.atto: the file would grow beyond the limit set for it\n");
+    let sentence = limited("run tiny.atto --tokens-in 1 -n 15 --logits logits.f32 --json");
+    assert_eq!(sentence, "error: logits.f32: the file would grow beyond the limit set for it\n");
+    assert_eq!((tiny.files(), std::fs::read(&image).unwrap()), before);
+}

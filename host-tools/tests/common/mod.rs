@@ -1,0 +1,105 @@
+//! A tiny llama2.c checkpoint whose sizes divide by nothing, and where the large ones lie.
+
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+pub const DIM: usize = 12;
+pub const HIDDEN: usize = 35;
+pub const LAYERS: usize = 2;
+pub const HEADS: usize = 2;
+pub const KV_HEADS: usize = 1;
+pub const VOCAB: usize = 283;
+pub const CONTEXT: usize = 20;
+
+/// Numbers that look random and are the same everywhere: SplitMix64.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)) >> 16
+    }
+
+    /// Roughly normal around 0.
+    pub fn float(&mut self) -> f32 {
+        (0..4).map(|_| (self.word() % 2001) as f32 / 1000.0 - 1.0).sum::<f32>() * 0.5
+    }
+}
+
+/// The header's seven numbers.
+pub fn header() -> [i32; 7] {
+    [DIM, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT].map(|size| size as i32)
+}
+
+/// A checkpoint's bytes. The head is tied to the embedding.
+pub fn checkpoint() -> Vec<u8> {
+    let kv_dim = DIM / HEADS * KV_HEADS;
+    let per_layer = DIM + 2 * DIM * DIM + 2 * kv_dim * DIM + DIM + 3 * HIDDEN * DIM;
+    let rotary = CONTEXT * (DIM / HEADS / 2) * 2;
+    let floats = VOCAB * DIM + LAYERS * per_layer + DIM + rotary;
+    let mut numbers = Numbers(1);
+    let header = header().into_iter().flat_map(i32::to_le_bytes);
+    header.chain((0..floats).flat_map(|_| numbers.float().to_le_bytes())).collect()
+}
+
+/// A tokenizer's bytes: marks, bytes, then letters and a word.
+pub fn tokenizer() -> Vec<u8> {
+    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
+    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
+    let texts = " abcdefghijklmnopqrstuv".chars().map(String::from).chain(["ab".to_owned()]);
+    let pieces: Vec<String> = marks.into_iter().chain(bytes).chain(texts).collect();
+    assert_eq!(pieces.len(), VOCAB);
+    let piece = |(id, text): (usize, &String)| {
+        [&(-(id as f32)).to_le_bytes()[..], &(text.len() as i32).to_le_bytes(), text.as_bytes()].concat()
+    };
+    let longest = pieces.iter().map(String::len).max().unwrap_or(0) as u32;
+    longest.to_le_bytes().into_iter().chain(pieces.iter().enumerate().flat_map(piece)).collect()
+}
+
+/// A folder with `tiny.bin` and `tokenizer.bin` in it.
+pub struct Tiny {
+    pub folder: TempDir,
+}
+
+impl Tiny {
+    pub fn new() -> Self {
+        Self::with(&checkpoint(), &tokenizer())
+    }
+
+    pub fn with(checkpoint: &[u8], tokenizer: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tiny.bin"), checkpoint).unwrap();
+        std::fs::write(folder.path().join("tokenizer.bin"), tokenizer).unwrap();
+        Tiny { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.path("tiny.bin")
+    }
+
+    /// Names of all files, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// A file beside the repository, or `None` with a printed reason.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not there", path.display());
+    None
+}

@@ -1,0 +1,136 @@
+//! llama2.c checkpoints and tokenizers: what they hold, and how damaged ones are refused.
+
+mod common;
+
+use attoformer_tools::import::{self, Part, llama2c};
+use common::{CONTEXT, DIM, HEADS, HIDDEN, LAYERS, Tiny, VOCAB, checkpoint, header, tokenizer};
+
+/// The sentence with which a checkpoint is refused.
+fn refusal(checkpoint: &[u8], tokenizer: &[u8]) -> String {
+    let tiny = Tiny::with(checkpoint, tokenizer);
+    import::open(&tiny.source(), None).map(|_| ()).expect_err("it was read").to_string()
+}
+
+#[test]
+fn every_tensor_is_read_from_its_place() {
+    let tiny = Tiny::new();
+    let checkpoint = import::open(&tiny.source(), None).unwrap();
+    assert_eq!(checkpoint.name, "tiny");
+    assert_eq!((checkpoint.config.d_model, checkpoint.config.context), (DIM as u32, CONTEXT as u32));
+    assert_eq!(checkpoint.tensors.len(), 2 + 9 * LAYERS);
+
+    let bytes = common::checkpoint();
+    let float = |index: usize| f32::from_le_bytes(bytes[28 + 4 * index..][..4].try_into().unwrap());
+    let embedding = checkpoint.tensor(Part::Embedding, None).unwrap();
+    assert_eq!(embedding.values[5], float(5));
+    let norm = checkpoint.tensor(Part::AttnNorm, Some(1)).unwrap();
+    assert_eq!(norm.values, (0..DIM).map(|index| float(VOCAB * DIM + DIM + index)).collect::<Vec<f32>>());
+    // In front of the final norm lie all layers; behind it the rotary tables.
+    let rotary = CONTEXT * DIM / HEADS;
+    let all = (bytes.len() - 28) / 4;
+    let last = checkpoint.tensor(Part::FinalNorm, None).unwrap();
+    assert_eq!(last.values[0], float(all - rotary - DIM));
+    let down = checkpoint.tensor(Part::Down, Some(0)).unwrap();
+    assert_eq!((down.rows, down.columns), (DIM, HIDDEN));
+}
+
+#[test]
+fn an_untied_head_has_a_negative_vocabulary() {
+    let mut bytes = checkpoint();
+    bytes[20..24].copy_from_slice(&(-(VOCAB as i32)).to_le_bytes());
+    bytes.extend((0..VOCAB * DIM).flat_map(|index| (index as f32).to_le_bytes()));
+    let (config, tensors) = llama2c::model(&bytes).unwrap();
+    assert!(!config.tied_head);
+    let head = tensors.last().unwrap();
+    assert_eq!((head.part, head.values[1]), (Part::Head, 1.0));
+}
+
+#[test]
+fn a_checkpoint_cut_anywhere_is_refused() {
+    let bytes = checkpoint();
+    for end in 0..bytes.len() {
+        assert!(llama2c::model(&bytes[..end]).is_err(), "cut at {end}");
+    }
+    assert!(llama2c::model(&[&bytes[..], &[0]].concat()).unwrap_err().contains("implies"));
+}
+
+#[test]
+fn a_tokenizer_cut_anywhere_is_refused() {
+    let bytes = tokenizer();
+    for end in 0..bytes.len() {
+        assert!(llama2c::tokenizer(&bytes[..end], VOCAB as u32).is_err(), "cut at {end}");
+    }
+    assert_eq!(llama2c::tokenizer(&bytes, VOCAB as u32).unwrap().pieces.len(), VOCAB);
+}
+
+#[test]
+fn sizes_that_lie_are_refused_before_anything_is_allocated() {
+    for field in 0..7 {
+        for value in [0, -1, i32::MAX, i32::MIN, 1 << 20] {
+            let mut numbers = header();
+            numbers[field] = value;
+            let head: Vec<u8> = numbers.into_iter().flat_map(i32::to_le_bytes).collect();
+            let bytes = [&head, &checkpoint()[28..]].concat();
+            assert!(llama2c::model(&bytes).is_err(), "field {field} = {value}");
+        }
+    }
+}
+
+#[test]
+fn every_altered_byte_of_a_tokenizer_is_survived() {
+    let bytes = tokenizer();
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut altered = bytes.clone();
+            altered[at] ^= flip;
+            // Refused or read; a piece is never longer than its file.
+            let _ = llama2c::tokenizer(&altered, VOCAB as u32);
+        }
+    }
+}
+
+#[test]
+fn weights_must_be_finite() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut bytes = checkpoint();
+        let at = 28 + 4 * (VOCAB * DIM + DIM + 3);
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        let sentence = refusal(&bytes, &tokenizer());
+        assert!(sentence.ends_with(&format!("tiny.bin: value 3 of AttnNorm of layer 1 is {value}")), "{sentence}");
+    }
+}
+
+#[test]
+fn a_tokenizer_of_another_size_is_refused() {
+    let larger = [&tokenizer()[..], &0.0_f32.to_le_bytes(), &1_i32.to_le_bytes(), b"x"].concat();
+    let sentence = refusal(&checkpoint(), &larger);
+    assert!(sentence.ends_with("tokenizer.bin: it holds more than the 283 pieces of the model's vocabulary"), "{sentence}");
+    let smaller = &tokenizer()[..tokenizer().len() - 10];
+    let sentence = refusal(&checkpoint(), smaller);
+    assert!(sentence.ends_with("tokenizer.bin: it ends in piece 282, the model's vocabulary has 283"), "{sentence}");
+}
+
+#[test]
+fn other_files_are_named_for_what_they_are() {
+    assert!(refusal(b"", b"").ends_with("tiny.bin: it is empty"));
+    assert!(refusal(b"ATTO....", b"").contains("packed image already"));
+    assert!(refusal(b"GGUF....", b"").contains("GGUF"));
+    assert!(refusal(b"24ka....", b"").contains("version 0"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(import::open(folder.path(), None).unwrap_err().to_string().contains("directory"));
+    let nowhere = folder.path().join("nowhere.bin");
+    assert!(import::open(&nowhere, None).unwrap_err().to_string().ends_with("nowhere.bin: there is no such file or directory"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let tiny = Tiny::new();
+    std::fs::set_permissions(tiny.source(), std::fs::Permissions::from_mode(0)).unwrap();
+    if std::fs::File::open(tiny.source()).is_ok() {
+        eprintln!("skipped: this user may read everything");
+        return;
+    }
+    assert!(import::open(&tiny.source(), None).unwrap_err().to_string().ends_with("tiny.bin: no permission"));
+}
