@@ -7,6 +7,8 @@
 pub mod scalar;
 mod table;
 mod views;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use table::{Kernels, SCALAR, all, best, by_name};
 pub use views::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting};

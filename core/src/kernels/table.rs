@@ -50,6 +50,9 @@ pub static SCALAR: Kernels = Kernels {
 
 /// The kernel set beyond scalar that this CPU can run: found at run time on a PC, known to the compiler on a microcontroller.
 fn native() -> Option<&'static Kernels> {
+    #[cfg(target_arch = "x86_64")]
+    return super::x86::avx2();
+    #[cfg(not(target_arch = "x86_64"))]
     None
 }
 

@@ -5,10 +5,10 @@ use super::mul_high;
 /// log2(e), for scores in units of powers of two.
 pub const LOG2_E: f32 = core::f32::consts::LOG2_E;
 /// log2(e) in Q31.
-const LOG2_E_Q31: u64 = 3_098_164_009;
+pub(crate) const LOG2_E_Q31: u64 = 3_098_164_009;
 
 /// Minimax polynomial of degree 5 (Remez exchange on the relative error, 2^-23.7) of 2^-(t + 1/2) for t in -1/2..1/2; coefficients in Q30.
-const EXP2_NEG: [i32; 6] = [759_250_179, -526_271_921, 182_387_974, -42_143_797, 7_346_156, -1_008_016];
+pub(crate) const EXP2_NEG: [i32; 6] = [759_250_179, -526_271_921, 182_387_974, -42_143_797, 7_346_156, -1_008_016];
 
 /// 2^-f in Q30 for a fraction `f` in Q32.
 #[inline(always)]

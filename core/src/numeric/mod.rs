@@ -9,8 +9,12 @@ mod quantize;
 mod sum;
 mod trig;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use exp::{EXP2_NEG, LOG2_E_Q31};
 pub use exp::{LOG2_E, exp_q30, exp2_neg_q16, gelu_tanh, relu, sigmoid, silu};
 pub use norm::{layer_norm, rms_norm};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use quantize::ROUNDER;
 pub use quantize::{Quantizer, clear_below, max_magnitude_bits, pow2, quantize_query, round_to_int};
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;

@@ -4,7 +4,7 @@
 const SMALLEST: u32 = (127 - 100) << 23;
 const INFINITY: u32 = 0x7f80_0000;
 /// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
-const ROUNDER: f32 = 12_582_912.0;
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
 
 /// Nearest integer, ties to even, for |x| up to 2^22.
 #[inline(always)]

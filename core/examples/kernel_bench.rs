@@ -1,0 +1,136 @@
+//! Times every kernel set that this CPU has against the scalar one, in one run: `cargo run --release -p attoformer --example kernel_bench`.
+//!
+//! Each figure is the best of several rounds; the sets take turns, so that a ratio holds on a busy machine too.
+
+use attoformer::image::directory::{Dtype, Layout};
+use attoformer::image::header::Activation;
+use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
+use std::hint::black_box;
+use std::time::Instant;
+
+fn main() {
+    let sets: Vec<&Kernels> = kernels::all().collect();
+    let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
+    println!("{:34} {:>12}", "operation", names.join(" / "));
+    for (rows, columns, tokens) in
+        [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)]
+    {
+        for dtype in [Dtype::Int8, Dtype::Int4, Dtype::F16, Dtype::F32] {
+            products(&sets, dtype, rows, columns, tokens);
+        }
+    }
+    for count in [64, 172, 1024] {
+        rows(&sets, count);
+    }
+    for (head_dim, keys) in [(8, 32), (8, 256), (32, 256), (64, 256)] {
+        attention(&sets, head_dim, keys);
+    }
+}
+
+/// Best time of one call in nanoseconds, for each set in turn, and its ratio to the first. `work` is in multiply-accumulates, 0 for none.
+fn report(name: &str, sets: &[&Kernels], work: usize, mut call: impl FnMut(&Kernels)) {
+    let mut best = vec![f64::INFINITY; sets.len()];
+    for _ in 0..7 {
+        for (best, set) in best.iter_mut().zip(sets) {
+            let (mut calls, start) = (0u32, Instant::now());
+            while start.elapsed().as_micros() < 4_000 {
+                for _ in 0..4 {
+                    call(set);
+                }
+                calls += 4;
+            }
+            *best = best.min(start.elapsed().as_nanos() as f64 / f64::from(calls));
+        }
+    }
+    print!("{name:34}");
+    for time in &best {
+        print!(" {time:12.1} ns ({:5.2}x", best[0] / time);
+        if work > 0 {
+            print!(", {:6.2} MAC/ns", work as f64 / time);
+        }
+        print!(")");
+    }
+    println!();
+}
+
+fn floats(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens: usize) {
+    let (row_bytes, name) = match dtype {
+        Dtype::Int8 => (columns.next_multiple_of(4), "matmul_i8"),
+        Dtype::Int4 => (columns.div_ceil(2).next_multiple_of(4), "matmul_i4"),
+        Dtype::F16 => ((columns * 2).next_multiple_of(4), "matmul_f16"),
+        Dtype::F32 => (columns * 4, "matmul_f32"),
+    };
+    // Words of 0x3c3c3c3c and the like are finite in every type.
+    let words = vec![0x2c3a_3b1eu32; rows * row_bytes / 4];
+    let values: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // An address that every element type may have.
+    let mut padded = vec![0; values.len() + 64];
+    let start = padded.as_ptr().align_offset(64);
+    padded[start..start + values.len()].copy_from_slice(&values);
+    let (scales, group_scales) = (vec![0.01; rows], vec![7; rows * columns.div_ceil(32)]);
+    let matrix = Matrix {
+        dtype,
+        layout: Layout::Portable,
+        rows,
+        columns,
+        row_bytes,
+        values: &padded[start..start + values.len()],
+        scales: &scales,
+        group_scales: &group_scales,
+        group: 32,
+        bias: &[],
+    };
+    let x = floats(tokens * columns, 1);
+    let stride = columns.next_multiple_of(4);
+    let mut out = vec![0.0; rows * tokens];
+    report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
+        Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
+        Dtype::F32 => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
+        Dtype::Int8 | Dtype::Int4 => {
+            let (values, scales) = (vec![3; tokens * stride], vec![0.02; tokens]);
+            let x = QuantizedRows { values: black_box(&values), stride, scales: &scales };
+            if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
+        }
+    });
+}
+
+fn rows(sets: &[&Kernels], count: usize) {
+    let (x, up, mut out) = (floats(count, 2), floats(count, 3), vec![0.0; count]);
+    let mut quantized = vec![0; count.next_multiple_of(4)];
+    report(&format!("quantize {count}"), sets, 0, |set| {
+        black_box((set.quantize)(black_box(&x), &[], &mut quantized));
+    });
+    report(&format!("rms_norm {count}"), sets, 0, |set| (set.rms_norm)(black_box(&x), &up, 1e-5, &mut out));
+    report(&format!("gate silu {count}"), sets, 0, |set| (set.gate)(Activation::Silu, black_box(&x), &up, &mut out));
+    report(&format!("gate gelu {count}"), sets, 0, |set| (set.gate)(Activation::GeluTanh, black_box(&x), &up, &mut out));
+}
+
+fn attention(sets: &[&Kernels], head_dim: usize, keys: usize) {
+    let stride = head_dim * 4;
+    let integers = |seed| floats(keys * stride, seed).iter().map(|x| (x * 127.0) as i8).collect::<Vec<i8>>();
+    let (key_values, values) = (integers(4), integers(5));
+    let (values, _) = values.as_chunks::<4>();
+    let scales: Vec<f32> = floats(keys, 6).iter().map(|x| 0.02 + x * 0.01).collect();
+    let q: Vec<i16> = floats(head_dim, 7).iter().map(|x| (x * 2047.0) as i16).collect();
+    let rows = KeyRows { values: &key_values, stride, offset: head_dim, scales: &scales };
+    let blocks = ValueBlocks { values, stride, offset: head_dim };
+    let (mut scores, mut weights, mut mixed) = (vec![0; keys], vec![0; keys], vec![0; head_dim]);
+    report(&format!("scores {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| {
+        black_box((set.scores)(black_box(&q), 12, &rows, &mut scores));
+    });
+    let (fresh, largest) = (scores.clone(), scores.iter().copied().max().unwrap_or_default());
+    report(&format!("weights {keys} keys"), sets, 0, |set| {
+        scores.copy_from_slice(&fresh);
+        black_box((set.weights)(&mut scores, largest, black_box(&scales), &mut weights));
+    });
+    report(&format!("mix {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| (set.mix)(black_box(&weights), &blocks, &mut mixed));
+}
