@@ -1,0 +1,45 @@
+//! Trains small llama-type decoders, and tokenizers for them, on an ordinary computer.
+//!
+//! The model is the one llama2.c runs: RMS norm before each block, rotary positions on
+//! neighbouring pairs, grouped-query attention, SwiGLU, and a head tied to the embedding. What
+//! comes out is llama2.c's `model.bin` (version 0) and `tokenizer.bin`, which `atto pack` reads.
+//!
+//! ```no_run
+//! use attoformer_train::{TrainConfig, train};
+//!
+//! let config = TrainConfig::preset("tales").expect("a preset");
+//! let report = train(&config, "tales".as_ref(), false)?;
+//! println!("perplexity {:.3}", report.held_out_perplexity);
+//! # Ok::<(), attoformer_train::TrainError>(())
+//! ```
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod attention;
+mod checkpoint;
+mod config;
+mod data;
+mod error;
+mod judge;
+mod llama2c;
+mod loss;
+mod model;
+mod norm;
+mod optimizer;
+mod progress;
+mod report;
+mod rope;
+mod run;
+mod shape;
+mod team;
+mod vocabulary;
+
+pub use config::{Corpus, Judging, TrainConfig, Training};
+pub use data::split_documents;
+pub use error::TrainError;
+pub use judge::{Likelihood, grammar_shares};
+pub use model::Model;
+pub use report::Report;
+pub use run::train;
+pub use shape::Shape;
+pub use vocabulary::{BOS, Vocabulary};

@@ -1,0 +1,73 @@
+//! A run's state between two steps, so that it can go on after a break.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor, safetensors};
+
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+use crate::optimizer::AdamW;
+
+/// All that the next step depends on. Batches follow from the seed and the step's number.
+pub(crate) struct Checkpoint {
+    pub(crate) weights: Vec<f32>,
+    pub(crate) optimizer: AdamW,
+    /// The mean loss of every step so far.
+    pub(crate) losses: Vec<f64>,
+    pub(crate) seconds: f64,
+}
+
+const FILE: &str = "checkpoint.safetensors";
+
+impl Checkpoint {
+    pub(crate) fn save(&self, dir: &Path, config: &TrainConfig) -> Result<(), TrainError> {
+        let list = |values: &[f32]| Tensor::from_slice(values, values.len(), &Device::Cpu);
+        let wide = |values: &[f64]| Tensor::from_slice(values, values.len(), &Device::Cpu);
+        let config = config_text(config)?.into_bytes();
+        let tensors = HashMap::from([
+            ("weights", list(&self.weights)?),
+            ("mean", list(&self.optimizer.mean)?),
+            ("square", list(&self.optimizer.square)?),
+            ("losses", wide(&self.losses)?),
+            ("seconds", wide(&[self.seconds])?),
+            ("config", Tensor::from_slice(&config, config.len(), &Device::Cpu)?),
+        ]);
+        let part = dir.join(format!("{FILE}.part"));
+        safetensors::save(&tensors, &part)?;
+        std::fs::rename(&part, dir.join(FILE)).map_err(TrainError::io(&part))
+    }
+
+    /// The checkpoint in a folder, if there is one.
+    pub(crate) fn load(dir: &Path, config: &TrainConfig) -> Result<Option<Self>, TrainError> {
+        let path = dir.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let tensors = safetensors::load(&path, &Device::Cpu)?;
+        let missing = || TrainError::Format(format!("{} is no checkpoint", path.display()));
+        let get = |name: &str| tensors.get(name).ok_or_else(missing);
+        if get("config")?.to_vec1::<u8>()? != config_text(config)?.into_bytes() {
+            let path = path.display();
+            return Err(TrainError::Config(format!("{path} comes from a run configured otherwise")));
+        }
+        let losses = get("losses")?.to_vec1::<f64>()?;
+        Ok(Some(Self {
+            weights: get("weights")?.to_vec1()?,
+            optimizer: AdamW { steps: losses.len(), mean: get("mean")?.to_vec1()?, square: get("square")?.to_vec1()? },
+            losses,
+            seconds: get("seconds")?.to_vec1::<f64>()?.iter().sum(),
+        }))
+    }
+
+    /// Removes the checkpoint of a run that is done.
+    pub(crate) fn remove(dir: &Path) -> Result<(), TrainError> {
+        let path = dir.join(FILE);
+        if path.exists() { std::fs::remove_file(&path).map_err(TrainError::io(&path)) } else { Ok(()) }
+    }
+}
+
+fn config_text(config: &TrainConfig) -> Result<String, TrainError> {
+    let config = TrainConfig { figures: None, ..config.clone() };
+    toml::to_string(&config).map_err(|e| TrainError::Config(e.to_string()))
+}

@@ -1,0 +1,124 @@
+//! What to train, on what, and for how long.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::report::Report;
+use crate::shape::Shape;
+
+/// A training run. Two runs of one configuration on one machine give the same model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Fixes the first weights, the order of the texts and the samples.
+    pub seed: u64,
+    /// What the model learns to write.
+    pub corpus: Corpus,
+    /// Sizes of the model.
+    pub model: Shape,
+    /// How it is trained.
+    pub training: Training,
+    /// How it is judged in the end.
+    pub judging: Judging,
+    /// What came out; written by `train`, ignored when a configuration is read for a new run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Report>,
+}
+
+/// Where the texts come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Corpus {
+    /// The built-in story grammar: endless, and checkable sentence by sentence.
+    Tales,
+    /// A UTF-8 file whose texts are parted by lines that read `<|endoftext|>`.
+    File(PathBuf),
+}
+
+/// Optimiser and schedule. A step sees `rows * row_tokens` tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Texts that the tokenizer is trained on.
+    pub tokenizer_texts: usize,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Rows of tokens in a step; every row begins with a text of its own.
+    pub rows: usize,
+    /// Tokens in a row, at most the model's context.
+    pub row_tokens: usize,
+    /// Threads that share the rows of a step. Part of the configuration, because sums of floats
+    /// depend on how they are parted.
+    pub threads: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Steps in which the learning rate climbs to its highest.
+    pub warm_up: usize,
+    /// Share of the highest learning rate that the cosine ends at.
+    pub final_share: f64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's weight decay; norms have none.
+    pub weight_decay: f64,
+    /// The norm that a step's gradient is clipped to.
+    pub clip: f64,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_every: usize,
+}
+
+/// The held-out texts and the samples a trained model is judged by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judging {
+    /// Texts never trained on whose perplexity is reported.
+    pub held_out: usize,
+    /// Texts the model writes; their sentences are checked against the grammar if it has one.
+    pub samples: usize,
+    /// The temperature the samples are drawn at.
+    pub temperature: f64,
+}
+
+impl TrainConfig {
+    /// The configuration named `name`: `tales` (the default model) or `smoke` (seconds, for tests).
+    pub fn preset(name: &str) -> Option<Self> {
+        let text = match name {
+            "tales" => include_str!("presets/tales.toml"),
+            "smoke" => include_str!("presets/smoke.toml"),
+            _ => return None,
+        };
+        Some(Self::parse(text).expect("a test reads every preset"))
+    }
+
+    /// The names that [`TrainConfig::preset`] knows.
+    pub const PRESETS: [&str; 2] = ["tales", "smoke"];
+
+    /// Reads a configuration in TOML.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] says which field is missing, unknown or out of range.
+    pub fn parse(text: &str) -> Result<Self, TrainError> {
+        let config: Self = toml::from_str(text).map_err(|e| TrainError::Config(e.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        self.model.check()?;
+        let t = &self.training;
+        let rules = [
+            (t.rows > 0 && t.threads > 0, "rows and threads must not be 0"),
+            (t.rows.is_multiple_of(t.threads.max(1)), "rows must be a multiple of threads"),
+            ((2..=self.model.context).contains(&t.row_tokens), "row_tokens must be 2 to the context"),
+            (t.checkpoint_every > 0, "checkpoint_every must not be 0"),
+            (self.judging.temperature > 0.0, "the temperature must be above 0"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(TrainError::Config((*rule).to_owned())),
+            None => Ok(()),
+        }
+    }
+}

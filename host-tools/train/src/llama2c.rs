@@ -1,0 +1,65 @@
+//! llama2.c's model file, version 0: seven sizes, the weights, and the rotary tables.
+
+use std::path::Path;
+
+use crate::error::{TrainError, write_whole};
+use crate::model::Model;
+use crate::rope::Rope;
+use crate::shape::Shape;
+
+const HEADER: usize = 7 * 4;
+
+impl Model {
+    /// The bytes of a `model.bin`.
+    ///
+    /// # Errors
+    /// Only if the tensor library fails.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
+        let s = self.shape();
+        let sizes = [s.dim, s.hidden, s.layers, s.heads, s.kv_heads, s.vocab, s.context];
+        let rope = Rope::new(s.context, s.head_dim());
+        let header = sizes.into_iter().flat_map(|size| (size as i32).to_le_bytes());
+        let floats = self.weights()?.into_iter().chain(rope.cos).chain(rope.sin);
+        Ok(header.chain(floats.flat_map(f32::to_le_bytes)).collect())
+    }
+
+    /// Reads a `model.bin` whose head is tied to its embedding.
+    ///
+    /// # Errors
+    /// [`TrainError::Format`] if the sizes make no sense or the length does not follow from them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainError> {
+        let format = |what: String| TrainError::Format(format!("model: {what}"));
+        let short = || format("it has no header".to_owned());
+        let (sizes, _) = bytes.get(..HEADER).ok_or_else(short)?.as_chunks::<4>();
+        // A negative size, llama2.c's sign for a head of its own, fails the check of the shape.
+        let size = |at: usize| usize::try_from(i32::from_le_bytes(sizes[at])).unwrap_or(0);
+        let [dim, hidden, layers, heads, kv_heads, vocab, context] = std::array::from_fn(size);
+        let shape = Shape { dim, hidden, layers, heads, kv_heads, vocab, context };
+        shape.check()?;
+        let count = shape.parameters();
+        let length = HEADER + 4 * (count + context * shape.head_dim());
+        if bytes.len() != length {
+            let have = bytes.len();
+            return Err(format(format!("it has {have} bytes where its sizes make {length}")));
+        }
+        let (floats, _) = bytes[HEADER..].as_chunks::<4>();
+        let weights: Vec<f32> = floats[..count].iter().map(|&b| f32::from_le_bytes(b)).collect();
+        Self::new(shape, &weights)
+    }
+
+    /// Writes a `model.bin`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        write_whole(path, &self.to_bytes()?)
+    }
+
+    /// Reads a `model.bin` from a file.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] or [`TrainError::Format`].
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        Self::from_bytes(&std::fs::read(path).map_err(TrainError::io(path))?)
+    }
+}

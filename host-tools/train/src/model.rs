@@ -1,0 +1,136 @@
+//! The decoder: weights, forward pass and gradients.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+
+use crate::attention::Attention;
+use crate::error::TrainError;
+use crate::loss::Nll;
+use crate::norm::RmsNorm;
+use crate::rope::Rope;
+use crate::shape::{Kind, Shape};
+use crate::vocabulary::BOS;
+
+/// A llama-type decoder whose weights are tensors that gradients can be taken of.
+pub struct Model {
+    shape: Shape,
+    rope: Arc<Rope>,
+    /// In the order of [`Shape::places`].
+    weights: Vec<Var>,
+}
+
+/// Rows of tokens of one length, end to end.
+pub(crate) struct Rows<'a> {
+    pub(crate) tokens: &'a [u32],
+    pub(crate) row_tokens: usize,
+}
+
+impl Model {
+    /// A model with these weights, which come in the order of a llama2.c file.
+    ///
+    /// # Errors
+    /// [`TrainError::Format`] if there are not as many weights as the shape has.
+    pub fn new(shape: Shape, weights: &[f32]) -> Result<Self, TrainError> {
+        shape.check()?;
+        if weights.len() != shape.parameters() {
+            let (have, need) = (weights.len(), shape.parameters());
+            return Err(TrainError::Format(format!("{have} weights where the shape has {need}")));
+        }
+        let var = |place: crate::shape::Place| {
+            let size = (place.rows, place.columns);
+            let slice = &weights[place.at];
+            match place.kind.is_norm() {
+                true => Var::from_slice(slice, place.columns, &Device::Cpu),
+                false => Var::from_slice(slice, size, &Device::Cpu),
+            }
+        };
+        let weights = shape.places().into_iter().map(var).collect::<Result<_, _>>()?;
+        Ok(Self { shape, rope: Arc::new(Rope::new(shape.context, shape.head_dim())), weights })
+    }
+
+    /// The model's sizes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// All weights, in the order of a llama2.c file.
+    ///
+    /// # Errors
+    /// Only if the tensor library fails.
+    pub fn weights(&self) -> Result<Vec<f32>, TrainError> {
+        let mut all = Vec::with_capacity(self.shape.parameters());
+        for var in &self.weights {
+            all.extend(var.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(all)
+    }
+
+    fn weight(&self, kind: Kind, layer: usize) -> &Tensor {
+        let places = self.shape.places();
+        let at = places.iter().position(|place| place.kind == kind && place.layer == layer);
+        self.weights[at.expect("every kind has a place in every layer")].as_tensor()
+    }
+
+    /// The last hidden states `(tokens, dim)`, normed.
+    pub(crate) fn hidden(&self, rows: &Rows) -> Result<Tensor, TrainError> {
+        let ids = Tensor::from_slice(rows.tokens, rows.tokens.len(), &Device::Cpu)?;
+        let attention = Attention {
+            heads: self.shape.heads,
+            kv_heads: self.shape.kv_heads,
+            row_tokens: rows.row_tokens,
+            text_start: text_starts(rows),
+            rope: self.rope.clone(),
+        };
+        let mut x = self.weight(Kind::Embedding, 0).index_select(&ids, 0)?;
+        for layer in 0..self.shape.layers {
+            let linear = |x: &Tensor, kind| x.matmul(&self.weight(kind, layer).t()?);
+            let normed = RmsNorm::apply(&x, self.weight(Kind::AttentionNorm, layer))?;
+            let [q, k, v] = [Kind::Query, Kind::Key, Kind::Value].map(|kind| linear(&normed, kind));
+            x = (x + linear(&attention.apply(&q?, &k?, &v?)?, Kind::Output)?)?;
+            let normed = RmsNorm::apply(&x, self.weight(Kind::MlpNorm, layer))?;
+            let gated = (linear(&normed, Kind::Gate)?.silu()? * linear(&normed, Kind::Up)?)?;
+            x = (x + linear(&gated, Kind::Down)?)?;
+        }
+        Ok(RmsNorm::apply(&x, self.weight(Kind::FinalNorm, 0))?)
+    }
+
+    /// The logits `(tokens, vocab)` of hidden states, by the embedding table.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor, TrainError> {
+        Ok(hidden.matmul(&self.weight(Kind::Embedding, 0).t()?)?)
+    }
+
+    /// The summed negative log-likelihood of `targets`.
+    pub(crate) fn nll(&self, rows: &Rows, targets: &[u32]) -> Result<Tensor, TrainError> {
+        Ok(Nll::apply(&self.logits(&self.hidden(rows)?)?, targets.into())?)
+    }
+
+    /// The loss [`Model::nll`] and its gradient by every weight.
+    pub(crate) fn gradient(&self, rows: &Rows, targets: &[u32]) -> Result<(f64, Vec<f32>), TrainError> {
+        let loss = self.nll(rows, targets)?;
+        let grads = loss.backward()?;
+        let mut flat = Vec::with_capacity(self.shape.parameters());
+        for var in &self.weights {
+            match grads.get(var) {
+                Some(grad) => flat.extend(grad.flatten_all()?.to_vec1::<f32>()?),
+                None => flat.resize(flat.len() + var.elem_count(), 0.0),
+            }
+        }
+        Ok((f64::from(loss.to_scalar::<f32>()?), flat))
+    }
+}
+
+/// For each token the place in its row of the last BOS up to it, or the row's beginning.
+fn text_starts(rows: &Rows) -> Arc<[usize]> {
+    let mut starts = Vec::with_capacity(rows.tokens.len());
+    for row in rows.tokens.chunks(rows.row_tokens) {
+        let mut start = 0;
+        for (at, &token) in row.iter().enumerate() {
+            if token == BOS {
+                start = at;
+            }
+            starts.push(start);
+        }
+    }
+    starts.into()
+}
