@@ -1,6 +1,6 @@
 //! Times every kernel set that this CPU has against the scalar one, in one run: `cargo run --release -p attoformer --example kernel_bench`.
 //!
-//! Each figure is the best of several rounds; the sets take turns, so that a ratio holds on a busy machine too.
+//! Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
 
 use attoformer::image::directory::{Dtype, Layout};
 use attoformer::image::header::Activation;
@@ -30,10 +30,10 @@ fn main() {
 /// Best time of one call in nanoseconds, for each set in turn, and its ratio to the first. `work` is in multiply-accumulates, 0 for none.
 fn report(name: &str, sets: &[&Kernels], work: usize, mut call: impl FnMut(&Kernels)) {
     let mut best = vec![f64::INFINITY; sets.len()];
-    for _ in 0..7 {
+    for _ in 0..40 {
         for (best, set) in best.iter_mut().zip(sets) {
             let (mut calls, start) = (0u32, Instant::now());
-            while start.elapsed().as_micros() < 4_000 {
+            while start.elapsed().as_micros() < 300 {
                 for _ in 0..4 {
                     call(set);
                 }
@@ -91,12 +91,12 @@ fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens
     };
     let x = floats(tokens * columns, 1);
     let stride = columns.next_multiple_of(4);
+    let (values, scales) = (vec![3; tokens * stride], vec![0.02; tokens]);
     let mut out = vec![0.0; rows * tokens];
     report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
         Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
         Dtype::F32 => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
         Dtype::Int8 | Dtype::Int4 => {
-            let (values, scales) = (vec![3; tokens * stride], vec![0.02; tokens]);
             let x = QuantizedRows { values: black_box(&values), stride, scales: &scales };
             if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
         }

@@ -1,10 +1,11 @@
 //! Attention over an int8 cache: scores of eight keys at a time, weights, and weighted sums of 32 or eight dimensions.
 
 use super::super::{KeyRows, ValueBlocks, Weighting, scalar};
-use super::dots::dots_i8;
+use super::dots::{Strided, dots_i8};
 use super::exp::exp2_neg_q16;
 use super::vector::{
-    load_f32, load_f32_front, load_i32, load_i32_front, mask, mul_high, store_i16, store_i16_front, store_i32, store_i32_front, sums_i32,
+    flat_i32, load_f32, load_f32_at, load_f32_front, load_i32, load_i32_front, mask, mul_high, store_i16, store_i16_front, store_i32,
+    store_i32_at, store_i32_front, sums_i32,
 };
 use core::arch::x86_64::*;
 
@@ -13,42 +14,25 @@ use core::arch::x86_64::*;
 pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let fits = !q.is_empty() && q.len().is_multiple_of(4) && keys.offset.checked_add(q.len()).is_some_and(|end| end <= keys.stride);
     let count = keys.values.len().checked_div(keys.stride).unwrap_or(0).min(keys.scales.len()).min(out.len());
-    if !fits || count == 0 {
+    if !fits || count < 8 {
         return scalar::scores(q, exponent, keys, out);
     }
     let headroom = scalar::headroom(q.len());
-    let head = keys.values.as_ptr().wrapping_add(keys.offset);
     let mut largest = _mm256_set1_epi32(i32::MIN);
-    let (out, scales) = (out.get_mut(..count).unwrap_or_default(), keys.scales.get(..count).unwrap_or_default());
-    for ((out, scales), first) in out.chunks_mut(8).zip(scales.chunks(8)).zip((0..count).step_by(8)) {
-        // Keys behind the last one repeat it.
-        let mut rows = [head; 8];
-        for (index, row) in rows.iter_mut().enumerate() {
-            *row = head.wrapping_add((first + index).min(count - 1) * keys.stride);
-        }
+    for key in (0..count).step_by(8) {
+        // The last eight overlap those before where keys do not fill them: the same scores, twice.
+        let key = key.min(count - 8);
+        let rows = Strided { first: keys.values.as_ptr().wrapping_add(key * keys.stride + keys.offset), stride: keys.stride };
         // SAFETY: the keys are whole rows of `stride` elements, in which the head's `q.len()`, a multiple of four, end.
         let dots = unsafe {
             match q.first_chunk::<8>() {
                 Some(q8) if q.len() == 8 => dots_of_8(rows, q8),
-                _ => {
-                    let [sums] = dots_i8(rows, [q.as_ptr()], q.len());
-                    sums_i32(sums)
-                }
+                _ => sums_i32(flat_i32(dots_i8::<8, 1>(rows, Strided { first: q.as_ptr(), stride: 0 }, q.len()))),
             }
         };
-        match (out.first_chunk_mut::<8>(), scales.first_chunk::<8>()) {
-            (Some(out), Some(scales)) => {
-                let scores = score(dots, load_f32(scales), exponent, headroom);
-                largest = _mm256_max_epi32(largest, scores);
-                store_i32(out, scores);
-            }
-            _ => {
-                let scores = score(dots, load_f32_front(scales), exponent, headroom);
-                let there = _mm256_blendv_epi8(largest, scores, mask(4 * out.len()));
-                largest = _mm256_max_epi32(largest, there);
-                store_i32_front(out, scores);
-            }
-        }
+        let scores = score(dots, load_f32_at(keys.scales, key), exponent, headroom);
+        largest = _mm256_max_epi32(largest, scores);
+        store_i32_at(out, key, scores);
     }
     max_of(largest)
 }
@@ -56,20 +40,18 @@ pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> 
 /// Dots of eight keys of a head of eight dimensions, two keys to a register.
 ///
 /// # Safety
-/// From each pointer on eight elements may be read.
+/// Eight elements of each of eight rows may be read.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn dots_of_8(rows: [*const i8; 8], q: &[i16; 8]) -> __m256i {
-    let [a, b, c, d, e, f, g, h] = rows;
+unsafe fn dots_of_8(rows: Strided<i8>, q: &[i16; 8]) -> __m256i {
     // SAFETY: the array is as long as the register.
     let q = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(q.as_ptr().cast()) });
-    let products = |low: *const i8, high: *const i8| {
+    let products = |key: usize| {
         // SAFETY: eight bytes are there at each.
-        let (low, high) = unsafe { (_mm_loadl_epi64(low.cast()), _mm_loadl_epi64(high.cast())) };
+        let (low, high) = unsafe { (_mm_loadl_epi64(rows.at(key, 0).cast()), _mm_loadl_epi64(rows.at(key + 4, 0).cast())) };
         _mm256_madd_epi16(_mm256_cvtepi8_epi16(_mm_unpacklo_epi64(low, high)), q)
     };
-    let (ab, cd) = (_mm256_hadd_epi32(products(a, e), products(b, f)), _mm256_hadd_epi32(products(c, g), products(d, h)));
-    _mm256_hadd_epi32(ab, cd)
+    _mm256_hadd_epi32(_mm256_hadd_epi32(products(0), products(1)), _mm256_hadd_epi32(products(2), products(3)))
 }
 
 /// `scalar::score`.

@@ -1,7 +1,7 @@
 //! Quantization of a row, and non-linearities.
 
 use super::super::scalar;
-use super::exp::activation;
+use super::exp::{gelu_tanh, relu, silu};
 use super::vector::{load_f32, load_f32_front, store_f32, store_f32_front, store_i16, store_i16_front};
 use crate::image::header::Activation;
 use crate::numeric::{Quantizer, ROUNDER};
@@ -65,12 +65,22 @@ fn quantize_row(x: &[f32], out: &mut [i16], chunk: impl Fn(__m256, usize) -> __m
 /// `scalar::activate`.
 #[target_feature(enable = "avx2")]
 pub fn activate(of: Activation, x: &mut [f32]) {
+    match of {
+        Activation::Relu => activate_all(x, |x| relu(x)),
+        Activation::GeluTanh => activate_all(x, |x| gelu_tanh(x)),
+        Activation::Silu => activate_all(x, |x| silu(x)),
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn activate_all(x: &mut [f32], of: impl Fn(__m256) -> __m256) {
     let (x8, tail) = x.as_chunks_mut::<8>();
     for x in x8 {
-        store_f32(x, activation(of, load_f32(x)));
+        store_f32(x, of(load_f32(x)));
     }
     if !tail.is_empty() {
-        store_f32_front(tail, activation(of, load_f32_front(tail)));
+        store_f32_front(tail, of(load_f32_front(tail)));
     }
 }
 
@@ -80,13 +90,24 @@ pub fn gate(of: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     if gate.len() != out.len() || up.len() != out.len() {
         return scalar::gate(of, gate, up, out);
     }
+    match of {
+        Activation::Relu => gate_all(gate, up, out, |x| relu(x)),
+        Activation::GeluTanh => gate_all(gate, up, out, |x| gelu_tanh(x)),
+        Activation::Silu => gate_all(gate, up, out, |x| silu(x)),
+    }
+}
+
+/// All of one length.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn gate_all(gate: &[f32], up: &[f32], out: &mut [f32], of: impl Fn(__m256) -> __m256) {
     let (gate8, gate_tail) = gate.as_chunks::<8>();
     let (up8, up_tail) = up.as_chunks::<8>();
     let (out8, out_tail) = out.as_chunks_mut::<8>();
     for ((gate, up), out) in gate8.iter().zip(up8).zip(out8) {
-        store_f32(out, _mm256_mul_ps(activation(of, load_f32(gate)), load_f32(up)));
+        store_f32(out, _mm256_mul_ps(of(load_f32(gate)), load_f32(up)));
     }
     if !out_tail.is_empty() {
-        store_f32_front(out_tail, _mm256_mul_ps(activation(of, load_f32_front(gate_tail)), load_f32_front(up_tail)));
+        store_f32_front(out_tail, _mm256_mul_ps(of(load_f32_front(gate_tail)), load_f32_front(up_tail)));
     }
 }

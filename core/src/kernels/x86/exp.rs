@@ -1,7 +1,6 @@
 //! `numeric::exp`, eight at a time.
 
 use super::vector::mul_high;
-use crate::image::header::Activation;
 use crate::numeric::{EXP2_NEG, LOG2_E_Q31};
 use core::arch::x86_64::*;
 
@@ -57,13 +56,13 @@ fn sigmoid(x: __m256) -> __m256 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn silu(x: __m256) -> __m256 {
+pub fn silu(x: __m256) -> __m256 {
     _mm256_mul_ps(x, sigmoid(x))
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn gelu_tanh(x: __m256) -> __m256 {
+pub fn gelu_tanh(x: __m256) -> __m256 {
     let cubic = _mm256_mul_ps(_mm256_set1_ps(0.071_354_814), _mm256_mul_ps(x, x));
     let inner = _mm256_mul_ps(x, _mm256_add_ps(_mm256_set1_ps(1.595_769_2), cubic));
     _mm256_mul_ps(x, sigmoid(inner))
@@ -71,17 +70,6 @@ fn gelu_tanh(x: __m256) -> __m256 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn relu(x: __m256) -> __m256 {
+pub fn relu(x: __m256) -> __m256 {
     _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()))
-}
-
-/// The non-linearity of eight values; a caller's loop has the choice outside, since it is the same for all.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn activation(of: Activation, x: __m256) -> __m256 {
-    match of {
-        Activation::Relu => relu(x),
-        Activation::GeluTanh => gelu_tanh(x),
-        Activation::Silu => silu(x),
-    }
 }

@@ -1,7 +1,10 @@
 //! f32 and f16 weights against f32 rows, and the RMS norm. A register is scalar's eight lanes.
 
 use super::super::{Matrix, scalar};
-use super::vector::{load_f32, load_f32_front, load4, mask, store_f32, store4, totals_f32};
+use super::dots::Strided;
+use super::vector::{
+    flat_f32, load_f32, load_f32_at, load_f32_front, load_f32_twice, mask, store_f32, store_f32_at, store_f32_halves, totals_f32,
+};
 use core::arch::x86_64::*;
 
 /// `scalar::matmul_f16` and `scalar::matmul_f32`.
@@ -26,92 +29,100 @@ impl<'a> Product<'a> {
     fn checked(matrix: &'a Matrix<'a>, x: &'a [f32], out: &[f32], element: usize) -> Option<Self> {
         let Matrix { rows, columns, row_bytes, .. } = *matrix;
         let tokens = x.len().checked_div(columns)?.min(out.len().checked_div(rows)?);
-        // Words of four bytes: the last one may hold one f16 of padding.
-        let complete = columns.checked_mul(element)?.next_multiple_of(4) <= row_bytes
+        // Words of four bytes: the last one may hold one f16 of padding. Matrices of fewer rows than a tile are scalar's.
+        let complete = rows >= 8
+            && columns.checked_mul(element)?.next_multiple_of(4) <= row_bytes
             && rows.checked_mul(row_bytes)? <= matrix.values.len()
             && (matrix.bias.is_empty() || matrix.bias.len() >= rows);
         complete.then_some(Product { matrix, x, tokens })
     }
 
-    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has.
+    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has. The last tile overlaps the one before
+    /// it where rows do not fill it: the same sums, twice.
     #[target_feature(enable = "avx2,f16c")]
     fn run<const F16: bool>(&self, out: &mut [f32]) {
-        for row in (0..self.matrix.rows).step_by(8) {
-            for token in (0..self.tokens).step_by(2) {
-                if token + 1 < self.tokens {
-                    for row in (row..self.matrix.rows.min(row + 8)).step_by(4) {
-                        let (first, second) = self.tile::<F16, 4, 2>(row, token);
-                        self.store(first, row, token, out);
-                        self.store(second, row, token + 1, out);
-                    }
+        let rows = self.matrix.rows;
+        if self.tokens == 1 {
+            // Apart from the other case, whose registers it would have to share.
+            for row in (0..rows).step_by(8) {
+                self.token_tile::<F16>(row.min(rows - 8), 0, out);
+            }
+            return;
+        }
+        for block in (0..rows).step_by(8) {
+            for (pair, out) in out.chunks_mut(2 * rows).take(self.tokens.div_ceil(2)).enumerate() {
+                if 2 * pair + 1 < self.tokens {
+                    self.pair_tile::<F16>(block.min(rows - 4), 2 * pair, out);
+                    self.pair_tile::<F16>((block + 4).min(rows - 4), 2 * pair, out);
                 } else {
-                    let (first, second) = self.tile::<F16, 8, 1>(row, token);
-                    self.store(first, row, token, out);
-                    if row + 4 < self.matrix.rows {
-                        self.store(second, row + 4, token, out);
-                    }
+                    self.token_tile::<F16>(block.min(rows - 8), 2 * pair, out);
                 }
             }
         }
     }
 
-    /// Eight dots, four and four: of rows from `row` on with tokens from `token` on, tokens outermost. Rows behind the last one repeat it.
+    /// Eight rows with one token; `out` is `(rows, ..)`.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
-    fn tile<const F16: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> (__m128, __m128) {
-        let last = self.matrix.rows - 1;
-        let columns = self.matrix.columns;
-        let mut rows = [core::ptr::null::<u8>(); ROWS];
-        let mut tokens = [core::ptr::null::<f32>(); TOKENS];
-        for (index, values) in rows.iter_mut().enumerate() {
-            *values = self.matrix.values.as_ptr().wrapping_add(last.min(row + index) * self.matrix.row_bytes);
+    fn token_tile<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let mut y = totals_f32(flat_f32(self.lanes::<F16, 8, 1>(row, token)));
+        if !self.matrix.bias.is_empty() {
+            y = _mm256_add_ps(y, load_f32_at(self.matrix.bias, row));
         }
-        for (index, values) in tokens.iter_mut().enumerate() {
-            *values = self.x.as_ptr().wrapping_add((token + index) * columns);
-        }
-        // SAFETY: `checked` found `columns` elements in every row and token, f16 rows in whole words; `run` asks for tokens that are there.
-        let lanes = unsafe { dots::<F16, ROWS, TOKENS>(rows, tokens, columns) };
-        let mut all = [_mm256_setzero_ps(); 8];
-        all.iter_mut().zip(lanes.as_flattened()).for_each(|(all, lanes)| *all = *lanes);
-        let totals = totals_f32(all);
-        (_mm256_castps256_ps128(totals), _mm256_extractf128_ps::<1>(totals))
+        store_f32_at(out, row, y);
     }
 
-    /// Four rows of one token.
-    #[target_feature(enable = "avx2")]
+    /// Four rows with two tokens; `out` is `(2, rows)`.
+    #[target_feature(enable = "avx2,f16c")]
     #[inline]
-    fn store(&self, mut y: __m128, row: usize, token: usize, out: &mut [f32]) {
-        let rows = self.matrix.rows;
+    fn pair_tile<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let mut y = totals_f32(flat_f32(self.lanes::<F16, 4, 2>(row, token)));
         if !self.matrix.bias.is_empty() {
-            y = _mm_add_ps(y, load4(self.matrix.bias, row));
+            y = _mm256_add_ps(y, load_f32_twice(self.matrix.bias, row));
         }
-        store4(out.get_mut(token * rows..(token + 1) * rows).unwrap_or_default(), row, y);
+        store_f32_halves(out, row, row + self.matrix.rows, y);
+    }
+
+    /// Lanes of the sums of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> [[__m256; ROWS]; TOKENS] {
+        debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
+        let Matrix { columns, row_bytes, values, .. } = *self.matrix;
+        let rows = Strided { first: values.as_ptr().wrapping_add(row * row_bytes), stride: row_bytes };
+        let tokens = Strided { first: self.x.as_ptr().wrapping_add(token * columns), stride: columns };
+        // SAFETY: `checked` found `columns` elements in every row and token, f16 rows in whole words.
+        unsafe { lanes::<F16, ROWS, TOKENS>(rows, tokens, columns) }
     }
 }
 
 /// Lanes of the sums of every row and token, tokens outermost.
 ///
 /// # Safety
-/// From each pointer on `columns` elements may be read, f16 in whole words of four bytes.
+/// `columns` elements may be read of `ROWS` rows, f16 in whole words of four bytes, and of `TOKENS` tokens.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
-unsafe fn dots<const F16: bool, const ROWS: usize, const TOKENS: usize>(
-    rows: [*const u8; ROWS],
-    tokens: [*const f32; TOKENS],
+unsafe fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(
+    rows: Strided<u8>,
+    tokens: Strided<f32>,
     columns: usize,
 ) -> [[__m256; ROWS]; TOKENS] {
     let mut lanes = [[_mm256_setzero_ps(); ROWS]; TOKENS];
     let mut at = 0;
     while at + 8 <= columns {
         let mut x = [_mm256_setzero_ps(); TOKENS];
-        for (x, token) in x.iter_mut().zip(tokens) {
+        for (token, x) in x.iter_mut().enumerate() {
             // SAFETY: `at + 8` elements are there.
-            *x = unsafe { _mm256_loadu_ps(token.add(at)) };
+            *x = unsafe { _mm256_loadu_ps(tokens.at(token, at)) };
         }
-        for (row, weights) in rows.into_iter().enumerate() {
+        for row in 0..ROWS {
             // SAFETY: `at + 8` elements are there.
             let w = unsafe {
-                if F16 { _mm256_cvtph_ps(_mm_loadu_si128(weights.add(2 * at).cast())) } else { _mm256_loadu_ps(weights.add(4 * at).cast()) }
+                if F16 {
+                    _mm256_cvtph_ps(_mm_loadu_si128(rows.at(row, 2 * at).cast()))
+                } else {
+                    _mm256_loadu_ps(rows.at(row, 4 * at).cast())
+                }
             };
             accumulate(&mut lanes, row, x, w);
         }
@@ -122,20 +133,20 @@ unsafe fn dots<const F16: bool, const ROWS: usize, const TOKENS: usize>(
         let rest = columns - at;
         let keep = mask(4 * rest);
         let mut x = [_mm256_setzero_ps(); TOKENS];
-        for (x, token) in x.iter_mut().zip(tokens) {
+        for (token, x) in x.iter_mut().enumerate() {
             // SAFETY: the mask covers what is left; the rest of the memory is not touched.
-            *x = unsafe { _mm256_maskload_ps(token.add(at), keep) };
+            *x = unsafe { _mm256_maskload_ps(tokens.at(token, at), keep) };
         }
-        for (row, weights) in rows.into_iter().enumerate() {
+        for row in 0..ROWS {
             // SAFETY: the masks cover what is left, f16 rounded up to a whole word; the rest of the memory is not touched.
             let w = unsafe {
                 if F16 {
                     let words = _mm256_castsi256_si128(mask(2 * rest.next_multiple_of(2)));
-                    let w = _mm256_cvtph_ps(_mm_maskload_epi32(weights.add(2 * at).cast(), words));
+                    let w = _mm256_cvtph_ps(_mm_maskload_epi32(rows.at(row, 2 * at).cast(), words));
                     // Padding may hold an infinity.
                     _mm256_and_ps(w, _mm256_castsi256_ps(keep))
                 } else {
-                    _mm256_maskload_ps(weights.add(4 * at).cast(), keep)
+                    _mm256_maskload_ps(rows.at(row, 4 * at).cast(), keep)
                 }
             };
             accumulate(&mut lanes, row, x, w);

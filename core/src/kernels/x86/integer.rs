@@ -1,8 +1,8 @@
 //! int8 and int4 weights against quantized rows.
 
 use super::super::{Matrix, QuantizedRows, scalar};
-use super::dots::{Sums, dots_i4, dots_i8};
-use super::vector::{load4, store4, sums_i32};
+use super::dots::{Strided, Sums, dots_i4, dots_i8};
+use super::vector::{flat_i32, load_f32_at, load_f32_twice, store_f32_at, store_f32_halves, sums_i32};
 use crate::image::directory::Layout;
 use core::arch::x86_64::*;
 
@@ -55,79 +55,86 @@ impl<'a> Product<'a> {
         Some(Product { group, groups, ..Self::checked(matrix, x, out, columns)? })
     }
 
-    /// `None` leaves the product to scalar.
+    /// `None` leaves the product to scalar: other layouts, and matrices of fewer rows than a tile.
     fn checked(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &[f32], columns: usize) -> Option<Self> {
         let rows = matrix.rows;
         let tokens = x.values.len().checked_div(x.stride)?.min(x.scales.len()).min(out.len().checked_div(rows)?);
         let complete = matrix.layout == Layout::Portable
+            && rows >= 8
             && rows.checked_mul(matrix.row_bytes)? <= matrix.values.len()
             && matrix.scales.len() >= rows
             && (matrix.bias.is_empty() || matrix.bias.len() >= rows);
         complete.then_some(Product { matrix, x, tokens, columns, group: 0, groups: 0 })
     }
 
-    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has.
+    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has. The last tile overlaps the one before
+    /// it where rows do not fill it: the same sums, twice.
     #[target_feature(enable = "avx2")]
     fn run<const INT4: bool>(&self, out: &mut [f32]) {
-        for row in (0..self.matrix.rows).step_by(8) {
-            for token in (0..self.tokens).step_by(2) {
-                if token + 1 < self.tokens {
-                    for row in (row..self.matrix.rows.min(row + 8)).step_by(4) {
-                        let (first, second) = self.tile::<INT4, 4, 2>(row, token);
-                        self.store(first, row, token, out);
-                        self.store(second, row, token + 1, out);
-                    }
+        let rows = self.matrix.rows;
+        if self.tokens == 1 {
+            // Apart from the other case, whose registers it would have to share.
+            for row in (0..rows).step_by(8) {
+                self.token_tile::<INT4>(row.min(rows - 8), 0, out);
+            }
+            return;
+        }
+        for block in (0..rows).step_by(8) {
+            for (pair, out) in out.chunks_mut(2 * rows).take(self.tokens.div_ceil(2)).enumerate() {
+                if 2 * pair + 1 < self.tokens {
+                    self.pair_tile::<INT4>(block.min(rows - 4), 2 * pair, out);
+                    self.pair_tile::<INT4>((block + 4).min(rows - 4), 2 * pair, out);
                 } else {
-                    let (first, second) = self.tile::<INT4, 8, 1>(row, token);
-                    self.store(first, row, token, out);
-                    if row + 4 < self.matrix.rows {
-                        self.store(second, row + 4, token, out);
-                    }
+                    self.token_tile::<INT4>(block.min(rows - 8), 2 * pair, out);
                 }
             }
         }
     }
 
-    /// Eight dots, four and four: of rows from `row` on with tokens from `token` on, tokens outermost. Rows behind the last one repeat it.
+    /// Eight rows with one token; `out` is `(rows, ..)`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn tile<const INT4: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> (__m128i, __m128i) {
-        let last = self.matrix.rows - 1;
-        let mut rows = [core::ptr::null::<u8>(); ROWS];
-        let mut scales = rows;
-        let mut tokens = [core::ptr::null::<i16>(); TOKENS];
-        for (index, (values, scales)) in rows.iter_mut().zip(&mut scales).enumerate() {
-            let row = last.min(row + index);
-            *values = self.matrix.values.as_ptr().wrapping_add(row * self.matrix.row_bytes);
-            *scales = self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups);
+    fn token_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let sums = sums_i32(flat_i32(self.dots::<INT4, 8, 1>(row, token)));
+        let token_scale = _mm256_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
+        let scale = _mm256_mul_ps(load_f32_at(self.matrix.scales, row), token_scale);
+        let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        if !self.matrix.bias.is_empty() {
+            y = _mm256_add_ps(y, load_f32_at(self.matrix.bias, row));
         }
-        for (index, values) in tokens.iter_mut().enumerate() {
-            *values = self.x.values.as_ptr().wrapping_add((token + index) * self.x.stride);
-        }
-        let sums: Sums<ROWS, TOKENS> = if INT4 {
-            // SAFETY: `int4` found every row's nibbles and scales and every token's elements; `run` asks for tokens that are there.
-            unsafe { dots_i4(rows, scales, tokens, self.columns, self.group) }
-        } else {
-            // SAFETY: `int8` found `columns` elements in every row and token; `run` asks for tokens that are there.
-            unsafe { dots_i8(rows.map(<*const u8>::cast), tokens, self.columns) }
-        };
-        let mut all = [_mm256_setzero_si256(); 8];
-        all.iter_mut().zip(sums.as_flattened()).for_each(|(all, sum)| *all = *sum);
-        let sums = sums_i32(all);
-        (_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums))
+        store_f32_at(out, row, y);
     }
 
-    /// `acc * (row_scale * token_scale) + bias` for four rows of one token.
+    /// Four rows with two tokens; `out` is `(2, rows)`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn store(&self, sums: __m128i, row: usize, token: usize, out: &mut [f32]) {
-        let rows = self.matrix.rows;
-        let token_scale = self.x.scales.get(token).copied().unwrap_or_default();
-        let scale = _mm_mul_ps(load4(self.matrix.scales, row), _mm_set1_ps(token_scale));
-        let mut y = _mm_mul_ps(_mm_cvtepi32_ps(sums), scale);
+    fn pair_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let sums = sums_i32(flat_i32(self.dots::<INT4, 4, 2>(row, token)));
+        let token_scale = |token| _mm_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
+        let token_scales = _mm256_set_m128(token_scale(token + 1), token_scale(token));
+        let scale = _mm256_mul_ps(load_f32_twice(self.matrix.scales, row), token_scales);
+        let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
         if !self.matrix.bias.is_empty() {
-            y = _mm_add_ps(y, load4(self.matrix.bias, row));
+            y = _mm256_add_ps(y, load_f32_twice(self.matrix.bias, row));
         }
-        store4(out.get_mut(token * rows..(token + 1) * rows).unwrap_or_default(), row, y);
+        store_f32_halves(out, row, row + self.matrix.rows, y);
+    }
+
+    /// Partial sums of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn dots<const INT4: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> Sums<ROWS, TOKENS> {
+        debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
+        let stride = self.matrix.row_bytes;
+        let first = self.matrix.values.as_ptr().wrapping_add(row * stride);
+        let tokens = Strided { first: self.x.values.as_ptr().wrapping_add(token * self.x.stride), stride: self.x.stride };
+        if INT4 {
+            let scales = self.matrix.group_scales.get(row * self.groups..).unwrap_or_default();
+            // SAFETY: `int4` found every row's nibbles and every token's elements.
+            unsafe { dots_i4(Strided { first, stride }, scales, tokens, self.columns, self.group) }
+        } else {
+            // SAFETY: `int8` found `columns` elements in every row and token.
+            unsafe { dots_i8(Strided { first: first.cast(), stride }, tokens, self.columns) }
+        }
     }
 }

@@ -106,29 +106,70 @@ pub fn store_i16_front(out: &mut [i16], x: __m256i) {
     out.iter_mut().zip(all).for_each(|(out, x)| *out = x);
 }
 
-/// Four floats from `at` on; +0 behind the last one.
+/// Eight floats from `at` on; zeros where the slice does not have them.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub fn load4(x: &[f32], at: usize) -> __m128 {
-    let x = x.get(at..).unwrap_or_default();
-    match x.first_chunk::<4>() {
+pub fn load_f32_at(x: &[f32], at: usize) -> __m256 {
+    x.get(at..).and_then(|x| x.first_chunk()).map_or(_mm256_setzero_ps(), |x| load_f32(x))
+}
+
+/// Four floats from `at` on, in both halves; zeros where the slice does not have them.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn load_f32_twice(x: &[f32], at: usize) -> __m256 {
+    match x.get(at..).and_then(|x| x.first_chunk::<4>()) {
         // SAFETY: the array is as long as the register.
-        Some(x) => unsafe { _mm_loadu_ps(x.as_ptr()) },
-        // SAFETY: lanes beyond the slice are masked off, and a masked load does not touch their memory.
-        None => unsafe { _mm_maskload_ps(x.as_ptr(), _mm256_castsi256_si128(mask(4 * x.len()))) },
+        Some(x) => unsafe { _mm256_broadcast_ps(&*x.as_ptr().cast()) },
+        None => _mm256_setzero_ps(),
     }
 }
 
-/// Four floats from `at` on, or as many as there is room for.
+/// Eight floats from `at` on, where there is room for all.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub fn store4(out: &mut [f32], at: usize, x: __m128) {
-    let out = out.get_mut(at..).unwrap_or_default();
-    match out.first_chunk_mut::<4>() {
-        // SAFETY: the array is as long as the register.
-        Some(out) => unsafe { _mm_storeu_ps(out.as_mut_ptr(), x) },
-        None => store_f32_front(out, _mm256_castps128_ps256(x)),
+pub fn store_f32_at(out: &mut [f32], at: usize, x: __m256) {
+    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut()) {
+        store_f32(out, x);
     }
+}
+
+/// Eight integers from `at` on, where there is room for all.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn store_i32_at(out: &mut [i32], at: usize, x: __m256i) {
+    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut()) {
+        store_i32(out, x);
+    }
+}
+
+/// The lower four floats from `low` on and the upper four from `high` on, where there is room.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn store_f32_halves(out: &mut [f32], low: usize, high: usize, x: __m256) {
+    for (at, x) in [(low, _mm256_castps256_ps128(x)), (high, _mm256_extractf128_ps::<1>(x))] {
+        if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut::<4>()) {
+            // SAFETY: the array is as long as the register.
+            unsafe { _mm_storeu_ps(out.as_mut_ptr(), x) }
+        }
+    }
+}
+
+/// The eight registers of a tile, as one array.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn flat_i32<const ROWS: usize, const TOKENS: usize>(tile: [[__m256i; ROWS]; TOKENS]) -> [__m256i; 8] {
+    let mut flat = [_mm256_setzero_si256(); 8];
+    flat.iter_mut().zip(tile.as_flattened()).for_each(|(flat, &of)| *flat = of);
+    flat
+}
+
+/// The eight registers of a tile, as one array.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn flat_f32<const ROWS: usize, const TOKENS: usize>(tile: [[__m256; ROWS]; TOKENS]) -> [__m256; 8] {
+    let mut flat = [_mm256_setzero_ps(); 8];
+    flat.iter_mut().zip(tile.as_flattened()).for_each(|(flat, &of)| *flat = of);
+    flat
 }
 
 /// Sums of eight registers' lanes, in the registers' order.
