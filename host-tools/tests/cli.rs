@@ -108,7 +108,8 @@ fn run_ends_at_stops_and_at_the_context() {
 #[test]
 fn a_seed_repeats_its_text() {
     let (_tiny, image) = packed();
-    let draw = |seed: &str| json(["run", &image, "--prompt", "", "-n", "12", "--temperature", "1.2", "--top-k", "50", "--seed", seed, "--json"]);
+    let draw =
+        |seed: &str| json(["run", &image, "--prompt", "", "-n", "12", "--temperature", "1.2", "--top-k", "50", "--seed", seed, "--json"]);
     assert_eq!(draw("7")["tokens"], draw("7")["tokens"]);
     assert_ne!(draw("7")["tokens"], draw("8")["tokens"]);
 }

@@ -127,7 +127,7 @@ fn other_files_are_named_for_what_they_are() {
 fn a_file_that_may_not_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let tiny = Tiny::new();
-    std::fs::set_permissions(tiny.source(), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(tiny.source(), std::fs::Permissions::from_mode(0o0)).unwrap();
     if std::fs::File::open(tiny.source()).is_ok() {
         eprintln!("skipped: this user may read everything");
         return;

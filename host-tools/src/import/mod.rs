@@ -115,35 +115,38 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model, whose format is told by its content. `tokenizer` names the tokenizer's file where it is apart; without
-/// it the usual names beside the model are tried.
+/// Reads a model, whose format is told by its content. A folder stands for the `model.bin` in it. `tokenizer` names the
+/// tokenizer's file where it is apart; without it the usual names beside the model are tried.
 ///
 /// # Errors
 /// One sentence that names the file and what is wrong with it.
 pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> {
-    let refuse = |what: &str| Err(Error::File { path: path.to_owned(), what: what.to_owned() });
-    if path.is_dir() {
-        return refuse("it is a directory: model directories cannot be read yet, only llama2.c checkpoints");
+    let file = if path.is_dir() { path.join("model.bin") } else { path.to_owned() };
+    if path.is_dir() && !file.exists() {
+        return Err(Error::file(path)("it is a directory without a model.bin; other model directories cannot be read yet".to_owned()));
     }
-    let bytes = files::map(path)?;
-    if bytes.starts_with(b"ATTO") {
-        return refuse("it is a packed image already: give the checkpoint that it was made from");
-    }
-    if bytes.starts_with(b"GGUF") {
-        return refuse("GGUF files cannot be read yet, only llama2.c checkpoints");
-    }
-    let (config, tensors) = llama2c::model(&bytes).map_err(Error::file(path))?;
-    let tokenizer = match tokenizer.map(Path::to_owned).or_else(|| llama2c::tokenizer_beside(path, config.vocab)) {
+    let bytes = files::map(&file)?;
+    refuse_other_formats(&bytes).map_err(Error::file(&file))?;
+    let (config, tensors) = llama2c::model(&bytes).map_err(Error::file(&file))?;
+    let tokenizer = match tokenizer.map(Path::to_owned).or_else(|| llama2c::tokenizer_beside(&file, config.vocab)) {
         None => None,
         Some(file) => Some(llama2c::tokenizer(&files::map(&file)?, config.vocab).map_err(Error::file(&file))?),
     };
     Ok(Checkpoint {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        path: path.to_owned(),
+        path: file,
         sha256: Sha256::digest(&bytes[..]).into(),
         config,
         rotary_base: llama2c::ROTARY_BASE,
         tensors,
         tokenizer,
     })
+}
+
+fn refuse_other_formats(bytes: &[u8]) -> Result<(), String> {
+    match bytes {
+        [b'A', b'T', b'T', b'O', ..] => Err("it is a packed image already: give the checkpoint that it was made from".to_owned()),
+        [b'G', b'G', b'U', b'F', ..] => Err("GGUF files cannot be read yet, only llama2.c checkpoints".to_owned()),
+        _ => Ok(()),
+    }
 }

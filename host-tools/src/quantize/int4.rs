@@ -1,12 +1,12 @@
 //! Four bits with one scale per group: a u8 times the row's f32 scale, so that sums over groups stay integers.
 
-use super::{NEGLIGIBLE, largest, nearest, squared_error};
+use super::{best_scale, largest, nearest, normalized};
 
 const LIMIT: f32 = 7.0;
 /// Largest group scale.
 const GROUP_SCALE_MAX: f32 = 255.0;
 /// Factors tried on the scale that puts a group's largest magnitude at 7: clipping it may serve the others.
-const FACTORS: std::ops::RangeInclusive<i32> = 40..=120;
+const FACTORS: std::ops::RangeInclusive<u32> = 40..=120;
 const FACTOR_UNIT: f32 = 0.01;
 
 /// Scales of one row.
@@ -20,41 +20,28 @@ pub struct Scales {
 
 /// The scales of least squared error for a row. `group` columns share one; the last group may be shorter.
 pub fn search(row: &[f32], group: usize) -> Scales {
-    let largest_value = largest(row);
-    if largest_value < NEGLIGIBLE {
+    let Some((row, magnitude)) = normalized(row) else {
         return Scales { row: 0.0, groups: vec![0; row.len().div_ceil(group)] };
-    }
-    // Brought to 1 at most, so that squares neither overflow nor vanish.
-    let row: Vec<f32> = row.iter().map(|value| value / largest_value).collect();
+    };
     let ideals: Vec<f32> = row.chunks(group).map(ideal_scale).collect();
     let unit = largest(&ideals) / GROUP_SCALE_MAX;
-    Scales { row: unit * largest_value, groups: row.chunks(group).map(|values| best_on_grid(values, unit)).collect() }
+    Scales { row: unit * magnitude, groups: row.chunks(group).map(|values| best_on_grid(values, unit)).collect() }
 }
 
 /// The best scale of one group if it could be any number.
 fn ideal_scale(values: &[f32]) -> f32 {
     let full = largest(values) / LIMIT;
-    let candidates = FACTORS.map(|factor| full * (factor as f32 * FACTOR_UNIT));
-    best(candidates, values)
+    best_scale(FACTORS.map(|factor| full * (factor as f32 * FACTOR_UNIT)), values, LIMIT)
 }
 
 /// The best scale of one group among the multiples of `unit`.
 fn best_on_grid(values: &[f32], unit: f32) -> u8 {
     let full = largest(values) / LIMIT / unit;
-    let lowest = (full * *FACTORS.start() as f32 * FACTOR_UNIT).max(1.0);
+    let lowest = (full * *FACTORS.start() as f32 * FACTOR_UNIT).clamp(1.0, GROUP_SCALE_MAX);
     let highest = (full * *FACTORS.end() as f32 * FACTOR_UNIT).clamp(lowest, GROUP_SCALE_MAX);
     let candidates = (lowest as u8..=highest.ceil() as u8).map(|scale| scale as f32 * unit);
     // The multiple is a whole number again, up to the rounding of two operations.
-    (best(candidates, values) / unit).round() as u8
-}
-
-/// The candidate of least squared error, the first of several; 0 for a group of zeros.
-fn best(candidates: impl Iterator<Item = f32>, values: &[f32]) -> f32 {
-    if largest(values) == 0.0 {
-        return 0.0;
-    }
-    let errors = candidates.filter(|&scale| scale > 0.0).map(|scale| (squared_error(values, scale, LIMIT), scale));
-    errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, scale)| scale)
+    (best_scale(candidates, values, LIMIT) / unit).round() as u8
 }
 
 /// A row's values under its scales, in -7..=7.

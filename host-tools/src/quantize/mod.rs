@@ -209,6 +209,19 @@ fn largest(row: &[f32]) -> f32 {
     row.iter().fold(0.0, |largest, value| value.abs().max(largest))
 }
 
+/// A row brought to 1 at most, so that squares neither overflow nor vanish, and what it was divided by. `None` for a row of
+/// (next to) nothing.
+fn normalized(row: &[f32]) -> Option<(Vec<f32>, f32)> {
+    let unit = largest(row);
+    (unit >= NEGLIGIBLE).then(|| (row.iter().map(|value| value / unit).collect(), unit))
+}
+
+/// The scale of least squared error, the first of several; 0 for a group of zeros.
+fn best_scale(candidates: impl Iterator<Item = f32>, values: &[f32], limit: f32) -> f32 {
+    let errors = candidates.filter(|&scale| scale > 0.0).map(|scale| (squared_error(values, scale, limit), scale));
+    errors.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, scale)| scale)
+}
+
 /// The integer nearest to `value`, ties to even, within `-limit..=limit`. Branch-free, so that loops over it vectorize.
 fn nearest(value: f32, limit: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves no bits for a fraction.

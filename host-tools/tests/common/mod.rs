@@ -53,9 +53,8 @@ pub fn tokenizer() -> Vec<u8> {
     let texts = " abcdefghijklmnopqrstuv".chars().map(String::from).chain(["ab".to_owned()]);
     let pieces: Vec<String> = marks.into_iter().chain(bytes).chain(texts).collect();
     assert_eq!(pieces.len(), VOCAB);
-    let piece = |(id, text): (usize, &String)| {
-        [&(-(id as f32)).to_le_bytes()[..], &(text.len() as i32).to_le_bytes(), text.as_bytes()].concat()
-    };
+    let piece =
+        |(id, text): (usize, &String)| [&(-(id as f32)).to_le_bytes()[..], &(text.len() as i32).to_le_bytes(), text.as_bytes()].concat();
     let longest = pieces.iter().map(String::len).max().unwrap_or(0) as u32;
     longest.to_le_bytes().into_iter().chain(pieces.iter().enumerate().flat_map(piece)).collect()
 }
