@@ -13,7 +13,7 @@ mod job;
 mod log;
 mod memory;
 
-pub use count::Ticks;
+pub use count::{Counter, Ticks};
 
 use attoformer_protocol::{Frame, Task};
 

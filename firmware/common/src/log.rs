@@ -33,5 +33,3 @@ unsafe impl defmt::Logger for Logger {
         critical_section::with(|section| channel::send(&Frame::Log(&PENDING.borrow_ref(section))));
     }
 }
-
-defmt::timestamp!("{=u32}", 0);

@@ -66,6 +66,16 @@ pub fn run(
     }
 }
 
+/// Runs a program that speaks no protocol: what it prints is shown, and its exit status counts.
+pub fn run_plain(machine: &Machine, elf: &Path) -> Result<()> {
+    let mut command = bare(machine, elf);
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("`{}` could not be started", machine.emulator))?;
+    if !status.success() {
+        bail!("{}: the program ended with {status}", machine.name);
+    }
+    Ok(())
+}
+
 /// How a stream of frames ended.
 enum End {
     Done,
@@ -91,12 +101,18 @@ fn read_frames(mut output: impl BufRead, mut on_frame: impl FnMut(&Frame<'_>) ->
     }
 }
 
-fn command(machine: &Machine, elf: &Path, image: Option<&Path>, job: &Path) -> Command {
+/// The emulator with a program.
+fn bare(machine: &Machine, elf: &Path) -> Command {
     let mut command = Command::new(machine.emulator);
     command.args(machine.select);
     command.args(["-display", "none", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
     command.args(["-semihosting-config", "enable=on,target=native"]);
     command.arg("-kernel").arg(elf);
+    command
+}
+
+fn command(machine: &Machine, elf: &Path, image: Option<&Path>, job: &Path) -> Command {
+    let mut command = bare(machine, elf);
     command.arg("-device").arg(loader(job, machine.job_at));
     if let Some(image) = image {
         command.arg("-device").arg(loader(image, machine.image_at));

@@ -1,8 +1,11 @@
 //! Building the program for a machine.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     machines::Machine,
@@ -18,7 +21,7 @@ pub fn target_dir() -> PathBuf {
 }
 
 /// A cargo command inside the firmware workspace, building into `subfolder` of its target folder.
-pub fn cargo_in_firmware(subcommand: &str, backend: Option<&str>) -> std::process::Command {
+pub fn cargo_in_firmware(subcommand: &str, backend: Option<&str>) -> Command {
     let mut command = cargo();
     command.current_dir(root().join("firmware")).arg(subcommand);
     let dir = target_dir();
@@ -35,21 +38,27 @@ pub fn cargo_in_firmware(subcommand: &str, backend: Option<&str>) -> std::proces
 
 /// Builds a machine's program and returns the ELF file.
 pub fn build(machine: &Machine) -> Result<PathBuf> {
+    build_package(machine, "attoformer-boards", machine.program, &mut cargo_in_firmware("build", machine.backend))
+}
+
+/// Builds a machine's program with its whole log instead of errors alone.
+pub fn build_logging(machine: &Machine) -> Result<PathBuf> {
     let mut command = cargo_in_firmware("build", machine.backend);
-    command.args([
-        "--release",
-        "--locked",
-        "--quiet",
-        "--package",
-        "attoformer-boards",
-        "--bin",
-        machine.program,
-        "--target",
-        machine.target,
-    ]);
-    run(&mut command)?;
+    build_package(machine, "attoformer-boards", machine.program, command.env("DEFMT_LOG", "info"))
+}
+
+/// Builds a demo with this image in it.
+pub fn build_demo(machine: &Machine, program: &str, image: &Path) -> Result<PathBuf> {
+    let image = image.canonicalize().with_context(|| format!("{} cannot be found", image.display()))?;
+    let mut command = cargo_in_firmware("build", machine.backend);
+    build_package(machine, "attoformer-demos", program, command.env("ATTO_IMAGE", image))
+}
+
+fn build_package(machine: &Machine, package: &str, program: &str, command: &mut Command) -> Result<PathBuf> {
+    command.args(["--release", "--quiet", "--package", package, "--bin", program, "--target", machine.target]);
+    run(command)?;
     let dir = machine.backend.map_or(target_dir(), |backend| target_dir().join(backend));
-    let elf = dir.join(machine.target).join("release").join(machine.program);
+    let elf = dir.join(machine.target).join("release").join(program);
     if !elf.is_file() {
         bail!("the build left no program at {}", elf.display());
     }

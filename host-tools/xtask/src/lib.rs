@@ -3,6 +3,8 @@
 pub mod answer;
 pub mod emulator;
 pub mod firmware;
+#[cfg(feature = "logs")]
+pub mod logs;
 pub mod machines;
 pub mod process;
 pub mod tally;

@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Tokens to write at most
     #[arg(short = 'n', default_value_t = 150)]
     tokens: u32,
+    /// Run a program with the image built in instead: story, or words, which has a heap
+    #[arg(long, value_parser = ["story", "words"])]
+    program: Option<String>,
     /// Another image instead of the default model
     #[arg(long)]
     image: Option<PathBuf>,
@@ -50,6 +53,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => pack_default(&atto)?,
     };
     say("building the firmware");
+    if let Some(program) = &arguments.program {
+        let elf = firmware::build_demo(&machine, program, &image)?;
+        return emulator::run_plain(&machine, &elf);
+    }
     let elf = firmware::build(&machine)?;
 
     println!("\n{} on an emulated {} writes:\n", machine.name, machine.core);

@@ -57,7 +57,7 @@ enum Link {
 
 fn link(plant: bool) -> Result<Link> {
     let mut command = firmware::cargo_in_firmware("rustc", None);
-    command.args(["--release", "--locked", "--quiet", "--package", "attoformer-nopanic", "--target", TARGET]);
+    command.args(["--release", "--quiet", "--package", "attoformer-nopanic", "--target", TARGET]);
     if plant {
         command.args(["--features", "plant"]);
     }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Write, stderr, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +13,7 @@ use xtask::{
     answer::Report,
     emulator, firmware,
     machines::{self, MACHINES, Machine},
+    process::cargo,
 };
 
 /// Instructions that `--calibrate` runs: enough for a 24-bit counter of 50 instructions a tick to wrap.
@@ -73,6 +74,9 @@ pub struct Arguments {
     /// Count a loop of known length instead of running an image
     #[arg(long)]
     calibrate: bool,
+    /// Show the firmware's log on standard error
+    #[arg(long)]
+    logs: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -80,7 +84,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let names = MACHINES.map(|machine| machine.name).join(", ");
         bail!("there is no machine {} for that target; the machines are {names}", arguments.machine);
     };
-    let elf = firmware::build(&machine)?;
+    if arguments.logs && !cfg!(feature = "logs") {
+        return again_with_logs();
+    }
+    let elf = if arguments.logs { firmware::build_logging(&machine)? } else { firmware::build(&machine)? };
+    let log = log_printer(arguments, &elf)?;
     if arguments.calibrate {
         return calibrate(&machine, &elf, arguments.json);
     }
@@ -100,8 +108,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     let mut report = Report::new(machine.name);
     emulator::run(&machine, &elf, arguments.image.as_deref(), task, |frame| {
-        if let Frame::Text(text) = *frame {
-            show(text, arguments.json)?;
+        match *frame {
+            Frame::Text(text) => show(text, arguments.json)?,
+            Frame::Log(bytes) => log(bytes),
+            _ => {}
         }
         report.add(frame);
         Ok(())
@@ -116,6 +126,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("\n\n{}", summary(&report));
     }
     Ok(())
+}
+
+/// Runs this command again in a build that can decode logs: the decoder is a third of the whole build, so it is left out otherwise.
+fn again_with_logs() -> Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "logs", "--"]).args(std::env::args_os().skip(1));
+    let status = command.status().context("cargo could not be started")?;
+    std::process::exit(status.code().unwrap_or(1))
+}
+
+#[cfg(feature = "logs")]
+fn log_printer(arguments: &Arguments, elf: &Path) -> Result<impl Fn(&[u8])> {
+    let logs = arguments.logs.then(|| xtask::logs::Logs::open(elf)).transpose()?;
+    Ok(move |frame: &[u8]| logs.iter().for_each(|logs| eprintln!("{}", logs.line(frame))))
+}
+
+#[cfg(not(feature = "logs"))]
+fn log_printer(_: &Arguments, _: &Path) -> Result<impl Fn(&[u8])> {
+    Ok(|_: &[u8]| {})
 }
 
 /// Text goes to standard output as it is written, or to standard error when that is kept for JSON.
@@ -149,7 +178,7 @@ fn summary(report: &Report) -> String {
     )
 }
 
-fn calibrate(machine: &Machine, elf: &std::path::Path, json: bool) -> Result<()> {
+fn calibrate(machine: &Machine, elf: &Path, json: bool) -> Result<()> {
     let mut result = (0, 0);
     emulator::run(machine, elf, None, Task::Calibrate { instructions: CALIBRATION }, |frame| {
         if let Frame::Calibrated { counted, overhead } = *frame {

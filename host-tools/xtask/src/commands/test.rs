@@ -121,7 +121,7 @@ fn clippy(arguments: &Arguments) -> Result<()> {
 fn clippy_firmware() -> Result<()> {
     for machine in &MACHINES {
         let mut command = cargo_in_firmware("clippy", machine.backend);
-        command.args(["--quiet", "--release", "--locked", "--target", machine.target]);
+        command.args(["--quiet", "--release", "--target", machine.target]);
         command.args(["--package", "attoformer-protocol", "--package", "attoformer-firmware", "--package", "attoformer-boards"]);
         command.args(["--lib", "--bin", machine.program]);
         execute(command.args(["--", "-D", "warnings"]))?;

@@ -1,0 +1,27 @@
+//! Tells a story with the image that is built in.
+#![no_std]
+#![no_main]
+
+use attoformer::{Error, Image, Limits, Sampler, Session};
+use attoformer_demos::{finish, image, take_arena};
+use semihosting::{print, println};
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    finish(tell())
+}
+
+fn tell() -> Result<(), Error> {
+    let image = Image::new(image())?;
+    let mut session = Session::new(&image, take_arena())?;
+    session.self_test()?;
+
+    let prompt = "Once upon a time";
+    print!("{prompt}");
+    let mut story = session.generate(prompt, Sampler::greedy(), Limits::tokens(150))?;
+    while let Some(piece) = story.next()? {
+        print!("{piece}");
+    }
+    println!();
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Tells a few stories and counts their words, on a heap of its own: the engine needs none, but a program may.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::{cmp::Reverse, fmt::Write, mem::MaybeUninit};
+
+use attoformer::{Error, Image, Limits, Sampler, Session};
+use attoformer_demos::{finish, image, take_arena};
+// The heap's lock: interrupts off on one core.
+use cortex_m as _;
+use embedded_alloc::LlffHeap;
+use semihosting::println;
+
+const HEAP_BYTES: usize = 32 * 1024;
+const STORIES: u64 = 3;
+
+#[global_allocator]
+static HEAP: LlffHeap = LlffHeap::empty();
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
+    // SAFETY: `entry` makes MEMORY a local that exists once and for ever, and nothing was allocated before.
+    unsafe { HEAP.init((&raw mut *MEMORY).addr(), HEAP_BYTES) };
+    finish(count())
+}
+
+fn count() -> Result<(), Error> {
+    let image = Image::new(image())?;
+    let mut session = Session::new(&image, take_arena())?;
+    let mut counts = BTreeMap::<String, u32>::new();
+    for seed in 1..=STORIES {
+        let story = tell(&mut session, seed)?;
+        println!("{story}\n");
+        for word in story.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            *counts.entry(word.to_lowercase()).or_default() += 1;
+        }
+    }
+    let mut ranked: Vec<_> = counts.iter().collect();
+    ranked.sort_by_key(|&(_, count)| Reverse(*count));
+    println!("{} different words; the most frequent:", ranked.len());
+    for (word, count) in ranked.iter().take(5) {
+        println!("{count:>4}  {word}");
+    }
+    println!("heap in use: {} of {HEAP_BYTES} bytes", HEAP.used());
+    Ok(())
+}
+
+fn tell(session: &mut Session<'_>, seed: u64) -> Result<String, Error> {
+    let mut story = String::from("Once upon a time");
+    session.reset();
+    let sampler = Sampler::new(seed).temperature(0.7)?;
+    let mut generation = session.generate(&story, sampler, Limits::tokens(80))?;
+    while let Some(piece) = generation.next()? {
+        // A String takes everything.
+        let _ = write!(story, "{piece}");
+    }
+    Ok(story)
+}
