@@ -19,6 +19,8 @@ use xtask::{
 use super::setup;
 
 const MACHINE: &str = "mps2-an386";
+/// Where the default model lies.
+const MODEL: &str = "models/tales";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -34,6 +36,18 @@ pub struct Arguments {
     /// Another image instead of the default model
     #[arg(long)]
     image: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// A demo that is over soon.
+    pub fn short(program: Option<&str>) -> Self {
+        Self { prompt: "Once upon a time".to_owned(), tokens: 24, program: program.map(str::to_owned), image: None }
+    }
+}
+
+/// Whether the repository carries its model.
+pub fn has_default_model() -> bool {
+    root().join(MODEL).join("model.bin").is_file()
 }
 
 /// What `atto run --json` says, as far as it is compared.
@@ -82,8 +96,8 @@ fn build_atto() -> Result<PathBuf> {
 
 /// Packs the model that the repository carries.
 fn pack_default(atto: &Path) -> Result<PathBuf> {
-    say("packing models/tales");
-    let model = root().join("models/tales");
+    say(&format!("packing {MODEL}"));
+    let model = root().join(MODEL);
     let image = firmware::target_dir().join("tales.atto");
     let mut pack = Command::new(atto);
     pack.arg("pack").arg(model.join("model.bin")).arg("--tokenizer").arg(model.join("tokenizer.bin"));

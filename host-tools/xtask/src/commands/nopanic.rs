@@ -12,7 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use xtask::{firmware, process::output};
 
-const TARGET: &str = "thumbv7em-none-eabihf";
+/// The code that is looked at.
+pub const TARGET: &str = "thumbv7em-none-eabihf";
 /// The function that does not exist.
 const MISSING: &str = "a_panic_can_be_reached";
 

@@ -10,7 +10,7 @@ use xtask::{
     tally::{self, Tally},
 };
 
-use super::{nopanic, setup};
+use super::{demo, nopanic, setup};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -43,7 +43,7 @@ enum Outcome {
     Skipped(&'static str),
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "setup", proves: "targets and emulators are there", run: |_| passed(setup::run()) },
     Step { name: "format", proves: "rustfmt would change nothing", run: |_| passed(format()) },
     Step { name: "clippy", proves: "no lint speaks, host", run: |arguments| passed(clippy(arguments)) },
@@ -53,6 +53,7 @@ const STEPS: [Step; 10] = [
     Step { name: "firmware", proves: "the program builds for every machine", run: |_| passed(build_firmware()) },
     Step { name: "nopanic", proves: "no panic can be reached, and a planted one is found", run: |_| passed(no_panic()) },
     Step { name: "tests", proves: "unit and whole-system tests", run: tests },
+    Step { name: "demo", proves: "the demo runs, and the programs with the image built in", run: |_| demos() },
     Step { name: "doctests", proves: "the examples in the documentation", run: doctests },
 ];
 
@@ -126,7 +127,9 @@ fn clippy_firmware() -> Result<()> {
         command.args(["--lib", "--bin", machine.program]);
         execute(command.args(["--", "-D", "warnings"]))?;
     }
-    Ok(())
+    let mut command = cargo_in_firmware("clippy", None);
+    command.args(["--quiet", "--release", "--target", nopanic::TARGET, "--package", "attoformer-nopanic"]);
+    execute(command.args(["--", "-D", "warnings"]))
 }
 
 fn doc() -> Result<()> {
@@ -149,6 +152,16 @@ fn build_firmware() -> Result<()> {
 fn no_panic() -> Result<()> {
     nopanic::clean()?;
     nopanic::planted()
+}
+
+fn demos() -> Result<Outcome> {
+    if !demo::has_default_model() {
+        return Ok(Outcome::Skipped("models/tales holds no model"));
+    }
+    demo::run(&demo::Arguments::short(None))?;
+    demo::run(&demo::Arguments::short(Some("story")))?;
+    demo::run(&demo::Arguments::short(Some("words")))?;
+    Ok(Outcome::Passed(Tally { passed: 3, failed: 0 }))
 }
 
 fn tests(arguments: &Arguments) -> Result<Outcome> {
