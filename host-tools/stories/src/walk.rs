@@ -137,23 +137,20 @@ impl Reader<'_> {
                 end.is_some_and(|at| self.read(Some(&rest), at))
             }
             Part::Choice(choices) => choices.iter().any(|parts| self.read(Some(&Todo { parts, then: Some(&rest) }), at)),
-            &Part::Slot { role, column, capital } => {
-                let grammar = self.grammar;
-                let before = self.cast.0[role];
-                let found = (0..grammar.rows(role)).any(|row| {
-                    if !self.cast.allows(grammar, role, row) {
-                        return false;
-                    }
-                    let word = capitals(grammar.word(role, row, column), capital);
-                    let Some(at) = self.skip(word, at) else { return false };
-                    self.cast.0[role] = Some(row);
-                    let found = self.read(Some(&rest), at);
-                    self.cast.0[role] = before;
-                    found
-                });
-                found
-            }
+            &Part::Slot { role, column, capital } => (0..self.grammar.rows(role)).any(|row| {
+                let word = capitals(self.grammar.word(role, row, column), capital);
+                let end = if self.cast.allows(self.grammar, role, row) { self.skip(word, at) } else { None };
+                end.is_some_and(|at| self.read_cast(role, row, &rest, at))
+            }),
         }
+    }
+
+    /// Reads on with a role cast; undoes it afterwards, for another row may be tried.
+    fn read_cast(&mut self, role: usize, row: usize, rest: &Todo, at: usize) -> bool {
+        let before = self.cast.0[role].replace(row);
+        let found = self.read(Some(rest), at);
+        self.cast.0[role] = before;
+        found
     }
 
     /// The place after `words` if the text goes on with them; remembers how far it agreed.

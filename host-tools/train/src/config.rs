@@ -122,3 +122,36 @@ impl TrainConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_sound() {
+        for name in TrainConfig::PRESETS {
+            let config = TrainConfig::preset(name).expect(name);
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(TrainConfig::parse(&text).unwrap(), config);
+        }
+        assert!(TrainConfig::preset("no such").is_none());
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        let good = include_str!("presets/smoke.toml");
+        let cases = [
+            ("dim = 16", "dim = 15", "dim must be an even multiple of heads"),
+            ("kv_heads = 1", "kv_heads = 3", "heads must be a multiple of kv_heads"),
+            ("vocab = 384", "vocab = 200", "the vocabulary must have 260"),
+            ("rows = 4", "rows = 3", "rows must be a multiple of threads"),
+            ("row_tokens = 64", "row_tokens = 4000", "row_tokens must be 2 to the context"),
+            ("clip = 1.0", "clop = 1.0", "unknown field `clop`"),
+        ];
+        for (from, to, reason) in cases {
+            assert!(good.contains(from));
+            let error = TrainConfig::parse(&good.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

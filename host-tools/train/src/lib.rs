@@ -40,6 +40,6 @@ pub use error::TrainError;
 pub use judge::{Likelihood, grammar_shares};
 pub use model::Model;
 pub use report::Report;
-pub use run::train;
+pub use run::{held_out_texts, train};
 pub use shape::Shape;
 pub use vocabulary::{BOS, Vocabulary};

@@ -134,3 +134,79 @@ fn text_starts(rows: &Rows) -> Arc<[usize]> {
     }
     starts.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use attoformer_stories::Rng;
+
+    use super::*;
+
+    const SHAPE: Shape = Shape { dim: 16, hidden: 12, layers: 2, heads: 4, kv_heads: 2, vocab: 260, context: 12 };
+
+    fn model(weights: &[f32]) -> Model {
+        Model::new(SHAPE, weights).unwrap()
+    }
+
+    fn weights() -> Vec<f32> {
+        let mut rng = Rng::new(1);
+        (0..SHAPE.parameters()).map(|_| rng.unit() - 0.5).collect()
+    }
+
+    /// Two rows of two texts each.
+    const INPUTS: [u32; 16] = [1, 50, 60, 50, 1, 70, 80, 90, 1, 9, 8, 7, 6, 1, 50, 60];
+    const TARGETS: [u32; 16] = [50, 60, 50, 1, 70, 80, 90, 1, 9, 8, 7, 6, 1, 50, 60, 50];
+
+    #[test]
+    fn gradients_equal_differences() {
+        let rows = Rows { tokens: &INPUTS, row_tokens: 8 };
+        let weights = weights();
+        let (_, grad) = model(&weights).gradient(&rows, &TARGETS).unwrap();
+        let loss = |weights: &[f32]| model(weights).gradient(&rows, &TARGETS).unwrap().0;
+        let mut rng = Rng::new(2);
+        for place in SHAPE.places() {
+            for _ in 0..6 {
+                // Only the embeddings of tokens that occur are sure to have a slope worth a comparison.
+                let row = if place.kind == Kind::Embedding { INPUTS[rng.below(16)] as usize } else { rng.below(place.rows) };
+                let at = place.at.start + row * place.columns + rng.below(place.columns);
+                let step = 4e-3;
+                let (mut more, mut less) = (weights.clone(), weights.clone());
+                more[at] += step;
+                less[at] -= step;
+                let slope = (loss(&more) - loss(&less)) / f64::from(more[at] - less[at]);
+                let got = f64::from(grad[at]);
+                let near = 0.02 * slope.abs().max(0.5);
+                assert!((got - slope).abs() < near, "{place:?} at {at}: {got} where differences give {slope}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_does_not_see_the_one_before() {
+        let model = model(&weights());
+        let nll = |tokens: &[u32], targets: &[u32]| {
+            let rows = Rows { tokens, row_tokens: tokens.len() };
+            model.nll(&rows, targets).unwrap().to_scalar::<f32>().unwrap()
+        };
+        let both = nll(&INPUTS[..8], &TARGETS[..8]);
+        let alone = nll(&INPUTS[..4], &TARGETS[..4]) + nll(&INPUTS[4..8], &TARGETS[4..8]);
+        assert!((both - alone).abs() < 1e-3, "{both} and {alone}");
+    }
+
+    #[test]
+    fn files_read_back_and_damaged_ones_do_not() {
+        let model = model(&weights());
+        let bytes = model.to_bytes().unwrap();
+        let read = Model::from_bytes(&bytes).unwrap();
+        assert_eq!((read.shape(), read.weights().unwrap()), (&SHAPE, weights()));
+        for end in [0, 27, 28, bytes.len() - 1] {
+            assert!(Model::from_bytes(&bytes[..end]).is_err(), "{end} bytes");
+        }
+        for size in 0..7 {
+            for value in [0i32, -1, i32::MAX, 1 << 20] {
+                let mut wrong = bytes.clone();
+                wrong[4 * size..4 * size + 4].copy_from_slice(&value.to_le_bytes());
+                assert!(Model::from_bytes(&wrong).is_err(), "size {size} is {value}");
+            }
+        }
+    }
+}

@@ -50,3 +50,32 @@ pub(crate) fn learning_rate(step: usize, t: &Training) -> f64 {
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * way.min(1.0)).cos());
     t.learning_rate * (t.final_share + (1.0 - t.final_share) * cosine)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TrainConfig;
+
+    #[test]
+    fn the_rate_climbs_and_then_falls() {
+        let t = TrainConfig::preset("tales").unwrap().training;
+        let rates: Vec<f64> = (0..=t.steps).map(|step| learning_rate(step, &t)).collect();
+        assert!(rates[..t.warm_up].is_sorted() && rates[t.warm_up..].is_sorted_by(|a, b| a >= b));
+        assert!((rates[t.warm_up] - t.learning_rate).abs() < 1e-12);
+        assert!((rates[t.steps] - t.learning_rate * t.final_share).abs() < 1e-12);
+    }
+
+    #[test]
+    fn steps_lead_to_the_bottom() {
+        let config = TrainConfig::preset("smoke").unwrap();
+        let t = Training { weight_decay: 0.0, ..config.training };
+        let count = config.model.parameters();
+        let mut optimizer = AdamW::new(count);
+        let mut weights = vec![0.0; count];
+        for _ in 0..t.steps {
+            let grad: Vec<f32> = weights.iter().map(|w| w - 0.1).collect(); // of (w - 0.1)^2 / 2
+            optimizer.step(&mut weights, &grad, &config.model, &t);
+        }
+        assert!(weights.iter().all(|w| (w - 0.1).abs() < 0.03), "{}", weights[0]);
+    }
+}

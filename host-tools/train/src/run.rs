@@ -47,6 +47,14 @@ pub fn train(config: &TrainConfig, out: &Path, resume: bool) -> Result<Report, T
     Ok(report)
 }
 
+/// The texts that a run with this configuration is judged by and never trains on.
+///
+/// # Errors
+/// [`TrainError::Io`] or [`TrainError::Format`] if the corpus is a file that cannot be used.
+pub fn held_out_texts(config: &TrainConfig) -> Result<Vec<String>, TrainError> {
+    Ok(Texts::open(&config.corpus, config.seed)?.held_out(config.judging.held_out))
+}
+
 fn toml_text(config: &TrainConfig) -> Result<String, TrainError> {
     toml::to_string(config).map_err(|e| TrainError::Config(e.to_string()))
 }
@@ -98,13 +106,11 @@ impl Run<'_> {
         let before = state.seconds;
         let began = Instant::now();
         let mut progress = Progress::new(t.steps, state.losses.len(), t.rows * t.row_tokens);
-        for step in state.losses.len()..t.steps {
-            let (loss, grad) = self.gradient(&state.weights, step)?;
-            state.optimizer.step(&mut state.weights, &grad, &self.config.model, t);
-            state.losses.push(loss);
+        while state.losses.len() < t.steps {
+            self.step(&mut state)?;
             state.seconds = before + began.elapsed().as_secs_f64();
-            progress.step(step + 1, loss);
-            if (step + 1) % t.checkpoint_every == 0 {
+            progress.step(state.losses.len(), state.losses[state.losses.len() - 1]);
+            if state.losses.len().is_multiple_of(t.checkpoint_every) {
                 state.save(self.out, self.config)?;
                 self.model(&state)?.save(&self.out.join("model.bin"))?;
             }
@@ -113,6 +119,14 @@ impl Run<'_> {
         model.save(&self.out.join("model.bin"))?;
         progress.say("trained; now judging");
         Ok((model, state))
+    }
+
+    /// Takes one step.
+    fn step(&self, state: &mut Checkpoint) -> Result<(), TrainError> {
+        let (loss, grad) = self.gradient(&state.weights, state.losses.len())?;
+        state.optimizer.step(&mut state.weights, &grad, &self.config.model, &self.config.training);
+        state.losses.push(loss);
+        Ok(())
     }
 
     fn model(&self, state: &Checkpoint) -> Result<Model, TrainError> {
@@ -195,5 +209,37 @@ impl Run<'_> {
             self.model(state)?.sample(self.vocabulary, judging.temperature, own, longest)
         })?;
         Ok(texts.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_equals_an_unbroken_one() {
+        let config = TrainConfig::preset("smoke").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let texts = Texts::open(&config.corpus, config.seed).unwrap();
+        let sample = texts.sample(config.training.tokenizer_texts);
+        let vocabulary = Vocabulary::train(sample.into_iter(), config.model.vocab).unwrap();
+        let team = Team::new(config.training.threads).unwrap();
+        let run = Run { config: &config, out: dir.path(), texts: &texts, vocabulary: &vocabulary, team: &team };
+
+        let mut unbroken = Checkpoint::start(&config);
+        (0..6).for_each(|_| run.step(&mut unbroken).unwrap());
+        let mut broken = Checkpoint::start(&config);
+        (0..3).for_each(|_| run.step(&mut broken).unwrap());
+        broken.save(dir.path(), &config).unwrap();
+        let mut resumed = Checkpoint::load(dir.path(), &config).unwrap().unwrap();
+        (0..3).for_each(|_| run.step(&mut resumed).unwrap());
+        assert_ne!(broken.weights, unbroken.weights);
+        assert_eq!(resumed.weights, unbroken.weights);
+        assert_eq!(resumed.losses, unbroken.losses);
+        assert_eq!(resumed.optimizer, unbroken.optimizer);
+
+        let other = TrainConfig { seed: 8, ..config };
+        let error = Checkpoint::load(dir.path(), &other).err().unwrap();
+        assert!(error.to_string().contains("configured otherwise"), "{error}");
     }
 }

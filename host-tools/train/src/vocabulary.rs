@@ -4,6 +4,7 @@
 //! and a text can be encoded word by word.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::tokenizer::Trainer as _;
@@ -157,6 +158,14 @@ impl Vocabulary {
             return Err(format("it has fewer tokens than there are control and byte tokens"));
         }
         Ok(Self::new(tokens))
+    }
+
+    /// Reads a `tokenizer.bin` from a file.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] or [`TrainError::Format`].
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        Self::from_bytes(&std::fs::read(path).map_err(TrainError::io(path))?)
     }
 }
 

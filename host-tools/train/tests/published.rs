@@ -1,5 +1,5 @@
 //! Conventions, proven on a model that others trained: a wrong rotation, order or norm would make
-//! its perplexity explode.
+//! its perplexity far worse than the 5.5 that other programs get on these texts.
 
 use std::path::Path;
 
@@ -26,11 +26,11 @@ fn stories260k_reads_stories_well() {
     assert_eq!(vocabulary.size(), model.shape().vocab);
 
     let mut sum = Likelihood::default();
-    for text in split_documents(&std::fs::read_to_string(texts).unwrap()).iter().take(8) {
+    for text in split_documents(&std::fs::read_to_string(texts).unwrap()).iter() {
         let one = model.score(&vocabulary, text).unwrap();
         sum = Likelihood { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
     }
     let perplexity = sum.perplexity();
     eprintln!("perplexity {perplexity:.3} over {} tokens", sum.tokens);
-    assert!((4.0..7.0).contains(&perplexity), "perplexity {perplexity}");
+    assert!((5.4..5.6).contains(&perplexity), "perplexity {perplexity} where other programs get 5.5");
 }

@@ -1,0 +1,35 @@
+//! The default model in `models/tales` is what its record says.
+
+use std::path::{Path, PathBuf};
+
+use attoformer_train::{Likelihood, Model, TrainConfig, Vocabulary, grammar_shares, held_out_texts};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tales").join(name)
+}
+
+#[test]
+fn the_default_model_writes_what_the_grammar_reads() {
+    let model = Model::load(&file("model.bin")).unwrap();
+    let vocabulary = Vocabulary::load(&file("tokenizer.bin")).unwrap();
+    let record = TrainConfig::parse(&std::fs::read_to_string(file("train.toml")).unwrap()).unwrap();
+    let figures = record.figures.clone().expect("a record has figures");
+    assert_eq!(model.shape(), &record.model);
+    assert_eq!(std::fs::metadata(file("model.bin")).unwrap().len(), figures.model_bytes as u64);
+    assert!(figures.model_bytes <= 540_000);
+    assert_eq!(TrainConfig { figures: None, ..record.clone() }, TrainConfig::preset("tales").unwrap());
+
+    let mut sum = Likelihood::default();
+    for text in held_out_texts(&record).unwrap().iter().take(100) {
+        let one = model.score(&vocabulary, text).unwrap();
+        sum = Likelihood { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
+    }
+    let ratio = sum.perplexity() / figures.held_out_perplexity;
+    assert!((0.97..1.03).contains(&ratio), "perplexity {} on a part", sum.perplexity());
+
+    let seeds: Vec<u64> = (1_000..1_024).collect(); // others than the record's
+    let texts = model.sample(&vocabulary, 0.7, &seeds, 256).unwrap();
+    let (sentences, _) = grammar_shares(&texts);
+    assert!(sentences >= 0.95, "{sentences} of the sentences are the grammar's");
+    assert!(figures.sentences_parsed.is_some_and(|share| share >= 0.95));
+}
