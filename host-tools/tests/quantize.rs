@@ -1,6 +1,6 @@
 //! Properties of the quantizers, over sizes that divide by nothing.
 
-use attoformer_tools::quantize::{Format, Matrix, Quantized, Values, int4, int8, quantize};
+use attoformer_tools::quantize::{Format, Matrix, Quantized, Values, int4, quantize};
 use proptest::prelude::*;
 
 const GROUPS: [u32; 4] = [32, 64, 128, 0];
@@ -26,18 +26,15 @@ fn squared_error(a: &[f32], b: &[f32]) -> f64 {
 
 proptest! {
     #[test]
-    fn int8_is_off_by_half_a_step_unless_clipped((columns, values) in matrices()) {
+    fn int8_is_off_by_half_a_step_at_most((columns, values) in matrices()) {
         let (quantized, back) = rounded(columns, &values, Format::Int8);
         let Values::Int8(integers) = &quantized.values else { panic!("not int8") };
         prop_assert!(integers.iter().all(|&q| q > -128));
         for (row, (original, back)) in values.chunks(columns).zip(back.chunks(columns)).enumerate() {
             let step = quantized.row_scales[row];
             for (a, b) in original.iter().zip(back) {
-                prop_assert!((a - b).abs() <= step * 0.5001 || a.abs() > step * 127.0 && b.abs() == step * 127.0);
+                prop_assert!((a - b).abs() <= step * 0.5001);
             }
-            let plain = original.iter().fold(0.0_f32, |largest, value| value.abs().max(largest)) / 127.0;
-            let plainly: Vec<f32> = int8::round(original, plain).map(|q| q as f32 * plain).collect();
-            prop_assert!(squared_error(original, back) <= squared_error(original, &plainly) * 1.0001);
         }
     }
 

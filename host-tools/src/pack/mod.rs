@@ -106,7 +106,8 @@ fn golden_input(config: &Config) -> (Vec<u32>, u32) {
     const GENERATED: u32 = 8;
     let fed = FED.min(config.context);
     let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
-    (std::iter::once(config.begin).chain(spread).collect(), GENERATED.min(config.context - fed))
+    // The token generated last is not fed, so that even a context of one token has room for one.
+    (std::iter::once(config.begin).chain(spread).collect(), GENERATED.min(config.context - fed + 1))
 }
 
 /// What the scalar kernels, which are the specification, make of the golden input.

@@ -1,17 +1,16 @@
 //! Eight bits with one scale per row.
+//!
+//! The scale puts the largest magnitude at 127. Clipping for least squared error was measured and does not pay: on stories260K
+//! its gain in the weights (0.06 % of perplexity) is lost again among the errors of int8 keys and values.
 
-use super::{best_scale, largest, nearest, normalized};
+use super::{NEGLIGIBLE, largest, nearest};
 
 const LIMIT: f32 = 127.0;
-/// Thousandths of the scale that puts a row's largest magnitude at 127: clipping it a little serves the others.
-const FACTORS: std::ops::RangeInclusive<u32> = 880..=1000;
-const FACTOR_UNIT: f32 = 0.001;
 
-/// The scale of least squared error for a row; 0 for a row of (next to) nothing.
-pub fn search(row: &[f32]) -> f32 {
-    let Some((row, unit)) = normalized(row) else { return 0.0 };
-    let full = largest(&row) / LIMIT;
-    best_scale(FACTORS.map(|factor| full * (factor as f32 * FACTOR_UNIT)), &row, LIMIT) * unit
+/// A row's scale; 0 for a row of (next to) nothing.
+pub fn scale(row: &[f32]) -> f32 {
+    let largest = largest(row);
+    if largest < NEGLIGIBLE { 0.0 } else { largest / LIMIT }
 }
 
 /// A row's values under its scale, in -127..=127.

@@ -142,7 +142,7 @@ pub fn quantize(matrix: Matrix, format: Format) -> Quantized {
         Format::F32 => Values::F32(matrix.values.to_vec()),
         Format::F16 => Values::F16(matrix.values.iter().copied().map(saturating_f16).collect()),
         Format::Int8 => {
-            row_scales = matrix.rows().map(int8::search).collect();
+            row_scales = matrix.rows().map(int8::scale).collect();
             Values::Int8(matrix.rows().zip(&row_scales).flat_map(|(row, &scale)| int8::round(row, scale)).collect())
         }
         Format::Int4 { .. } => {
