@@ -1,0 +1,67 @@
+//! An image, a prompt in, a hash out: what a target computes, in the smallest program that shows it.
+//!
+//! Linked into the tests, run as a program under an emulator of another CPU, and exported from a wasm module.
+
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+
+use attoformer::arena::ALIGN;
+use attoformer::kernels::Kernels;
+use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, arena_bytes};
+
+/// What to feed and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'j> {
+    /// Tokens fed first.
+    pub prompt: &'j [u32],
+    /// Tokens chosen greedily after them.
+    pub generate: u32,
+    /// Tokens per prefill call.
+    pub chunk: usize,
+}
+
+/// Runs the job and returns the hash over every chosen token and its logits.
+///
+/// # Errors
+/// What the engine says of the image, the prompt or the machine.
+pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u32, Error> {
+    let mut copy = Aligned::zeroed(image.len());
+    copy.bytes().copy_from_slice(image);
+    let image = Image::new(copy.bytes())?;
+    let plan = Plan::packed(image.config());
+    let mut arena = Aligned::zeroed(arena_bytes(image.config(), plan));
+    let mut session = Session::with_kernels(&image, arena.bytes(), plan, kernels)?;
+    session.self_test()?;
+    for chunk in job.prompt.chunks(job.chunk.max(1)) {
+        session.prefill(chunk)?;
+    }
+    let mut hash = OutputHash::new();
+    for made in 1..=job.generate {
+        hash.logits(session.logits());
+        let token = session.sample(&mut Sampler::greedy());
+        hash.token(token);
+        if made < job.generate {
+            session.step(token)?;
+        }
+    }
+    Ok(hash.value())
+}
+
+/// Bytes at the alignment that images and arenas want.
+struct Aligned {
+    buffer: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    fn zeroed(len: usize) -> Self {
+        let buffer = vec![0; len + ALIGN - 1];
+        let start = buffer.as_ptr().align_offset(ALIGN);
+        Aligned { buffer, start, len }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.start..self.start + self.len]
+    }
+}

@@ -1,0 +1,20 @@
+//! `attoformer-replay IMAGE GENERATE CHUNK TOKENS...`: one hash a line for each list of tokens, with this CPU's best kernels.
+
+use attoformer::kernels;
+use attoformer_replay::{Job, replay};
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [image, generate, chunk, prompts @ ..] = &arguments[..] else {
+        return Err("usage: attoformer-replay IMAGE GENERATE CHUNK TOKENS...".into());
+    };
+    let image = std::fs::read(image)?;
+    let (generate, chunk) = (generate.parse()?, chunk.parse()?);
+    for prompt in prompts {
+        let tokens = prompt.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+        let hash = replay(&image, kernels::best(), Job { prompt: &tokens, generate, chunk })?;
+        println!("{hash:08x}");
+    }
+    Ok(())
+}

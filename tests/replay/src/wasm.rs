@@ -1,0 +1,31 @@
+//! The module's exports: the host reserves room, writes image and prompt there, and asks for the hash.
+
+use crate::{Job, replay};
+use attoformer::kernels;
+
+/// Room for `bytes` bytes, for as long as the module lives.
+#[unsafe(no_mangle)]
+pub extern "C" fn reserve(bytes: usize) -> *mut u8 {
+    Vec::leak(vec![0u32; bytes.div_ceil(4)]).as_mut_ptr().cast()
+}
+
+/// The job's hash in the lower half; a refusal sets bit 32.
+///
+/// # Safety
+/// `image` and `prompt` must come from [`reserve`], with room for `image_bytes` bytes and `prompt_tokens` tokens.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn run(
+    image: *const u8,
+    image_bytes: usize,
+    prompt: *const u32,
+    prompt_tokens: usize,
+    generate: u32,
+    chunk: usize,
+) -> u64 {
+    // SAFETY: the caller keeps the contract above; `reserve` aligns to four bytes and never frees.
+    let (image, prompt) = unsafe { (core::slice::from_raw_parts(image, image_bytes), core::slice::from_raw_parts(prompt, prompt_tokens)) };
+    match replay(image, kernels::best(), Job { prompt, generate, chunk }) {
+        Ok(hash) => u64::from(hash),
+        Err(_) => 1 << 32,
+    }
+}
