@@ -99,10 +99,12 @@ impl Sampling {
 pub enum Frame<'a> {
     /// One raw defmt log frame.
     Log(&'a [u8]),
-    /// The image is open and its golden vector came out right.
+    /// The image is open and the session made.
     Ready {
         /// Arena bytes that the plan asks for.
         arena_bytes: u32,
+        /// The golden vector came out right; false when the plan's context is too small for it.
+        self_tested: bool,
     },
     /// The prompt has been read.
     Prefilled {

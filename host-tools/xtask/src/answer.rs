@@ -34,7 +34,7 @@ pub struct Report {
     pub ram_bytes_static: u32,
     /// Bytes of stack in use at the deepest point.
     pub stack_high_water: u32,
-    /// Whether the golden vector came out right on this machine.
+    /// Whether the golden vector came out right on this machine; false when the planned context is too small for it.
     pub self_test: bool,
     /// Whether the model ended the text.
     pub ended: bool,
@@ -52,8 +52,8 @@ impl Report {
     /// Takes in one more frame.
     pub fn add(&mut self, frame: &Frame<'_>) {
         match *frame {
-            Frame::Ready { arena_bytes } => {
-                self.self_test = true;
+            Frame::Ready { arena_bytes, self_tested } => {
+                self.self_test = self_tested;
                 self.ram_bytes_arena = arena_bytes;
             }
             Frame::Prefilled { tokens, instructions } => {
