@@ -21,9 +21,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The packed context and the default block.
+    /// The packed context and the default block, or a block of the whole context where that is shorter.
     pub const fn packed(config: &Config) -> Plan {
-        Plan { context: config.context, block: DEFAULT_BLOCK }
+        let block = if config.context < DEFAULT_BLOCK { config.context } else { DEFAULT_BLOCK };
+        Plan { context: config.context, block }
     }
 
     /// The same plan with another context.
@@ -37,7 +38,7 @@ impl Plan {
     }
 }
 
-/// Bytes that a session needs: exact, and the only source of that number.
+/// Bytes that a session needs: exact, and the only source of that number. `usize::MAX` for more than this target can address.
 ///
 /// The arena must start at a multiple of [`ALIGN`]; otherwise the bytes skipped to reach one come on top.
 pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
@@ -48,34 +49,35 @@ pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
         total += sizes.0[part];
         part += 1;
     }
-    total
+    if total > usize::MAX as u64 { usize::MAX } else { total as usize }
 }
 
-/// Bytes of each part, in the order in which [`Workspace::carve`] takes them.
-struct Sizes([usize; 13]);
+/// Bytes of each part, in the order in which [`Workspace::carve`] takes them; in 64 bits, since a header may ask for more than a
+/// microcontroller can address.
+struct Sizes([u64; 13]);
 
 impl Sizes {
     const fn new(config: &Config, plan: Plan) -> Sizes {
-        let block = plan.block as usize;
-        let d_model = config.d_model as usize;
-        let q_dim = config.q_dim() as usize;
-        let projected = max(max(config.qkv_dim() as usize, config.mlp_up_dim() as usize), d_model);
-        let attended = max(max(d_model, q_dim), config.d_hidden as usize);
-        let context = (plan.context as usize).next_multiple_of(4);
+        let block = plan.block as u64;
+        let d_model = config.d_model as u64;
+        let head_dim = config.head_dim as u64;
+        let projected = max(max(config.qkv_dim() as u64, config.mlp_up_dim() as u64), d_model);
+        let attended = max(max(d_model, config.q_dim() as u64), config.d_hidden as u64);
+        let context = (plan.context as u64).next_multiple_of(4);
         Sizes([
-            aligned(config.layers as usize * kv_layer_bytes(config, plan.context)),
+            aligned(config.layers as u64 * kv_layer_bytes(config, plan.context)),
             aligned(block * d_model * 4),
             aligned(block * attended * 4),
             aligned(block * projected * 4),
-            aligned(block * quantized_stride(attended) * 2),
+            aligned(block * attended.next_multiple_of(4) * 2),
             aligned(block * 4),
-            aligned(block * config.head_dim as usize / 2 * 8),
-            aligned((config.head_dim as usize).next_multiple_of(4) * 2),
-            aligned(config.head_dim as usize * 4),
+            aligned(block * head_dim / 2 * 8),
+            aligned(head_dim.next_multiple_of(4) * 2),
+            aligned(head_dim * 4),
             aligned(context * 4),
             aligned(context * 2),
-            aligned(plan.context as usize * 4),
-            aligned(config.vocab as usize * 4),
+            aligned(plan.context as u64 * 4),
+            aligned(config.vocab as u64 * 4),
         ])
     }
 }
@@ -86,9 +88,9 @@ pub(crate) const fn quantized_stride(columns: usize) -> usize {
 }
 
 /// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8).
-pub(crate) const fn kv_layer_bytes(config: &Config, context: u32) -> usize {
-    let tokens = (context as usize).next_multiple_of(4);
-    let row = kv_stride(config);
+pub(crate) const fn kv_layer_bytes(config: &Config, context: u32) -> u64 {
+    let tokens = (context as u64).next_multiple_of(4);
+    let row = kv_stride(config) as u64;
     match config.kv {
         KvType::F32 => tokens * row * 8,
         KvType::F16 => tokens * row * 4,
@@ -101,12 +103,12 @@ pub(crate) const fn kv_stride(config: &Config) -> usize {
     (config.kv_dim() as usize).next_multiple_of(4)
 }
 
-const fn max(a: usize, b: usize) -> usize {
+const fn max(a: u64, b: u64) -> u64 {
     if a > b { a } else { b }
 }
 
-const fn aligned(bytes: usize) -> usize {
-    bytes.next_multiple_of(ALIGN)
+const fn aligned(bytes: u64) -> u64 {
+    bytes.next_multiple_of(ALIGN as u64)
 }
 
 /// An arena of `N` bytes at the right alignment, for a `static`.
@@ -199,9 +201,9 @@ impl<'a> Workspace<'a> {
 /// Takes the next part off the front of `rest`.
 fn take<'a, T: FromBytes + IntoBytes + Immutable + KnownLayout>(
     rest: &mut &'a mut [u8],
-    sizes: &mut impl Iterator<Item = usize>,
+    sizes: &mut impl Iterator<Item = u64>,
 ) -> Option<&'a mut [T]> {
-    let (part, behind) = core::mem::take(rest).split_at_mut_checked(sizes.next()?)?;
+    let (part, behind) = core::mem::take(rest).split_at_mut_checked(sizes.next()? as usize)?;
     *rest = behind;
     <[T]>::mut_from_bytes(part).ok()
 }

@@ -74,12 +74,17 @@ impl<'p> Piece<'p> {
 }
 
 impl<'s, 'a> Generation<'s, 'a> {
-    pub(crate) fn new(session: &'s mut Session<'a>, tokenizer: Tokenizer<'a>, sampler: Sampler, limits: Limits<'s>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        session: &'s mut Session<'a>,
+        tokenizer: Tokenizer<'a>,
+        sampler: Sampler,
+        stops: StopMatcher<'s>,
+        left: usize,
+    ) -> Self {
         // The first token fed is the begin token; after anything else the text goes on and keeps its leading space.
         let decoder = if session.position() == 1 { Decoder::new() } else { Decoder::mid_text() };
-        let stops = StopMatcher::new(limits.stops)?;
         let hash = OutputHash::new();
-        Ok(Generation { session, tokenizer, sampler, stops, decoder, hash, left: limits.tokens, pending: None, end: None, flushed: false })
+        Generation { session, tokenizer, sampler, stops, decoder, hash, left, pending: None, end: None, flushed: false }
     }
 
     /// The next piece; `None` once all text has been given.

@@ -11,6 +11,7 @@ use crate::layers::front;
 use crate::model::Model;
 use crate::numeric::float_mode_is_ieee;
 use crate::sampling::Sampler;
+use crate::tokenizer::StopMatcher;
 
 /// A model at work on one sequence, in memory that the caller gave.
 #[derive(Debug)]
@@ -147,16 +148,18 @@ impl<'a> Session<'a> {
     /// Writes on from `prompt`: its tokens are fed (after the begin token at the start of a sequence), then text comes piece by piece.
     ///
     /// # Errors
-    /// [`Error::NoTokenizer`], [`Error::ContextFull`] for a prompt that does not fit, and those of [`Session::prefill`].
+    /// [`Error::NoTokenizer`], [`Error::ContextFull`] for a prompt that does not fit, [`Error::BufferTooSmall`] for a stop text that is too
+    /// long, and those of [`Session::prefill`].
     pub fn generate<'s>(&'s mut self, prompt: &str, sampler: Sampler, limits: Limits<'s>) -> Result<Generation<'s, 'a>, Error> {
         let tokenizer = self.image().tokenizer()?;
+        let stops = StopMatcher::new(limits.stops)?;
         let start = self.position;
         let tokens = core::mem::take(&mut self.workspace.tokens);
         let fed = encode_prompt(&tokenizer, prompt, start, front(tokens, self.plan.context as usize));
         let fed = fed.and_then(|end| self.prefill(tokens.get(start..end).unwrap_or_default()).map(|_| ()));
         self.workspace.tokens = tokens;
         fed?;
-        Generation::new(self, tokenizer, sampler, limits)
+        Ok(Generation::new(self, tokenizer, sampler, stops, limits.tokens))
     }
 
     /// Replays the image's golden vector on this machine and forgets the sequence.

@@ -140,7 +140,7 @@ pub const fn role_at(config: &Config, index: u32) -> (Role, Option<u32>) {
     (role, Some(in_stack / 6))
 }
 
-/// The inverse of [`role_at`].
+/// The inverse of [`role_at`], for the tensors that the config implies.
 pub const fn index_of(config: &Config, role: Role, layer: u32) -> u32 {
     let positions = matches!(config.positions, PositionKind::Learned) as u32;
     let stack = 1 + positions;
@@ -149,7 +149,7 @@ pub const fn index_of(config: &Config, role: Role, layer: u32) -> u32 {
         Role::Positions => 1,
         Role::FinalNorm => stack + 6 * config.layers,
         Role::Head => stack + 6 * config.layers + config.final_norm as u32,
-        _ => stack + 6 * layer + (role as u32 - Role::AttnNorm as u32),
+        _ => layer.wrapping_mul(6).wrapping_add(stack + role as u32 - Role::AttnNorm as u32),
     }
 }
 

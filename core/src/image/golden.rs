@@ -21,9 +21,10 @@ impl<'a> Golden<'a> {
     pub(super) fn read(bytes: &'a [u8], config: &Config) -> Result<Self, Error> {
         let wrong = Error::Section { kind: section::GOLDEN };
         let (fed, generate) = (u32_at(bytes, 0), u32_at(bytes, 4));
-        let all = fed as u64 + generate as u64;
+        // The token generated last is not fed.
+        let places = (fed as u64 + generate as u64).saturating_sub(1);
         let tokens = bytes.get(16..).and_then(|rest| <[u32]>::ref_from_bytes(rest).ok()).ok_or(wrong)?;
-        let fits = tokens.len() == fed as usize && fed != 0 && generate != 0 && all <= config.context as u64;
+        let fits = tokens.len() == fed as usize && fed != 0 && generate != 0 && places <= config.context as u64;
         if fits && tokens.iter().all(|&token| token < config.vocab) {
             Ok(Golden { tokens, generate, hash: u32_at(bytes, 8) })
         } else {

@@ -34,6 +34,17 @@ pub mod section {
     pub const KNOWN_MAX: u32 = 8;
 }
 
+/// An image from a file beside the source, as a constant `&'static [u8]` at the alignment that [`Image::new`] wants.
+#[macro_export]
+macro_rules! include_image {
+    ($($path:tt)*) => {{
+        #[repr(C, align(16))]
+        struct Aligned<T: ?Sized>(T);
+        const IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!($($path)*));
+        &IMAGE.0
+    }};
+}
+
 const KINDS: usize = section::KNOWN_MAX as usize + 1;
 
 /// CRC-32 as the header uses it (ISO-HDLC, the one of zip and Ethernet).
@@ -91,6 +102,16 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
+    /// Bytes of arena for the packed context and the default block, known to the compiler: the size of a `static`.
+    ///
+    /// 0 for bytes that do not begin with a header; [`Image::new`] says what is wrong with them.
+    pub const fn arena_bytes(bytes: &[u8]) -> usize {
+        match Config::read(bytes) {
+            Ok(config) => arena_bytes(&config, Plan::packed(&config)),
+            Err(_) => 0,
+        }
+    }
+
     /// The model's shape.
     pub fn config(&self) -> &Config {
         &self.config
@@ -142,8 +163,11 @@ impl<'a> Image<'a> {
     /// A directory entry by role and layer (any layer where the role has none).
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
         let index = index_of(&self.config, role, layer);
-        let (role, layer) = role_at(&self.config, index);
-        Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, layer)
+        let (found, of_layer) = role_at(&self.config, index);
+        if found != role || of_layer.is_some_and(|of_layer| of_layer != layer) || index >= tensor_count(&self.config) {
+            return None;
+        }
+        Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, of_layer)
     }
 
     /// All tensors in directory order.
@@ -164,8 +188,11 @@ impl<'a> Image<'a> {
 
     fn check_arena(&self) -> Result<(), Error> {
         let stated = u32_at(self.bytes, 24);
-        let follows = u32::try_from(arena_bytes(&self.config, Plan::packed(&self.config))).unwrap_or(u32::MAX);
-        if stated == follows { Ok(()) } else { Err(Error::ArenaStatement { stated, follows }) }
+        match u32::try_from(arena_bytes(&self.config, Plan::packed(&self.config))) {
+            Ok(follows) if follows == stated => Ok(()),
+            // An arena beyond 4 GiB cannot be stated at all.
+            follows => Err(Error::ArenaStatement { stated, follows: follows.unwrap_or(u32::MAX) }),
+        }
     }
 
     fn check_rotary(&self) -> Result<(), Error> {

@@ -60,7 +60,7 @@ impl<'a> KvCache<'a> {
     /// Over the arena's part for it.
     pub fn new(bytes: &'a mut [u8], config: &Config, context: u32) -> Self {
         let shape = Shape { kv: config.kv, tokens: (context as usize).next_multiple_of(4), stride: kv_stride(config) };
-        KvCache { bytes, layer_bytes: kv_layer_bytes(config, context), shape }
+        KvCache { bytes, layer_bytes: kv_layer_bytes(config, context) as usize, shape }
     }
 
     /// The cache of layer `layer`.
