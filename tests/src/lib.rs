@@ -1,4 +1,5 @@
 //! What the whole-system tests share.
 
 pub mod models;
+pub mod random_model;
 pub mod targets;

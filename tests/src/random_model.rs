@@ -1,0 +1,320 @@
+//! Models made up on the spot, so that tests need no file: seeded weights for any shape, and models that write a given text.
+//!
+//! The weights are those of `tests/golden/reference.py`: xorshift32, its upper 16 bits as a fraction, drawn in the same order.
+
+use std::path::{Path, PathBuf};
+
+use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
+use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::import::{Checkpoint, Part, Piece, Tensor, Tokenizer};
+use attoformer_tools::pack::layout::Target;
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::progress::Progress;
+
+/// Token of byte 0 in every vocabulary made here.
+pub const FIRST_BYTE: u32 = 3;
+/// Tokens that a vocabulary has before its first piece: three marks and 256 bytes.
+pub const BASE_TOKENS: u32 = 259;
+/// Pieces behind the base tokens, of different lengths and numbers of bytes; a vocabulary takes as many as it has room for.
+pub const PIECES: [&str; 30] = [
+    " ", "a", "b", "c", "d", "e", "h", "l", "n", "o", "r", "t", "w", "é", "日", "th", "the", " th", " the", "an", "and", " a", " and",
+    "ow", "low", "er", "lower", "éa", "日日", "ll",
+];
+
+/// Every format that a matrix can be stored in.
+pub const FORMATS: [Format; 7] = [
+    Format::F32,
+    Format::F16,
+    Format::Int8,
+    Format::Int4 { group: 32 },
+    Format::Int4 { group: 64 },
+    Format::Int4 { group: 128 },
+    Format::Int4 { group: 0 },
+];
+/// Every type of keys and values.
+pub const KV_TYPES: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Int8];
+
+/// xorshift32 (Marsaglia 2003).
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers(pub u32);
+
+impl Numbers {
+    /// The next 32 bits.
+    pub fn word(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    /// In [-1, 1).
+    pub fn fraction(&mut self) -> f32 {
+        ((self.word() >> 16) as f32 - 32768.0) / 32768.0
+    }
+
+    /// Uniform in 0..bound, as good as.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((self.word() as u64 * bound as u64) >> 32) as usize
+    }
+
+    fn row(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count).map(|_| self.fraction() * scale).collect()
+    }
+}
+
+/// A shape and the seed of its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomModel {
+    /// The shape; `kv` is replaced by what it is packed with.
+    pub config: Config,
+    /// Whether the projections of attention and MLP have biases.
+    pub bias: bool,
+    /// Seed of the weights, not 0.
+    pub seed: u32,
+}
+
+impl RandomModel {
+    /// Two layers of the Llama family whose sizes divide by nothing, with a tokenizer.
+    pub fn small() -> Self {
+        let config = Config {
+            architecture: Architecture::Decoder,
+            norm: NormKind::Rms,
+            placement: NormPlacement::Pre,
+            activation: Activation::Silu,
+            gated: true,
+            positions: PositionKind::Rotary,
+            mask: MaskKind::Causal,
+            kv: KvType::F32,
+            d_model: 24,
+            d_hidden: 43,
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 6,
+            vocab: 293,
+            context: 40,
+            window: 0,
+            norm_eps: 1e-5,
+            tied_head: true,
+            final_norm: true,
+            begin: 1,
+            end: 2,
+        };
+        RandomModel { config, bias: false, seed: 1 }
+    }
+
+    /// The family's other members at a small size: GPT-2's, the first transformer's, a sliding window, a single layer of odd width.
+    pub fn family() -> [(&'static str, Self); 5] {
+        let small = Self::small();
+        let with = |bias, config| RandomModel { config, bias, ..small };
+        let gpt2 = Config {
+            norm: NormKind::Layer,
+            activation: Activation::GeluTanh,
+            gated: false,
+            positions: PositionKind::Learned,
+            ..small.config
+        };
+        let vaswani = Config {
+            placement: NormPlacement::Post,
+            activation: Activation::Relu,
+            positions: PositionKind::None,
+            final_norm: false,
+            tied_head: false,
+            ..gpt2
+        };
+        let mistral = Config { mask: MaskKind::Window, window: 5, tied_head: false, ..small.config };
+        let odd = Config { layers: 1, d_model: 7, d_hidden: 172, kv_heads: 1, head_dim: 2, ..small.config };
+        [
+            ("llama", small),
+            ("gpt-2", with(true, gpt2)),
+            ("vaswani", with(true, vaswani)),
+            ("mistral", with(false, mistral)),
+            ("odd", with(false, odd)),
+        ]
+    }
+
+    /// The checkpoint in memory; with a tokenizer where the vocabulary has room for the base tokens.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let config = self.config;
+        Checkpoint {
+            name: "random".to_owned(),
+            path: PathBuf::from("random.bin"),
+            sha256: [7; 32],
+            config,
+            rotary_base: 10_000.0,
+            tensors: self.tensors(),
+            tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
+        }
+    }
+
+    /// Packs it with one format for all matrices.
+    pub fn pack(&self, weights: Format, kv: KvType) -> AlignedBytes {
+        self.pack_with(&Options { weights, overrides: Vec::new(), kv, context: None, target: Target::Portable })
+    }
+
+    /// Packs it with another format for every kind of matrix.
+    pub fn pack_mixed(&self, kv: KvType) -> AlignedBytes {
+        let formats = [
+            ("embedding", Format::Int8),
+            ("layers.*.qkv", Format::Int4 { group: 0 }),
+            ("layers.*.attn_out", Format::F16),
+            ("layers.*.mlp_down", Format::Int4 { group: 32 }),
+        ];
+        let overrides = formats.map(|(name, format)| (name.to_owned(), format)).to_vec();
+        self.pack_with(&Options { overrides, kv, ..Options::reference() })
+    }
+
+    /// Packs it as asked for.
+    pub fn pack_with(&self, options: &Options) -> AlignedBytes {
+        pack(&self.checkpoint(), options, &Progress::silent()).expect("every random model can be packed").image
+    }
+
+    /// Writes `random.bin` and `tokenizer.bin` as llama2.c has them; the path of the first. For models of its family only.
+    pub fn write_llama2c(&self, folder: &Path) -> PathBuf {
+        let checkpoint = self.checkpoint();
+        let tokenizer = checkpoint.tokenizer.as_ref().expect("llama2.c's vocabularies hold the base tokens");
+        let model = folder.join("random.bin");
+        std::fs::write(&model, llama2c_model(&checkpoint)).expect("the test's folder can be written");
+        std::fs::write(folder.join("tokenizer.bin"), llama2c_tokenizer(tokenizer)).expect("the test's folder can be written");
+        model
+    }
+
+    /// All tensors, drawn in the order of `reference.py`.
+    fn tensors(&self) -> Vec<Tensor> {
+        let Config { d_model, d_hidden, vocab, context, .. } = self.config;
+        let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
+        let mut draw = Draw { numbers: Numbers(self.seed), norm: self.config.norm, bias: self.bias, tensors: Vec::new() };
+        draw.matrix(Part::Embedding, None, (vocab, d_model), 1.0);
+        if self.config.positions == PositionKind::Learned {
+            draw.matrix(Part::Positions, None, (context, d_model), 0.5);
+        }
+        for layer in (0..self.config.layers).map(Some) {
+            draw.norm(Part::AttnNorm, layer, d_model);
+            draw.linear(Part::Query, layer, (q_dim, d_model));
+            draw.linear(Part::Key, layer, (kv_dim, d_model));
+            draw.linear(Part::Value, layer, (kv_dim, d_model));
+            draw.linear(Part::AttnOut, layer, (d_model, q_dim));
+            draw.norm(Part::MlpNorm, layer, d_model);
+            if self.config.gated {
+                draw.linear(Part::Gate, layer, (d_hidden, d_model));
+            }
+            draw.linear(Part::Up, layer, (d_hidden, d_model));
+            draw.linear(Part::Down, layer, (d_model, d_hidden));
+        }
+        if self.config.final_norm {
+            draw.norm(Part::FinalNorm, None, d_model);
+        }
+        if !self.config.tied_head {
+            draw.matrix(Part::Head, None, (vocab, d_model), width_scale(d_model));
+        }
+        draw.tensors
+    }
+}
+
+/// A power of two near sqrt(3 / columns), so that products keep the size of their input.
+fn width_scale(columns: u32) -> f32 {
+    let length = u32::BITS - columns.leading_zeros();
+    2.0 / (1u32 << (length / 2)) as f32
+}
+
+/// Tensors in the making.
+struct Draw {
+    numbers: Numbers,
+    norm: NormKind,
+    bias: bool,
+    tensors: Vec<Tensor>,
+}
+
+impl Draw {
+    fn matrix(&mut self, part: Part, layer: Option<u32>, (rows, columns): (u32, u32), scale: f32) {
+        let (rows, columns) = (rows as usize, columns as usize);
+        let values = self.numbers.row(rows * columns, scale);
+        self.tensors.push(Tensor { part, layer, rows, columns, values, bias: None });
+    }
+
+    fn linear(&mut self, part: Part, layer: Option<u32>, shape: (u32, u32)) {
+        self.matrix(part, layer, shape, width_scale(shape.1));
+        let bias = self.bias.then(|| self.numbers.row(shape.0 as usize, 0.125));
+        if let Some(tensor) = self.tensors.last_mut() {
+            tensor.bias = bias;
+        }
+    }
+
+    fn norm(&mut self, part: Part, layer: Option<u32>, width: u32) {
+        let columns = width as usize;
+        let mut values: Vec<f32> = self.numbers.row(columns, 0.25).into_iter().map(|x| 1.0 + x).collect();
+        if self.norm == NormKind::Layer {
+            values.extend(self.numbers.row(columns, 0.125));
+        }
+        self.tensors.push(Tensor { part, layer, rows: values.len() / columns, columns, values, bias: None });
+    }
+}
+
+/// A vocabulary of the config's size: marks, bytes, [`PIECES`], then words made of them. Earlier pieces merge first.
+pub fn tokenizer(config: &Config) -> Tokenizer {
+    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
+    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
+    let made = (0..).map(|index: usize| format!("{}{}{}", PIECES[1 + index % 12], PIECES[1 + index / 12 % 12], "o".repeat(index / 144)));
+    let texts = marks.into_iter().chain(bytes).chain(PIECES.map(str::to_owned)).chain(made);
+    let pieces = texts.take(config.vocab as usize).enumerate();
+    let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
+    Tokenizer { pieces, begin: config.begin, end: config.end, first_byte: FIRST_BYTE, unknown: 0, space_prefix: true }
+}
+
+/// A checkpoint that writes exactly `script` after the begin token and then ends: the head's row of each token answers to the embedding
+/// of the one before it, and the blocks add nothing. No token may be there twice.
+pub fn scripted(script: &[u32]) -> Checkpoint {
+    let small = RandomModel::small();
+    let chain: Vec<u32> = std::iter::once(small.config.begin).chain(script.iter().copied()).chain([small.config.end]).collect();
+    let config = Config { d_model: chain.len() as u32, layers: 1, tied_head: false, ..small.config };
+    let mut checkpoint = RandomModel { config, ..small }.checkpoint();
+    for tensor in &mut checkpoint.tensors {
+        let shift = match tensor.part {
+            Part::Embedding => 0,
+            Part::Head => 1,
+            Part::AttnOut | Part::Down => {
+                tensor.values.fill(0.0);
+                continue;
+            }
+            _ => continue,
+        };
+        tensor.values.fill(0.0);
+        for (column, &token) in chain.iter().skip(shift).enumerate() {
+            tensor.values[token as usize * tensor.columns + column] = 1.0;
+        }
+    }
+    checkpoint
+}
+
+/// A llama2.c checkpoint, version 0.
+fn llama2c_model(checkpoint: &Checkpoint) -> Vec<u8> {
+    let config = &checkpoint.config;
+    let vocab = if config.tied_head { config.vocab as i32 } else { -(config.vocab as i32) };
+    let sizes = [config.d_model, config.d_hidden, config.layers, config.heads, config.kv_heads].map(|size| size as i32);
+    let header = sizes.into_iter().chain([vocab, config.context as i32]);
+    let mut bytes: Vec<u8> = header.flat_map(i32::to_le_bytes).collect();
+    let order = [Part::AttnNorm, Part::Query, Part::Key, Part::Value, Part::AttnOut, Part::MlpNorm, Part::Gate, Part::Down, Part::Up];
+    let mut put = |part: Part, layer: Option<u32>| {
+        let tensor = checkpoint.tensor(part, layer).expect("llama2.c's models have this part");
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    };
+    put(Part::Embedding, None);
+    for part in order {
+        (0..config.layers).for_each(|layer| put(part, Some(layer)));
+    }
+    put(Part::FinalNorm, None);
+    // The old rotary tables, which nobody reads.
+    bytes.resize(bytes.len() + 4 * (config.context * config.head_dim) as usize, 0);
+    if let Some(head) = checkpoint.tensor(Part::Head, None) {
+        bytes.extend(head.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    bytes
+}
+
+/// A llama2.c tokenizer file.
+fn llama2c_tokenizer(tokenizer: &Tokenizer) -> Vec<u8> {
+    let longest = tokenizer.pieces.iter().map(|piece| piece.bytes.len()).max().unwrap_or(0) as u32;
+    let piece = |piece: &Piece| [&piece.score.to_le_bytes()[..], &(piece.bytes.len() as i32).to_le_bytes(), &piece.bytes].concat();
+    longest.to_le_bytes().into_iter().chain(tokenizer.pieces.iter().flat_map(piece)).collect()
+}
