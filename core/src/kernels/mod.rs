@@ -4,6 +4,9 @@
 //! linked. Nothing is dispatched per dot product: a call covers a whole matrix, row or cache.
 //! Kernels know matrices, rows and caches; what a transformer is they do not know.
 
+#[cfg(attoformer_backend = "cortex-m-dsp")]
+mod cortex_m;
+pub mod layout;
 pub mod scalar;
 mod table;
 mod views;

@@ -1,6 +1,6 @@
 //! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
 
-use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting};
+use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting, layout};
 use crate::image::directory::Layout;
 use crate::image::header::Activation;
 use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_tanh, max_magnitude_bits, mul_high, relu, silu};
@@ -228,20 +228,20 @@ fn store_float(matrix: &Matrix<'_>, x: &[f32], row: usize, out: &mut [f32], dot:
 }
 
 /// Row `row` of the cortex-m-dsp layout for int8: halfwords `256 * odd + even` of two neighbouring rows.
-fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
+pub(super) fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
     let pair_bytes = matrix.row_bytes * 2;
     let start = (row / 2).wrapping_mul(pair_bytes);
     let (halfwords, _) = matrix.values.get(start..start.wrapping_add(pair_bytes)).unwrap_or_default().as_chunks::<2>();
     let odd = row % 2 == 1;
-    halfwords.iter().map(move |&bytes| {
-        let word = i16::from_le_bytes(bytes) as i32;
+    (0..halfwords.len()).map(move |k| {
+        let word = halfwords.get(layout::place(k)).map_or(0, |&bytes| i16::from_le_bytes(bytes) as i32);
         let even = word as i8 as i32;
         if odd { (word - even) >> 8 } else { even }
     })
 }
 
 /// int4 values of one row, in order.
-fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
+pub(super) fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
     // In the cortex-m-dsp layout four rows share a halfword, the first row in its lowest nibble.
     let (start, step, shift, quad) = match matrix.layout {
         Layout::Portable => (row.wrapping_mul(matrix.row_bytes), 1, 0, false),
@@ -251,7 +251,8 @@ fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + '
     let sign_extend = |nibble: u32| ((nibble << 28) as i32) >> 28;
     (0..matrix.columns).map(move |k| {
         if quad {
-            let half = bytes.get(2 * k).copied().unwrap_or(0) as u32 | (bytes.get(2 * k + 1).copied().unwrap_or(0) as u32) << 8;
+            let at = 2 * layout::place(k);
+            let half = bytes.get(at).copied().unwrap_or(0) as u32 | (bytes.get(at + 1).copied().unwrap_or(0) as u32) << 8;
             sign_extend(half >> shift)
         } else {
             let byte = bytes.get(k / 2).copied().unwrap_or(0) as u32;

@@ -52,7 +52,9 @@ pub static SCALAR: Kernels = Kernels {
 fn native() -> Option<&'static Kernels> {
     #[cfg(target_arch = "x86_64")]
     return super::x86::avx2();
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(attoformer_backend = "cortex-m-dsp")]
+    return Some(&super::cortex_m::CORTEX_M_DSP);
+    #[cfg(not(any(target_arch = "x86_64", attoformer_backend = "cortex-m-dsp")))]
     None
 }
 

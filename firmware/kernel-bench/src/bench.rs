@@ -34,8 +34,9 @@ pub fn run(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter) {
 
 fn product(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, shape: Shape, tokens: usize, random: &mut Random) {
     fill_matrix(memory, shape, false, random);
-    let Memory { portable, packed, scales, group_scales, x, quantized: [quantized, _], token_scales: [token_scales, _], out: [out, _], .. } =
-        memory;
+    let Memory {
+        portable, packed, scales, group_scales, x, quantized: [quantized, _], token_scales: [token_scales, _], out: [out, _], ..
+    } = memory;
     let matrix = matrix(shape, (&portable.0, &packed.0), scales, group_scales, &[]);
     x.iter_mut().for_each(|x| *x = random.unit());
     for ((row, x), scale) in quantized.0.chunks_exact_mut(K).zip(x.chunks_exact(K)).zip(token_scales.iter_mut()) {

@@ -166,7 +166,8 @@ fn head(kernels: &Kernels, memory: &mut Memory, head_dim: usize, keys: usize, ki
     let offset = if random.below(2) == 0 { 0 } else { head_dim } + odd;
     let stride = (offset + head_dim).next_multiple_of(4);
     let blocks = keys.div_ceil(4);
-    let byte = |random: &mut Random| if kind == 1 { [127u8, 129][random.below(2) as usize] } else { (random.below(255) as i32 - 127) as u8 };
+    let byte =
+        |random: &mut Random| if kind == 1 { [127u8, 129][random.below(2) as usize] } else { (random.below(255) as i32 - 127) as u8 };
     portable.0[..keys * stride].iter_mut().for_each(|x| *x = byte(random));
     packed.0[..blocks * stride * 4].iter_mut().for_each(|x| *x = byte(random));
     let scale = |random: &mut Random| match (kind, random.below(8)) {

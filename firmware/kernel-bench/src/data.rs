@@ -162,13 +162,7 @@ fn nibble(extreme: bool, random: &mut Random) -> u8 {
 }
 
 /// The matrix that [`fill_matrix`] made.
-pub fn matrix<'a>(
-    shape: Shape,
-    values: (&'a [u8], &'a [u8]),
-    scales: &'a [f32],
-    group_scales: &'a [u8],
-    bias: &'a [f32],
-) -> Matrix<'a> {
+pub fn matrix<'a>(shape: Shape, values: (&'a [u8], &'a [u8]), scales: &'a [f32], group_scales: &'a [u8], bias: &'a [f32]) -> Matrix<'a> {
     let row_bytes = shape.row_bytes();
     let group = if shape.group == 0 { shape.columns } else { shape.group };
     let bundle = attoformer::kernels::layout::rows_per_bundle(shape.layout, shape.dtype);

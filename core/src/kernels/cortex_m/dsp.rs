@@ -1,0 +1,67 @@
+//! One instruction each. `core::arch::arm` has these on nightly only.
+
+use core::arch::asm;
+
+/// Two i16 as the word that they are in memory.
+#[inline(always)]
+pub(super) fn pair(&[low, high]: &[i16; 2]) -> u32 {
+    low as u16 as u32 | (high as u16 as u32) << 16
+}
+
+/// A function of one instruction.
+macro_rules! instruction {
+    ($(#[$doc:meta])* $name:ident($($input:ident: $kind:ty),*) -> $output:ty, $template:literal) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(super) fn $name($($input: $kind),*) -> $output {
+            let result;
+            // SAFETY: the instruction reads and writes the registers named, no memory and no stack.
+            unsafe { asm!($template, $($input = in(reg) $input,)* result = lateout(reg) result, options(pure, nomem, nostack)) };
+            result
+        }
+    };
+}
+
+instruction! {
+    /// `c + a.low * b.low + a.high * b.high` over signed halfwords.
+    smlad(a: u32, b: u32, c: i32) -> i32, "smlad {result}, {a}, {b}, {c}"
+}
+instruction! {
+    /// Bytes 0 and 2, sign-extended to halfwords.
+    sxtb16(a: u32) -> u32, "sxtb16 {result}, {a}"
+}
+instruction! {
+    /// Bytes 1 and 3, sign-extended to halfwords.
+    sxtb16_odd(a: u32) -> u32, "sxtb16 {result}, {a}, ror #8"
+}
+instruction! {
+    /// Low halfwords of `a` and `b`, `a`'s below.
+    pack_low(a: u32, b: u32) -> u32, "pkhbt {result}, {a}, {b}, lsl #16"
+}
+instruction! {
+    /// High halfwords of `a` and `b`, `a`'s below.
+    pack_high(a: u32, b: u32) -> u32, "pkhtb {result}, {b}, {a}, asr #16"
+}
+instruction! {
+    /// `c` plus the upper half of `a * b`.
+    smmla(a: i32, b: i32, c: i32) -> i32, "smmla {result}, {a}, {b}, {c}"
+}
+instruction! {
+    /// Held to 0..=31.
+    usat5(a: u32) -> u32, "usat {result}, #5, {a}"
+}
+instruction! {
+    /// Held to 0..=4095.
+    usat12(a: u32) -> u32, "usat {result}, #12, {a}"
+}
+
+/// Square root, correctly rounded. The bits travel in core registers: stable Rust takes no FPU register as an operand here.
+#[inline(always)]
+pub(super) fn sqrt(x: f32) -> f32 {
+    let mut bits = x.to_bits();
+    // SAFETY: three instructions on the registers named.
+    unsafe {
+        asm!("vmov s0, {bits}", "vsqrt.f32 s0, s0", "vmov {bits}, s0", bits = inlateout(reg) bits, out("s0") _, options(pure, nomem, nostack));
+    }
+    f32::from_bits(bits)
+}

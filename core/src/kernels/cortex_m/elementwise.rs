@@ -1,0 +1,126 @@
+//! Rows of floats: quantization, norm, activations.
+
+use super::{is_word_aligned, place};
+use crate::numeric::{Quantizer, max_magnitude_bits};
+use core::arch::asm;
+
+/// Quantizes one row: [`crate::kernels::scalar::quantize`], in this set's order.
+pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    if in_scale.is_empty() && is_word_aligned(out) {
+        return quantize_plain(x, out);
+    }
+    if in_scale.is_empty() {
+        quantize_scaled(|| x.iter().copied(), out)
+    } else {
+        quantize_scaled(|| x.iter().zip(in_scale).map(|(&x, &scale)| x * scale), out)
+    }
+}
+
+fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
+    let (x8, tail) = x.as_chunks::<8>();
+    let quantizer = Quantizer::new(largest_magnitude(x8, max_magnitude_bits(tail.iter().copied())));
+    let count = x8.len().min(out.len() / 8);
+    if quantizer.inverse == 0.0 {
+        out.fill(0);
+        return quantizer.scale;
+    }
+    if count > 0 {
+        let end = x8.as_ptr().wrapping_add(count);
+        // SAFETY: reads and writes `count` chunks of eight; VLDM, STM: floats and `out` lie at whole words.
+        unsafe {
+            asm!(
+                "vmov s8, s9, r2, r3",
+                "2:",
+                "vldm r0!, {{s0-s7}}",
+                "vmul.f32 s0, s0, s8",
+                "vmul.f32 s1, s1, s8",
+                "vmul.f32 s2, s2, s8",
+                "vmul.f32 s3, s3, s8",
+                "vmul.f32 s4, s4, s8",
+                "vmul.f32 s5, s5, s8",
+                "vmul.f32 s6, s6, s8",
+                "vmul.f32 s7, s7, s8",
+                "vadd.f32 s0, s0, s9",
+                "vadd.f32 s1, s1, s9",
+                "vadd.f32 s2, s2, s9",
+                "vadd.f32 s3, s3, s9",
+                "vadd.f32 s4, s4, s9",
+                "vadd.f32 s5, s5, s9",
+                "vadd.f32 s6, s6, s9",
+                "vadd.f32 s7, s7, s9",
+                // The rounded integer is in the low mantissa bits; of each four the even ones go into one word, the odd ones into the next.
+                "vmov r2, r3, s0, s1",
+                "vmov r4, r5, s2, s3",
+                "pkhbt r2, r2, r4, lsl #16",
+                "pkhbt r3, r3, r5, lsl #16",
+                "vmov r4, r5, s4, s5",
+                "vmov r8, r9, s6, s7",
+                "pkhbt r4, r4, r8, lsl #16",
+                "pkhbt r5, r5, r9, lsl #16",
+                "stm r1!, {{r2, r3, r4, r5}}",
+                "cmp r0, r10",
+                "bne 2b",
+                inout("r0") x8.as_ptr() => _, inout("r1") out.as_mut_ptr() => _, in("r10") end,
+                in("r2") quantizer.inverse.to_bits(), in("r3") ROUNDER.to_bits(),
+                lateout("r2") _, lateout("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r9") _,
+                out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _,
+                options(nostack),
+            );
+        }
+    }
+    let behind = out.get_mut(8 * count..).unwrap_or_default();
+    behind.fill(0);
+    for (k, &x) in x.get(8 * count..).unwrap_or_default().iter().enumerate() {
+        if let Some(out) = behind.get_mut(place(k)) {
+            *out = quantizer.quantize(x) as i16;
+        }
+    }
+    quantizer.scale
+}
+
+/// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// Largest magnitude of all, as bits, and at least `largest`.
+fn largest_magnitude(x: &[[f32; 8]], largest: u32) -> u32 {
+    let mut doubled = largest << 1;
+    let ends = x.as_ptr_range();
+    if !x.is_empty() {
+        // SAFETY: reads `x`.
+        unsafe {
+            asm!(
+                "2:",
+                "ldm r0!, {{r1, r2, r3, r4}}",
+                "cmp {m}, r1, lsl #1",
+                "it lo",
+                "lsllo {m}, r1, #1",
+                "cmp {m}, r2, lsl #1",
+                "it lo",
+                "lsllo {m}, r2, #1",
+                "cmp {m}, r3, lsl #1",
+                "it lo",
+                "lsllo {m}, r3, #1",
+                "cmp {m}, r4, lsl #1",
+                "it lo",
+                "lsllo {m}, r4, #1",
+                "cmp r0, {end}",
+                "bne 2b",
+                inout("r0") ends.start => _, end = in(reg) ends.end, m = inout(reg) doubled,
+                out("r1") _, out("r2") _, out("r3") _, out("r4") _,
+                options(nostack, readonly),
+            );
+        }
+    }
+    doubled >> 1
+}
+
+fn quantize_scaled<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -> f32 {
+    let quantizer = Quantizer::new(max_magnitude_bits(row()));
+    out.fill(0);
+    for (k, x) in row().enumerate() {
+        if let Some(out) = out.get_mut(place(k)) {
+            *out = quantizer.quantize(x) as i16;
+        }
+    }
+    quantizer.scale
+}

@@ -1,0 +1,267 @@
+//! Matrix products: which loop does which rows, and what happens at the edges.
+
+use super::int8::{self, Job};
+use super::{dsp, int4, is_word_aligned};
+use crate::image::directory::Layout;
+use crate::kernels::{Matrix, QuantizedRows, scalar};
+
+/// Groups of four columns whose mixed sum of two rows fits 32 bits (512 columns: 512 * 127 * 32,768 < 2^31).
+const PAIR_GROUPS: usize = 128;
+
+/// int8 weights: [`scalar::matmul_i8`].
+pub(super) fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    let groups = matrix.columns.div_ceil(4);
+    let stored_rows = match matrix.layout {
+        Layout::Portable => matrix.rows,
+        Layout::CortexMDsp => matrix.rows.next_multiple_of(2),
+    };
+    match Operands::new(matrix, x, out, 4 * groups, stored_rows) {
+        None => slow_i8(matrix, x, out),
+        Some(operands) => match matrix.layout {
+            Layout::Portable => operands.products(int8::rows_by_token, int8::rows_by_two_tokens, 1),
+            Layout::CortexMDsp if groups <= PAIR_GROUPS => operands.products(int8::pairs_by_token, int8::pairs_by_two_tokens, 2),
+            Layout::CortexMDsp => operands.long_pairs(),
+        },
+    }
+    add_bias(matrix, out);
+}
+
+/// int4 weights: [`scalar::matmul_i4`].
+pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    let row_bytes = matrix.columns.div_ceil(8) * 4;
+    let stored_rows = match matrix.layout {
+        Layout::Portable => matrix.rows,
+        Layout::CortexMDsp => matrix.rows.next_multiple_of(4),
+    };
+    let groups = matrix.columns.div_ceil(matrix.group.max(1));
+    // A group that ends within a group of four, or is longer than a block without being the row, is no int4 group of an image.
+    let usual = matrix.group.is_multiple_of(32) && matrix.group <= int4::BLOCK && matrix.group > 0 || groups == 1;
+    let scaled = matrix.rows.checked_mul(groups).is_some_and(|scales| scales <= matrix.group_scales.len());
+    match Operands::new(matrix, x, out, row_bytes, stored_rows) {
+        Some(operands) if usual && scaled => match matrix.layout {
+            Layout::Portable => operands.nibbles(),
+            Layout::CortexMDsp => operands.quads(groups),
+        },
+        _ => slow_i4(matrix, x, out),
+    }
+    add_bias(matrix, out);
+}
+
+/// A matrix and quantized rows whose sizes and addresses were checked.
+struct Operands<'a> {
+    matrix: &'a Matrix<'a>,
+    x: &'a QuantizedRows<'a>,
+    out: &'a mut [f32],
+    tokens: usize,
+}
+
+impl<'a> Operands<'a> {
+    /// Checks that `stored_rows` rows of `row_bytes` and their scales are there, and counts the tokens that have input and output.
+    fn new(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &'a mut [f32], row_bytes: usize, stored_rows: usize) -> Option<Self> {
+        let fits = matrix.columns > 0
+            && matrix.rows > 0
+            && matrix.row_bytes == row_bytes
+            && stored_rows.checked_mul(row_bytes).is_some_and(|bytes| bytes <= matrix.values.len())
+            && matrix.scales.len() >= matrix.rows
+            && x.stride >= matrix.columns.next_multiple_of(4)
+            && x.stride.is_multiple_of(2)
+            && is_word_aligned(matrix.values)
+            && is_word_aligned(x.values);
+        let tokens = (out.len().checked_div(matrix.rows)?).min(x.values.len().checked_div(x.stride)?).min(x.scales.len());
+        fits.then_some(Operands { matrix, x, out, tokens })
+    }
+
+    /// The job of rows from `row` on for one token.
+    fn job(&mut self, token: usize, row: usize, rows: usize) -> Job {
+        let Matrix { row_bytes, values, scales, columns, rows: width, .. } = *self.matrix;
+        let out = self.out.as_mut_ptr().wrapping_add(token * width + row);
+        Job {
+            weights: values.as_ptr().wrapping_add(row * row_bytes).cast(),
+            x: self.x.values.as_ptr().wrapping_add(token * self.x.stride).cast(),
+            scales: scales.as_ptr().wrapping_add(row),
+            out,
+            out_end: out.wrapping_add(rows),
+            groups: columns.div_ceil(4) as u32,
+            row_bytes: row_bytes as u32,
+            token_scale: self.x.scales.get(token).copied().unwrap_or(0.0),
+            second_x: core::ptr::null(),
+            second_out: core::ptr::null_mut(),
+            second_scale: 0.0,
+        }
+    }
+
+    /// All products: two tokens at a time, `rows_for_two` rows a bundle; then the last token, two rows a bundle.
+    fn products(mut self, one: unsafe extern "C" fn(&Job), two: unsafe extern "C" fn(&Job), rows_for_two: usize) {
+        let rows = self.matrix.rows;
+        let mut token = 0;
+        while token < self.tokens {
+            let both = token + 1 < self.tokens;
+            let whole = if both { rows & !(rows_for_two - 1) } else { rows & !1 };
+            let mut job = self.job(token, 0, whole);
+            if both {
+                let second = self.job(token + 1, 0, whole);
+                job = Job { second_x: second.x, second_out: second.out, second_scale: second.token_scale, ..job };
+            }
+            if whole > 0 {
+                // SAFETY: `new` found these rows, their scales, and the tokens' inputs and outputs.
+                unsafe { if both { two(&job) } else { one(&job) } }
+            }
+            if whole < rows {
+                self.last_row(token, one);
+                if both {
+                    self.last_row(token + 1, one);
+                }
+            }
+            token += 1 + both as usize;
+        }
+    }
+
+    /// The last row of an odd number of rows, as a pair whose second half is dropped.
+    fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Job)) {
+        let row = self.matrix.rows - 1;
+        let (scales, mut pair) = ([self.matrix.scale(row), 0.0], [0.0; 2]);
+        let pair_end = pair.as_mut_ptr_range().end;
+        let job = Job { scales: scales.as_ptr(), out: pair.as_mut_ptr(), out_end: pair_end, row_bytes: 0, ..self.job(token, row, 1) };
+        // SAFETY: `new` found the row: portable ones are read twice (no bytes from one to the next), a pair has its second row stored.
+        unsafe { one(&job) };
+        if let Some(out) = self.out.get_mut(token * self.matrix.rows + row) {
+            *out = pair[0];
+        }
+    }
+
+    /// int4 rows in the portable layout.
+    fn nibbles(self) {
+        let Matrix { rows, group, row_bytes, .. } = *self.matrix;
+        let (words, _) = self.matrix.values.as_chunks::<4>();
+        for (out, (x, token_scale)) in self.out.chunks_exact_mut(rows.max(1)).zip(self.x.tokens()) {
+            let (x, _) = x.as_chunks::<4>();
+            let x = x.get(..self.matrix.columns.div_ceil(4)).unwrap_or_default();
+            for (row, (out, weights)) in out.iter_mut().zip(words.chunks_exact((row_bytes / 4).max(1))).enumerate() {
+                let groups = weights.chunks(group.div_ceil(8).max(1)).zip(x.chunks(group.div_ceil(4).max(1)));
+                let total = groups.zip(self.matrix.group_scales_of(row)).fold(0i32, |total, ((weights, x), &scale)| {
+                    total.wrapping_add(int4::portable_group(weights, x).wrapping_mul(scale as i32))
+                });
+                *out = total as f32 * (self.matrix.scale(row) * token_scale);
+            }
+        }
+    }
+
+    /// int4 rows in the cortex-m-dsp layout, `groups` group scales a row.
+    fn quads(mut self, groups: usize) {
+        let Matrix { rows, columns, group, row_bytes, group_scales, .. } = *self.matrix;
+        // Four columns at a time, in blocks of whole groups; a group longer than a block keeps its scale for several.
+        let (fours, block) = (columns.div_ceil(4), group.min(int4::BLOCK).div_ceil(4));
+        let whole_blocks = (fours - 1).checked_div(block).unwrap_or(0);
+        for token in 0..self.tokens {
+            let Job { x, token_scale, .. } = self.job(token, 0, 0);
+            let start = token * rows;
+            let Some(out) = self.out.get_mut(start..start + rows) else { return };
+            let mut job = int4::Job {
+                weights: self.matrix.values.as_ptr().cast(),
+                x,
+                scales: self.matrix.scales.as_ptr(),
+                out: out.as_mut_ptr(),
+                out_end: out.as_mut_ptr().wrapping_add(rows & !3),
+                group_scales: group_scales.as_ptr(),
+                group_stride: groups as u32,
+                whole_blocks: whole_blocks as u32,
+                block_groups: block as u32,
+                last_groups: (fours - whole_blocks * block) as u32,
+                scale_step: (group <= int4::BLOCK) as u32,
+                skip: (4 * row_bytes - 8 * fours) as u32,
+                token_scale,
+            };
+            if rows >= 4 {
+                // SAFETY: `new` and `matmul_i4` found these rows, all their scales, and the token's input and output.
+                unsafe { int4::quads_by_token(&job) }
+            }
+            job.weights = self.matrix.values.as_ptr().wrapping_add((rows & !3) * row_bytes).cast();
+            job.group_stride = 0;
+            for (row, out) in out.iter_mut().enumerate().skip(rows & !3) {
+                // One row of the last quad: all four are computed with this one's scales, and this one is kept.
+                let (scales, mut quad) = ([self.matrix.scale(row); 4], [0.0; 4]);
+                job.group_scales = group_scales.as_ptr().wrapping_add(row * groups);
+                job.scales = scales.as_ptr();
+                job.out = quad.as_mut_ptr();
+                job.out_end = quad.as_mut_ptr_range().end;
+                // SAFETY: the last quad is stored whole, and with no step from row to row one row's group scales are read.
+                unsafe { int4::quads_by_token(&job) }
+                *out = quad[row % 4];
+            }
+        }
+    }
+
+    /// Pairs of rows too long for one mixed sum: block by block.
+    fn long_pairs(self) {
+        let rows = self.matrix.rows;
+        let (pairs, _) = self.matrix.values.as_chunks::<4>();
+        let pair_words = self.matrix.row_bytes / 2;
+        for (out, (x, token_scale)) in self.out.chunks_exact_mut(rows.max(1)).zip(self.x.tokens()) {
+            let (x, _) = x.as_chunks::<2>();
+            let scaled = out.chunks_mut(2).zip(self.matrix.scales.chunks(2)).zip(pairs.chunks_exact(pair_words.max(1)));
+            for ((out, scales), weights) in scaled {
+                let sums = pair_sums(weights, x);
+                out.iter_mut().zip(scales).zip(sums).for_each(|((out, &scale), sum)| *out = sum as f32 * (scale * token_scale));
+            }
+        }
+    }
+}
+
+/// Exact sums of the even and the odd row of a pair.
+fn pair_sums(weights: &[[u8; 4]], x: &[[i16; 2]]) -> [i32; 2] {
+    let (mut even, mut odd) = (0i32, 0i32);
+    for (weights, x) in weights.chunks(2 * PAIR_GROUPS).zip(x.chunks(2 * PAIR_GROUPS)) {
+        let (mut mixed, mut low) = (0, 0);
+        for (&w, x) in weights.iter().zip(x) {
+            let (w, x) = (u32::from_le_bytes(w), dsp::pair(x));
+            mixed = dsp::smlad(w, x, mixed);
+            low = dsp::smlad(dsp::sxtb16(w), x, low);
+        }
+        even = even.wrapping_add(low);
+        odd = odd.wrapping_add(mixed.wrapping_sub(low) >> 8);
+    }
+    [even, odd]
+}
+
+/// int8 operands of any size at any address: the specification over columns put back in order.
+fn slow_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    slow(matrix, x, out, |row, x| match matrix.layout {
+        Layout::Portable => in_order(matrix.row(row).iter().map(|&w| w as i8 as i32), x, 0),
+        Layout::CortexMDsp => in_order(scalar::paired_row(matrix, row), x, 0),
+    });
+}
+
+/// int4 operands of any size at any address.
+fn slow_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    let group = matrix.group.max(1);
+    slow(matrix, x, out, |row, x| {
+        let mut weights = scalar::nibbles(matrix, row);
+        let groups = (0..x.len()).step_by(group).zip(matrix.group_scales_of(row));
+        groups.fold(0i32, |sum, (first, &scale)| {
+            sum.wrapping_add(in_order(weights.by_ref().take(group), x, first).wrapping_mul(scale as i32))
+        })
+    });
+}
+
+/// Sum of products with the columns from `first` on.
+fn in_order(weights: impl Iterator<Item = i32>, x: &[i16], first: usize) -> i32 {
+    let at = |k| x.get(super::place(k)).map_or(0, |&x| x as i32);
+    weights.zip(first..).fold(0i32, |sum, (w, k)| sum.wrapping_add(w.wrapping_mul(at(k))))
+}
+
+/// Dequantizes `dot(row, x)` of every row and token.
+fn slow(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32], dot: impl Fn(usize, &[i16]) -> i32) {
+    for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
+        for (row, out) in out.iter_mut().enumerate() {
+            *out = dot(row, x) as f32 * (matrix.scale(row) * token_scale);
+        }
+    }
+}
+
+fn add_bias(matrix: &Matrix<'_>, out: &mut [f32]) {
+    if !matrix.bias.is_empty() {
+        for out in out.chunks_exact_mut(matrix.rows.max(1)) {
+            out.iter_mut().zip(matrix.bias).for_each(|(y, &bias)| *y += bias);
+        }
+    }
+}

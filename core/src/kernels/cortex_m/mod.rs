@@ -1,0 +1,38 @@
+//! Cortex-M cores with the DSP extension and a single-precision FPU: M4F, M7, M33.
+//!
+//! Quantized rows hold each group of four columns in the order 0, 2, 1, 3. A word of four int8 weights then needs SXTB16 for columns 0 and 2,
+//! SXTB16 with a rotation for 1 and 3, and an SMLAD for each: two products an instruction. The cortex-m-dsp layout keeps its columns in
+//! the same order, so one `quantize` serves both.
+
+#![allow(unsafe_code)]
+
+mod dsp;
+mod elementwise;
+mod int4;
+mod int8;
+mod linear;
+
+use super::layout::place;
+use super::{Kernels, scalar};
+
+/// The set.
+pub static CORTEX_M_DSP: Kernels = Kernels {
+    name: "cortex-m-dsp",
+    quantize: elementwise::quantize,
+    matmul_i8: linear::matmul_i8,
+    matmul_i4: linear::matmul_i4,
+    matmul_f16: scalar::matmul_f16,
+    matmul_f32: scalar::matmul_f32,
+    scores: scalar::scores,
+    weights: scalar::weights,
+    mix: scalar::mix,
+    rms_norm: crate::numeric::rms_norm,
+    activate: scalar::activate,
+    gate: scalar::gate,
+};
+
+/// Whether an address suits LDM and LDRD, which take whole words only.
+#[inline(always)]
+fn is_word_aligned<T>(slice: &[T]) -> bool {
+    slice.as_ptr().addr().is_multiple_of(4)
+}

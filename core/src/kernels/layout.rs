@@ -1,0 +1,58 @@
+//! Layouts: the same values in an order that one family of CPUs reads faster.
+
+use crate::image::directory::{Dtype, Layout, row_bytes};
+
+/// Where column `k` lies in a row of the cortex-m-dsp layout: 0, 2, 1, 3 in each group of four. It is its own inverse.
+#[inline(always)]
+pub const fn place(k: usize) -> usize {
+    (k & !3) | (k & 1) << 1 | (k & 2) >> 1
+}
+
+/// Rows that share a bundle: memory holds whole bundles, the last one filled up with zeros.
+pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
+    match (layout, dtype) {
+        (Layout::CortexMDsp, Dtype::Int8) => 2,
+        (Layout::CortexMDsp, Dtype::Int4) => 4,
+        _ => 1,
+    }
+}
+
+/// Packs rows of the portable layout into `layout`.
+///
+/// `portable` is `(rows, row_bytes)` as the portable layout has it, int8 values in -127..=127. `out` has room for whole bundles of
+/// [`rows_per_bundle`] rows of the same row bytes; what is too short on either side is left out. Types that the layout does not change are copied.
+pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], out: &mut [u8]) {
+    let row_bytes = row_bytes(dtype, columns as u32) as usize;
+    let bundle_rows = rows_per_bundle(layout, dtype);
+    let bundles = portable.chunks(bundle_rows * row_bytes.max(1)).zip(out.chunks_mut(bundle_rows * row_bytes.max(1)));
+    for (rows, out) in bundles {
+        match bundle_rows {
+            1 => out.iter_mut().zip(rows).for_each(|(out, &byte)| *out = byte),
+            _ => {
+                let (halfwords, _) = out.as_chunks_mut::<2>();
+                for (k, halfword) in (0..).zip(halfwords) {
+                    // Halfword k holds column place(k) of every row.
+                    let column = place(k);
+                    let of_row = |row: usize| value(dtype, rows.get(row * row_bytes..).unwrap_or_default(), column);
+                    let shared = match dtype {
+                        Dtype::Int8 => of_row(1) * 256 + of_row(0),
+                        _ => (0..4).fold(0, |shared, row| shared | (of_row(row) & 15) << (4 * row)),
+                    };
+                    *halfword = (shared as i16).to_le_bytes();
+                }
+            }
+        }
+    }
+}
+
+/// Column `column` of a portable row; zero behind its end.
+fn value(dtype: Dtype, row: &[u8], column: usize) -> i32 {
+    match dtype {
+        Dtype::Int4 => {
+            let byte = row.get(column / 2).copied().unwrap_or(0);
+            let nibble = byte >> (4 * (column % 2));
+            ((nibble << 4) as i8 >> 4) as i32
+        }
+        _ => row.get(column).copied().unwrap_or(0) as i8 as i32,
+    }
+}
