@@ -26,6 +26,8 @@ enum Command {
     Nopanic(commands::nopanic::Arguments),
     /// Install compiler targets and emulators
     Setup,
+    /// Train the default model again and pack it
+    TrainDefault(commands::train_default::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Setup => commands::setup::run(),
+        Command::TrainDefault(arguments) => commands::train_default::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

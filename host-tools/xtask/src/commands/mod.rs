@@ -5,3 +5,4 @@ pub mod nopanic;
 pub mod qemu;
 pub mod setup;
 pub mod test;
+pub mod train_default;

@@ -14,6 +14,8 @@ enum Need {
     Target(&'static str),
     /// A Debian package, and a program in it by which its presence is seen.
     Package { name: &'static str, program: &'static str },
+    /// A Debian package without a program, and a file in it.
+    Library { name: &'static str, file: &'static str },
 }
 
 const M4F: Need = Need::Target("thumbv7em-none-eabihf");
@@ -23,7 +25,7 @@ const QEMU_ARM: Need = Need::Package { name: "qemu-system-arm", program: "qemu-s
 const DEMO: [Need; 2] = [M4F, QEMU_ARM];
 
 /// What every command needs.
-const ALL: [Need; 11] = [
+const ALL: [Need; 12] = [
     M4F,
     Need::Target("thumbv6m-none-eabi"),
     Need::Target("thumbv7m-none-eabi"),
@@ -35,6 +37,7 @@ const ALL: [Need; 11] = [
     Need::Package { name: "qemu-system-misc", program: "qemu-system-riscv32" },
     Need::Package { name: "qemu-user", program: "qemu-aarch64" },
     Need::Package { name: "gcc-aarch64-linux-gnu", program: "aarch64-linux-gnu-gcc" },
+    Need::Library { name: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/lib/crti.o" },
 ];
 
 pub fn run() -> Result<()> {
@@ -72,7 +75,7 @@ fn provide(needs: &[Need]) -> Result<()> {
 impl Need {
     fn name(self) -> &'static str {
         match self {
-            Need::Target(name) | Need::Package { name, .. } => name,
+            Need::Target(name) | Need::Package { name, .. } | Need::Library { name, .. } => name,
         }
     }
 
@@ -84,6 +87,7 @@ impl Need {
                 folder.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
             }
             Need::Package { program, .. } => is_installed(program),
+            Need::Library { file, .. } => Path::new(file).is_file(),
         }
     }
 
@@ -95,14 +99,14 @@ impl Need {
                 }
                 execute(Command::new("rustup").args(["target", "add", target]))
             }
-            Need::Package { name, .. } => apt_install(name),
+            Need::Package { name, .. } | Need::Library { name, .. } => apt_install(name),
         }
     }
 
     fn by_hand(self) -> String {
         match self {
             Need::Target(target) => format!("rustup target add {target}"),
-            Need::Package { name, .. } => format!("sudo apt-get install {name}"),
+            Need::Package { name, .. } | Need::Library { name, .. } => format!("sudo apt-get install {name}"),
         }
     }
 }
