@@ -1,5 +1,7 @@
 //! Setting up the engine on a PC: which kernels, how long a sequence, how large a block.
 
+use std::path::Path;
+
 use attoformer::image::header::Config;
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Plan, Session, arena_bytes};
@@ -34,16 +36,18 @@ impl Setup {
         Plan { context, block: self.block.unwrap_or(BLOCK).min(config.context) }
     }
 
-    /// An arena for a model.
+    /// An arena for a model, whose file errors name.
     ///
     /// # Errors
-    /// [`attoformer::Error::Context`] for a context beyond the packed one, before any memory is taken for it.
-    pub fn arena(&self, config: &Config) -> Result<AlignedBytes, attoformer::Error> {
+    /// [`attoformer::Error::Context`] for a context beyond the packed one, [`Error::Memory`].
+    pub fn arena(&self, config: &Config, path: &Path) -> Result<AlignedBytes, Error> {
         let plan = self.plan(config);
         if plan.context > config.context {
-            return Err(attoformer::Error::Context { asked: plan.context as usize, packed: config.context as usize });
+            let (asked, packed) = (plan.context as usize, config.context as usize);
+            return Err(Error::engine(path)(attoformer::Error::Context { asked, packed }));
         }
-        Ok(AlignedBytes::zeroed(arena_bytes(config, plan)))
+        let bytes = arena_bytes(config, plan);
+        AlignedBytes::try_zeroed(bytes).ok_or_else(|| Error::Memory { path: path.to_owned(), bytes })
     }
 
     /// A session in an arena made by [`Setup::arena`].

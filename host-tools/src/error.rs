@@ -30,6 +30,14 @@ pub enum Error {
         /// What the engine said.
         source: attoformer::Error,
     },
+    /// A session needs more memory than there is.
+    #[error("{}: it needs {bytes} bytes of memory, which are not to be had; a smaller context needs less", path.display())]
+    Memory {
+        /// The image, or the file it was made from.
+        path: PathBuf,
+        /// Bytes of the arena.
+        bytes: usize,
+    },
     /// What was asked for cannot be done.
     #[error("{0}")]
     Request(String),

@@ -78,6 +78,14 @@ impl AlignedBytes {
         AlignedBytes { buffer, start, len }
     }
 
+    /// `len` zeros, if the system has that many.
+    pub fn try_zeroed(len: usize) -> Option<Self> {
+        // Asked for once in a way that may fail and touches no page, because only the way that may not fail gives zeros for free.
+        let padded = len.checked_add(Self::ALIGN)?;
+        Vec::<u8>::new().try_reserve_exact(padded).ok()?;
+        Some(Self::zeroed(len))
+    }
+
     /// A copy of `bytes`.
     pub fn copy_of(bytes: &[u8]) -> Self {
         let mut aligned = Self::zeroed(bytes.len());

@@ -43,7 +43,7 @@ impl Observer for Nobody {
 fn greedy(packed: &Packed, limit: usize) -> Outcome {
     let image = Image::new(&packed.image).unwrap();
     let setup = Setup::default();
-    let mut arena = setup.arena(image.config()).unwrap();
+    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let request = Request { prompt: &[BEGIN], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
     run::generate(&mut session, &request, &mut Nobody, |error| Error::Request(error.to_string())).unwrap()
@@ -52,14 +52,14 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
 fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Measures {
     let setup = Setup::default();
     let image = Image::new(&packed.image).unwrap();
-    let mut arena = setup.arena(image.config()).unwrap();
+    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let documents = documents.iter().copied();
     let Some(reference) = reference else {
         return perplexity::measure(&mut session, None, documents, &Progress::silent()).unwrap();
     };
     let image = Image::new(&reference.image).unwrap();
-    let mut arena = setup.arena(image.config()).unwrap();
+    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut other = setup.session(&image, &mut arena).unwrap();
     perplexity::measure(&mut session, Some(&mut other), documents, &Progress::silent()).unwrap()
 }
@@ -80,7 +80,7 @@ fn int8_agrees_with_f32_along_its_text() {
     let int8 = packed(&source, "int8", KvType::Int8);
     let image = Image::new(&int8.image).unwrap();
     let setup = Setup::default();
-    let mut arena = setup.arena(image.config()).unwrap();
+    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let fed: Vec<u32> = std::iter::once(BEGIN).chain(text.iter().copied()).take(200).collect();
     let mut agreements = 0;

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, default_value_t = 64, value_name = "G")]
     gen_len: usize,
     /// Threads; this version runs on one
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
@@ -49,7 +49,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config()).map_err(refuse)?;
+    let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let speeds = measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?;
     let report = Report {

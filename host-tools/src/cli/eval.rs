@@ -59,7 +59,7 @@ fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
     let documents: Vec<&str> = perplexity::documents(text).collect();
 
     let mut setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config()).map_err(refuse)?;
+    let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let progress = Progress::new("documents", documents.len() as u64);
     let Some(path) = &args.against else {
@@ -74,7 +74,7 @@ fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
         return Err(Error::file(path)(what));
     }
     setup.context = Some(image.config().context);
-    let mut arena = setup.arena(other.config()).map_err(refuse)?;
+    let mut arena = setup.arena(other.config(), path)?;
     let mut other = setup.session(&other, &mut arena).map_err(refuse)?;
     perplexity::measure(&mut session, Some(&mut other), documents, &progress).map_err(refuse)
 }

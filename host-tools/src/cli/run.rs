@@ -48,13 +48,13 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     /// Threads; this version runs on one, and no result depends on it
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
     /// Prompt tokens processed together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     chunk: Option<u32>,
     /// Write the logits of every position as f32, little-endian, (positions, vocab)
     #[arg(long, value_name = "OUT.f32")]
@@ -84,7 +84,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, context: args.context, block: args.chunk };
-    let mut arena = setup.arena(image.config()).map_err(refuse)?;
+    let mut arena = setup.arena(image.config(), &args.file)?;
     let arena_bytes = arena.len();
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let prompt = match &args.prompt {

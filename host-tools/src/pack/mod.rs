@@ -82,7 +82,7 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     let golden = image.section(section::GOLDEN, |out| sections::golden(&fed, generate, out));
     let mut image = AlignedBytes::copy_of(&image.finish(arena_bytes(&config, Plan::packed(&config)), tensors.len() as u32)?);
 
-    let hash = golden_hash(&image, &fed, generate).map_err(|error| format!("the engine refuses what was packed: {error}"))?;
+    let hash = golden_hash(&image, &fed, generate)?;
     let at = golden + sections::GOLDEN_HASH_AT;
     image[at..at + 4].copy_from_slice(&hash.to_le_bytes());
     seal(&mut image);
@@ -111,11 +111,14 @@ fn golden_input(config: &Config) -> (Vec<u32>, u32) {
 }
 
 /// What the scalar kernels, which are the specification, make of the golden input.
-fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, attoformer::Error> {
-    let image = Image::new(image)?;
+fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, String> {
+    let refuse = |error: attoformer::Error| format!("the engine refuses what was packed: {error}");
+    let image = Image::new(image).map_err(refuse)?;
     let plan = Plan::packed(image.config());
-    let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
-    Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR)?.golden_hash(fed, generate)
+    let bytes = arena_bytes(image.config(), plan);
+    let mut arena = AlignedBytes::try_zeroed(bytes).ok_or_else(|| format!("its arena of {bytes} bytes is more memory than there is"))?;
+    let mut session = Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR).map_err(refuse)?;
+    session.golden_hash(fed, generate).map_err(refuse)
 }
 
 /// Compares the image with the flash it may take.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use attoformer::image::directory::{Dtype, Entry};
 use attoformer::image::header::{Architecture, Config, KvType};
+use attoformer::image::metadata::Metadata;
 use attoformer::image::{Image, section};
 use attoformer::{Plan, arena_bytes};
 use serde::Serialize;
@@ -12,6 +13,8 @@ use super::table::{Table, thousands};
 use crate::pack::layout::layout_name;
 use crate::pack::{Packed, tensor_name};
 use crate::quantize::dtype_name;
+
+const NO_METADATA: Metadata = Metadata { name: "unnamed", source: "", source_sha256: [0; 32], packer: "", parameters: 0 };
 
 /// Section of the signature; the engine skips it.
 const SIGNATURE: u32 = 8;
@@ -78,7 +81,8 @@ impl Facts {
     /// What the engine says of an unreadable section.
     pub fn of_image(image: &Image) -> Result<Facts, attoformer::Error> {
         let config = image.config();
-        let metadata = image.metadata()?;
+        // Provenance is optional: an image without it runs all the same.
+        let metadata = if image.section(section::METADATA).is_empty() { NO_METADATA } else { image.metadata()? };
         let size = |kind| image.section(kind).len() as u64;
         let arena = arena_bytes(config, Plan::packed(config)) as u64;
         Ok(Facts {
@@ -169,7 +173,8 @@ impl fmt::Display for Facts {
         writeln!(f, "\n{tensors}")?;
 
         let mut totals = Table::new(&["memory", "bytes"]);
-        let other = self.image_bytes - self.weight_bytes - self.tokenizer_bytes;
+        // A strange image may let its sections overlap.
+        let other = self.image_bytes.saturating_sub(self.weight_bytes + self.tokenizer_bytes);
         for (what, bytes) in [
             ("flash: weights", self.weight_bytes),
             ("flash: tokenizer", self.tokenizer_bytes),
