@@ -95,7 +95,8 @@ fn integer_products_are_exact() {
                 .chunks(columns)
                 .flat_map(|x| {
                     weights.chunks(columns).enumerate().map(|(row, weights)| {
-                        let scale = |column: usize| if group == 0 { 1 } else { i64::from(group_scales[row * groups + column / group]) };
+                        let scale =
+                            |column: usize| column.checked_div(group).map_or(1, |index| i64::from(group_scales[row * groups + index]));
                         let terms = x.iter().zip(weights).enumerate();
                         terms.map(|(column, (&x, &w))| i64::from(x) * i64::from(w) * scale(column)).sum::<i64>() as f32
                     })

@@ -4,8 +4,8 @@ use super::super::{KeyRows, ValueBlocks, Weighting, scalar};
 use super::dots::{Strided, dots_i8};
 use super::exp::exp2_neg_q16;
 use super::vector::{
-    flat_i32, load_f32, load_f32_at, load_f32_front, load_i32, load_i32_front, mask, mul_high, store_i16, store_i16_front, store_i32,
-    store_i32_at, store_i32_front, sums_i32,
+    load_f32, load_f32_at, load_f32_front, load_i32, load_i32_front, mask, mul_high, store_i16, store_i16_front, store_i32, store_i32_at,
+    store_i32_front,
 };
 use core::arch::x86_64::*;
 
@@ -27,7 +27,7 @@ pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> 
         let dots = unsafe {
             match q.first_chunk::<8>() {
                 Some(q8) if q.len() == 8 => dots_of_8(rows, q8),
-                _ => sums_i32(flat_i32(dots_i8::<8, 1>(rows, Strided { first: q.as_ptr(), stride: 0 }, q.len()))),
+                _ => dots_i8::<8, 1>(rows, Strided { first: q.as_ptr(), stride: 0 }, q.len()),
             }
         };
         let scores = score(dots, load_f32_at(keys.scales, key), exponent, headroom);

@@ -1,10 +1,10 @@
 //! Exact integer dots: eight at a time, of eight rows with one token, or of four rows with two tokens. Their sums stay in registers.
 
-use super::vector::mask;
+use super::vector::{flat_i32, mask, sums_i32};
 use core::arch::x86_64::*;
 
-/// A register of partial sums per row and token, tokens outermost.
-pub type Sums<const ROWS: usize, const TOKENS: usize> = [[__m256i; ROWS]; TOKENS];
+/// A register of partial sums per row and token.
+type Sums<const ROWS: usize, const TOKENS: usize> = [[__m256i; ROWS]; TOKENS];
 
 /// Neighbouring rows: where the first one begins, and elements (bytes, for packed ones) from one to the next.
 #[derive(Clone, Copy)]
@@ -20,17 +20,13 @@ impl<T> Strided<T> {
     }
 }
 
-/// int8 rows against tokens.
+/// int8 rows against tokens: whole sums, tokens outermost. `ROWS * TOKENS` is 8.
 ///
 /// # Safety
 /// `columns` is a multiple of four, and as many elements may be read of `ROWS` rows and of `TOKENS` tokens.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(
-    rows: Strided<i8>,
-    tokens: Strided<i16>,
-    columns: usize,
-) -> Sums<ROWS, TOKENS> {
+pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(rows: Strided<i8>, tokens: Strided<i16>, columns: usize) -> __m256i {
     let mut sums = [[_mm256_setzero_si256(); ROWS]; TOKENS];
     let mut at = 0;
     while at + 16 <= columns {
@@ -60,47 +56,45 @@ pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(
             accumulate(&mut sums, row, x, w);
         }
     }
-    sums
+    sums_i32(flat_i32(sums))
 }
 
-/// int4 rows against tokens, each weight times its group's scale: at most 8 * 255, so that sixteen bits hold it.
-///
-/// `scales` holds the rows' group scales, `groups` each and perhaps those of more rows; a group has `group` columns.
+/// Columns whose sums of products with 2^12 times an int4 weight fit 32 bits: 128 * 127 * 2^15 < 2^31.
+const SAFE_COLUMNS: usize = 128;
+
+/// int4 rows against tokens, each group's sum times the group's scale: whole sums, tokens outermost. `ROWS * TOKENS` is 8. A sum is exact where
+/// token values lie within -127..=127, which `quantize` sees to.
 ///
 /// # Safety
-/// Of `ROWS` rows `columns` nibbles may be read, in whole words of four bytes; of `TOKENS` tokens `columns` elements, rounded up to four.
-/// `group` is a multiple of 32.
+/// Of `ROWS` rows `columns` nibbles may be read, in whole words of four bytes, and of their scales one for each `group` columns; of `TOKENS`
+/// tokens `columns` elements, rounded up to four. `group` is a multiple of 32.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
     rows: Strided<u8>,
-    scales: &[u8],
+    scales: Strided<u8>,
     tokens: Strided<i16>,
     columns: usize,
     group: usize,
-) -> Sums<ROWS, TOKENS> {
-    let groups = columns.div_ceil(group.max(1));
-    let mut sums = [[_mm256_setzero_si256(); ROWS]; TOKENS];
-    let mut widened = [[0i16; 16]; ROWS];
-    let mut at = 0;
-    for index in 0..groups {
-        if index % 16 == 0 {
-            for (row, widened) in widened.iter_mut().enumerate() {
-                widen_scales(scales.get(row * groups + index..).unwrap_or_default(), widened);
-            }
-        }
-        let end = columns.min(at + group);
+) -> __m256i {
+    let mut total = _mm256_setzero_si256();
+    let (mut at, mut index, mut group_end) = (0, 0, group);
+    while at < columns {
+        let mut sums = [[_mm256_setzero_si256(); ROWS]; TOKENS];
+        let end = columns.min(group_end).min(at + SAFE_COLUMNS);
         while at + 32 <= end {
             let mut x = [[_mm256_setzero_si256(); 2]; TOKENS];
-            for (token, [x0, x1]) in x.iter_mut().enumerate() {
+            for (token, x) in x.iter_mut().enumerate() {
                 // SAFETY: `at + 32` elements are there.
-                (*x0, *x1) =
-                    unsafe { (_mm256_loadu_si256(tokens.at(token, at).cast()), _mm256_loadu_si256(tokens.at(token, at + 16).cast())) };
+                *x = unsafe {
+                    let x0 = _mm256_loadu_si256(tokens.at(token, at).cast());
+                    deinterleave(x0, _mm256_loadu_si256(tokens.at(token, at + 16).cast()))
+                };
             }
-            for (row, scales) in widened.iter().enumerate() {
+            for row in 0..ROWS {
                 // SAFETY: `at + 32` nibbles are there.
                 let nibbles = unsafe { _mm_loadu_si128(rows.at(row, at / 2).cast()) };
-                accumulate_nibbles(&mut sums, row, &x, nibbles, scales[index % 16]);
+                accumulate_nibbles(&mut sums, row, &x, nibbles);
             }
             at += 32;
         }
@@ -112,37 +106,41 @@ pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
             let w_mask = _mm256_castsi256_si128(mask(4 * rest.div_ceil(8)));
             let mut x = [[_mm256_setzero_si256(); 2]; TOKENS];
             for (token, x) in x.iter_mut().enumerate() {
-                for (half, x) in x.iter_mut().enumerate() {
-                    // SAFETY: the masks cover what is left, rounded up to four elements; the rest of the memory is not touched.
-                    let loaded = unsafe { _mm256_maskload_epi32(tokens.at(token, at + 16 * half).cast(), load[half]) };
-                    *x = _mm256_and_si256(loaded, keep[half]);
-                }
+                // SAFETY: the masks cover what is left, rounded up to four elements; the rest of the memory is not touched.
+                *x = unsafe {
+                    let x0 = _mm256_maskload_epi32(tokens.at(token, at).cast(), load[0]);
+                    let x1 = _mm256_maskload_epi32(tokens.at(token, at + 16).cast(), load[1]);
+                    deinterleave(_mm256_and_si256(x0, keep[0]), _mm256_and_si256(x1, keep[1]))
+                };
             }
-            for (row, scales) in widened.iter().enumerate() {
+            for row in 0..ROWS {
                 // SAFETY: the mask covers whole words of what is left; the rest of the memory is not touched.
                 let nibbles = unsafe { _mm_maskload_epi32(rows.at(row, at / 2).cast(), w_mask) };
-                accumulate_nibbles(&mut sums, row, &x, nibbles, scales[index % 16]);
+                accumulate_nibbles(&mut sums, row, &x, nibbles);
             }
             at = end;
         }
+        // SAFETY: the group began below `columns`, so that its scale is there.
+        let scale = |row: usize| i32::from(unsafe { *scales.at(row % ROWS, index) });
+        let scale = _mm256_setr_epi32(scale(0), scale(1), scale(2), scale(3), scale(4), scale(5), scale(6), scale(7));
+        let sums = _mm256_srai_epi32::<12>(sums_i32(flat_i32(sums)));
+        total = _mm256_add_epi32(total, _mm256_mullo_epi32(sums, scale));
+        if at == group_end {
+            index += 1;
+            group_end += group;
+        }
     }
-    sums
+    total
 }
 
-/// The scales of sixteen groups at most, each times 16.
+/// Even and odd columns of 32, apart.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn widen_scales(scales: &[u8], out: &mut [i16; 16]) {
-    let mut padded = [0; 16];
-    let bytes = scales.first_chunk::<16>().unwrap_or_else(|| {
-        padded.iter_mut().zip(scales).for_each(|(padded, &scale)| *padded = scale);
-        &padded
-    });
-    // SAFETY: both arrays are as long as their registers.
-    unsafe {
-        let scales = _mm256_cvtepu8_epi16(_mm_loadu_si128(bytes.as_ptr().cast()));
-        _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_slli_epi16::<4>(scales));
-    }
+fn deinterleave(x0: __m256i, x1: __m256i) -> [__m256i; 2] {
+    let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+    let (x0, x1) = (_mm256_shuffle_epi8(x0, order), _mm256_shuffle_epi8(x1, order));
+    let (even, odd) = (_mm256_unpacklo_epi64(x0, x1), _mm256_unpackhi_epi64(x0, x1));
+    [_mm256_permute4x64_epi64::<0b11_01_10_00>(even), _mm256_permute4x64_epi64::<0b11_01_10_00>(odd)]
 }
 
 /// Adds sixteen products to the sums of one row with every token.
@@ -156,7 +154,7 @@ fn accumulate<const ROWS: usize, const TOKENS: usize>(sums: &mut Sums<ROWS, TOKE
     }
 }
 
-/// Adds 32 products; `scale` is the group's scale times 16.
+/// Adds 32 products with 2^12 times a weight; `x` is even and odd columns.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn accumulate_nibbles<const ROWS: usize, const TOKENS: usize>(
@@ -164,28 +162,14 @@ fn accumulate_nibbles<const ROWS: usize, const TOKENS: usize>(
     row: usize,
     x: &[[__m256i; 2]; TOKENS],
     nibbles: __m128i,
-    scale: i16,
 ) {
-    let bytes = _mm256_broadcastsi128_si256(nibbles);
-    let widen = |order| {
-        // A byte goes to the upper halves of two words; the even column's nibble moves to the top of the first, the odd one's is there already.
-        let words = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, order), _mm256_set1_epi32(0x0001_0010));
-        // 2^12 w * 2^4 scale / 2^16, exact.
-        _mm256_mulhi_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0xf000u16 as i16)), _mm256_set1_epi16(scale))
-    };
-    let (w0, w1) = (widen(spread(0)), widen(spread(8)));
-    for (sums, &[x0, x1]) in sums.iter_mut().zip(x) {
+    // The nibble moves to the top of its word and brings its sign there.
+    let bytes = _mm256_cvtepu8_epi16(nibbles);
+    let w_even = _mm256_slli_epi16::<12>(bytes);
+    let w_odd = _mm256_and_si256(_mm256_slli_epi16::<8>(bytes), _mm256_set1_epi16(0xf000u16 as i16));
+    for (sums, &[even, odd]) in sums.iter_mut().zip(x) {
         if let Some(sum) = sums.get_mut(row) {
-            *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(_mm256_madd_epi16(x0, w0), _mm256_madd_epi16(x1, w1)));
+            *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(_mm256_madd_epi16(even, w_even), _mm256_madd_epi16(odd, w_odd)));
         }
     }
-}
-
-/// Sends each of the eight bytes from `first` on to the upper halves of two neighbouring words.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn spread(first: i32) -> __m256i {
-    // Per double word: (zero, byte, zero, byte).
-    let byte = |offset: i32| (first + offset) * 0x0100_0100 + 0x0080_0080;
-    _mm256_setr_epi32(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7))
 }

@@ -1,8 +1,8 @@
 //! int8 and int4 weights against quantized rows.
 
 use super::super::{Matrix, QuantizedRows, scalar};
-use super::dots::{Strided, Sums, dots_i4, dots_i8};
-use super::vector::{flat_i32, load_f32_at, load_f32_twice, store_f32_at, store_f32_halves, sums_i32};
+use super::dots::{Strided, dots_i4, dots_i8};
+use super::vector::{load_f32_at, load_f32_twice, store_f32_at, store_f32_halves};
 use crate::image::directory::Layout;
 use core::arch::x86_64::*;
 
@@ -95,7 +95,7 @@ impl<'a> Product<'a> {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn token_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let sums = sums_i32(flat_i32(self.dots::<INT4, 8, 1>(row, token)));
+        let sums = self.dots::<INT4, 8, 1>(row, token);
         let token_scale = _mm256_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let scale = _mm256_mul_ps(load_f32_at(self.matrix.scales, row), token_scale);
         let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
@@ -109,7 +109,7 @@ impl<'a> Product<'a> {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn pair_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let sums = sums_i32(flat_i32(self.dots::<INT4, 4, 2>(row, token)));
+        let sums = self.dots::<INT4, 4, 2>(row, token);
         let token_scale = |token| _mm_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let token_scales = _mm256_set_m128(token_scale(token + 1), token_scale(token));
         let scale = _mm256_mul_ps(load_f32_twice(self.matrix.scales, row), token_scales);
@@ -120,21 +120,21 @@ impl<'a> Product<'a> {
         store_f32_halves(out, row, row + self.matrix.rows, y);
     }
 
-    /// Partial sums of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
+    /// Eight sums, of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn dots<const INT4: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> Sums<ROWS, TOKENS> {
+    fn dots<const INT4: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256i {
         debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
         let stride = self.matrix.row_bytes;
         let first = self.matrix.values.as_ptr().wrapping_add(row * stride);
         let tokens = Strided { first: self.x.values.as_ptr().wrapping_add(token * self.x.stride), stride: self.x.stride };
         if INT4 {
-            let scales = self.matrix.group_scales.get(row * self.groups..).unwrap_or_default();
-            // SAFETY: `int4` found every row's nibbles and every token's elements.
-            unsafe { dots_i4(Strided { first, stride }, scales, tokens, self.columns, self.group) }
+            let scales = Strided { first: self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups), stride: self.groups };
+            // SAFETY: `int4` found every row's nibbles and scales and every token's elements.
+            unsafe { dots_i4::<ROWS, TOKENS>(Strided { first, stride }, scales, tokens, self.columns, self.group) }
         } else {
             // SAFETY: `int8` found `columns` elements in every row and token.
-            unsafe { dots_i8(Strided { first: first.cast(), stride }, tokens, self.columns) }
+            unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) }
         }
     }
 }
