@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use attoformer::Image;
-use attoformer::image::directory::{Dtype, Role};
+use attoformer::image::directory::{Dtype, Layout, Role};
 use attoformer::image::header::KvType;
 use attoformer_tools::import::{self, Checkpoint, Part};
 use attoformer_tools::pack::layout::Target;
@@ -37,6 +37,19 @@ fn every_format_passes_the_engines_checks_and_repeats() {
             assert_eq!(*image.config(), attoformer::image::header::Config { kv, ..checkpoint.config });
             assert_eq!(&first.image[..], &pack(&checkpoint, &options).unwrap().image[..], "{weights} {kv:?}");
         }
+    }
+}
+
+#[test]
+fn a_layout_changes_no_bit_of_the_output() {
+    let checkpoint = tiny();
+    for weights in ["int8", "int4:32", "int4:row"] {
+        let portable = options(weights, KvType::Int8);
+        let dsp = Options { target: Target::CortexMDsp, ..portable.clone() };
+        let [portable, dsp] = [portable, dsp].map(|options| pack(&checkpoint, &options).unwrap().image);
+        let [portable, dsp] = [&portable, &dsp].map(|image| Image::new(image).unwrap());
+        assert_eq!(dsp.entry(Role::Qkv, 0).unwrap().layout, Layout::CortexMDsp);
+        assert_eq!(dsp.golden().unwrap(), portable.golden().unwrap(), "{weights}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use attoformer::image::directory::{Dtype, Layout, row_bytes};
+use attoformer::kernels::layout::{pack_rows, rows_per_bundle};
 
 use crate::quantize::{Quantized, Values};
 
@@ -22,7 +23,8 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "portable" => Ok(Target::Portable),
-            "cortex-m-dsp" | "cortex-m55" | "cortex-m3" | "rv32" => {
+            "cortex-m-dsp" => Ok(Target::CortexMDsp),
+            "cortex-m55" | "cortex-m3" | "rv32" => {
                 Err(format!("the layout {text} cannot be written yet; portable images run on every target"))
             }
             _ => Err(format!("{text} is not one of portable, cortex-m-dsp, cortex-m55, cortex-m3, rv32")),
@@ -48,8 +50,20 @@ pub fn layout_name(layout: Layout) -> &'static str {
     }
 }
 
+/// The bytes of a tensor in a layout, whose order is the engine's own.
+pub fn arrange(tensor: &Quantized, dtype: Dtype, layout: Layout) -> Vec<u8> {
+    let portable = portable(tensor, dtype);
+    if layout == Layout::Portable {
+        return portable;
+    }
+    let bundle_bytes = rows_per_bundle(layout, dtype) * row_bytes(dtype, tensor.columns as u32) as usize;
+    let mut arranged = vec![0; portable.len().next_multiple_of(bundle_bytes)];
+    pack_rows(layout, dtype, tensor.columns, &portable, &mut arranged);
+    arranged
+}
+
 /// The bytes of portable rows: each padded with zeros to whole words.
-pub fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
+fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
     let columns = tensor.columns;
     match &tensor.values {
         Values::F32(values) => rows(values, columns, dtype, |row, out| out.extend(row.iter().flat_map(|value| value.to_le_bytes()))),

@@ -114,10 +114,7 @@ fn put_tensor(
     let quantized = quantize(fused.matrix(), format);
     let dtype = format.dtype();
     let layout = options.target.layout(dtype);
-    let bytes = match layout {
-        Layout::Portable => layout::portable(&quantized, dtype),
-        Layout::CortexMDsp => return Err("the layout cortex-m-dsp cannot be written yet".to_owned()),
-    };
+    let bytes = layout::arrange(&quantized, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let values = put(out, VALUES_ALIGN, &bytes)?;
     let is_int4 = dtype == Dtype::Int4;
