@@ -9,7 +9,7 @@ mod quantize;
 mod sum;
 mod trig;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", attoformer_backend = "cortex-m-dsp"))]
 pub(crate) use exp::{EXP2_NEG, LOG2_E_Q31};
 pub use exp::{LOG2_E, exp_q30, exp2_neg_q16, gelu_tanh, relu, sigmoid, silu};
 pub use norm::{layer_norm, rms_norm};

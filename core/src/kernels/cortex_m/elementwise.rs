@@ -17,15 +17,14 @@ pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
 }
 
 fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
-    let (x8, tail) = x.as_chunks::<8>();
-    let quantizer = Quantizer::new(largest_magnitude(x8, max_magnitude_bits(tail.iter().copied())));
-    let count = x8.len().min(out.len() / 8);
+    let quantizer = Quantizer::new(largest_magnitude(x));
+    let count = x.len().min(out.len()) / 8;
     if quantizer.inverse == 0.0 {
         out.fill(0);
         return quantizer.scale;
     }
     if count > 0 {
-        let end = x8.as_ptr().wrapping_add(count);
+        let end = x.as_ptr().wrapping_add(8 * count);
         // SAFETY: reads and writes `count` chunks of eight; VLDM, STM: floats and `out` lie at whole words.
         unsafe {
             asm!(
@@ -60,7 +59,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
                 "stm r1!, {{r2, r3, r4, r5}}",
                 "cmp r0, r10",
                 "bne 2b",
-                inout("r0") x8.as_ptr() => _, inout("r1") out.as_mut_ptr() => _, in("r10") end,
+                inout("r0") x.as_ptr() => _, inout("r1") out.as_mut_ptr() => _, in("r10") end,
                 in("r2") quantizer.inverse.to_bits(), in("r3") ROUNDER.to_bits(),
                 lateout("r2") _, lateout("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r9") _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _,
@@ -81,37 +80,68 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
 /// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
 const ROUNDER: f32 = 12_582_912.0;
 
-/// Largest magnitude of all, as bits, and at least `largest`.
-fn largest_magnitude(x: &[[f32; 8]], largest: u32) -> u32 {
-    let mut doubled = largest << 1;
-    let ends = x.as_ptr_range();
-    if !x.is_empty() {
-        // SAFETY: reads `x`.
-        unsafe {
-            asm!(
-                "2:",
-                "ldm r0!, {{r1, r2, r3, r4}}",
-                "cmp {m}, r1, lsl #1",
-                "it lo",
-                "lsllo {m}, r1, #1",
-                "cmp {m}, r2, lsl #1",
-                "it lo",
-                "lsllo {m}, r2, #1",
-                "cmp {m}, r3, lsl #1",
-                "it lo",
-                "lsllo {m}, r3, #1",
-                "cmp {m}, r4, lsl #1",
-                "it lo",
-                "lsllo {m}, r4, #1",
-                "cmp r0, {end}",
-                "bne 2b",
-                inout("r0") ends.start => _, end = in(reg) ends.end, m = inout(reg) doubled,
-                out("r1") _, out("r2") _, out("r3") _, out("r4") _,
-                options(nostack, readonly),
-            );
+/// A loop over `[f32; 4]`: the largest of `$compare`, by a comparison that is rarely followed by a move.
+macro_rules! largest {
+    ($x:ident, $largest:ident, $shift:literal) => {{
+        let (fours, _) = $x.as_chunks::<4>();
+        let ends = fours.as_ptr_range();
+        if !fours.is_empty() {
+            // SAFETY: reads `fours`.
+            unsafe {
+                asm!(
+                    "2:",
+                    "ldm r0!, {{r1, r2, r3, r4}}",
+                    concat!("cmp {m}, r1", $shift),
+                    "blo 3f",
+                    "4:",
+                    concat!("cmp {m}, r2", $shift),
+                    "blo 5f",
+                    "6:",
+                    concat!("cmp {m}, r3", $shift),
+                    "blo 7f",
+                    "8:",
+                    concat!("cmp {m}, r4", $shift),
+                    "blo 9f",
+                    "20:",
+                    "cmp r0, {end}",
+                    "bne 2b",
+                    "b 21f",
+                    "3:",
+                    concat!("mov {m}, r1", $shift),
+                    "b 4b",
+                    "5:",
+                    concat!("mov {m}, r2", $shift),
+                    "b 6b",
+                    "7:",
+                    concat!("mov {m}, r3", $shift),
+                    "b 8b",
+                    "9:",
+                    concat!("mov {m}, r4", $shift),
+                    "b 20b",
+                    "21:",
+                    inout("r0") ends.start => _, end = in(reg) ends.end, m = inout(reg) $largest,
+                    out("r1") _, out("r2") _, out("r3") _, out("r4") _,
+                    options(nostack, readonly),
+                );
+            }
         }
-    }
-    doubled >> 1
+    }};
+}
+
+/// Largest magnitude, as bits: [`max_magnitude_bits`].
+fn largest_magnitude(x: &[f32]) -> u32 {
+    let mut doubled = 0;
+    largest!(x, doubled, ", lsl #1");
+    let (_, tail) = x.as_chunks::<4>();
+    max_magnitude_bits(tail.iter().copied()).max(doubled >> 1)
+}
+
+/// Largest of the bits themselves.
+pub(super) fn largest_bits(x: &[f32]) -> u32 {
+    let mut bits = 0;
+    largest!(x, bits, "");
+    let (_, tail) = x.as_chunks::<4>();
+    tail.iter().fold(bits, |bits, x| bits.max(x.to_bits()))
 }
 
 fn quantize_scaled<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -> f32 {

@@ -6,14 +6,17 @@
 
 #![allow(unsafe_code)]
 
+mod activation;
+mod attention;
 mod dsp;
 mod elementwise;
+mod float;
 mod int4;
 mod int8;
 mod linear;
 
+use super::Kernels;
 use super::layout::place;
-use super::{Kernels, scalar};
 
 /// The set.
 pub static CORTEX_M_DSP: Kernels = Kernels {
@@ -21,14 +24,14 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     quantize: elementwise::quantize,
     matmul_i8: linear::matmul_i8,
     matmul_i4: linear::matmul_i4,
-    matmul_f16: scalar::matmul_f16,
-    matmul_f32: scalar::matmul_f32,
-    scores: scalar::scores,
-    weights: scalar::weights,
-    mix: scalar::mix,
-    rms_norm: crate::numeric::rms_norm,
-    activate: scalar::activate,
-    gate: scalar::gate,
+    matmul_f16: float::matmul_f16,
+    matmul_f32: float::matmul_f32,
+    scores: attention::scores,
+    weights: attention::weights,
+    mix: attention::mix,
+    rms_norm: float::rms_norm,
+    activate: activation::activate,
+    gate: activation::gate,
 };
 
 /// Whether an address suits LDM and LDRD, which take whole words only.

@@ -1,0 +1,153 @@
+//! SiLU and GELU: a sigmoid by the fixed-point exponential, in registers from the argument's bits to the quotient.
+
+use crate::image::header::Activation;
+use crate::kernels::scalar;
+use crate::numeric::{EXP2_NEG, LOG2_E_Q31};
+use core::arch::naked_asm;
+
+/// Non-linearity in place: [`scalar::activate`].
+pub(super) fn activate(activation: Activation, x: &mut [f32]) {
+    let ends = x.as_mut_ptr_range();
+    let ends = [ends.start, ends.end];
+    match activation {
+        Activation::Relu => scalar::activate(activation, x),
+        // SAFETY: the job names one slice, read and written element by element.
+        Activation::Silu if !x.is_empty() => unsafe { silu(&Job::new(ends[0], ends[0], ends)) },
+        // SAFETY: the same.
+        Activation::GeluTanh if !x.is_empty() => unsafe { gelu_tanh(&Job::new(ends[0], ends[0], ends)) },
+        Activation::Silu | Activation::GeluTanh => {}
+    }
+}
+
+/// Activated gate times up projection: [`scalar::gate`].
+pub(super) fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let count = gate.len().min(up.len()).min(out.len());
+    if activation != Activation::Silu || count == 0 {
+        return scalar::gate(activation, gate, up, out);
+    }
+    let start = out.as_mut_ptr();
+    let job = Job::new(gate.as_ptr(), up.as_ptr(), [start, start.wrapping_add(count)]);
+    // SAFETY: each of the three slices has `count` elements.
+    unsafe { silu_gate(&job) }
+}
+
+#[repr(C)]
+struct Job {
+    gate: *const f32,
+    up: *const f32,
+    out: *mut f32,
+    out_end: *mut f32,
+    exp2: [i32; 6],
+    log2_e: u32,
+}
+
+impl Job {
+    fn new(gate: *const f32, up: *const f32, [out, out_end]: [*mut f32; 2]) -> Self {
+        Job { gate, up, out, out_end, exp2: EXP2_NEG, log2_e: LOG2_E_Q31 as u32 }
+    }
+}
+
+/// Start of each function. r0 gate, r1 up, r2 outputs, r3 their end, r4 bits and polynomial, r5 fraction, r6-r11 coefficients, r12 fixed
+/// point, lr log2(e); s8 is 1.
+macro_rules! enter {
+    () => {
+        ".fpu fpv4-sp-d16
+        push {{r4-r11, lr}}
+        vmov.f32 s8, #1.0
+        ldm.w r0, {{r0, r1, r2, r3, r6, r7, r8, r9, r10, r11, lr}}"
+    };
+}
+
+/// s0 = sigmoid of the float whose bits are in r4: `exp_q30`, then `numerator / (1 + e)`.
+///
+/// The mantissa stands one bit higher than in `exp_q30` and is shifted one bit further. A magnitude of 32 or more, which leaves no shift,
+/// goes through label 9 and back to 8. The sign waits in the flags, which nothing in between touches.
+macro_rules! sigmoid {
+    () => {
+        "lsl r12, r4, #8
+        ubfx r5, r4, #23, #8
+        rsbs r5, r5, #132
+        ble 9f
+        orr r12, r12, #0x80000000
+        lsr r12, r12, r5
+        8:
+        cmp r4, #0
+        umull r5, r12, r12, lr
+        lsl.w r5, r12, #7
+        eor r5, r5, #0x80000000
+        lsr.w r12, r12, #25
+        smmla r4, r5, r11, r10
+        smmla r4, r5, r4, r9
+        smmla r4, r5, r4, r8
+        smmla r4, r5, r4, r7
+        smmla r4, r5, r4, r6
+        lsr.w r4, r4, r12
+        vmov s0, r4
+        vcvt.f32.u32 s0, s0, #30
+        vadd.f32 s1, s8, s0
+        it pl
+        vmovpl.f32 s0, s8
+        vdiv.f32 s0, s0, s1"
+    };
+}
+
+/// End of each function.
+macro_rules! leave {
+    () => {
+        "cmp r2, r3
+        bne 2b
+        pop {{r4-r11, pc}}
+        9:
+        mvn r12, #0x80000000
+        b 8b"
+    };
+}
+
+/// `out = gate * sigmoid(gate) * up`.
+#[unsafe(naked)]
+unsafe extern "C" fn silu_gate(job: &Job) {
+    naked_asm!(
+        enter!(),
+        "2:",
+        "ldr r4, [r0], #4",
+        sigmoid!(),
+        "vldr s2, [r0, #-4]",
+        "vldm r1!, {{s3}}",
+        "vmul.f32 s0, s2, s0",
+        "vmul.f32 s0, s0, s3",
+        "vstm r2!, {{s0}}",
+        leave!(),
+    )
+}
+
+/// `out = gate * sigmoid(gate)`.
+#[unsafe(naked)]
+unsafe extern "C" fn silu(job: &Job) {
+    naked_asm!(enter!(), "2:", "ldr r4, [r0], #4", sigmoid!(), "vldr s2, [r0, #-4]", "vmul.f32 s0, s2, s0", "vstm r2!, {{s0}}", leave!(),)
+}
+
+/// `out = gate * sigmoid(gate * (1.5957692 + 0.071354814 * gate^2))`.
+#[unsafe(naked)]
+unsafe extern "C" fn gelu_tanh(job: &Job) {
+    naked_asm!(
+        enter!(),
+        "movw r4, #{outer} & 0xffff",
+        "movt r4, #{outer} >> 16",
+        "movw r5, #{inner} & 0xffff",
+        "movt r5, #{inner} >> 16",
+        "vmov s9, s10, r4, r5",
+        "2:",
+        "vldm r0!, {{s2}}",
+        "vmul.f32 s0, s2, s2",
+        "vmul.f32 s0, s10, s0",
+        "vadd.f32 s0, s9, s0",
+        "vmul.f32 s0, s2, s0",
+        "vmov r4, s0",
+        sigmoid!(),
+        "vmul.f32 s0, s2, s0",
+        "vstm r2!, {{s0}}",
+        leave!(),
+        outer = const 1.595_769_2f32.to_bits(),
+        inner = const 0.071_354_814f32.to_bits(),
+    )
+}

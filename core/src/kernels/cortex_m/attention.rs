@@ -1,0 +1,364 @@
+//! One head over its keys: integers from scores to weighted sums.
+
+use super::is_word_aligned;
+use crate::kernels::{KeyRows, ValueBlocks, Weighting, scalar};
+use core::arch::naked_asm;
+
+/// One head's scores: [`scalar::scores`], fast for heads that are whole words at whole words.
+pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
+    let headroom = scalar::headroom(q.len());
+    let shift = 109 + headroom as i32 + exponent;
+    let count = out.len().min(keys.scales.len());
+    let fits = !q.is_empty()
+        && q.len().is_multiple_of(4)
+        && q.len() <= 512
+        && keys.stride.is_multiple_of(4)
+        && keys.offset.is_multiple_of(4)
+        && keys.offset.checked_add(q.len()).is_some_and(|end| end <= keys.stride)
+        && count.checked_mul(keys.stride).is_some_and(|bytes| bytes <= keys.values.len())
+        && (0..256).contains(&shift)
+        && count > 0
+        && is_word_aligned(q)
+        && is_word_aligned(keys.values);
+    if !fits {
+        return scalar::scores(q, exponent, keys, out);
+    }
+    let out = out.as_mut_ptr();
+    let job = ScoresJob {
+        keys: keys.values.as_ptr().wrapping_add(keys.offset).cast(),
+        q: q.as_ptr().cast(),
+        scales: keys.scales.as_ptr(),
+        out,
+        out_end: out.wrapping_add(count),
+        groups: q.len() as u32 / 4,
+        shift: shift as u32,
+        headroom: headroom - 1,
+        skip: (keys.stride - q.len()) as u32,
+    };
+    // SAFETY: the checks above found `count` rows with this head inside, `count` scales and `count` places for scores.
+    unsafe { score_rows(&job) }
+}
+
+#[repr(C)]
+struct ScoresJob {
+    /// The head in the first key's row.
+    keys: *const u32,
+    /// The query in order.
+    q: *const u32,
+    scales: *const f32,
+    out: *mut i32,
+    out_end: *mut i32,
+    /// Groups of four dimensions, 1 to 128.
+    groups: u32,
+    /// Shift to the right of a score whose key scale has exponent 0.
+    shift: u32,
+    /// One bit less than a dot product may be shifted up.
+    headroom: u32,
+    /// Bytes from the head's end in one row to its start in the next.
+    skip: u32,
+}
+
+/// Scores of all rows; returns the largest.
+///
+/// A product of a dot in its contract (|q| at most 2,048) stays within the limit of `scalar::score` when it is shifted right.
+#[unsafe(naked)]
+unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
+    // r0 q, r1 keys, r2 dot, r3 largest, r4-r7 q, r8 and r9 keys, r10 widened, r11 scales, r12 runs left, lr scores.
+    // Frame: q, 0, runs, entry | 16: shift, 20: headroom, 24: skip, 28: end of scores, 32: entry behind the tail, 36: stack pointer |
+    // 40: q in the order 0, 2, 1, 3.
+    naked_asm!(
+        ".fpu fpv4-sp-d16",
+        "push {{r4-r11, lr}}",
+        "mov r12, sp",
+        "ldr r1, [r0, #20]",
+        "add r2, r1, #6",
+        "bic r2, r2, #1",
+        "sub.w sp, sp, r2, lsl #3",
+        "str.w r12, [sp, #36]",
+        "ldm r0!, {{r1, r2, r11, lr}}",
+        "ldm r0, {{r3, r4, r5, r6, r7}}",
+        "strd r5, r6, [sp, #16]",
+        "strd r7, r3, [sp, #24]",
+        "add r0, sp, #40",
+        "movs r3, #0",
+        "strd r0, r3, [sp]",
+        "mov r3, r4",
+        "1:",
+        "ldrd r5, r6, [r2], #8",
+        "pkhbt r7, r5, r6, lsl #16",
+        "pkhtb r8, r6, r5, asr #16",
+        "strd r7, r8, [r0], #8",
+        "subs r3, #1",
+        "bne 1b",
+        // Whole steps of eight dimensions come in runs of four steps of 40 bytes.
+        "lsr r7, r4, #1",
+        "add r5, r7, #3",
+        "lsr r5, r5, #2",
+        "rsb r6, r7, #0",
+        "and r6, r6, #3",
+        "movs r8, #40",
+        "adr.w r9, 3f",
+        "mla r6, r6, r8, r9",
+        "adr.w r9, 4f",
+        "cmp r7, #0",
+        "it eq",
+        "moveq r6, r9",
+        "orr r6, r6, #1",
+        "str r6, [sp, #32]",
+        "adr.w r9, 5f",
+        "orr r9, r9, #1",
+        "tst r4, #1",
+        "it ne",
+        "movne r6, r9",
+        "strd r5, r6, [sp, #8]",
+        "mov r3, #0x80000000",
+        "2:",
+        "ldm.w sp, {{r0, r2, r12, pc}}",
+        ".balign 4",
+        "5:",
+        "ldrd r4, r5, [r0], #8",
+        "ldr r8, [r1], #4",
+        "sxtb16 r10, r8",
+        "smlad r2, r10, r4, r2",
+        "sxtb16 r10, r8, ror #8",
+        "smlad r2, r10, r5, r2",
+        "ldr.w pc, [sp, #32]",
+        ".balign 4",
+        "3:",
+        ".rept 4",
+        "ldm.w r0!, {{r4, r5, r6, r7}}",
+        "ldrd r8, r9, [r1], #8",
+        "sxtb16 r10, r8",
+        "smlad r2, r10, r4, r2",
+        "sxtb16 r10, r8, ror #8",
+        "smlad r2, r10, r5, r2",
+        "sxtb16 r10, r9",
+        "smlad r2, r10, r6, r2",
+        "sxtb16 r10, r9, ror #8",
+        "smlad r2, r10, r7, r2",
+        ".endr",
+        "subs.w r12, r12, #1",
+        "bne 3b",
+        ".balign 4",
+        "4:",
+        "ldr r4, [r11], #4",
+        "ldrd r5, r6, [sp, #16]",
+        "cbz r4, 8f",
+        "subs.w r5, r5, r4, lsr #23",
+        "lsl.w r4, r4, #8",
+        "orr r4, r4, #0x80000000",
+        "lsl.w r2, r2, r6",
+        // The mantissa's top bit counts as negative; adding the other factor makes up for it.
+        "smmla r2, r2, r4, r2",
+        "bmi 7f",
+        "asr.w r2, r2, r5",
+        "6:",
+        "str r2, [lr], #4",
+        "cmp r2, r3",
+        "it gt",
+        "movgt r3, r2",
+        "ldrd r8, r9, [sp, #24]",
+        "add r1, r8",
+        "cmp lr, r9",
+        "bne 2b",
+        "mov r0, r3",
+        "ldr.w sp, [sp, #36]",
+        "pop {{r4-r11, pc}}",
+        // A shift to the left, which saturates.
+        "7:",
+        "rsb r5, r5, #0",
+        "cmp r5, #29",
+        "it gt",
+        "movgt r5, #29",
+        "mov r6, #0x20000000",
+        "asr r6, r5",
+        "cmp r2, r6",
+        "it gt",
+        "movgt r2, r6",
+        "rsb r6, r6, #0",
+        "cmp r2, r6",
+        "it lt",
+        "movlt r2, r6",
+        "lsl.w r2, r2, r5",
+        "b 6b",
+        "8:",
+        "movs r2, #0",
+        "b 6b",
+    )
+}
+
+/// Weights of the values: [`scalar::weights`], of scores that lie within 2^31 of the largest.
+pub(super) fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+    let count = scores.len().min(value_scales.len());
+    let bits = value_scales.get(..count).unwrap_or_default();
+    let top = super::elementwise::largest_bits(bits) >> 23;
+    // With a positive largest scale beyond 2^-96, scales of zero weigh nothing by their exponent alone.
+    if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
+        return scalar::weights(scores, largest, value_scales, out);
+    }
+    let mut job = WeightsJob {
+        scores: scores.as_mut_ptr(),
+        scales: bits.as_ptr(),
+        largest,
+        sum: 0,
+        products: 0,
+        exp2: crate::numeric::EXP2_NEG,
+        top,
+        end: scores.as_mut_ptr().wrapping_add(count),
+    };
+    // SAFETY: as many scores as scales, at least one.
+    unsafe { weigh_rows(&mut job) };
+    let shift = 20u32.saturating_sub(job.products.leading_zeros());
+    round_products(scores, shift, out);
+    Weighting { sum: job.sum, exponent: shift as i32 + top as i32 - 141 }
+}
+
+/// Products to 12 bits: `min((product + 2^(shift - 1)) >> shift, 4095)`, and zeros behind them.
+#[inline(always)]
+fn round_products(products: &[i32], shift: u32, out: &mut [i16]) {
+    let half = (1u32 << shift) >> 1;
+    let round = |product: i32| super::dsp::usat12((product as u32).wrapping_add(half) >> (shift & 31));
+    let (fours, rest) = products.as_chunks::<4>();
+    let (out_fours, out_rest) = out.as_chunks_mut::<4>();
+    let mut slots = out_fours.iter_mut();
+    for (&[a, b, c, d], out) in fours.iter().zip(slots.by_ref()) {
+        *out = [round(a) as i16, round(b) as i16, round(c) as i16, round(d) as i16];
+    }
+    let mut last = [0i16; 4];
+    last.iter_mut().zip(rest).for_each(|(out, &product)| *out = round(product) as i16);
+    match slots.next() {
+        Some(out) => {
+            *out = last;
+            slots.for_each(|out| *out = [0; 4]);
+            out_rest.fill(0);
+        }
+        None => out_rest.iter_mut().zip(last).for_each(|(out, last)| *out = last),
+    }
+}
+
+#[repr(C)]
+struct WeightsJob {
+    scores: *mut i32,
+    scales: *const f32,
+    largest: i32,
+    /// Sum of all e.
+    sum: u32,
+    /// All products or-ed together: as many leading zeros as the largest has.
+    products: u32,
+    exp2: [i32; 6],
+    /// Exponent of the largest scale.
+    top: u32,
+    end: *mut i32,
+}
+
+/// Turns scores into products of e and a scale's mantissa.
+#[unsafe(naked)]
+unsafe extern "C" fn weigh_rows(job: &mut WeightsJob) {
+    // r0 scores, r1 scales, r2 largest, r3 sum, r4 products, r5 fraction, r6-r11 polynomial, r12 whole part, lr value.
+    // Frame: top, end, job.
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "sub sp, #12",
+        "str r0, [sp, #8]",
+        "ldrd r1, r2, [r0, #44]",
+        "strd r1, r2, [sp]",
+        "ldm.w r0, {{r0, r1, r2, r3, r4, r6, r7, r8, r9, r10, r11}}",
+        "2:",
+        "ldr r5, [r0]",
+        "sub.w r5, r2, r5",
+        "usat r12, #5, r5, asr #16",
+        "lsls r5, r5, #16",
+        "eor r5, r5, #0x80000000",
+        "smmla lr, r5, r11, r10",
+        "smmla lr, r5, lr, r9",
+        "smmla lr, r5, lr, r8",
+        "smmla lr, r5, lr, r7",
+        "smmla lr, r5, lr, r6",
+        // Rounds at the last bit kept: 2^-d from 2^-17 on is nothing.
+        "lsr lr, lr, r12",
+        "add lr, lr, #0x2000",
+        "lsr lr, lr, #14",
+        "add r3, lr",
+        "ldr r12, [r1], #4",
+        "ubfx r5, r12, #9, #14",
+        "orr r5, r5, #0x4000",
+        "mul lr, lr, r5",
+        "ldr r5, [sp]",
+        "sub r12, r5, r12, lsr #23",
+        "lsr lr, lr, r12",
+        "orr r4, r4, lr",
+        "str lr, [r0], #4",
+        "ldr r5, [sp, #4]",
+        "cmp r0, r5",
+        "bne 2b",
+        "ldr r0, [sp, #8]",
+        "strd r3, r4, [r0, #12]",
+        "add sp, #12",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Weighted sums of values: [`scalar::mix`], fast for heads that are whole groups of four.
+pub(super) fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+    let blocks = weights.len() / 4;
+    let fits = blocks > 0
+        && weights.len().is_multiple_of(4)
+        && !out.is_empty()
+        && out.len().is_multiple_of(4)
+        && values.offset.checked_add(out.len()).is_some_and(|end| end <= values.stride)
+        && blocks.checked_mul(values.stride).is_some_and(|all| all <= values.values.len())
+        && is_word_aligned(weights)
+        && is_word_aligned(values.values);
+    if !fits {
+        return scalar::mix(weights, values, out);
+    }
+    let weights = weights.as_ptr_range();
+    for (dims, out) in out.chunks_exact_mut(4).enumerate() {
+        let values_at = values.values.as_ptr().wrapping_add(values.offset + 4 * dims).cast();
+        // SAFETY: the checks above found a block of values, `stride` words from the last, for every four weights.
+        unsafe { mix_four(weights.start.cast(), values_at, 4 * values.stride, out.as_mut_ptr(), weights.end.cast()) };
+    }
+}
+
+/// Four dimensions over all blocks of four tokens.
+#[unsafe(naked)]
+unsafe extern "C" fn mix_four(weights: *const u32, values: *const u32, stride_bytes: usize, out: *mut i32, weights_end: *const u32) {
+    // r0 weights, r1 values, r2 tokens 0 and 2, r3 stride, r4-r7 sums, r8-r11 values, r12 widened, lr tokens 1 and 3.
+    // Frame: outputs; the end of the weights lies above what was pushed.
+    naked_asm!(
+        "push {{r3-r11, lr}}",
+        "mov r3, r2",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "2:",
+        "ldrd r12, lr, [r0], #8",
+        "ldm.w r1, {{r8, r9, r10, r11}}",
+        "pkhbt r2, r12, lr, lsl #16",
+        "pkhtb lr, lr, r12, asr #16",
+        "add r1, r3",
+        "sxtb16 r12, r8",
+        "smlad r4, r12, r2, r4",
+        "sxtb16 r8, r8, ror #8",
+        "smlad r4, r8, lr, r4",
+        "sxtb16 r12, r9",
+        "smlad r5, r12, r2, r5",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r5, r9, lr, r5",
+        "sxtb16 r12, r10",
+        "smlad r6, r12, r2, r6",
+        "sxtb16 r10, r10, ror #8",
+        "smlad r6, r10, lr, r6",
+        "sxtb16 r12, r11",
+        "smlad r7, r12, r2, r7",
+        "sxtb16 r11, r11, ror #8",
+        "smlad r7, r11, lr, r7",
+        "ldr r12, [sp, #40]",
+        "cmp r0, r12",
+        "bne 2b",
+        "ldr r0, [sp]",
+        "stm r0!, {{r4, r5, r6, r7}}",
+        "pop {{r3-r11, pc}}",
+    )
+}
