@@ -118,8 +118,11 @@ pub fn load_f32_at(x: &[f32], at: usize) -> __m256 {
 #[inline]
 pub fn load_f32_twice(x: &[f32], at: usize) -> __m256 {
     match x.get(at..).and_then(|x| x.first_chunk::<4>()) {
-        // SAFETY: the array is as long as the register.
-        Some(x) => unsafe { _mm256_broadcast_ps(&*x.as_ptr().cast()) },
+        Some(x) => {
+            // SAFETY: the array is as long as the register. (`_mm256_broadcast_ps` wants a reference, and so an aligned address.)
+            let x = unsafe { _mm_loadu_ps(x.as_ptr()) };
+            _mm256_set_m128(x, x)
+        }
         None => _mm256_setzero_ps(),
     }
 }
