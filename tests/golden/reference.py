@@ -288,7 +288,7 @@ FIRST_PIECE, FIRST_BYTE = 259, 3
 
 
 def encode(text):
-    """The best-scored pair first, the leftmost of equals; earlier pieces score higher. A space goes in front; strange characters are bytes."""
+    """The best-scored pair first, the leftmost of equals; an earlier piece scores higher. What has no piece is bytes."""
     tokens = []
     for character in " " + text if text else "":
         known = PIECES.index(character) + FIRST_PIECE if character in PIECES else None

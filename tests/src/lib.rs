@@ -1,5 +1,7 @@
 //! What the whole-system tests share.
 
+pub mod atto;
+pub mod hostile;
 pub mod models;
 pub mod random_model;
 pub mod targets;

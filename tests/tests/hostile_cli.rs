@@ -1,0 +1,125 @@
+//! Damaged images given to the built `atto`: one line, exit code 1, at once; with right checksums, refused or run to the end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use attoformer::image::header::KvType;
+use attoformer_tests::atto::{Outcome, run_atto};
+use attoformer_tests::hostile::{copies, damaged, dense_parts, made_plausible};
+use attoformer_tests::random_model::{Numbers, RandomModel};
+use attoformer_tools::files::AlignedBytes;
+
+/// Copies unless `ATTOFORMER_HOSTILE` says otherwise; the acceptance run takes 600.
+const COPIES: usize = 60;
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// A run of a few tokens of a tiny model.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn image() -> AlignedBytes {
+    RandomModel::small().pack_mixed(KvType::Int8)
+}
+
+/// `atto info` and `atto run` of a file.
+fn outcomes(path: &Path) -> [(&'static str, Outcome); 2] {
+    let path = path.as_os_str();
+    let run: [&std::ffi::OsStr; 6] = ["run".as_ref(), path, "--prompt".as_ref(), "the low é".as_ref(), "-n".as_ref(), "6".as_ref()];
+    [("info", run_atto(["info".as_ref(), path])), ("run", run_atto(run))]
+}
+
+#[test]
+fn a_damaged_image_is_refused_in_one_line_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.atto");
+    let image = image();
+    let dense = dense_parts(&image);
+    let mut numbers = Numbers(0xbad);
+    let mut slowest = Duration::ZERO;
+    for index in 0..copies(COPIES) {
+        let (what, copy) = damaged(&image, &dense, &mut numbers);
+        std::fs::write(&path, copy).unwrap();
+        for (command, mut outcome) in outcomes(&path) {
+            if outcome.time > AT_ONCE {
+                // A busy machine may hold a process back; not twice in a row.
+                outcome = outcomes(&path).into_iter().find(|(name, _)| *name == command).unwrap().1;
+            }
+            let sentence = outcome.refusal().unwrap_or_else(|error| panic!("copy {index}, {what}, {command}: {error}"));
+            assert!(sentence.contains("damaged.atto: "), "copy {index}, {what}: {sentence} names no file");
+            assert!(outcome.time <= AT_ONCE, "copy {index}, {what}, {command} took {:?}", outcome.time);
+            slowest = slowest.max(outcome.time);
+        }
+    }
+    println!("the slowest refusal took {slowest:?}");
+}
+
+#[test]
+fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plausible.atto");
+    let image = image();
+    let dense = dense_parts(&image);
+    let mut numbers = Numbers(0xface);
+    let (mut ran, mut refused) = (0, 0);
+    for index in 0..copies(COPIES) {
+        let (what, mut copy) = damaged(&image, &dense, &mut numbers);
+        made_plausible(&mut copy, &mut numbers);
+        std::fs::write(&path, copy).unwrap();
+        for (command, outcome) in outcomes(&path) {
+            assert!(outcome.time <= PATIENCE, "copy {index}, {what}, {command} took {:?}", outcome.time);
+            match outcome.code {
+                Some(0) => ran += 1,
+                // A run may write some text before its logits overflow.
+                Some(1) => {
+                    let error = outcome.stderr.lines().last().unwrap_or_default();
+                    assert!(error.starts_with("error: ") && outcome.stderr.lines().count() == 1, "copy {index}, {what}: {outcome:?}");
+                    refused += 1;
+                }
+                _ => panic!("copy {index}, {what}, {command}: {outcome:?}"),
+            }
+        }
+    }
+    println!("{ran} ran to the end, {refused} were refused");
+    assert!(ran > 0 && refused > 0, "the damage is all of one kind");
+}
+
+#[test]
+fn what_is_no_image_is_named_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("empty.atto"), b"").unwrap();
+    std::fs::write(path("text.atto"), "Once upon a time\n".repeat(100)).unwrap();
+    std::fs::create_dir(path("folder.atto")).unwrap();
+    let mut other = image();
+    other[8..12].copy_from_slice(&2u32.to_le_bytes());
+    attoformer_tools::pack::seal(&mut other);
+    std::fs::write(path("numerics.atto"), &other[..]).unwrap();
+    let reasons = [
+        ("empty.atto", "it is empty"),
+        ("text.atto", "not an .atto image"),
+        ("folder.atto", "it is a directory"),
+        ("absent.atto", "there is no such file"),
+        ("numerics.atto", "packed for numerics 2"),
+    ];
+    for (name, reason) in reasons {
+        for (command, outcome) in outcomes(&path(name)) {
+            let sentence = outcome.refusal().unwrap_or_else(|error| panic!("{name}, {command}: {error}"));
+            assert!(sentence.contains(&format!("{name}: ")) && sentence.contains(reason), "{sentence}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret.atto");
+    std::fs::write(&path, &image()[..]).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::File::open(&path).is_ok() {
+        eprintln!("skipped: this user may read every file, so that none is forbidden");
+        return;
+    }
+    for (_, outcome) in outcomes(&path) {
+        assert!(outcome.refusal().unwrap().ends_with("secret.atto: no permission"), "{outcome:?}");
+    }
+}
