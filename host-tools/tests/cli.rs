@@ -133,6 +133,7 @@ fn failures_are_sentences_that_name_the_file() {
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--layout", "rv32"], "cannot be written yet"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
+        (&["pack", &string(&tiny.source()), "-o", &string(&tiny.source())], "name another output"),
         (&["train", "c.toml", "-o", "d"], "--features train"),
     ] {
         let sentence = failure(args);

@@ -46,6 +46,9 @@ struct Report {
 /// Measures and reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
+    if args.threads > 1 {
+        eprintln!("note: this version runs on one thread");
+    }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };

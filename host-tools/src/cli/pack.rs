@@ -68,6 +68,7 @@ fn parse_kv(text: &str) -> Result<KvType, String> {
 /// Packs and reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
+    pack::check_output(&args.output, &checkpoint)?;
     if checkpoint.tokenizer.is_none() {
         eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
     }

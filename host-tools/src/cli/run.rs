@@ -81,6 +81,9 @@ struct Report<'r> {
 /// Generates, and streams or reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
+    if args.threads > 1 {
+        eprintln!("note: this version runs on one thread");
+    }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, context: args.context, block: args.chunk };

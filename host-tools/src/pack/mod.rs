@@ -121,6 +121,19 @@ fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, String> 
     session.golden_hash(fed, generate).map_err(refuse)
 }
 
+/// Refuses to write an image over the checkpoint that it is made from.
+///
+/// # Errors
+/// [`Error::File`] when both paths lead to one file.
+pub fn check_output(path: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
+    match (path.canonicalize(), checkpoint.path.canonicalize()) {
+        (Ok(output), Ok(source)) if output == source => {
+            Err(Error::file(path)("it is the model that is packed: name another output".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Compares the image with the flash it may take.
 ///
 /// # Errors
