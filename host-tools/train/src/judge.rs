@@ -23,6 +23,13 @@ impl Likelihood {
     }
 }
 
+impl std::iter::Sum for Likelihood {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        let add = |a: Self, b: Self| Self { nll: a.nll + b.nll, tokens: a.tokens + b.tokens };
+        parts.fold(Self::default(), add)
+    }
+}
+
 impl Model {
     /// Scores a text: BOS and its tokens, cut into windows of the context's length. All tokens but
     /// a window's first are scored.

@@ -20,6 +20,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod error;
+mod floats;
 mod judge;
 mod llama2c;
 mod loss;

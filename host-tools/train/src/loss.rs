@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use crate::floats::{floats, list};
+
 /// Takes logits `(tokens, vocab)` and gives the summed negative log-likelihood of the targets.
 pub(crate) struct Nll {
     targets: Arc<[u32]>,
@@ -34,13 +36,10 @@ impl CustomOp1 for Nll {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (tokens, vocab) = layout.shape().dims2()?;
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("the loss takes logits that lie in one piece");
-        };
         if tokens != self.targets.len() {
             bail!("{} targets for {tokens} tokens", self.targets.len());
         }
-        let mut logits = storage.as_slice::<f32>()?[start..end].to_vec();
+        let mut logits = floats(storage, layout)?.to_vec();
         let nll = |(row, target): (&mut [f32], &u32)| {
             let own = row[*target as usize];
             f64::from(softmax(row) - own)
@@ -52,7 +51,7 @@ impl CustomOp1 for Nll {
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let vocab = logits.dim(1)?;
         let factor = grad.to_scalar::<f32>()?;
-        let mut slopes = logits.flatten_all()?.to_vec1::<f32>()?;
+        let mut slopes = list(logits)?;
         for (row, &target) in slopes.chunks_exact_mut(vocab).zip(self.targets.iter()) {
             softmax(row);
             row[target as usize] -= 1.0;

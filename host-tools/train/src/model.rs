@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::attention::Attention;
 use crate::error::TrainError;
+use crate::floats::list;
 use crate::loss::Nll;
 use crate::norm::RmsNorm;
 use crate::rope::Rope;
@@ -61,7 +62,7 @@ impl Model {
     pub fn weights(&self) -> Result<Vec<f32>, TrainError> {
         let mut all = Vec::with_capacity(self.shape.parameters());
         for var in &self.weights {
-            all.extend(var.flatten_all()?.to_vec1::<f32>()?);
+            all.extend(list(var)?);
         }
         Ok(all)
     }
@@ -112,7 +113,7 @@ impl Model {
         let mut flat = Vec::with_capacity(self.shape.parameters());
         for var in &self.weights {
             match grads.get(var) {
-                Some(grad) => flat.extend(grad.flatten_all()?.to_vec1::<f32>()?),
+                Some(grad) => flat.extend(list(grad)?),
                 None => flat.resize(flat.len() + var.elem_count(), 0.0),
             }
         }

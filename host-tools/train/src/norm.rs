@@ -1,6 +1,8 @@
 //! RMS norm as one tensor operation (Zhang and Sennrich, 2019).
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+
+use crate::floats::{floats, list};
 
 /// Takes `(tokens, dim)` and weights `(dim)`: every row is divided by its root mean square and
 /// multiplied by the weights.
@@ -20,13 +22,6 @@ fn inverse_rms(row: &[f32]) -> f32 {
     (squares / row.len() as f32 + EPSILON).sqrt().recip()
 }
 
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("the norm takes tensors that lie in one piece"),
-    }
-}
-
 impl CustomOp2 for RmsNorm {
     fn name(&self) -> &'static str {
         "rms norm"
@@ -43,7 +38,6 @@ impl CustomOp2 for RmsNorm {
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, _out: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let list = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
         let (xs, w, mut grads) = (list(x)?, list(weight)?, list(grad)?);
         let dim = w.len();
         let mut grad_w = vec![0.0; dim];

@@ -25,11 +25,8 @@ fn stories260k_reads_stories_well() {
     let vocabulary = Vocabulary::from_bytes(&vocabulary).unwrap();
     assert_eq!(vocabulary.size(), model.shape().vocab);
 
-    let mut sum = Likelihood::default();
-    for text in split_documents(&std::fs::read_to_string(texts).unwrap()).iter() {
-        let one = model.score(&vocabulary, text).unwrap();
-        sum = Likelihood { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
-    }
+    let texts = split_documents(&std::fs::read_to_string(texts).unwrap());
+    let sum: Likelihood = texts.iter().map(|text| model.score(&vocabulary, text).unwrap()).sum();
     let perplexity = sum.perplexity();
     eprintln!("perplexity {perplexity:.3} over {} tokens", sum.tokens);
     assert!((5.4..5.6).contains(&perplexity), "perplexity {perplexity} where other programs get 5.5");

@@ -19,11 +19,8 @@ fn the_default_model_writes_what_the_grammar_reads() {
     assert!(figures.model_bytes <= 540_000);
     assert_eq!(TrainConfig { figures: None, ..record.clone() }, TrainConfig::preset("tales").unwrap());
 
-    let mut sum = Likelihood::default();
-    for text in held_out_texts(&record).unwrap().iter().take(100) {
-        let one = model.score(&vocabulary, text).unwrap();
-        sum = Likelihood { nll: sum.nll + one.nll, tokens: sum.tokens + one.tokens };
-    }
+    let texts = held_out_texts(&record).unwrap();
+    let sum: Likelihood = texts.iter().take(100).map(|text| model.score(&vocabulary, text).unwrap()).sum();
     let ratio = sum.perplexity() / figures.held_out_perplexity;
     assert!((0.97..1.03).contains(&ratio), "perplexity {} on a part", sum.perplexity());
 
