@@ -39,6 +39,7 @@ fn parts(role: Role, gated: bool) -> &'static [Part] {
         Role::MlpDown => &[Part::Down],
         Role::FinalNorm => &[Part::FinalNorm],
         Role::Head => &[Part::Head],
+        Role::EmbeddingNorm => &[Part::EmbeddingNorm],
     }
 }
 

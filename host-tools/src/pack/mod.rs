@@ -2,14 +2,14 @@
 
 mod fuse;
 pub mod layout;
-mod sections;
+pub mod sections;
 mod weights;
 mod writer;
 
 use std::io::Write;
 use std::path::Path;
 
-use attoformer::image::header::{Config, KvType, PositionKind};
+use attoformer::image::header::{Architecture, Config, KvType, PositionKind};
 use attoformer::image::{Image, section};
 use attoformer::{Plan, Session, arena_bytes, kernels};
 
@@ -103,11 +103,14 @@ fn context(checkpoint: &Checkpoint, options: &Options) -> Result<u32, String> {
 /// It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
 fn golden_input(config: &Config) -> (Vec<u32>, u32) {
     const FED: u32 = 8;
-    const GENERATED: u32 = 8;
+    let generated = match config.architecture {
+        Architecture::Decoder => 8,
+        Architecture::Encoder => 0,
+    };
     let fed = FED.min(config.context);
     let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
     // The token generated last is not fed, so that even a context of one token has room for one.
-    (std::iter::once(config.begin).chain(spread).collect(), GENERATED.min(config.context - fed + 1))
+    (std::iter::once(config.begin).chain(spread).collect(), generated.min(config.context - fed + 1))
 }
 
 /// What the scalar kernels, which are the specification, make of the golden input.
