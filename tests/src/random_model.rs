@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer};
-use attoformer_tools::pack::layout::Target;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -179,7 +178,7 @@ impl RandomModel {
 
     /// Packs it with one format for all matrices.
     pub fn pack(&self, weights: Format, kv: KvType) -> AlignedBytes {
-        self.pack_with(&Options { weights, overrides: Vec::new(), kv, context: None, target: Target::Portable })
+        self.pack_with(&Options { weights, kv, ..Options::reference() })
     }
 
     /// Packs it with another format for every kind of matrix.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
 use crate::quantize::Format;
+use crate::quantize::calibration::Calibration;
 use crate::report::progress::Progress;
 use layout::Target;
 use writer::ImageWriter;
@@ -38,12 +39,14 @@ pub struct Options {
     pub context: Option<u32>,
     /// What the values are laid out for.
     pub target: Target,
+    /// What the inputs of the matrices were seen to be: int8 and int4 matrices get an `in_scale` from it.
+    pub calibration: Option<Calibration>,
 }
 
 impl Options {
     /// Nothing is rounded: the reference that other choices are measured against.
     pub fn reference() -> Self {
-        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable }
+        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable, calibration: None }
     }
 }
 
