@@ -71,7 +71,8 @@ fn quantize(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
                 for odd in 0..2 {
                     let stride = columns.next_multiple_of(4);
                     let (a, b) = (&mut a.0[odd..odd + stride], &mut b.0[odd..odd + stride]);
-                    (a.fill(77), b.fill(55));
+                    a.fill(77);
+                    b.fill(55);
                     let expected = (SCALAR.quantize)(&x[..columns], in_scale, a);
                     let found = (kernels.quantize)(&x[..columns], in_scale, b);
                     // The order is the set's own; what is in a group of four is not.
@@ -221,7 +222,8 @@ fn rms_norm(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
             let Memory { x, in_scale, out: [a, b], .. } = memory;
             fill(&mut x[..columns], if kind == 3 { 4 } else { kind }, random);
             in_scale.iter_mut().for_each(|scale| *scale = random.unit());
-            (a.fill(-1.0), b.fill(-1.0));
+            a.fill(-1.0);
+            b.fill(-1.0);
             (SCALAR.rms_norm)(&x[..columns], &in_scale[..columns], 1.0e-5, &mut a[..columns]);
             (kernels.rms_norm)(&x[..columns], &in_scale[..columns], 1.0e-5, &mut b[..columns]);
             if !same(a, b) {
@@ -241,7 +243,8 @@ fn activations(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> O
             let (gate, up) = x[..2 * columns].split_at_mut(columns);
             gate.iter_mut().for_each(|x| *x = if random.below(3) == 0 { random.wild() } else { random.unit() * 24.0 });
             up.iter_mut().for_each(|x| *x = random.unit() * 3.0);
-            (a.fill(-1.0), b.fill(-1.0));
+            a.fill(-1.0);
+            b.fill(-1.0);
             (SCALAR.gate)(activation, gate, up, &mut a[..columns]);
             (kernels.gate)(activation, gate, up, &mut b[..columns]);
             if !same(a, b) {

@@ -67,7 +67,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
     // Frame: q, 0, runs, entry | 16: shift, 20: headroom, 24: skip, 28: end of scores, 32: entry behind the tail, 36: stack pointer |
     // 40: q in the order 0, 2, 1, 3.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "mov r12, sp",
         "ldr r1, [r0, #20]",
@@ -257,6 +257,7 @@ unsafe extern "C" fn weigh_rows(job: &mut WeightsJob) {
     // r0 scores, r1 scales, r2 largest, r3 sum, r4 products, r5 fraction, r6-r11 polynomial, r12 whole part, lr value.
     // Frame: top, end, job.
     naked_asm!(
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #12",
         "str r0, [sp, #8]",
@@ -326,6 +327,7 @@ unsafe extern "C" fn mix_four(weights: *const u32, values: *const u32, stride_by
     // r0 weights, r1 values, r2 tokens 0 and 2, r3 stride, r4-r7 sums, r8-r11 values, r12 widened, lr tokens 1 and 3.
     // Frame: outputs; the end of the weights lies above what was pushed.
     naked_asm!(
+        super::instructions!(),
         "push {{r3-r11, lr}}",
         "mov r3, r2",
         "movs r4, #0",

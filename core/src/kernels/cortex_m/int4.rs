@@ -50,7 +50,7 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
     // Frame: 0, 0, 0, 0, runs, entry of a whole block | the same of the last | totals | 64: block's and 68: row's step of group scales,
     // 72: step of blocks, 76: x, 80: quad's group scales, 84: whole blocks, 88: scales, 92: outputs, 96: their end, 100: skip.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #108",
         "vldr s15, [r0, #48]",

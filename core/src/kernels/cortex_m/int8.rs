@@ -44,7 +44,7 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
     // r0 x, r1 weights, r2 m, r3 l, r4-r7 x, r8-r11 weights, r12 runs left, lr outputs.
     // Frame: x, 0, 0, runs, entry | scales - outputs, end of outputs, entry behind the tail.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -142,7 +142,7 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
     // r0 and r2 x, r1 weights, r3 and r10 m and l of the first token, r11 and r12 of the second, r4-r7 x, r8 and r9 weights, lr runs left.
     // Frame: x, second x, 0, 0, 0, 0, entry, runs | scales, outputs, second outputs, end of outputs.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #52",
         "vldr s14, [r0, #28]",
@@ -229,7 +229,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
     // r0 x, r1 and r2 weights, r3 and r12 sums, r4-r7 x, r8 and r9 weights, r10 widened, r11 runs left, lr outputs.
     // Frame: x, 0, runs, 0, entry | scales - outputs, end of outputs, entry behind the tail, row bytes.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -338,7 +338,7 @@ pub(super) unsafe extern "C" fn rows_by_two_tokens(job: &Job) {
     // r0 and r2 x, r1 weights, r3 and r12 sums, r4-r7 x, r8 weights, r9 and r10 widened, r11 runs left, lr outputs.
     // Frame: x, second x, 0, runs, 0, entry | scales, second outputs, end of outputs.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s14, [r0, #28]",

@@ -6,6 +6,15 @@
 
 #![allow(unsafe_code)]
 
+/// First line of an assembly block. Stable Rust cannot say that a thumbv8m.main core has the DSP extension, and outside of functions it
+/// forgets the FPU; Cortex-M4 has exactly the instructions that this set uses.
+macro_rules! instructions {
+    () => {
+        ".cpu cortex-m4"
+    };
+}
+use instructions;
+
 mod activation;
 mod attention;
 mod dsp;
