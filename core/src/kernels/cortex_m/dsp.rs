@@ -30,18 +30,6 @@ instruction! {
     /// Bytes 0 and 2, sign-extended to halfwords.
     sxtb16(a: u32) -> u32, "sxtb16 {result}, {a}"
 }
-instruction! {
-    /// Low halfwords of `a` and `b`, `a`'s below.
-    pack_low(a: u32, b: u32) -> u32, "pkhbt {result}, {a}, {b}, lsl #16"
-}
-instruction! {
-    /// High halfwords of `a` and `b`, `a`'s below.
-    pack_high(a: u32, b: u32) -> u32, "pkhtb {result}, {b}, {a}, asr #16"
-}
-instruction! {
-    /// Held to 0..=4095.
-    usat12(a: u32) -> u32, "usat {result}, #12, {a}"
-}
 
 /// Square root, correctly rounded. The bits travel in core registers: stable Rust takes no FPU register as an operand here.
 #[inline(always)]

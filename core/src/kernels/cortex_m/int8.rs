@@ -35,7 +35,8 @@ pub(super) struct Job {
 
 /// Pairs of rows in the cortex-m-dsp layout, one token; at most 128 groups.
 ///
-/// `m` collects both rows (`256 * odd + even`), `l` the even one: three instructions for four products.
+/// `m` collects both rows (`256 * odd + even`), `l` the even one: three instructions for four products. `m - l` is 256 times the odd row's
+/// sum, exactly, and VCVT takes it as a number with eight fraction bits.
 ///
 /// # Safety
 /// All that the job names must be there, at multiples of four bytes.
@@ -114,12 +115,11 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
         ".balign 4",
         "4:",
         "sub r2, r2, r3",
-        "asr r2, r2, #8",
         "vmov s0, s1, r3, r2",
         "ldrd r4, r5, [sp, #20]",
         "add r4, lr",
         "vcvt.f32.s32 s0, s0",
-        "vcvt.f32.s32 s1, s1",
+        "vcvt.f32.s32 s1, s1, #8",
         "vldm r4, {{s2, s3}}",
         "vmul.f32 s2, s2, s15",
         "vmul.f32 s3, s3, s15",
@@ -189,17 +189,15 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
         "subs.w lr, lr, #1",
         "bne 3b",
         "sub r3, r3, r10",
-        "asr r3, r3, #8",
         "sub r11, r11, r12",
-        "asr r11, r11, #8",
         "vmov s0, s1, r10, r3",
         "vmov s2, s3, r12, r11",
         "ldrd r4, r5, [sp, #32]",
         "ldrd r6, r7, [sp, #40]",
         "vcvt.f32.s32 s0, s0",
-        "vcvt.f32.s32 s1, s1",
+        "vcvt.f32.s32 s1, s1, #8",
         "vcvt.f32.s32 s2, s2",
-        "vcvt.f32.s32 s3, s3",
+        "vcvt.f32.s32 s3, s3, #8",
         "vldm r4!, {{s4, s5}}",
         "vmul.f32 s6, s4, s14",
         "vmul.f32 s7, s5, s14",

@@ -91,32 +91,36 @@ impl<'a> Operands<'a> {
     }
 
     /// All products: two tokens at a time, `rows_for_two` rows a bundle; then the last token, two rows a bundle.
+    #[inline(always)]
     fn products(mut self, one: unsafe extern "C" fn(&Job), two: unsafe extern "C" fn(&Job), rows_for_two: usize) {
         let rows = self.matrix.rows;
-        let mut token = 0;
-        while token < self.tokens {
-            let both = token + 1 < self.tokens;
-            let whole = if both { rows & !(rows_for_two - 1) } else { rows & !1 };
-            let mut job = self.job(token, 0, whole);
-            if both {
-                let second = self.job(token + 1, 0, whole);
-                job = Job { second_x: second.x, second_out: second.out, second_scale: second.token_scale, ..job };
-            }
+        for token in (0..self.tokens & !1).step_by(2) {
+            let whole = rows & !(rows_for_two - 1);
+            let Job { x, out, token_scale, .. } = self.job(token + 1, 0, whole);
+            let job = Job { second_x: x, second_out: out, second_scale: token_scale, ..self.job(token, 0, whole) };
             if whole > 0 {
                 // SAFETY: `new` found these rows, their scales, and the tokens' inputs and outputs.
-                unsafe { if both { two(&job) } else { one(&job) } }
+                unsafe { two(&job) }
             }
             if whole < rows {
                 self.last_row(token, one);
-                if both {
-                    self.last_row(token + 1, one);
-                }
+                self.last_row(token + 1, one);
             }
-            token += 1 + both as usize;
+        }
+        if self.tokens % 2 == 1 {
+            let token = self.tokens - 1;
+            if rows > 1 {
+                // SAFETY: `new` found these rows, their scales, and the token's input and output.
+                unsafe { one(&self.job(token, 0, rows & !1)) }
+            }
+            if rows % 2 == 1 {
+                self.last_row(token, one);
+            }
         }
     }
 
     /// The last row of an odd number of rows, as a pair whose second half is dropped.
+    #[cold]
     fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Job)) {
         let row = self.matrix.rows - 1;
         let (scales, mut pair) = ([self.matrix.scale(row), 0.0], [0.0; 2]);
