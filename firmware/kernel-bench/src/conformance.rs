@@ -25,6 +25,7 @@ pub fn run(kernels: &Kernels, memory: &mut Memory) -> bool {
     ] {
         all &= verdict(name, products(kernels, memory, random, dtype, layout));
     }
+    all &= verdict("every f16", every_f16(kernels, memory));
     all &= verdict("attention", attention(kernels, memory, random));
     all &= verdict("rms_norm", rms_norm(kernels, memory, random));
     all &= verdict("activate and gate", activations(kernels, memory, random));
@@ -144,6 +145,28 @@ fn product(
     }
     let [expected, found] = out;
     same(expected, found)
+}
+
+/// Each finite f16 alone in a row, widened by the set.
+fn every_f16(kernels: &Kernels, memory: &mut Memory) -> Outcome {
+    const ROWS: usize = 512;
+    let shape = Shape { dtype: Dtype::F16, layout: Layout::Portable, rows: ROWS, columns: 8, group: 0 };
+    memory.portable.0[..ROWS * 16].fill(0);
+    let finite = || (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00);
+    for start in (0..finite().count()).step_by(ROWS) {
+        let Memory { portable, scales, group_scales, out: [a, b], .. } = memory;
+        for (row, bits) in portable.0.chunks_exact_mut(16).zip(finite().skip(start).take(ROWS)) {
+            row[2 * (start / ROWS % 8)..][..2].copy_from_slice(&bits.to_le_bytes());
+        }
+        let matrix = matrix(shape, (&portable.0, &[]), scales, group_scales, &[]);
+        (SCALAR.matmul_f16)(&matrix, &[1.0; 8], &mut a[..ROWS]);
+        (kernels.matmul_f16)(&matrix, &[1.0; 8], &mut b[..ROWS]);
+        if !same(&a[..ROWS], &b[..ROWS]) {
+            return Err([start, 0, 0, 0]);
+        }
+        portable.0[..ROWS * 16].fill(0);
+    }
+    Ok(finite().count() as u32)
 }
 
 fn attention(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {

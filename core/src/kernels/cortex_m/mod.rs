@@ -23,6 +23,7 @@ mod float;
 mod int4;
 mod int8;
 mod linear;
+mod softmax;
 
 use super::Kernels;
 use super::layout::place;
@@ -36,7 +37,7 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     matmul_f16: float::matmul_f16,
     matmul_f32: float::matmul_f32,
     scores: attention::scores,
-    weights: attention::weights,
+    weights: softmax::weights,
     mix: attention::mix,
     rms_norm: float::rms_norm,
     activate: activation::activate,
