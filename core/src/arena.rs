@@ -201,8 +201,8 @@ impl<'a> Workspace<'a> {
     pub(crate) fn carve(arena: &'a mut [u8], config: &Config, plan: Plan) -> Result<Self, Error> {
         let need = arena_bytes(config, plan);
         let have = arena.len();
-        let too_small = Error::ArenaTooSmall { need, have };
         let skip = (arena.as_ptr() as usize).wrapping_neg() % ALIGN;
+        let too_small = Error::ArenaTooSmall { need: need.saturating_add(skip), have };
         let rest = &mut arena.get_mut(skip..).filter(|rest| rest.len() >= need).ok_or(too_small)?;
         let sizes = &mut Sizes::new(config, plan).0.into_iter();
         Ok(Workspace {

@@ -128,7 +128,7 @@ fn memory_is_what_was_stated_and_not_a_byte_less() {
             let mut unaligned = AlignedBytes::zeroed(need + 16);
             assert!(Session::new(&image, &mut unaligned[1..]).is_ok(), "{family}, {name}");
             let refused = Session::new(&image, &mut unaligned[1..need + 15]).unwrap_err();
-            assert_eq!(refused, Error::ArenaTooSmall { need, have: need + 14 }, "{family}, {name}");
+            assert_eq!(refused, Error::ArenaTooSmall { need: need + 15, have: need + 14 }, "{family}, {name}");
         }
     }
 }

@@ -228,19 +228,20 @@ impl Entry {
 
     /// Reads an entry that [`Entry::read`] has accepted before, or as much of it as makes sense.
     pub(super) fn parse(bytes: &[u8], at: usize, role: Role, layer: Option<u32>) -> Option<Entry> {
-        let dtype = match u8_at(bytes, at + 4) {
+        let bytes = bytes.get(at..)?.first_chunk::<ENTRY_BYTES>()?;
+        let dtype = match u8_at(bytes, 4) {
             0 => Dtype::F32,
             1 => Dtype::F16,
             2 => Dtype::Int8,
             3 => Dtype::Int4,
             _ => return None,
         };
-        let layout = match (u8_at(bytes, at + 5), dtype) {
+        let layout = match (u8_at(bytes, 5), dtype) {
             (0, _) => Layout::Portable,
             (1, Dtype::Int8 | Dtype::Int4) => Layout::CortexMDsp,
             _ => return None,
         };
-        let group = match (u16_at(bytes, at + 6), dtype) {
+        let group = match (u16_at(bytes, 6), dtype) {
             (group @ (0 | 32 | 64 | 128), Dtype::Int4) => group as u32,
             (0, _) => 0,
             _ => return None,
@@ -251,13 +252,13 @@ impl Entry {
             dtype,
             layout,
             group,
-            rows: u32_at(bytes, at + 8),
-            columns: u32_at(bytes, at + 12),
-            values: u32_at(bytes, at + 16),
-            scales: u32_at(bytes, at + 24),
-            group_scales: u32_at(bytes, at + 28),
-            bias: u32_at(bytes, at + 32),
-            in_scale: u32_at(bytes, at + 36),
+            rows: u32_at(bytes, 8),
+            columns: u32_at(bytes, 12),
+            values: u32_at(bytes, 16),
+            scales: u32_at(bytes, 24),
+            group_scales: u32_at(bytes, 28),
+            bias: u32_at(bytes, 32),
+            in_scale: u32_at(bytes, 36),
         })
     }
 

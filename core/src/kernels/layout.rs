@@ -21,6 +21,15 @@ pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
 ///
 /// `portable` is `(rows, row_bytes)` as the portable layout has it, int8 values in -127..=127. `out` has room for whole bundles of
 /// [`rows_per_bundle`] rows of the same row bytes; what is too short on either side is left out. Types that the layout does not change are copied.
+///
+/// ```
+/// use attoformer::image::directory::{Dtype, Layout};
+/// use attoformer::kernels::layout::pack_rows;
+/// let mut pair = [0; 8];
+/// pack_rows(Layout::CortexMDsp, Dtype::Int8, 3, &[1, 2, 3, 0, 10, 20, 0xff, 0], &mut pair);
+/// // Columns 0, 2, 1 and the padding: 256 * 10 + 1, 256 * -1 + 3, 256 * 20 + 2, 0.
+/// assert_eq!(pair, [1, 10, 3, 0xff, 2, 20, 0, 0]);
+/// ```
 pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], out: &mut [u8]) {
     let row_bytes = row_bytes(dtype, columns as u32) as usize;
     let bundle_rows = rows_per_bundle(layout, dtype);

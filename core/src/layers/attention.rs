@@ -151,6 +151,7 @@ impl<'a> Attention<'a> {
         out: &mut [f32],
     ) {
         let group = (self.heads / self.kv_heads.max(1)).max(1);
+        let factor = LOG2_E / sqrt(self.head_dim as f32);
         let per_head = rows(queries, self.head_dim).zip(rows_mut(out, self.head_dim)).enumerate();
         for (head, (query, out)) in per_head {
             let offset = head / group * self.head_dim;
@@ -160,7 +161,7 @@ impl<'a> Attention<'a> {
                     attend_float(query, keys.clone(), rows, offset, |x| f16::from_bits(x).to_f32_const(), scratch.scores, out);
                 }
                 LayerCache::Int8 { rows, key_scales, value_scales } => {
-                    let cache = Int8Head { rows, key_scales, value_scales, offset };
+                    let cache = Int8Head { rows, key_scales, value_scales, offset, factor };
                     cache.attend(kernels, query, keys.clone(), scratch, out);
                 }
             }
@@ -174,6 +175,8 @@ struct Int8Head<'c> {
     key_scales: &'c [f32],
     value_scales: &'c [f32],
     offset: usize,
+    /// log2(e) / sqrt(head_dim): scores are powers of two.
+    factor: f32,
 }
 
 impl Int8Head<'_> {
@@ -183,9 +186,8 @@ impl Int8Head<'_> {
         let first = keys.start & !3;
         let count = keys.end - first;
         let hidden = keys.start - first;
-        let factor = LOG2_E / sqrt(query.len() as f32);
         let q = front(scratch.query, query.len());
-        let exponent = quantize_query(query, factor, |index, value| {
+        let exponent = quantize_query(query, self.factor, |index, value| {
             if let Some(q) = q.get_mut(index) {
                 *q = value as i16;
             }

@@ -25,6 +25,7 @@ pub fn run(kernels: &Kernels, memory: &mut Memory) -> bool {
     ] {
         all &= verdict(name, products(kernels, memory, random, dtype, layout));
     }
+    all &= verdict("every f16", every_f16(kernels, memory));
     all &= verdict("attention", attention(kernels, memory, random));
     all &= verdict("rms_norm", rms_norm(kernels, memory, random));
     all &= verdict("activate and gate", activations(kernels, memory, random));
@@ -71,7 +72,8 @@ fn quantize(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
                 for odd in 0..2 {
                     let stride = columns.next_multiple_of(4);
                     let (a, b) = (&mut a.0[odd..odd + stride], &mut b.0[odd..odd + stride]);
-                    (a.fill(77), b.fill(55));
+                    a.fill(77);
+                    b.fill(55);
                     let expected = (SCALAR.quantize)(&x[..columns], in_scale, a);
                     let found = (kernels.quantize)(&x[..columns], in_scale, b);
                     // The order is the set's own; what is in a group of four is not.
@@ -143,6 +145,28 @@ fn product(
     }
     let [expected, found] = out;
     same(expected, found)
+}
+
+/// Each finite f16 alone in a row, widened by the set.
+fn every_f16(kernels: &Kernels, memory: &mut Memory) -> Outcome {
+    const ROWS: usize = 512;
+    let shape = Shape { dtype: Dtype::F16, layout: Layout::Portable, rows: ROWS, columns: 8, group: 0 };
+    memory.portable.0[..ROWS * 16].fill(0);
+    let finite = || (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00);
+    for start in (0..finite().count()).step_by(ROWS) {
+        let Memory { portable, scales, group_scales, out: [a, b], .. } = memory;
+        for (row, bits) in portable.0.chunks_exact_mut(16).zip(finite().skip(start).take(ROWS)) {
+            row[2 * (start / ROWS % 8)..][..2].copy_from_slice(&bits.to_le_bytes());
+        }
+        let matrix = matrix(shape, (&portable.0, &[]), scales, group_scales, &[]);
+        (SCALAR.matmul_f16)(&matrix, &[1.0; 8], &mut a[..ROWS]);
+        (kernels.matmul_f16)(&matrix, &[1.0; 8], &mut b[..ROWS]);
+        if !same(&a[..ROWS], &b[..ROWS]) {
+            return Err([start, 0, 0, 0]);
+        }
+        portable.0[..ROWS * 16].fill(0);
+    }
+    Ok(finite().count() as u32)
 }
 
 fn attention(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {
@@ -221,7 +245,8 @@ fn rms_norm(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
             let Memory { x, in_scale, out: [a, b], .. } = memory;
             fill(&mut x[..columns], if kind == 3 { 4 } else { kind }, random);
             in_scale.iter_mut().for_each(|scale| *scale = random.unit());
-            (a.fill(-1.0), b.fill(-1.0));
+            a.fill(-1.0);
+            b.fill(-1.0);
             (SCALAR.rms_norm)(&x[..columns], &in_scale[..columns], 1.0e-5, &mut a[..columns]);
             (kernels.rms_norm)(&x[..columns], &in_scale[..columns], 1.0e-5, &mut b[..columns]);
             if !same(a, b) {
@@ -241,7 +266,8 @@ fn activations(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> O
             let (gate, up) = x[..2 * columns].split_at_mut(columns);
             gate.iter_mut().for_each(|x| *x = if random.below(3) == 0 { random.wild() } else { random.unit() * 24.0 });
             up.iter_mut().for_each(|x| *x = random.unit() * 3.0);
-            (a.fill(-1.0), b.fill(-1.0));
+            a.fill(-1.0);
+            b.fill(-1.0);
             (SCALAR.gate)(activation, gate, up, &mut a[..columns]);
             (kernels.gate)(activation, gate, up, &mut b[..columns]);
             if !same(a, b) {

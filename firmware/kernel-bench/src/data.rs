@@ -71,7 +71,7 @@ impl Random {
 
     /// Below `limit`.
     pub fn below(&mut self, limit: u32) -> u32 {
-        (u64::from(self.next()) * u64::from(limit) >> 32) as u32
+        ((u64::from(self.next()) * u64::from(limit)) >> 32) as u32
     }
 
     /// Evenly in -1..1.

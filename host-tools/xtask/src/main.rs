@@ -22,6 +22,8 @@ enum Command {
     Test(commands::test::Arguments),
     /// Run an image on an emulated machine
     Qemu(commands::qemu::Arguments),
+    /// Count the kernels' instructions on an emulated machine
+    Bench(commands::bench::Arguments),
     /// Link the engine with a panic handler that cannot link
     Nopanic(commands::nopanic::Arguments),
     /// Install compiler targets and emulators
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Test(arguments) => commands::test::run(&arguments),
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Setup => commands::setup::run(),
         Command::TrainDefault(arguments) => commands::train_default::run(&arguments),

@@ -51,8 +51,7 @@ impl Job {
 /// point, lr log2(e); s8 is 1.
 macro_rules! enter {
     () => {
-        ".fpu fpv4-sp-d16
-        push {{r4-r11, lr}}
+        "push {{r4-r11, lr}}
         vmov.f32 s8, #1.0
         ldm.w r0, {{r0, r1, r2, r3, r6, r7, r8, r9, r10, r11, lr}}"
     };
@@ -107,6 +106,7 @@ macro_rules! leave {
 #[unsafe(naked)]
 unsafe extern "C" fn silu_gate(job: &Job) {
     naked_asm!(
+        super::instructions!(),
         enter!(),
         "2:",
         "ldr r4, [r0], #4",
@@ -123,13 +123,24 @@ unsafe extern "C" fn silu_gate(job: &Job) {
 /// `out = gate * sigmoid(gate)`.
 #[unsafe(naked)]
 unsafe extern "C" fn silu(job: &Job) {
-    naked_asm!(enter!(), "2:", "ldr r4, [r0], #4", sigmoid!(), "vldr s2, [r0, #-4]", "vmul.f32 s0, s2, s0", "vstm r2!, {{s0}}", leave!(),)
+    naked_asm!(
+        super::instructions!(),
+        enter!(),
+        "2:",
+        "ldr r4, [r0], #4",
+        sigmoid!(),
+        "vldr s2, [r0, #-4]",
+        "vmul.f32 s0, s2, s0",
+        "vstm r2!, {{s0}}",
+        leave!(),
+    )
 }
 
 /// `out = gate * sigmoid(gate * (1.5957692 + 0.071354814 * gate^2))`.
 #[unsafe(naked)]
 unsafe extern "C" fn gelu_tanh(job: &Job) {
     naked_asm!(
+        super::instructions!(),
         enter!(),
         "movw r4, #{outer} & 0xffff",
         "movt r4, #{outer} >> 16",

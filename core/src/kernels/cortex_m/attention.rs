@@ -1,7 +1,7 @@
-//! One head over its keys: integers from scores to weighted sums.
+//! One head over its keys: scores before the softmax, weighted sums after it.
 
 use super::is_word_aligned;
-use crate::kernels::{KeyRows, ValueBlocks, Weighting, scalar};
+use crate::kernels::{KeyRows, ValueBlocks, scalar};
 use core::arch::naked_asm;
 
 /// One head's scores: [`scalar::scores`], fast for heads that are whole words at whole words.
@@ -36,7 +36,7 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
         skip: (keys.stride - q.len()) as u32,
     };
     // SAFETY: the checks above found `count` rows with this head inside, `count` scales and `count` places for scores.
-    unsafe { score_rows(&job) }
+    unsafe { if q.len() == 8 { score_rows_of_eight(&job) } else { score_rows(&job) } }
 }
 
 #[repr(C)]
@@ -67,7 +67,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
     // Frame: q, 0, runs, entry | 16: shift, 20: headroom, 24: skip, 28: end of scores, 32: entry behind the tail, 36: stack pointer |
     // 40: q in the order 0, 2, 1, 3.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "mov r12, sp",
         "ldr r1, [r0, #20]",
@@ -187,114 +187,81 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
     )
 }
 
-/// Weights of the values: [`scalar::weights`], of scores that lie within 2^31 of the largest.
-pub(super) fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
-    let count = scores.len().min(value_scales.len());
-    let bits = value_scales.get(..count).unwrap_or_default();
-    let top = super::elementwise::largest_bits(bits) >> 23;
-    // With a positive largest scale beyond 2^-96, scales of zero weigh nothing by their exponent alone.
-    if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
-        return scalar::weights(scores, largest, value_scales, out);
-    }
-    let mut job = WeightsJob {
-        scores: scores.as_mut_ptr(),
-        scales: bits.as_ptr(),
-        largest,
-        sum: 0,
-        products: 0,
-        exp2: crate::numeric::EXP2_NEG,
-        top,
-        end: scores.as_mut_ptr().wrapping_add(count),
-    };
-    // SAFETY: as many scores as scales, at least one.
-    unsafe { weigh_rows(&mut job) };
-    let shift = 20u32.saturating_sub(job.products.leading_zeros());
-    round_products(scores, shift, out);
-    Weighting { sum: job.sum, exponent: shift as i32 + top as i32 - 141 }
-}
-
-/// Products to 12 bits: `min((product + 2^(shift - 1)) >> shift, 4095)`, and zeros behind them.
-#[inline(always)]
-fn round_products(products: &[i32], shift: u32, out: &mut [i16]) {
-    let half = (1u32 << shift) >> 1;
-    let round = |product: i32| super::dsp::usat12((product as u32).wrapping_add(half) >> (shift & 31));
-    let (fours, rest) = products.as_chunks::<4>();
-    let (out_fours, out_rest) = out.as_chunks_mut::<4>();
-    let mut slots = out_fours.iter_mut();
-    for (&[a, b, c, d], out) in fours.iter().zip(slots.by_ref()) {
-        *out = [round(a) as i16, round(b) as i16, round(c) as i16, round(d) as i16];
-    }
-    let mut last = [0i16; 4];
-    last.iter_mut().zip(rest).for_each(|(out, &product)| *out = round(product) as i16);
-    match slots.next() {
-        Some(out) => {
-            *out = last;
-            slots.for_each(|out| *out = [0; 4]);
-            out_rest.fill(0);
-        }
-        None => out_rest.iter_mut().zip(last).for_each(|(out, last)| *out = last),
-    }
-}
-
-#[repr(C)]
-struct WeightsJob {
-    scores: *mut i32,
-    scales: *const f32,
-    largest: i32,
-    /// Sum of all e.
-    sum: u32,
-    /// All products or-ed together: as many leading zeros as the largest has.
-    products: u32,
-    exp2: [i32; 6],
-    /// Exponent of the largest scale.
-    top: u32,
-    end: *mut i32,
-}
-
-/// Turns scores into products of e and a scale's mantissa.
+/// [`score_rows`] for heads of eight dimensions, whose query stays in registers.
 #[unsafe(naked)]
-unsafe extern "C" fn weigh_rows(job: &mut WeightsJob) {
-    // r0 scores, r1 scales, r2 largest, r3 sum, r4 products, r5 fraction, r6-r11 polynomial, r12 whole part, lr value.
-    // Frame: top, end, job.
+unsafe extern "C" fn score_rows_of_eight(job: &ScoresJob) -> i32 {
+    // r0 shift, r1 keys, r2 dot, r3 largest, r4 widened and scale, r5-r7 and r10 q, r8 and r9 keys, r11 scales, r12 row bytes, lr scores.
+    // Frame: end of scores.
     naked_asm!(
+        super::instructions!(),
         "push {{r4-r11, lr}}",
-        "sub sp, #12",
-        "str r0, [sp, #8]",
-        "ldrd r1, r2, [r0, #44]",
-        "strd r1, r2, [sp]",
-        "ldm.w r0, {{r0, r1, r2, r3, r4, r6, r7, r8, r9, r10, r11}}",
+        "sub sp, #4",
+        "ldm r0!, {{r1, r2, r11, lr}}",
+        "ldm r2, {{r4, r5, r6, r7}}",
+        "pkhtb r10, r7, r6, asr #16",
+        "pkhbt r7, r6, r7, lsl #16",
+        "pkhtb r6, r5, r4, asr #16",
+        "pkhbt r5, r4, r5, lsl #16",
+        "ldr r3, [r0]",
+        "str r3, [sp]",
+        "ldr r12, [r0, #16]",
+        "add r12, r12, #8",
+        "ldr r0, [r0, #8]",
+        "mov r3, #0x80000000",
         "2:",
-        "ldr r5, [r0]",
-        "sub.w r5, r2, r5",
-        "usat r12, #5, r5, asr #16",
-        "lsls r5, r5, #16",
-        "eor r5, r5, #0x80000000",
-        "smmla lr, r5, r11, r10",
-        "smmla lr, r5, lr, r9",
-        "smmla lr, r5, lr, r8",
-        "smmla lr, r5, lr, r7",
-        "smmla lr, r5, lr, r6",
-        // Rounds at the last bit kept: 2^-d from 2^-17 on is nothing.
-        "lsr lr, lr, r12",
-        "add lr, lr, #0x2000",
-        "lsr lr, lr, #14",
-        "add r3, lr",
-        "ldr r12, [r1], #4",
-        "ubfx r5, r12, #9, #14",
-        "orr r5, r5, #0x4000",
-        "mul lr, lr, r5",
-        "ldr r5, [sp]",
-        "sub r12, r5, r12, lsr #23",
-        "lsr lr, lr, r12",
-        "orr r4, r4, lr",
-        "str lr, [r0], #4",
-        "ldr r5, [sp, #4]",
-        "cmp r0, r5",
+        "ldrd r8, r9, [r1]",
+        "add r1, r12",
+        "sxtb16 r4, r8",
+        "smuad r2, r4, r5",
+        "sxtb16 r8, r8, ror #8",
+        "smlad r2, r8, r6, r2",
+        "sxtb16 r4, r9",
+        "smlad r2, r4, r7, r2",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r2, r9, r10, r2",
+        "ldr r4, [r11], #4",
+        "cbz r4, 8f",
+        "subs.w r8, r0, r4, lsr #23",
+        "lsl.w r4, r4, #8",
+        "orr r4, r4, #0x80000000",
+        // Headroom of eight dimensions: nine bits.
+        "lsl.w r2, r2, #8",
+        "smmla r2, r2, r4, r2",
+        "bmi 7f",
+        "asr.w r2, r2, r8",
+        "6:",
+        "str r2, [lr], #4",
+        "cmp r2, r3",
+        "bgt 5f",
+        "4:",
+        "ldr r9, [sp]",
+        "cmp lr, r9",
         "bne 2b",
-        "ldr r0, [sp, #8]",
-        "strd r3, r4, [r0, #12]",
-        "add sp, #12",
+        "mov r0, r3",
+        "add sp, #4",
         "pop {{r4-r11, pc}}",
+        "5:",
+        "mov r3, r2",
+        "b 4b",
+        "7:",
+        "rsb r8, r8, #0",
+        "cmp r8, #29",
+        "it gt",
+        "movgt r8, #29",
+        "mov r9, #0x20000000",
+        "asr r9, r8",
+        "cmp r2, r9",
+        "it gt",
+        "movgt r2, r9",
+        "rsb r9, r9, #0",
+        "cmp r2, r9",
+        "it lt",
+        "movlt r2, r9",
+        "lsl.w r2, r2, r8",
+        "b 6b",
+        "8:",
+        "movs r2, #0",
+        "b 6b",
     )
 }
 
@@ -313,21 +280,43 @@ pub(super) fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
         return scalar::mix(weights, values, out);
     }
     let weights = weights.as_ptr_range();
-    for (dims, out) in out.chunks_exact_mut(4).enumerate() {
-        let values_at = values.values.as_ptr().wrapping_add(values.offset + 4 * dims).cast();
-        // SAFETY: the checks above found a block of values, `stride` words from the last, for every four weights.
-        unsafe { mix_four(weights.start.cast(), values_at, 4 * values.stride, out.as_mut_ptr(), weights.end.cast()) };
-    }
+    let job = MixJob {
+        weights: weights.start.cast(),
+        values: values.values.as_ptr().wrapping_add(values.offset).cast(),
+        row_bytes: 4 * values.stride as u32,
+        weights_end: weights.end.cast(),
+        out: out.as_mut_ptr(),
+        out_end: out.as_mut_ptr_range().end,
+    };
+    // SAFETY: the checks above found a block of values, `stride` words from the last, for every four weights.
+    unsafe { mix_blocks(&job) }
 }
 
-/// Four dimensions over all blocks of four tokens.
+#[repr(C)]
+struct MixJob {
+    weights: *const u32,
+    /// The head in the first block.
+    values: *const u32,
+    /// Bytes from one block to the next.
+    row_bytes: u32,
+    weights_end: *const u32,
+    out: *mut i32,
+    out_end: *mut i32,
+}
+
+/// Four dimensions at a time, each over all blocks of four tokens.
 #[unsafe(naked)]
-unsafe extern "C" fn mix_four(weights: *const u32, values: *const u32, stride_bytes: usize, out: *mut i32, weights_end: *const u32) {
-    // r0 weights, r1 values, r2 tokens 0 and 2, r3 stride, r4-r7 sums, r8-r11 values, r12 widened, lr tokens 1 and 3.
-    // Frame: outputs; the end of the weights lies above what was pushed.
+unsafe extern "C" fn mix_blocks(job: &MixJob) {
+    // r0 weights, r1 values, r2 tokens 0 and 2, r3 row bytes, r4-r7 sums, r8-r11 values, r12 widened, lr tokens 1 and 3.
+    // Frame: weights, values, row bytes, end of weights, outputs, their end.
     naked_asm!(
-        "push {{r3-r11, lr}}",
-        "mov r3, r2",
+        super::instructions!(),
+        "push {{r4-r11, lr}}",
+        "sub sp, #28",
+        "ldm r0, {{r1, r2, r3, r4, r5, r6}}",
+        "stm.w sp, {{r1, r2, r3, r4, r5, r6}}",
+        "1:",
+        "ldrd r0, r1, [sp]",
         "movs r4, #0",
         "movs r5, #0",
         "movs r6, #0",
@@ -354,11 +343,18 @@ unsafe extern "C" fn mix_four(weights: *const u32, values: *const u32, stride_by
         "smlad r7, r12, r2, r7",
         "sxtb16 r11, r11, ror #8",
         "smlad r7, r11, lr, r7",
-        "ldr r12, [sp, #40]",
+        "ldr r12, [sp, #12]",
         "cmp r0, r12",
         "bne 2b",
-        "ldr r0, [sp]",
+        "ldr r1, [sp, #4]",
+        "ldrd r0, r2, [sp, #16]",
+        "adds r1, #16",
         "stm r0!, {{r4, r5, r6, r7}}",
-        "pop {{r3-r11, pc}}",
+        "str r1, [sp, #4]",
+        "str r0, [sp, #16]",
+        "cmp r0, r2",
+        "bne 1b",
+        "add sp, #28",
+        "pop {{r4-r11, pc}}",
     )
 }

@@ -16,7 +16,7 @@ macro_rules! instruction {
         pub(super) fn $name($($input: $kind),*) -> $output {
             let result;
             // SAFETY: the instruction reads and writes the registers named, no memory and no stack.
-            unsafe { asm!($template, $($input = in(reg) $input,)* result = lateout(reg) result, options(pure, nomem, nostack)) };
+            unsafe { asm!(super::instructions!(), $template, $($input = in(reg) $input,)* result = lateout(reg) result, options(pure, nomem, nostack)) };
             result
         }
     };
@@ -29,30 +29,6 @@ instruction! {
 instruction! {
     /// Bytes 0 and 2, sign-extended to halfwords.
     sxtb16(a: u32) -> u32, "sxtb16 {result}, {a}"
-}
-instruction! {
-    /// Bytes 1 and 3, sign-extended to halfwords.
-    sxtb16_odd(a: u32) -> u32, "sxtb16 {result}, {a}, ror #8"
-}
-instruction! {
-    /// Low halfwords of `a` and `b`, `a`'s below.
-    pack_low(a: u32, b: u32) -> u32, "pkhbt {result}, {a}, {b}, lsl #16"
-}
-instruction! {
-    /// High halfwords of `a` and `b`, `a`'s below.
-    pack_high(a: u32, b: u32) -> u32, "pkhtb {result}, {b}, {a}, asr #16"
-}
-instruction! {
-    /// `c` plus the upper half of `a * b`.
-    smmla(a: i32, b: i32, c: i32) -> i32, "smmla {result}, {a}, {b}, {c}"
-}
-instruction! {
-    /// Held to 0..=31.
-    usat5(a: u32) -> u32, "usat {result}, #5, {a}"
-}
-instruction! {
-    /// Held to 0..=4095.
-    usat12(a: u32) -> u32, "usat {result}, #12, {a}"
 }
 
 /// Square root, correctly rounded. The bits travel in core registers: stable Rust takes no FPU register as an operand here.

@@ -28,6 +28,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
         // SAFETY: reads and writes `count` chunks of eight; VLDM, STM: floats and `out` lie at whole words.
         unsafe {
             asm!(
+                super::instructions!(),
                 "vmov s8, s9, r2, r3",
                 "2:",
                 "vldm r0!, {{s0-s7}}",

@@ -24,35 +24,44 @@ pub(super) fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
 pub(super) fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
     let inverse = 1.0 / dsp::sqrt(dot(x, x) / x.len() as f32 + eps);
     let count = x.len().min(scale.len()).min(out.len());
-    let fours = count & !3;
-    if fours > 0 {
-        let end = x.as_ptr().wrapping_add(fours);
-        // SAFETY: reads and writes `fours` elements of each slice.
+    let eights = count & !7;
+    if eights > 0 {
+        let end = x.as_ptr().wrapping_add(eights);
+        // SAFETY: reads and writes `eights` elements of each slice.
         unsafe {
             asm!(
-                "vmov s8, {inverse}",
+                "vmov s16, {inverse}",
                 "2:",
-                "vldm {x}!, {{s0-s3}}",
-                "vldm {scale}!, {{s4-s7}}",
+                "vldm {x}!, {{s0-s7}}",
+                "vldm {scale}!, {{s8-s15}}",
+                "vmul.f32 s0, s0, s16",
+                "vmul.f32 s1, s1, s16",
+                "vmul.f32 s2, s2, s16",
+                "vmul.f32 s3, s3, s16",
+                "vmul.f32 s4, s4, s16",
+                "vmul.f32 s5, s5, s16",
+                "vmul.f32 s6, s6, s16",
+                "vmul.f32 s7, s7, s16",
                 "vmul.f32 s0, s0, s8",
-                "vmul.f32 s1, s1, s8",
-                "vmul.f32 s2, s2, s8",
-                "vmul.f32 s3, s3, s8",
-                "vmul.f32 s0, s0, s4",
-                "vmul.f32 s1, s1, s5",
-                "vmul.f32 s2, s2, s6",
-                "vmul.f32 s3, s3, s7",
-                "vstm {out}!, {{s0-s3}}",
+                "vmul.f32 s1, s1, s9",
+                "vmul.f32 s2, s2, s10",
+                "vmul.f32 s3, s3, s11",
+                "vmul.f32 s4, s4, s12",
+                "vmul.f32 s5, s5, s13",
+                "vmul.f32 s6, s6, s14",
+                "vmul.f32 s7, s7, s15",
+                "vstm {out}!, {{s0-s7}}",
                 "cmp {x}, {end}",
                 "bne 2b",
                 inverse = in(reg) inverse.to_bits(), x = inout(reg) x.as_ptr() => _, scale = inout(reg) scale.as_ptr() => _,
                 out = inout(reg) out.as_mut_ptr() => _, end = in(reg) end,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _,
+                out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _,
                 options(nostack),
             );
         }
     }
-    for ((out, &x), &scale) in out.iter_mut().zip(x).zip(scale).skip(fours) {
+    for ((out, &x), &scale) in out.iter_mut().zip(x).zip(scale).skip(eights) {
         *out = (x * inverse) * scale;
     }
 }
@@ -75,14 +84,7 @@ fn dot(x: &[f32], weights: &[f32]) -> f32 {
         // SAFETY: reads `eights` times eight elements of both slices and writes the lanes.
         unsafe {
             asm!(
-                "vmov s0, {zero}",
-                "vmov s1, {zero}",
-                "vmov s2, {zero}",
-                "vmov s3, {zero}",
-                "vmov s4, {zero}",
-                "vmov s5, {zero}",
-                "vmov s6, {zero}",
-                "vmov s7, {zero}",
+                "vldm {lanes}, {{s0-s7}}",
                 "2:",
                 "vldm {x}!, {{s8-s15}}",
                 "vldm {w}!, {{s16-s23}}",
@@ -97,7 +99,7 @@ fn dot(x: &[f32], weights: &[f32]) -> f32 {
                 "cmp {x}, {end}",
                 "bne 2b",
                 "vstm {lanes}, {{s0-s7}}",
-                zero = in(reg) 0, lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
+                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
                 x = inout(reg) x.as_ptr() => _, w = inout(reg) weights.as_ptr() => _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
                 out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _,
@@ -120,14 +122,7 @@ fn dot_f16(x: &[f32], weights: &[u8]) -> f32 {
         // SAFETY: reads `eights` times eight elements of both slices and writes the lanes.
         unsafe {
             asm!(
-                "vmov s0, {zero}",
-                "vmov s1, {zero}",
-                "vmov s2, {zero}",
-                "vmov s3, {zero}",
-                "vmov s4, {zero}",
-                "vmov s5, {zero}",
-                "vmov s6, {zero}",
-                "vmov s7, {zero}",
+                "vldm {lanes}, {{s0-s7}}",
                 "2:",
                 "vldm {x}!, {{s8-s15}}",
                 "vldm {w}!, {{s20-s23}}",
@@ -150,7 +145,7 @@ fn dot_f16(x: &[f32], weights: &[u8]) -> f32 {
                 "cmp {x}, {end}",
                 "bne 2b",
                 "vstm {lanes}, {{s0-s7}}",
-                zero = in(reg) 0, lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
+                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
                 x = inout(reg) x.as_ptr() => _, w = inout(reg) weights.as_ptr() => _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
                 out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _,

@@ -1,15 +1,12 @@
 //! int4 matrix loops: `mask & (word << 12)` brings one nibble of each halfword to its top, where it counts 4,096 times its signed value,
 //! and SMLAD multiplies it there. No unpacking, no bias; a block's sum is shifted down once.
 
-use super::dsp;
 use core::arch::naked_asm;
 
 /// Columns whose sum of 4,096-fold products fits 32 bits: 4,096 * 8 * 127 * 512 < 2^31.
 pub(super) const BLOCK: usize = 512;
-/// The top nibble of both halfwords.
-const TOP: u32 = 0xf000_f000;
 
-/// One token with some quads of rows of the cortex-m-dsp layout.
+/// One token with some rows; of the cortex-m-dsp layout unless said otherwise.
 #[repr(C)]
 pub(super) struct Job {
     /// First quad of rows.
@@ -50,7 +47,7 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
     // Frame: 0, 0, 0, 0, runs, entry of a whole block | the same of the last | totals | 64: block's and 68: row's step of group scales,
     // 72: step of blocks, 76: x, 80: quad's group scales, 84: whole blocks, 88: scales, 92: outputs, 96: their end, 100: skip.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #108",
         "vldr s15, [r0, #48]",
@@ -179,31 +176,133 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
     )
 }
 
-/// Exact sum of one portable row over one group, `x` in this set's order.
-#[inline(always)]
-pub(super) fn portable_group(weights: &[[u8; 4]], x: &[[i16; 4]]) -> i32 {
-    let mut total = 0i32;
-    for (weights, x) in weights.chunks(BLOCK / 8).zip(x.chunks(BLOCK / 4)) {
-        let (eights, last) = x.as_chunks::<2>();
-        let mut sum = 0;
-        for (&w, [low, high]) in weights.iter().zip(eights) {
-            sum = eight(u32::from_le_bytes(w), low, high, sum);
-        }
-        if let ([low], Some(&w)) = (last, weights.get(eights.len())) {
-            sum = eight(u32::from_le_bytes(w), low, &[0; 4], sum);
-        }
-        total = total.wrapping_add(sum >> 12);
-    }
-    total
-}
-
-/// Adds 4,096 times eight products.
-#[inline(always)]
-fn eight(w: u32, &[x0, x2, x1, x3]: &[i16; 4], &[x4, x6, x5, x7]: &[i16; 4], sum: i32) -> i32 {
-    let (even_low, odd_low) = (dsp::pair(&[x0, x2]), dsp::pair(&[x1, x3]));
-    let (even_high, odd_high) = (dsp::pair(&[x4, x6]), dsp::pair(&[x5, x7]));
-    let sum = dsp::smlad(TOP & w << 12, dsp::pack_low(even_low, even_high), sum);
-    let sum = dsp::smlad(TOP & w << 8, dsp::pack_low(odd_low, odd_high), sum);
-    let sum = dsp::smlad(TOP & w << 4, dsp::pack_high(even_low, even_high), sum);
-    dsp::smlad(TOP & w, dsp::pack_high(odd_low, odd_high), sum)
+/// Portable rows, one token. A word holds columns 0 to 7, and its nibbles four apart share a halfword position, so inputs are paired anew:
+/// (0, 4), (1, 5), (2, 6), (3, 7).
+///
+/// In the job, `block_groups` and `last_groups` count groups of eight columns (none is a last block of a tail only), `skip` is 1 when four
+/// more columns follow, and `group_stride` is what a row's end adds to the group scales.
+///
+/// # Safety
+/// All that the job names must be there, words at multiples of four bytes.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
+    // r0 x, r1 weights, r2 sum of a block, r3 total, r4-r7 x, r8 weights, r9 and r10 x in pairs, r11 mask, r12 runs left, lr blocks left.
+    // Frame: 0, runs, entry of a whole block | the same of the last | 24: x, 28: whole blocks, 32: group scales, 36: their step,
+    // 40: scales, 44: outputs, 48: their end, 52: step of a row, 56: tail.
+    naked_asm!(
+        super::instructions!(),
+        "push {{r4-r11, lr}}",
+        "sub sp, #60",
+        "vldr s15, [r0, #48]",
+        "ldm r0!, {{r1, r2, r3, r4, r5, r6, r7}}",
+        "str r2, [sp, #24]",
+        "str r6, [sp, #32]",
+        "strd r3, r4, [sp, #40]",
+        "strd r5, r7, [sp, #48]",
+        "ldm r0, {{r2, r3, r4, r5, r6}}",
+        "str r2, [sp, #28]",
+        "str r5, [sp, #36]",
+        "str r6, [sp, #56]",
+        // Steps of eight columns come in runs of four steps of 56 bytes.
+        "adr.w r8, 3f",
+        "orr r8, r8, #1",
+        "movs r5, #0",
+        "lsrs r3, r3, #2",
+        "strd r5, r3, [sp]",
+        "strd r8, r5, [sp, #8]",
+        "rsb r3, r4, #0",
+        "and r3, r3, #3",
+        "movs r5, #56",
+        "mla r8, r3, r5, r8",
+        "adr.w r5, 4f",
+        "orr r5, r5, #1",
+        "cmp r4, #0",
+        "it eq",
+        "moveq r8, r5",
+        "add r4, r4, #3",
+        "lsrs r4, r4, #2",
+        "strd r4, r8, [sp, #16]",
+        "mov r11, #0xf000",
+        "movt r11, #0xf000",
+        "2:",
+        "ldrd r0, lr, [sp, #24]",
+        "movs r3, #0",
+        "cmp.w lr, #0",
+        "beq 6f",
+        "5:",
+        "ldm.w sp, {{r2, r12, pc}}",
+        "6:",
+        "add r2, sp, #12",
+        "ldm.w r2, {{r2, r12, pc}}",
+        ".balign 4",
+        "3:",
+        ".rept 4",
+        "ldm.w r0!, {{r4, r5, r6, r7}}",
+        "ldr r8, [r1], #4",
+        "pkhbt r9, r4, r6, lsl #16",
+        "pkhtb r6, r6, r4, asr #16",
+        "pkhbt r10, r5, r7, lsl #16",
+        "pkhtb r7, r7, r5, asr #16",
+        "and r4, r11, r8, lsl #12",
+        "smlad r2, r4, r9, r2",
+        "and r4, r11, r8, lsl #8",
+        "smlad r2, r4, r10, r2",
+        "and r4, r11, r8, lsl #4",
+        "smlad r2, r4, r6, r2",
+        "and.w r8, r8, r11",
+        "smlad r2, r8, r7, r2",
+        ".endr",
+        "subs.w r12, r12, #1",
+        "bne.w 3b",
+        "cmp.w lr, #0",
+        "beq 4f",
+        "7:",
+        "ldrd r4, r6, [sp, #32]",
+        "asr r2, r2, #12",
+        "ldrb r5, [r4]",
+        "add r4, r6",
+        "str r4, [sp, #32]",
+        "mla r3, r2, r5, r3",
+        "subs.w lr, lr, #1",
+        "bgt 5b",
+        "beq 6b",
+        // A row is done.
+        "vmov s0, r3",
+        "ldr r6, [sp, #52]",
+        "add r4, r6",
+        "str r4, [sp, #32]",
+        "ldrd r4, r5, [sp, #40]",
+        "vcvt.f32.s32 s0, s0",
+        "vldm r4!, {{s1}}",
+        "vmul.f32 s1, s1, s15",
+        "vmul.f32 s0, s0, s1",
+        "vstm r5!, {{s0}}",
+        "strd r4, r5, [sp, #40]",
+        "ldr r6, [sp, #48]",
+        "cmp r5, r6",
+        "bne 2b",
+        "add sp, #60",
+        "pop {{r4-r11, pc}}",
+        // The last block may end with four columns.
+        ".balign 4",
+        "4:",
+        "ldr r4, [sp, #56]",
+        "cmp r4, #0",
+        "beq 7b",
+        "ldrd r4, r5, [r0]",
+        "ldr r8, [r1], #4",
+        "uxth r9, r4",
+        "lsr r6, r4, #16",
+        "uxth r10, r5",
+        "lsr r7, r5, #16",
+        "and r4, r11, r8, lsl #12",
+        "smlad r2, r4, r9, r2",
+        "and r4, r11, r8, lsl #8",
+        "smlad r2, r4, r10, r2",
+        "and r4, r11, r8, lsl #4",
+        "smlad r2, r4, r6, r2",
+        "and.w r8, r8, r11",
+        "smlad r2, r8, r7, r2",
+        "b 7b",
+    )
 }

@@ -35,7 +35,8 @@ pub(super) struct Job {
 
 /// Pairs of rows in the cortex-m-dsp layout, one token; at most 128 groups.
 ///
-/// `m` collects both rows (`256 * odd + even`), `l` the even one: three instructions for four products.
+/// `m` collects both rows (`256 * odd + even`), `l` the even one: three instructions for four products. `m - l` is 256 times the odd row's
+/// sum, exactly, and VCVT takes it as a number with eight fraction bits.
 ///
 /// # Safety
 /// All that the job names must be there, at multiples of four bytes.
@@ -44,7 +45,7 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
     // r0 x, r1 weights, r2 m, r3 l, r4-r7 x, r8-r11 weights, r12 runs left, lr outputs.
     // Frame: x, 0, 0, runs, entry | scales - outputs, end of outputs, entry behind the tail.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -114,12 +115,11 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
         ".balign 4",
         "4:",
         "sub r2, r2, r3",
-        "asr r2, r2, #8",
         "vmov s0, s1, r3, r2",
         "ldrd r4, r5, [sp, #20]",
         "add r4, lr",
         "vcvt.f32.s32 s0, s0",
-        "vcvt.f32.s32 s1, s1",
+        "vcvt.f32.s32 s1, s1, #8",
         "vldm r4, {{s2, s3}}",
         "vmul.f32 s2, s2, s15",
         "vmul.f32 s3, s3, s15",
@@ -142,7 +142,7 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
     // r0 and r2 x, r1 weights, r3 and r10 m and l of the first token, r11 and r12 of the second, r4-r7 x, r8 and r9 weights, lr runs left.
     // Frame: x, second x, 0, 0, 0, 0, entry, runs | scales, outputs, second outputs, end of outputs.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #52",
         "vldr s14, [r0, #28]",
@@ -189,17 +189,15 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
         "subs.w lr, lr, #1",
         "bne 3b",
         "sub r3, r3, r10",
-        "asr r3, r3, #8",
         "sub r11, r11, r12",
-        "asr r11, r11, #8",
         "vmov s0, s1, r10, r3",
         "vmov s2, s3, r12, r11",
         "ldrd r4, r5, [sp, #32]",
         "ldrd r6, r7, [sp, #40]",
         "vcvt.f32.s32 s0, s0",
-        "vcvt.f32.s32 s1, s1",
+        "vcvt.f32.s32 s1, s1, #8",
         "vcvt.f32.s32 s2, s2",
-        "vcvt.f32.s32 s3, s3",
+        "vcvt.f32.s32 s3, s3, #8",
         "vldm r4!, {{s4, s5}}",
         "vmul.f32 s6, s4, s14",
         "vmul.f32 s7, s5, s14",
@@ -229,7 +227,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
     // r0 x, r1 and r2 weights, r3 and r12 sums, r4-r7 x, r8 and r9 weights, r10 widened, r11 runs left, lr outputs.
     // Frame: x, 0, runs, 0, entry | scales - outputs, end of outputs, entry behind the tail, row bytes.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -338,7 +336,7 @@ pub(super) unsafe extern "C" fn rows_by_two_tokens(job: &Job) {
     // r0 and r2 x, r1 weights, r3 and r12 sums, r4-r7 x, r8 weights, r9 and r10 widened, r11 runs left, lr outputs.
     // Frame: x, second x, 0, runs, 0, entry | scales, second outputs, end of outputs.
     naked_asm!(
-        ".fpu fpv4-sp-d16",
+        super::instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s14, [r0, #28]",

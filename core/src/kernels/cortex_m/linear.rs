@@ -91,32 +91,36 @@ impl<'a> Operands<'a> {
     }
 
     /// All products: two tokens at a time, `rows_for_two` rows a bundle; then the last token, two rows a bundle.
+    #[inline(always)]
     fn products(mut self, one: unsafe extern "C" fn(&Job), two: unsafe extern "C" fn(&Job), rows_for_two: usize) {
         let rows = self.matrix.rows;
-        let mut token = 0;
-        while token < self.tokens {
-            let both = token + 1 < self.tokens;
-            let whole = if both { rows & !(rows_for_two - 1) } else { rows & !1 };
-            let mut job = self.job(token, 0, whole);
-            if both {
-                let second = self.job(token + 1, 0, whole);
-                job = Job { second_x: second.x, second_out: second.out, second_scale: second.token_scale, ..job };
-            }
+        for token in (0..self.tokens & !1).step_by(2) {
+            let whole = rows & !(rows_for_two - 1);
+            let Job { x, out, token_scale, .. } = self.job(token + 1, 0, whole);
+            let job = Job { second_x: x, second_out: out, second_scale: token_scale, ..self.job(token, 0, whole) };
             if whole > 0 {
                 // SAFETY: `new` found these rows, their scales, and the tokens' inputs and outputs.
-                unsafe { if both { two(&job) } else { one(&job) } }
+                unsafe { two(&job) }
             }
             if whole < rows {
                 self.last_row(token, one);
-                if both {
-                    self.last_row(token + 1, one);
-                }
+                self.last_row(token + 1, one);
             }
-            token += 1 + both as usize;
+        }
+        if self.tokens % 2 == 1 {
+            let token = self.tokens - 1;
+            if rows > 1 {
+                // SAFETY: `new` found these rows, their scales, and the token's input and output.
+                unsafe { one(&self.job(token, 0, rows & !1)) }
+            }
+            if rows % 2 == 1 {
+                self.last_row(token, one);
+            }
         }
     }
 
     /// The last row of an odd number of rows, as a pair whose second half is dropped.
+    #[cold]
     fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Job)) {
         let row = self.matrix.rows - 1;
         let (scales, mut pair) = ([self.matrix.scale(row), 0.0], [0.0; 2]);
@@ -130,19 +134,32 @@ impl<'a> Operands<'a> {
     }
 
     /// int4 rows in the portable layout.
-    fn nibbles(self) {
-        let Matrix { rows, group, row_bytes, .. } = *self.matrix;
-        let (words, _) = self.matrix.values.as_chunks::<4>();
-        for (out, (x, token_scale)) in self.out.chunks_exact_mut(rows.max(1)).zip(self.x.tokens()) {
-            let (x, _) = x.as_chunks::<4>();
-            let x = x.get(..self.matrix.columns.div_ceil(4)).unwrap_or_default();
-            for (row, (out, weights)) in out.iter_mut().zip(words.chunks_exact((row_bytes / 4).max(1))).enumerate() {
-                let groups = weights.chunks(group.div_ceil(8).max(1)).zip(x.chunks(group.div_ceil(4).max(1)));
-                let total = groups.zip(self.matrix.group_scales_of(row)).fold(0i32, |total, ((weights, x), &scale)| {
-                    total.wrapping_add(int4::portable_group(weights, x).wrapping_mul(scale as i32))
-                });
-                *out = total as f32 * (self.matrix.scale(row) * token_scale);
-            }
+    fn nibbles(mut self) {
+        let Matrix { rows, columns, group, group_scales, .. } = *self.matrix;
+        // Eight columns at a time, and four more at the end of some rows.
+        let (fours, block) = (columns.div_ceil(4), group.min(int4::BLOCK).div_ceil(8));
+        let whole_blocks = (fours - 1).checked_div(2 * block).unwrap_or(0);
+        let last_fours = fours - 2 * block * whole_blocks;
+        let scale_step = (group <= int4::BLOCK) as u32;
+        for token in 0..self.tokens {
+            let Job { weights, x, scales, out, out_end, token_scale, .. } = self.job(token, 0, rows);
+            let job = int4::Job {
+                weights,
+                x,
+                scales,
+                out,
+                out_end,
+                group_scales: group_scales.as_ptr(),
+                group_stride: 1 - scale_step,
+                whole_blocks: whole_blocks as u32,
+                block_groups: block as u32,
+                last_groups: (last_fours / 2) as u32,
+                scale_step,
+                skip: (last_fours % 2) as u32,
+                token_scale,
+            };
+            // SAFETY: `new` and `matmul_i4` found these rows, all their scales, and the token's input and output.
+            unsafe { int4::rows_by_token(&job) }
         }
     }
 

@@ -6,6 +6,15 @@
 
 #![allow(unsafe_code)]
 
+/// First line of an assembly block. Stable Rust cannot say that a thumbv8m.main core has the DSP extension, and outside of functions it
+/// forgets the FPU; Cortex-M4 has exactly the instructions that this set uses.
+macro_rules! instructions {
+    () => {
+        ".cpu cortex-m4"
+    };
+}
+use instructions;
+
 mod activation;
 mod attention;
 mod dsp;
@@ -14,6 +23,7 @@ mod float;
 mod int4;
 mod int8;
 mod linear;
+mod softmax;
 
 use super::Kernels;
 use super::layout::place;
@@ -27,7 +37,7 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     matmul_f16: float::matmul_f16,
     matmul_f32: float::matmul_f32,
     scores: attention::scores,
-    weights: attention::weights,
+    weights: softmax::weights,
     mix: attention::mix,
     rms_norm: float::rms_norm,
     activate: activation::activate,

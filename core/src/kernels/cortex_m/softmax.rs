@@ -1,0 +1,160 @@
+//! From one head's scores to the weights of its values.
+
+use super::is_word_aligned;
+use crate::kernels::{Weighting, scalar};
+use crate::numeric::EXP2_NEG;
+use core::arch::naked_asm;
+
+/// Weights of the values: [`scalar::weights`], of scores that lie within 2^31 of the largest.
+pub(super) fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+    let count = scores.len().min(value_scales.len());
+    let bits = value_scales.get(..count).unwrap_or_default();
+    let top = super::elementwise::largest_bits(bits) >> 23;
+    // With a positive largest scale beyond 2^-96, scales of zero weigh nothing by their exponent alone.
+    if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
+        return scalar::weights(scores, largest, value_scales, out);
+    }
+    let mut job = WeightsJob {
+        scores: scores.as_mut_ptr(),
+        scales: bits.as_ptr(),
+        largest,
+        sum: 0,
+        shift: 0,
+        exp2: EXP2_NEG,
+        top,
+        out: out.as_mut_ptr(),
+        count: count as u32,
+        out_end: out.as_mut_ptr_range().end,
+    };
+    // SAFETY: as many scores as scales, at least one, and no fewer places for weights.
+    unsafe { weigh(&mut job) };
+    Weighting { sum: job.sum, exponent: job.shift as i32 + top as i32 - 141 }
+}
+
+#[repr(C)]
+struct WeightsJob {
+    scores: *mut i32,
+    scales: *const f32,
+    largest: i32,
+    /// Sum of all e.
+    sum: u32,
+    /// Starts as 0; what the products were shifted down by.
+    shift: u32,
+    exp2: [i32; 6],
+    /// Exponent of the largest scale.
+    top: u32,
+    out: *mut i16,
+    count: u32,
+    out_end: *mut i16,
+}
+
+/// One key: `exp2_neg_q16` of its distance (from 2^-17 on it is 0), times its scale's mantissa, at the largest scale's exponent.
+macro_rules! weigh_one {
+    () => {
+        "ldr r5, [r0]
+        sub.w r5, r2, r5
+        usat r12, #5, r5, asr #16
+        lsls r5, r5, #16
+        eor r5, r5, #0x80000000
+        smmla lr, r5, r11, r10
+        smmla lr, r5, lr, r9
+        smmla lr, r5, lr, r8
+        smmla lr, r5, lr, r7
+        smmla lr, r5, lr, r6
+        lsr lr, lr, r12
+        add lr, lr, #0x2000
+        lsr lr, lr, #14
+        add r3, lr
+        ldr r12, [r1], #4
+        ubfx r5, r12, #9, #14
+        orr r5, r5, #0x4000
+        mul lr, lr, r5
+        ldr r5, [sp]
+        sub r12, r5, r12, lsr #23
+        lsr lr, lr, r12
+        orr r4, r4, lr
+        str lr, [r0], #4"
+    };
+}
+
+/// Turns scores into products of e and a scale's mantissa, and those into weights, zeros behind them.
+#[unsafe(naked)]
+unsafe extern "C" fn weigh(job: &mut WeightsJob) {
+    // r0 scores, r1 scales, r2 largest, r3 sum, r4 products or-ed, r5 fraction, r6-r11 polynomial, r12 whole part, lr value.
+    // Frame: top, end of scores, job. Then r0 products, r1 weights, r2 end of whole groups of four, r3 shift, r4 half, r5-r8 products.
+    naked_asm!(
+        super::instructions!(),
+        "push {{r4-r11, lr}}",
+        "sub sp, #12",
+        "str r0, [sp, #8]",
+        "ldr r1, [r0]",
+        "ldrd r2, r3, [r0, #44]",
+        "ldr r12, [r0, #52]",
+        "add r1, r1, r12, lsl #2",
+        "strd r2, r1, [sp]",
+        "ldm.w r0, {{r0, r1, r2, r3, r4, r6, r7, r8, r9, r10, r11}}",
+        // Two keys a round; an odd one comes first, by itself.
+        "lsls r12, r12, #31",
+        "bne 3f",
+        "2:",
+        weigh_one!(),
+        "3:",
+        weigh_one!(),
+        "ldr r5, [sp, #4]",
+        "cmp r0, r5",
+        "bne 2b",
+        // The largest product has as many leading zeros as all of them together.
+        "clz r4, r4",
+        "rsb r4, r4, #20",
+        "usat r4, #5, r4",
+        "ldr r11, [sp, #8]",
+        "strd r3, r4, [r11, #12]",
+        "mov r3, r4",
+        "movs r4, #1",
+        "lsl r4, r3",
+        "lsr r4, r4, #1",
+        "ldr r0, [r11]",
+        "ldr r1, [r11, #48]",
+        "ldrd r10, r9, [r11, #52]",
+        "bics r2, r10, #3",
+        "add r2, r0, r2, lsl #2",
+        "beq 5f",
+        "4:",
+        "ldm r0!, {{r5, r6, r7, r8}}",
+        "add r5, r4",
+        "add r6, r4",
+        "add r7, r4",
+        "add r8, r4",
+        "lsrs r5, r3",
+        "lsrs r6, r3",
+        "lsrs r7, r3",
+        "lsr r8, r8, r3",
+        "pkhbt r5, r5, r6, lsl #16",
+        "pkhbt r6, r7, r8, lsl #16",
+        "usat16 r5, #12, r5",
+        "usat16 r6, #12, r6",
+        "strd r5, r6, [r1], #8",
+        "cmp r0, r2",
+        "bne 4b",
+        "5:",
+        "ands r10, r10, #3",
+        "beq 7f",
+        "6:",
+        "ldr r5, [r0], #4",
+        "add r5, r4",
+        "lsrs r5, r3",
+        "usat r5, #12, r5",
+        "strh r5, [r1], #2",
+        "subs r10, r10, #1",
+        "bne 6b",
+        "7:",
+        "movs r5, #0",
+        "8:",
+        "cmp r1, r9",
+        "itt ne",
+        "strhne r5, [r1], #2",
+        "bne 8b",
+        "add sp, #12",
+        "pop {{r4-r11, pc}}",
+    )
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask bench`: what each kernel costs on an emulated machine, after a proof that it computes the same bits as the specification.
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::process::Command;
+use xtask::{
+    firmware,
+    machines::{self, Machine},
+    process::{output, run as run_command},
+};
+
+/// The machines whose memory map `firmware/kernel-bench` has.
+const MACHINES: [&str; 2] = ["mps2-an386", "mps2-an500"];
+const PROGRAM: &str = "attoformer-kernel-bench";
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The machine: mps2-an386 or mps2-an500
+    #[arg(long, default_value = "mps2-an386")]
+    machine: String,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let machine = machines::find(&arguments.machine).filter(|machine| MACHINES.contains(&machine.name));
+    let Some(machine) = machine else {
+        bail!("there are no kernel counts for {}; the machines are {}", arguments.machine, MACHINES.join(", "));
+    };
+    let lines = counts(&machine)?;
+    let kernels: Vec<_> = lines.iter().filter(|line| line.get("op").is_some()).cloned().collect();
+    if arguments.json {
+        println!("{}", json!({ "machine": machine.name, "kernels": kernels }));
+    } else {
+        println!("{}, instructions counted by the emulator (not cycles)", machine.name);
+        kernels.iter().for_each(show);
+    }
+    Ok(())
+}
+
+/// Builds and runs the program; returns what it printed. Fails when a kernel differs from the specification.
+fn counts(machine: &Machine) -> Result<Vec<Value>> {
+    let mut build = firmware::cargo_in_firmware("build", machine.backend);
+    run_command(build.args(["--release", "--locked", "--quiet", "--package", PROGRAM, "--target", machine.target]))?;
+    let elf = firmware::target_dir().join(machine.target).join("release").join(PROGRAM);
+    let mut emulator = Command::new(machine.emulator);
+    emulator.args(machine.select);
+    emulator.args(["-display", "none", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
+    emulator.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(elf);
+    let output = output(&mut emulator)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if let Some(failed) = lines.iter().find(|line| line["pass"] == json!(false)) {
+        bail!("{} on {} differs from the specification: {failed}", failed["check"], machine.name);
+    }
+    if !output.status.success() {
+        bail!("the program on {} ended with {}: {}", machine.name, output.status, text.lines().last().unwrap_or_default());
+    }
+    Ok(lines)
+}
+
+fn show(line: &Value) {
+    let word = |key: &str| line.get(key).map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
+    println!(
+        "{:<12} {:<13} group {:<4} k {:<4} n {:<4} tokens {:<3} {:>9} {:>8} each",
+        word("op"),
+        word("layout"),
+        word("group"),
+        word("k"),
+        word("n"),
+        word("tokens"),
+        word("instructions"),
+        word("per_mac"),
+    );
+}

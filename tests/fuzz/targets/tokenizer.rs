@@ -1,0 +1,119 @@
+//! Any tokenizer section with any text: what is encoded decodes to the same text, what is decoded is the lossy text of its bytes, stop
+//! texts are found wherever the stream is cut.
+//!
+//! Input: one byte that says what the rest is, the text's length in two bytes, the text, then a section (0) or the pieces of one (1).
+#![no_main]
+
+use attoformer::Tokenizer;
+use attoformer::tokenizer::{Decoder, StopMatcher};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+/// Longer texts find nothing more and are slow under a hostile vocabulary.
+const TEXT_MAX: usize = 300;
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    let Some((&[kind, low, high], rest)) = data.split_first_chunk() else { return Corpus::Reject };
+    let length = usize::from(u16::from_le_bytes([low, high])).min(TEXT_MAX).min(rest.len());
+    let (text, rest) = rest.split_at(length);
+    let text = String::from_utf8_lossy(text);
+    let section = if kind & 1 == 0 { rest.to_vec() } else { section_of(rest) };
+    let vocab = section.get(4..8).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    match Tokenizer::new(&section, vocab) {
+        Ok(tokenizer) => {
+            encode_and_decode(&tokenizer, &text);
+            decode(&tokenizer, rest);
+        }
+        // Pieces made here are always a sound section.
+        Err(error) => assert_eq!(kind & 1, 0, "{error}"),
+    }
+    stop(&text, rest);
+    Corpus::Keep
+});
+
+/// A section of the base tokens and the pieces in `bytes`: a length, a score, then that many bytes each.
+fn section_of(bytes: &[u8]) -> Vec<u8> {
+    let mut pieces: Vec<(Vec<u8>, f32)> = ["<unk>", "\n<s>\n", "\n</s>\n"].map(|mark| (mark.into(), 0.0)).to_vec();
+    pieces.extend((0..256).map(|byte| (format!("<0x{byte:02X}>").into_bytes(), 0.0)));
+    let mut rest = bytes;
+    while let Some((&[length, score], behind)) = rest.split_first_chunk() {
+        let (piece, behind) = behind.split_at(usize::from(length % 12).min(behind.len()));
+        pieces.push((String::from_utf8_lossy(piece).into_owned().into_bytes(), f32::from(score as i8)));
+        rest = behind;
+    }
+    let mut sorted: Vec<u32> = (0..pieces.len() as u32).collect();
+    sorted.sort_by_key(|&id| (&pieces[id as usize].0, id));
+    let longest = pieces.iter().map(|(piece, _)| piece.len()).max().unwrap_or(0) as u32;
+    let space_behind = pieces.iter().any(|(piece, _)| piece.iter().skip(1).any(|&byte| byte == b' '));
+    let flags = u32::from(bytes.len() % 2 == 0) + 2 * u32::from(!space_behind && bytes.len() % 3 == 0);
+    let ends = pieces.iter().scan(0, |end, (piece, _)| {
+        *end += piece.len() as u32;
+        Some(*end)
+    });
+    let words = [1, pieces.len() as u32, longest, flags, 1, 2, 3, 0].into_iter().chain([0]).chain(ends);
+    let words = words.chain(pieces.iter().map(|(_, score)| score.to_bits())).chain(sorted);
+    words.flat_map(u32::to_le_bytes).chain(pieces.iter().flat_map(|(piece, _)| piece.iter().copied())).collect()
+}
+
+fn encode_and_decode(tokenizer: &Tokenizer, text: &str) {
+    let mut tokens = vec![0; text.len() + 1];
+    let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
+    tokens.truncate(count);
+    assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
+    // The order of merges, and so the tokens, do not depend on the room there is.
+    let mut roomy = vec![0; 4 * text.len() + 8];
+    assert_eq!(tokenizer.encode(text, &mut roomy).map(|count| &roomy[..count]), Ok(&tokens[..]));
+    for room in [0, 1, count / 2, count] {
+        if let Ok(count) = tokenizer.encode(text, &mut roomy[..room]) {
+            assert_eq!(roomy[..count], tokens);
+        }
+    }
+    let mut decoder = Decoder::new();
+    let mut again: String = tokens.iter().map(|&token| decoder.push(tokenizer, token).expect("it is in range").to_owned()).collect();
+    again += decoder.finish();
+    assert_eq!(again, text);
+}
+
+/// Tokens from anywhere.
+fn decode(tokenizer: &Tokenizer, bytes: &[u8]) {
+    let (mut decoder, mut text, mut all) = (Decoder::mid_text(), String::new(), Vec::new());
+    for pair in bytes.chunks_exact(2).take(TEXT_MAX) {
+        let token = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
+        match decoder.push(tokenizer, token) {
+            Ok(_) if token == tokenizer.begin() || token == tokenizer.end() => return,
+            Ok(piece) => {
+                text += piece;
+                all.extend(tokenizer.piece(token).expect("it is in range"));
+            }
+            Err(_) => assert!(token >= tokenizer.vocab()),
+        }
+    }
+    text += decoder.finish();
+    assert_eq!(text, String::from_utf8_lossy(&all));
+}
+
+/// What a text shows under two stop texts, cut into pieces of `step` characters.
+fn shown(text: &str, stops: &[&str], step: usize) -> Option<(String, bool)> {
+    let mut matcher = StopMatcher::new(stops).ok()?;
+    let mut shown = String::new();
+    let characters: Vec<char> = text.chars().collect();
+    for piece in characters.chunks(step) {
+        let piece: String = piece.iter().collect();
+        matcher.push(&piece).iter().for_each(|part| shown.push_str(part));
+    }
+    let stopped = matcher.stopped();
+    shown += matcher.finish();
+    Some((shown, stopped))
+}
+
+fn stop(text: &str, bytes: &[u8]) {
+    let at = usize::from(bytes.first().copied().unwrap_or(0)) % (text.len() + 1);
+    let long = text.get(at..).unwrap_or("").chars().take(5).collect::<String>();
+    let short = text.chars().rev().take(2).collect::<String>();
+    let stops = [long.as_str(), short.as_str()];
+    let Some((whole, stopped)) = shown(text, &stops, text.len().max(1)) else { return };
+    assert!(text.starts_with(&whole));
+    assert_eq!(stopped, stops.iter().any(|stop| !stop.is_empty() && text.contains(stop)));
+    for step in [1, 2, 7] {
+        assert_eq!(shown(text, &stops, step), Some((whole.clone(), stopped)), "in pieces of {step}");
+    }
+}
