@@ -39,7 +39,7 @@ pub fn write_npy(out: &mut impl Write, rows: usize, columns: usize, values: impl
     const BEFORE_HEADER: usize = 10;
     const ALIGN: usize = 64;
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    while (BEFORE_HEADER + header.len() + 1) % ALIGN != 0 {
+    while !(BEFORE_HEADER + header.len() + 1).is_multiple_of(ALIGN) {
         header.push(' ');
     }
     header.push('\n');
