@@ -80,7 +80,7 @@ fn uncased() -> import::Tokenizer {
         Some(folder) => tokenizer_json::wordpiece(&model_in(Path::new(&folder))).unwrap(),
         None => {
             println!("with a small vocabulary: ATTOFORMER_MINILM names no folder");
-            let words = ["the", "##ing", "man", "is", "##s", "##ed", "play", "woman", "once", "##er", "##ly", "and"].map(str::to_owned);
+            let words = ["the", "##ing", "man", "is", "##ed", "play", "woman", "once", "##er", "##ly", "and"].map(str::to_owned);
             vocabulary(words.into_iter().chain(every_piece(&['\0'..='\u{24FF}', '\u{3000}'..='\u{30FF}'])))
         }
     }
