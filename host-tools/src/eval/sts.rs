@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_pair_without_its_columns_is_named_by_its_line() {
         let whole = "g\tf\ty\t1\t2.5\tone\ttwo\tmore\n";
-        let read = pairs(&whole.repeat(2)).unwrap();
+        let twice = whole.repeat(2);
+        let read = pairs(&twice).unwrap();
         assert_eq!((read.len(), read[1].score, read[1].sentences), (2, 2.5, ["one", "two"]));
         assert!(pairs(&format!("{whole}a\tb\n")).unwrap_err().starts_with("line 2: it has 2 columns"));
         assert!(pairs(&whole.replace("2.5", "x").repeat(2)).unwrap_err().starts_with("line 1: its score \"x\""));
