@@ -30,17 +30,22 @@ pub const FORMATS: [(&str, Format); 3] = [("int8", Format::Int8), ("int4", Forma
 /// # Panics
 /// When `ATTOFORMER_FULL` is set and stories260K is not beside the checkout.
 pub fn subject() -> Subject {
-    if std::env::var_os("ATTOFORMER_FULL").is_none() {
-        let folder = root().join("models/tales");
-        return Subject {
-            model: folder.join("model.bin"),
-            tokenizer: folder.join("tokenizer.bin"),
-            prompts: prompts().into_iter().take(2).collect(),
-            generate: 6,
-        };
+    if std::env::var_os("ATTOFORMER_FULL").is_some() {
+        return stories260k().expect("ATTOFORMER_FULL=1 wants stories260K in ../shared/models");
     }
-    let folder = shared("models/stories260K").expect("ATTOFORMER_FULL=1 wants stories260K in ../shared/models");
-    Subject { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 }
+    Subject { prompts: prompts().into_iter().take(2).collect(), generate: 6, ..tales() }
+}
+
+/// The project's own model.
+pub fn tales() -> Subject {
+    let folder = root().join("models/tales");
+    Subject { model: folder.join("model.bin"), tokenizer: folder.join("tokenizer.bin"), prompts: prompts(), generate: 32 }
+}
+
+/// stories260K, when it lies beside the checkout.
+pub fn stories260k() -> Option<Subject> {
+    let folder = shared("models/stories260K")?;
+    Some(Subject { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 })
 }
 
 /// Five prompts: the begin token alone, short ones, one that is longer than a prefill block, and byte tokens.

@@ -20,11 +20,11 @@ pub fn on_this_cpu(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Res
     Ok(replay(image, kernels, job)?)
 }
 
-/// The hash of one job on an emulated board, in pieces of `job.chunk`.
+/// One job on an emulated board, in pieces of `job.chunk`; `arena_bytes` stands for what the plan asks for.
 ///
 /// # Errors
 /// When the board does not build, start or finish.
-pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>) -> Result<Report> {
+pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Option<u32>) -> Result<Report> {
     let elf = firmware::build(machine)?;
     let tokens: Vec<u8> = job.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
     let task = Task::Generate(Generate {
@@ -33,7 +33,7 @@ pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>) -> Result<Report>
         context: None,
         block: None,
         chunk: Some(job.chunk as u32),
-        arena_bytes: None,
+        arena_bytes,
         sampling: Sampling::GREEDY,
         logits: false,
     });

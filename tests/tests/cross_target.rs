@@ -66,7 +66,7 @@ fn board_agrees(name: &str) {
     let subject = subject();
     for case in cases(&subject) {
         for ((prompt, expected), chunk) in subject.prompts.iter().zip(&case.expected).zip(CHUNKS.into_iter().cycle()) {
-            let report = on_board(&machine, case.file.path(), job(&subject, prompt, chunk)).expect("the board runs it");
+            let report = on_board(&machine, case.file.path(), job(&subject, prompt, chunk), None).expect("the board runs it");
             assert_eq!(report.output_hash, format!("{expected:08x}"), "{name}, {} weights, chunks of {chunk}", case.format);
             assert!(report.self_test, "{name} replayed the golden vector");
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the default model tells a story on an emulated Cortex-M4F, and this computer computes the same bits.
 
 use std::{
+    fs,
     io::{Write, stdout},
     path::{Path, PathBuf},
     process::Command,
@@ -98,7 +99,9 @@ fn build_atto() -> Result<PathBuf> {
 fn pack_default(atto: &Path) -> Result<PathBuf> {
     say(&format!("packing {MODEL}"));
     let model = root().join(MODEL);
-    let image = firmware::target_dir().join("tales.atto");
+    let folder = firmware::target_dir();
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let image = folder.join("tales.atto");
     let mut pack = Command::new(atto);
     pack.arg("pack").arg(model.join("model.bin")).arg("--tokenizer").arg(model.join("tokenizer.bin"));
     capture(pack.arg("-o").arg(&image))?;
