@@ -1,7 +1,7 @@
 //! One caller-given buffer for everything that changes while a model runs, carved by a plan that follows from the header.
 
 use crate::error::Error;
-use crate::image::header::{Config, KvType};
+use crate::image::header::{Architecture, Config, KvType};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Alignment of an arena and of every part of it.
@@ -54,19 +54,21 @@ pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
 
 /// Bytes of each part, in the order in which [`Workspace::carve`] takes them; in 64 bits, since a header may ask for more than a
 /// microcontroller can address.
-struct Sizes([u64; 13]);
+struct Sizes([u64; 14]);
 
 impl Sizes {
     const fn new(config: &Config, plan: Plan) -> Sizes {
         let block = plan.block as u64;
+        let kept = kept_rows(config, plan) as u64;
         let d_model = config.d_model as u64;
         let head_dim = config.head_dim as u64;
         let projected = max(max(config.qkv_dim() as u64, config.mlp_up_dim() as u64), d_model);
         let attended = max(max(d_model, config.q_dim() as u64), config.d_hidden as u64);
         let context = (plan.context as u64).next_multiple_of(4);
         Sizes([
-            aligned(config.layers as u64 * kv_layer_bytes(config, plan.context)),
-            aligned(block * d_model * 4),
+            kv_bytes(config, plan.context),
+            aligned(max(block, kept) * d_model * 4),
+            aligned(kept * config.q_dim() as u64 * 4),
             aligned(block * attended * 4),
             aligned(block * projected * 4),
             aligned(block * attended.next_multiple_of(4) * 2),
@@ -77,7 +79,7 @@ impl Sizes {
             aligned(context * 4),
             aligned(context * 2),
             aligned(plan.context as u64 * 4),
-            aligned(config.vocab as u64 * 4),
+            aligned(config.output_dim() as u64 * 4),
         ])
     }
 }
@@ -85,6 +87,27 @@ impl Sizes {
 /// Elements of a quantized row of `columns` values: whole groups of four.
 pub(crate) const fn quantized_stride(columns: usize) -> usize {
     columns.next_multiple_of(4)
+}
+
+/// Rows that wait from one layer to the next: an encoder's whole sequence, since each of its tokens sees all others.
+const fn kept_rows(config: &Config, plan: Plan) -> u32 {
+    match config.architecture {
+        Architecture::Decoder => 0,
+        Architecture::Encoder => plan.context,
+    }
+}
+
+/// Layers whose keys and values are held at a time: an encoder is done with one before the next begins.
+pub(crate) const fn kv_layers(config: &Config) -> u32 {
+    match config.architecture {
+        Architecture::Decoder => config.layers,
+        Architecture::Encoder => 1,
+    }
+}
+
+/// Bytes of the arena that hold keys and values.
+pub const fn kv_bytes(config: &Config, context: u32) -> u64 {
+    aligned(kv_layers(config) as u64 * kv_layer_bytes(config, context))
 }
 
 /// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8).
@@ -143,10 +166,12 @@ impl<const N: usize> Default for Arena<N> {
 /// The arena in its parts. Shapes are maxima: a smaller last block uses the front.
 #[derive(Debug)]
 pub(crate) struct Workspace<'a> {
-    /// `(layers, kv_layer_bytes)`.
+    /// `(kv_layers, kv_layer_bytes)`.
     pub kv: &'a mut [u8],
-    /// Residual stream, `(block, d_model)`.
+    /// Residual stream, `(block, d_model)`; `(context, d_model)` of an encoder.
     pub x: &'a mut [f32],
+    /// An encoder's queries, `(context, q_dim)`; a decoder's stay in `projected`.
+    pub queries: &'a mut [f32],
     /// Normed rows, attended values or the MLP's inner row, `(block, max(d_model, q_dim, d_hidden))`.
     pub inner: &'a mut [f32],
     /// Queries, keys and values, the MLP's first product, or a layer's output, `(block, max(qkv_dim, mlp_up_dim, d_model))`.
@@ -167,8 +192,8 @@ pub(crate) struct Workspace<'a> {
     pub weights: &'a mut [i16],
     /// Tokens fed so far, `(context)`.
     pub tokens: &'a mut [u32],
-    /// `(vocab)`.
-    pub logits: &'a mut [f32],
+    /// Logits `(vocab)`, or an embedding `(d_model)`.
+    pub output: &'a mut [f32],
 }
 
 impl<'a> Workspace<'a> {
@@ -183,6 +208,7 @@ impl<'a> Workspace<'a> {
         Ok(Workspace {
             kv: take(rest, sizes).ok_or(too_small)?,
             x: take(rest, sizes).ok_or(too_small)?,
+            queries: take(rest, sizes).ok_or(too_small)?,
             inner: take(rest, sizes).ok_or(too_small)?,
             projected: take(rest, sizes).ok_or(too_small)?,
             quantized: take(rest, sizes).ok_or(too_small)?,
@@ -193,7 +219,7 @@ impl<'a> Workspace<'a> {
             scores: take(rest, sizes).ok_or(too_small)?,
             weights: take(rest, sizes).ok_or(too_small)?,
             tokens: take(rest, sizes).ok_or(too_small)?,
-            logits: take(rest, sizes).ok_or(too_small)?,
+            output: take(rest, sizes).ok_or(too_small)?,
         })
     }
 }

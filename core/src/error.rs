@@ -92,6 +92,11 @@ pub enum Error {
         /// Tokens there is room for.
         context: usize,
     },
+    /// The model cannot do what was asked: an encoder does not write, a decoder does not encode.
+    Architecture {
+        /// What was asked for.
+        asked: &'static str,
+    },
     /// A prompt holds no token.
     EmptyPrompt,
     /// A token id is not in the vocabulary.
@@ -108,9 +113,9 @@ pub enum Error {
         /// Elements given.
         have: usize,
     },
-    /// The logits are not all finite: the weights drove the arithmetic out of range.
+    /// The logits, or the embedding, are not all finite: the weights drove the arithmetic out of range.
     Overflow {
-        /// Position of the token that was fed.
+        /// Position of the token that was fed last.
         position: usize,
     },
     /// A sampling parameter is outside its range.
@@ -154,10 +159,11 @@ impl fmt::Display for Error {
             }
             Error::Context { asked, packed } => write!(f, "a context of {asked} tokens was asked for, the image allows 1 to {packed}"),
             Error::ContextFull { tokens, context } => write!(f, "{tokens} tokens do not fit the context of {context}"),
+            Error::Architecture { asked } => write!(f, "the model is not made to {asked}"),
             Error::EmptyPrompt => f.write_str("the prompt is empty: give at least one token"),
             Error::TokenOutOfRange { token, vocab } => write!(f, "token {token} is not in the vocabulary of {vocab}"),
             Error::BufferTooSmall { need, have } => write!(f, "a buffer of {have} elements is too small, {need} are needed"),
-            Error::Overflow { position } => write!(f, "the logits at position {position} are not finite: the weights overflow f32"),
+            Error::Overflow { position } => write!(f, "the output at position {position} is not finite: the weights overflow f32"),
             Error::Sampling { name } => write!(f, "sampling parameter {name} is out of range"),
             Error::FloatMode => {
                 f.write_str("the CPU is set to flush subnormal numbers to zero or to round another way: restore the IEEE 754 defaults")

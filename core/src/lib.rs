@@ -23,7 +23,8 @@
 //!
 //! - [`Image`]: a packed model in memory, flash or a mapped file. `atto pack` makes it; `docs/image.md` says what every byte means.
 //! - [`Arena`]: one buffer for all that changes. [`arena_bytes`] is exact and a `const fn`.
-//! - [`Session`]: one sequence at work. [`Session::step`] and [`Session::prefill`] take tokens, [`Session::generate`] takes text.
+//! - [`Session`]: one sequence at work. [`Session::step`] and [`Session::prefill`] take tokens, [`Session::generate`] takes text,
+//!   [`Session::encode`] makes an encoder's embedding.
 //! - [`Sampler`]: greedy, or seeded with temperature, top-k, top-p and a repetition penalty.
 //!
 //! # What holds

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::generate::{Generation, Limits};
 use crate::hash::OutputHash;
 use crate::image::Image;
-use crate::image::header::Config;
+use crate::image::header::{Architecture, Config};
 use crate::kernels::{self, Kernels};
 use crate::layers::front;
 use crate::model::Model;
@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
     /// Logits `(vocab)` after the token fed last. Sampling may overwrite them.
     pub fn logits(&mut self) -> &mut [f32] {
         let vocab = self.config().vocab as usize;
-        front(self.workspace.logits, vocab)
+        front(self.workspace.output, vocab)
     }
 
     /// Chooses the next token from the logits; a repetition penalty looks at the tokens fed so far. Sampling overwrites the logits unless
@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
     pub fn sample(&mut self, sampler: &mut Sampler) -> u32 {
         let vocab = self.config().vocab as usize;
         let recent = self.workspace.tokens.get(..self.position).unwrap_or_default();
-        sampler.sample(front(self.workspace.logits, vocab), recent)
+        sampler.sample(front(self.workspace.output, vocab), recent)
     }
 
     /// Forgets the sequence.
@@ -118,9 +118,10 @@ impl<'a> Session<'a> {
     /// Feeds tokens, block by block, and returns the logits `(vocab)` after the last one.
     ///
     /// # Errors
-    /// [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed; [`Error::Overflow`].
+    /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
+    /// [`Error::Overflow`].
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        self.accept(tokens)?;
+        self.accept(tokens, Architecture::Decoder)?;
         let mut last = 0;
         for block in tokens.chunks(self.block()) {
             self.forward(block);
@@ -134,7 +135,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// See [`Session::prefill`].
     pub fn prefill_each(&mut self, tokens: &[u32], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
-        self.accept(tokens)?;
+        self.accept(tokens, Architecture::Decoder)?;
         for block in tokens.chunks(self.block()) {
             let start = self.position;
             self.forward(block);
@@ -143,6 +144,19 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Encodes a whole sequence and returns its embedding `(d_model)`. It depends on nothing that came before, and leaves no token behind.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
+    /// [`Error::Overflow`].
+    pub fn encode(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        self.accept(tokens, Architecture::Encoder)?;
+        let block = self.block();
+        self.model.encode(self.kernels, &mut self.workspace, self.plan.context, block, tokens);
+        self.model.pool(self.kernels, &mut self.workspace, tokens.len());
+        self.finite_output(tokens.len() - 1)
     }
 
     /// Writes on from `prompt`: its tokens are fed (after the begin token at the start of a sequence), then text comes piece by piece.
@@ -177,12 +191,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Feeds `tokens`, generates greedily, and returns the hash of what was generated: what a packer writes into the golden vector.
+    /// Feeds `tokens`, generates greedily, and returns the hash of what was generated, or of an encoder's embedding: what a packer writes
+    /// into the golden vector.
     ///
     /// # Errors
-    /// See [`Session::prefill`].
+    /// See [`Session::prefill`] and [`Session::encode`].
     pub fn golden_hash(&mut self, tokens: &[u32], generate: u32) -> Result<u32, Error> {
         let mut hash = OutputHash::new();
+        if self.config().architecture == Architecture::Encoder {
+            hash.logits(self.encode(tokens)?);
+            return Ok(hash.value());
+        }
         self.prefill(tokens)?;
         for made in 1..=generate {
             hash.logits(self.logits());
@@ -200,8 +219,15 @@ impl<'a> Session<'a> {
     }
 
     /// Checks tokens before any of them is computed.
-    fn accept(&self, tokens: &[u32]) -> Result<(), Error> {
+    fn accept(&self, tokens: &[u32], architecture: Architecture) -> Result<(), Error> {
         let vocab = self.config().vocab;
+        if self.config().architecture != architecture {
+            let asked = match architecture {
+                Architecture::Decoder => "write text",
+                Architecture::Encoder => "make embeddings",
+            };
+            return Err(Error::Architecture { asked });
+        }
         if tokens.is_empty() {
             return Err(Error::EmptyPrompt);
         }
@@ -225,11 +251,16 @@ impl<'a> Session<'a> {
     /// Logits of one row of the last block.
     fn logits_of(&mut self, row: usize) -> Result<&[f32], Error> {
         self.model.logits(self.kernels, &mut self.workspace, row);
-        let position = self.position.saturating_sub(1);
-        let logits = self.logits();
-        // Adding one to the exponent of an infinity or a NaN reaches the top bit; or-ing needs no branch per logit.
-        let finite = logits.iter().fold(0, |all, x| all | ((x.to_bits() & 0x7fff_ffff) + 0x0080_0000)) >> 31 == 0;
-        if finite { Ok(logits) } else { Err(Error::Overflow { position }) }
+        self.finite_output(self.position.saturating_sub(1))
+    }
+
+    /// What the token at `position` made, if it did not overflow.
+    fn finite_output(&mut self, position: usize) -> Result<&[f32], Error> {
+        let count = self.config().output_dim() as usize;
+        let output = front(self.workspace.output, count);
+        // Adding one to the exponent of an infinity or a NaN reaches the top bit; or-ing needs no branch per value.
+        let finite = output.iter().fold(0, |all, x| all | ((x.to_bits() & 0x7fff_ffff) + 0x0080_0000)) >> 31 == 0;
+        if finite { Ok(output) } else { Err(Error::Overflow { position }) }
     }
 }
 

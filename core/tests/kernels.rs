@@ -252,7 +252,7 @@ fn activation_rows() -> impl Iterator<Item = Vec<f32>> {
     rows.chain([walk])
 }
 
-const ACTIVATIONS: [Activation; 3] = [Activation::Relu, Activation::GeluTanh, Activation::Silu];
+const ACTIVATIONS: [Activation; 4] = [Activation::Relu, Activation::GeluTanh, Activation::Silu, Activation::GeluErf];
 
 fn activate(set: &Kernels) -> Result<(), String> {
     for (x, of) in activation_rows().flat_map(|x| ACTIVATIONS.map(|of| (x.clone(), of))) {

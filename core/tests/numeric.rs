@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::numeric::{
-    Quantizer, exp_q30, exp2_neg_q16, gelu_tanh, layer_norm, max_magnitude_bits, pow2, quantize_query, relu, rms_norm, round_to_int,
-    sigmoid, silu, sin_cos, sqrt,
+    Quantizer, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, pow2, quantize_query, relu, rms_norm,
+    round_to_int, sigmoid, silu, sin_cos, sqrt,
 };
 use random::Random;
 use std::f64::consts::{PI, TAU};
@@ -79,6 +79,13 @@ fn silu_error(x: f32) -> (f64, f64) {
     (x64, (f64::from(silu(x)) - x64 / (1.0 + (-x64).exp())).abs() / x64.abs().max(1.0))
 }
 
+/// Against the normal distribution in f64; relative to x, or to 1 where x is smaller.
+fn gelu_erf_error(x: f32) -> (f64, f64) {
+    let x64 = f64::from(x);
+    let exact = 0.5 * x64 * libm::erfc(-x64 / 2f64.sqrt());
+    (x64, (f64::from(gelu_erf(x)) - exact).abs() / x64.abs().max(1.0))
+}
+
 /// Against the tanh form in f64; relative to x, or to 1 where x is smaller.
 fn gelu_error(x: f32) -> (f64, f64) {
     let x64 = f64::from(x);
@@ -91,6 +98,7 @@ fn activations() {
     hold("sigmoid", power(-23.3), both(200.0, STEP).map(sigmoid_error));
     hold("silu", power(-22.6), both(1e6, STEP).map(silu_error));
     hold("gelu_tanh", power(-22.6), both(1e6, STEP).map(gelu_error));
+    hold("gelu_erf", power(-22.8), both(1e6, STEP).map(gelu_erf_error));
     assert!(both(f32::INFINITY, STEP).all(|x| relu(x).to_bits() == if x > 0.0 { x.to_bits() } else { 0 }));
 }
 
@@ -100,6 +108,7 @@ fn activations_of_every_float() {
     hold("sigmoid, every float", power(-23.3), both(128.0, 1).map(sigmoid_error));
     hold("silu, every float", power(-22.6), both(128.0, 1).map(silu_error));
     hold("gelu_tanh, every float", power(-22.6), both(128.0, 1).map(gelu_error));
+    hold("gelu_erf, every float", power(-22.8), both(128.0, 1).map(gelu_erf_error));
 }
 
 fn turn_error(phase: u32) -> (f64, f64) {

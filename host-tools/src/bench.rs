@@ -21,9 +21,7 @@ pub struct Speeds {
 /// # Errors
 /// What the engine says.
 pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<Speeds, Error> {
-    let vocab = session.config().vocab as u64;
-    // Neighbours in a text are far apart in the vocabulary; so are these.
-    let tokens: Vec<u32> = (0..(prompt + generate) as u64).map(|index| (index * 7919 % vocab) as u32).collect();
+    let tokens = spread(session, prompt + generate);
     let (fed, stepped) = tokens.split_at(prompt);
     let mut best = Speeds { prefill: 0.0, decode: 0.0 };
     let began = Instant::now();
@@ -39,6 +37,28 @@ pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<
         best.decode = best.decode.max(rate(stepped.len(), start.elapsed()));
     }
     Ok(best)
+}
+
+/// Seconds that an encoder takes for one sequence of `tokens` tokens, the best of the rounds.
+///
+/// # Errors
+/// What the engine says.
+pub fn measure_encoder(session: &mut Session, tokens: usize) -> Result<f64, Error> {
+    let tokens = spread(session, tokens);
+    let mut best = f64::INFINITY;
+    let began = Instant::now();
+    while best.is_infinite() || began.elapsed() < ENOUGH {
+        let start = Instant::now();
+        session.encode(&tokens)?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Neighbours in a text are far apart in the vocabulary; so are these.
+fn spread(session: &Session, count: usize) -> Vec<u32> {
+    let vocab = session.config().vocab as u64;
+    (0..count as u64).map(|index| (index * 7919 % vocab) as u32).collect()
 }
 
 /// Things per second; 0 for no things.

@@ -31,6 +31,17 @@ pub fn map(path: &Path) -> Result<Mmap, Error> {
     unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }
 
+/// Reads a text.
+///
+/// # Errors
+/// Those of [`map`], and [`Error::File`] with the place of the first byte that is not UTF-8.
+pub fn text(path: &Path) -> Result<String, Error> {
+    let bytes = map(path)?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|error| Error::file(path)(format!("it is not UTF-8 from byte {} on", error.valid_up_to())))?;
+    Ok(text.to_owned())
+}
+
 /// Writes `path` through a new file beside it, which takes its name only when all bytes are on the disk.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 //! prints.
 
 pub mod bench;
+pub mod embed;
 pub mod engine;
 pub mod error;
 pub mod eval;

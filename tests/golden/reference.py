@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Golden values from outside the engine: a transformer decoder in float64, written from the papers, standard library only.
+"""Golden values from outside the engine: transformer decoders and encoders in float64, written from the papers, standard library only.
 
 Run `python3 reference.py > golden.json` in this folder; the output is the same on every machine. README.md says what is in it.
 
 Sources: Vaswani et al. 2017 (attention, post-norm), Radford et al. 2019 (pre-norm, learned positions), Zhang and Sennrich 2019 (RMS norm),
 Ba et al. 2016 (layer norm), Su et al. 2021 (rotary positions, neighbour pairs), Shazeer 2020 (gated MLP), Hendrycks and Gimpel 2016 (GELU,
-tanh form), Ainslie et al. 2023 (grouped queries), Beltagy et al. 2020 (sliding window), Sennrich et al. 2016 (byte-pair encoding).
+both forms), Ainslie et al. 2023 (grouped queries), Beltagy et al. 2020 (sliding window), Sennrich et al. 2016 (byte-pair encoding),
+Devlin et al. 2018 (encoders: every token sees all others, a norm behind the embedding), Reimers and Gurevych 2019 (pooling).
 """
 
 import json
@@ -55,6 +56,8 @@ def weights(shape):
     model = {"embedding": numbers.matrix(shape["vocab"], d, 1.0), "layers": []}
     if shape["positions"] == "learned":
         model["positions"] = numbers.matrix(shape["context"], d, 0.5)
+    if shape.get("embedding_norm"):
+        model["embedding_norm"] = numbers.norm(d, shape["norm"])
     for _ in range(shape["layers"]):
         layer = {"attn_norm": numbers.norm(d, shape["norm"])}
         for name, rows, columns in [("query", q_dim, d), ("key", kv_dim, d), ("value", kv_dim, d), ("attn_out", d, q_dim)]:
@@ -67,12 +70,12 @@ def weights(shape):
         model["layers"].append(layer)
     if shape["final_norm"]:
         model["final_norm"] = numbers.norm(d, shape["norm"])
-    if not shape["tied"]:
+    if not shape["tied"] and not shape.get("pooling"):
         model["head"] = numbers.matrix(shape["vocab"], d)
     return model
 
 
-# --- The decoder ---------------------------------------------------------------------------------------------------------------------
+# --- Decoders and encoders ---------------------------------------------------------------------------------------------------------------------
 
 
 def dot(a, b):
@@ -102,6 +105,10 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_erf(x):
+    return 0.5 * x * math.erfc(-x / math.sqrt(2))
+
+
 def sigmoid(x):
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
@@ -110,7 +117,7 @@ def silu(x):
     return x * sigmoid(x)
 
 
-ACTIVATIONS = {"relu": relu, "gelu_tanh": gelu_tanh, "silu": silu}
+ACTIVATIONS = {"relu": relu, "gelu_tanh": gelu_tanh, "gelu_erf": gelu_erf, "silu": silu}
 
 
 def rotate(head, position):
@@ -147,7 +154,7 @@ def attention(shape, layer, rows):
         attended = []
         for head, query in enumerate(queries[t]):
             shared = head // (shape["heads"] // shape["kv_heads"])
-            seen = range(first, t + 1)
+            seen = range(len(rows)) if shape.get("pooling") else range(first, t + 1)
             shares = softmax([dot(query, keys[s][shared]) / math.sqrt(len(query)) for s in seen])
             columns = zip(*(values[s][shared] for s in seen), strict=True)
             attended += [dot(shares, column) for column in columns]
@@ -165,12 +172,14 @@ def mlp(shape, layer, x):
     return linear(layer["down"], inner)
 
 
-def forward(shape, tokens):
-    """Logits after every token."""
-    model, eps = weights(shape), f32(shape["norm_eps"])
+def stack(shape, model, tokens):
+    """The row of every token behind the last layer and the final norm."""
+    eps = f32(shape["norm_eps"])
     rows = [list(model["embedding"][token]) for token in tokens]
     if shape["positions"] == "learned":
         rows = [add(x, model["positions"][t]) for t, x in enumerate(rows)]
+    if "embedding_norm" in model:
+        rows = [normalize(model["embedding_norm"], x, eps) for x in rows]
     for layer in model["layers"]:
         sublayers = [
             ("attn_norm", lambda inputs: attention(shape, layer, inputs)),
@@ -184,8 +193,23 @@ def forward(shape, tokens):
                 rows = [normalize(layer[name], add(x, y), eps) for x, y in zip(rows, sublayer(rows), strict=True)]
     if shape["final_norm"]:
         rows = [normalize(model["final_norm"], x, eps) for x in rows]
+    return rows
+
+
+def forward(shape, tokens):
+    """Logits after every token."""
+    model = weights(shape)
+    rows = stack(shape, model, tokens)
     head = model["embedding"] if shape["tied"] else model["head"]
     return [[dot(row, x) for row in head] for x in rows]
+
+
+def embed(shape, tokens):
+    """One row for the whole sequence."""
+    rows = stack(shape, weights(shape), tokens)
+    pooled = rows[0] if shape["pooling"] == "first" else [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+    length = math.sqrt(dot(pooled, pooled)) if shape["normalized"] else 1.0
+    return [x / length for x in pooled]
 
 
 def add(a, b):
@@ -222,6 +246,23 @@ SHAPES = [
 ]  # fmt: skip
 
 
+ENCODER = {
+    **PLAIN, "norm": "layer", "placement": "post", "activation": "gelu_erf", "gated": False, "positions": "learned", "bias": True,
+    "tied": False, "final_norm": False, "embedding_norm": True, "pooling": "mean", "normalized": True, "norm_eps": 1e-12,
+}  # fmt: skip
+
+ENCODERS = [
+    {**ENCODER, "name": "bert, heads of 8", "d_model": 24, "d_hidden": 96, "heads": 3, "kv_heads": 3, "head_dim": 8, "vocab": 71},
+    {**ENCODER, "name": "bert, three layers, first row, odd widths", "pooling": "first", "normalized": False, "layers": 3, "d_model": 15,
+     "d_hidden": 41, "heads": 3, "kv_heads": 3, "head_dim": 5, "vocab": 59},
+    {**ENCODER, "name": "pre-norm, rotary, gated, grouped keys", "norm": "rms", "placement": "pre", "activation": "silu", "gated": True,
+     "positions": "rotary", "bias": False, "final_norm": True, "embedding_norm": False, "d_model": 20, "d_hidden": 33, "heads": 4,
+     "kv_heads": 2, "head_dim": 6, "vocab": 83},
+    {**ENCODER, "name": "gated gelu, norms everywhere, no positions", "placement": "pre", "gated": True, "positions": "none",
+     "final_norm": True, "normalized": False, "d_model": 12, "d_hidden": 27, "heads": 2, "kv_heads": 1, "head_dim": 10, "vocab": 61},
+]  # fmt: skip
+
+
 def digits(x):
     """Nine significant digits name an f32; what is compared is compared to four."""
     return float(f"{x:.9g}")
@@ -237,6 +278,13 @@ def decoders():
         yield {"shape": shape, "tokens": tokens, "some_logits": some, "lengths": [digits(math.sqrt(dot(row, row))) for row in logits]}
 
 
+def encoders():
+    for index, shape in enumerate(ENCODERS):
+        shape = {**shape, "seed": 88675123 + index}
+        texts = [[(31 * t * t + 7 * t + index) % shape["vocab"] for t in range(count)] for count in (1, 2, 5, 9, 16)]
+        yield {"shape": shape, "texts": [{"tokens": tokens, "embedding": [digits(x) for x in embed(shape, tokens)]} for tokens in texts]}
+
+
 def functions():
     """x, then the function's value there."""
     grid = [f32(-24 + 0.37 * i) for i in range(131)]
@@ -247,6 +295,7 @@ def functions():
         "sigmoid": [[x, sigmoid(x)] for x in grid],
         "silu": [[x, silu(x)] for x in grid],
         "gelu_tanh": [[x, gelu_tanh(x)] for x in grid],
+        "gelu_erf": [[x, gelu_erf(x)] for x in grid],
         "sin_cos": [[t, math.sin(t / 2**32 * math.tau), math.cos(t / 2**32 * math.tau)] for t in turns],
     }
 
@@ -336,6 +385,7 @@ def checks():
 def main():
     golden = {
         "decoders": list(decoders()),
+        "encoders": list(encoders()),
         "functions": functions(),
         "sampling": list(sampling()),
         "tokenizer": tokenizer(),

@@ -4,10 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
+use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Tensor, Tokenizer};
-use attoformer_tools::pack::layout::Target;
+use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -98,6 +97,9 @@ impl RandomModel {
             norm_eps: 1e-5,
             tied_head: true,
             final_norm: true,
+            embedding_norm: false,
+            pooling: Pooling::None,
+            normalized: false,
             begin: 1,
             end: 2,
         };
@@ -134,6 +136,32 @@ impl RandomModel {
         ]
     }
 
+    /// Encoders at a small size: BERT's shape, and a later one with a norm before each part, rotary positions and a gate.
+    pub fn encoders() -> [(&'static str, Self); 2] {
+        let small = Self::small();
+        let later = Config {
+            architecture: Architecture::Encoder,
+            mask: MaskKind::Bidirectional,
+            pooling: Pooling::First,
+            tied_head: false,
+            ..small.config
+        };
+        let bert = Config {
+            norm: NormKind::Layer,
+            placement: NormPlacement::Post,
+            activation: Activation::GeluErf,
+            gated: false,
+            positions: PositionKind::Learned,
+            kv_heads: small.config.heads,
+            embedding_norm: true,
+            final_norm: false,
+            pooling: Pooling::Mean,
+            normalized: true,
+            ..later
+        };
+        [("bert", RandomModel { config: bert, bias: true, ..small }), ("later", RandomModel { config: later, ..small })]
+    }
+
     /// The checkpoint in memory; with a tokenizer where the vocabulary has room for the base tokens.
     pub fn checkpoint(&self) -> Checkpoint {
         let config = self.config;
@@ -150,7 +178,7 @@ impl RandomModel {
 
     /// Packs it with one format for all matrices.
     pub fn pack(&self, weights: Format, kv: KvType) -> AlignedBytes {
-        self.pack_with(&Options { weights, overrides: Vec::new(), kv, context: None, target: Target::Portable })
+        self.pack_with(&Options { weights, kv, ..Options::reference() })
     }
 
     /// Packs it with another format for every kind of matrix.
@@ -189,6 +217,9 @@ impl RandomModel {
         if self.config.positions == PositionKind::Learned {
             draw.matrix(Part::Positions, None, (context, d_model), 0.5);
         }
+        if self.config.embedding_norm {
+            draw.norm(Part::EmbeddingNorm, None, d_model);
+        }
         for layer in (0..self.config.layers).map(Some) {
             draw.norm(Part::AttnNorm, layer, d_model);
             draw.linear(Part::Query, layer, (q_dim, d_model));
@@ -205,7 +236,7 @@ impl RandomModel {
         if self.config.final_norm {
             draw.norm(Part::FinalNorm, None, d_model);
         }
-        if !self.config.tied_head {
+        if self.config.has_head() {
             draw.matrix(Part::Head, None, (vocab, d_model), width_scale(d_model));
         }
         draw.tensors
@@ -259,7 +290,8 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let texts = marks.into_iter().chain(bytes).chain(PIECES.map(str::to_owned)).chain(made);
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    Tokenizer { pieces, begin: config.begin, end: config.end, first_byte: FIRST_BYTE, unknown: 0, space_prefix: true }
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
+    Tokenizer { pieces, begin: config.begin, end: config.end, unknown: 0, scheme }
 }
 
 /// A checkpoint that writes exactly `script` after the begin token and then ends: the head's row of each token answers to the embedding

@@ -1,13 +1,13 @@
-//! Values from outside the engine: `tests/golden/golden.json`, made by a decoder that was written from the papers in another language and
+//! Values from outside the engine: `tests/golden/golden.json`, made by decoders and encoders that were written from the papers in another language and
 //! another precision.
 
 use attoformer::image::CRC;
-use attoformer::image::header::{Activation, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
-use attoformer::numeric::{exp_q30, gelu_tanh, sigmoid, silu, sin_cos};
+use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
+use attoformer::numeric::{exp_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos};
 use attoformer::{Image, OutputHash, Plan, Sampler, Session, arena_bytes};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Piece, Tokenizer};
+use attoformer_tools::import::{Piece, Scheme, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -40,6 +40,7 @@ fn model(shape: &Value) -> RandomModel {
         activation: match kind("activation") {
             "relu" => Activation::Relu,
             "gelu_tanh" => Activation::GeluTanh,
+            "gelu_erf" => Activation::GeluErf,
             _ => Activation::Silu,
         },
         gated: flag("gated"),
@@ -62,6 +63,19 @@ fn model(shape: &Value) -> RandomModel {
         tied_head: flag("tied"),
         final_norm: flag("final_norm"),
         ..RandomModel::small().config
+    };
+    let pooling = match shape["pooling"].as_str() {
+        None => return RandomModel { config, bias: flag("bias"), seed: size("seed") },
+        Some("mean") => Pooling::Mean,
+        Some(_) => Pooling::First,
+    };
+    let config = Config {
+        architecture: Architecture::Encoder,
+        mask: MaskKind::Bidirectional,
+        embedding_norm: flag("embedding_norm"),
+        pooling,
+        normalized: flag("normalized"),
+        ..config
     };
     RandomModel { config, bias: flag("bias"), seed: size("seed") }
 }
@@ -118,6 +132,36 @@ fn narrow_formats_stay_near_the_reference_decoder() {
     }
 }
 
+/// The largest difference between an encoder's embeddings and the golden ones, as a part of their root mean square.
+fn worst_embedding(image: &[u8], case: &Value) -> f64 {
+    let image = Image::new(image).unwrap();
+    let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
+    let mut session = Session::new(&image, &mut arena).unwrap();
+    let mut worst = 0.0f64;
+    for text in list(&case["texts"]) {
+        let tokens: Vec<u32> = list(&text["tokens"]).iter().map(whole).collect();
+        let found = session.encode(&tokens).unwrap();
+        let wanted: Vec<f64> = list(&text["embedding"]).iter().map(number).collect();
+        assert_eq!(found.len(), wanted.len());
+        let scale = (wanted.iter().map(|x| x * x).sum::<f64>() / wanted.len() as f64).sqrt();
+        worst = found.iter().zip(&wanted).fold(worst, |worst, (&x, want)| worst.max((x as f64 - want).abs() / scale));
+    }
+    worst
+}
+
+#[test]
+fn every_encoder_agrees_with_the_reference() {
+    let golden = golden();
+    let cases = list(&golden["encoders"]);
+    assert_eq!(cases.len(), 4);
+    let formats = [(Format::F32, KvType::F32, 0.0..1e-5), (Format::F16, KvType::F16, 1e-5..0.01), (Format::Int8, KvType::Int8, 1e-3..0.15)];
+    for (case, (format, kv, bounds)) in cases.iter().flat_map(|case| formats.clone().map(|format| (case, format))) {
+        let difference = worst_embedding(&model(&case["shape"]).pack(format, kv), case);
+        println!("{}, {format}: {difference:.2e}", case["shape"]["name"]);
+        assert!(bounds.contains(&difference), "{}, {format}: {difference} is outside {bounds:?}", case["shape"]["name"]);
+    }
+}
+
 #[test]
 fn functions_agree_with_the_system_s_mathematics() {
     let golden = golden();
@@ -135,6 +179,7 @@ fn functions_agree_with_the_system_s_mathematics() {
     check("sigmoid", 2f64.powi(-22), &|x| sigmoid(x) as f64);
     check("silu", 2f64.powi(-22), &|x| silu(x) as f64);
     check("gelu_tanh", 2f64.powi(-21), &|x| gelu_tanh(x) as f64);
+    check("gelu_erf", 2f64.powi(-22), &|x| gelu_erf(x) as f64);
     for pair in list(&golden["functions"]["exp"]) {
         // Down to e^-9 the relative error counts too: below, the last of the 30 bits is more than it.
         let (x, want) = (number(&pair[0]), number(&pair[1]));
@@ -171,7 +216,8 @@ fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
     let texts = marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).chain(pieces.iter().map(|&piece| piece.to_owned()));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    checkpoint.tokenizer = Some(Tokenizer { pieces, begin: 1, end: 2, first_byte: 3, unknown: 0, space_prefix: true });
+    let scheme = Scheme::SentencePiece { first_byte: 3, space_prefix: true };
+    checkpoint.tokenizer = Some(Tokenizer { pieces, begin: 1, end: 2, unknown: 0, scheme });
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap().image
 }
 

@@ -33,6 +33,8 @@ pub enum Role {
     FinalNorm = 8,
     /// Output head, `(vocab, d_model)`.
     Head = 9,
+    /// Norm between the embedding and the first block.
+    EmbeddingNorm = 10,
 }
 
 impl Role {
@@ -49,12 +51,13 @@ impl Role {
             Role::MlpDown => "mlp_down",
             Role::FinalNorm => "final_norm",
             Role::Head => "head",
+            Role::EmbeddingNorm => "embedding_norm",
         }
     }
 
     /// Whether the tensor is a norm's scale (and bias).
     pub const fn is_norm(self) -> bool {
-        matches!(self, Role::AttnNorm | Role::MlpNorm | Role::FinalNorm)
+        matches!(self, Role::AttnNorm | Role::MlpNorm | Role::FinalNorm | Role::EmbeddingNorm)
     }
 }
 
@@ -111,20 +114,24 @@ pub struct Entry {
 
 /// Tensors that an image with this config must have.
 pub const fn tensor_count(config: &Config) -> u32 {
-    let positions = matches!(config.positions, PositionKind::Learned) as u32;
-    1 + positions + 6 * config.layers + config.final_norm as u32 + !config.tied_head as u32
+    stack_at(config) + 6 * config.layers + config.final_norm as u32 + config.has_head() as u32
+}
+
+/// Index of the first tensor of the first layer.
+const fn stack_at(config: &Config) -> u32 {
+    1 + matches!(config.positions, PositionKind::Learned) as u32 + config.embedding_norm as u32
 }
 
 /// Role and layer of tensor `index`, for an index below [`tensor_count`].
 pub const fn role_at(config: &Config, index: u32) -> (Role, Option<u32>) {
-    let positions = matches!(config.positions, PositionKind::Learned) as u32;
     if index == 0 {
         return (Role::Embedding, None);
     }
-    if index <= positions {
-        return (Role::Positions, None);
+    if index < stack_at(config) {
+        let learned = matches!(config.positions, PositionKind::Learned);
+        return if index == 1 && learned { (Role::Positions, None) } else { (Role::EmbeddingNorm, None) };
     }
-    let in_stack = index - 1 - positions;
+    let in_stack = index - stack_at(config);
     if in_stack >= 6 * config.layers {
         let first_behind = in_stack == 6 * config.layers;
         return if first_behind && config.final_norm { (Role::FinalNorm, None) } else { (Role::Head, None) };
@@ -142,11 +149,11 @@ pub const fn role_at(config: &Config, index: u32) -> (Role, Option<u32>) {
 
 /// The inverse of [`role_at`], for the tensors that the config implies.
 pub const fn index_of(config: &Config, role: Role, layer: u32) -> u32 {
-    let positions = matches!(config.positions, PositionKind::Learned) as u32;
-    let stack = 1 + positions;
+    let stack = stack_at(config);
     match role {
         Role::Embedding => 0,
         Role::Positions => 1,
+        Role::EmbeddingNorm => stack - 1,
         Role::FinalNorm => stack + 6 * config.layers,
         Role::Head => stack + 6 * config.layers + config.final_norm as u32,
         _ => layer.wrapping_mul(6).wrapping_add(stack + role as u32 - Role::AttnNorm as u32),
@@ -158,7 +165,7 @@ pub const fn shape_of(config: &Config, role: Role) -> (u32, u32) {
     match role {
         Role::Embedding | Role::Head => (config.vocab, config.d_model),
         Role::Positions => (config.context, config.d_model),
-        Role::AttnNorm | Role::MlpNorm | Role::FinalNorm => match config.norm {
+        Role::AttnNorm | Role::MlpNorm | Role::FinalNorm | Role::EmbeddingNorm => match config.norm {
             NormKind::Rms => (1, config.d_model),
             NormKind::Layer => (2, config.d_model),
         },

@@ -17,6 +17,8 @@ pub(super) const SECTION_ROW: usize = 16;
 pub enum Architecture {
     /// A stack of blocks that predicts the next token (Radford et al. 2018).
     Decoder,
+    /// A stack of blocks over a whole sequence, whose rows are pooled into one embedding (Devlin et al. 2018, section 3).
+    Encoder,
 }
 
 /// Normalisation of a token's row.
@@ -46,6 +48,8 @@ pub enum Activation {
     GeluTanh,
     /// `x * sigmoid(x)`.
     Silu,
+    /// Gaussian error linear unit, `x * Phi(x)` with the normal distribution itself (Hendrycks and Gimpel 2016, section 2).
+    GeluErf,
 }
 
 /// How tokens learn where they stand.
@@ -66,6 +70,19 @@ pub enum MaskKind {
     Causal,
     /// Itself and the `window - 1` tokens before it (Child et al. 2019; Beltagy et al. 2020).
     Window,
+    /// Every token of the sequence: encoders only.
+    Bidirectional,
+}
+
+/// What an encoder makes of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Nothing: a decoder has a head instead.
+    None,
+    /// The mean of all rows (Reimers and Gurevych 2019, section 3).
+    Mean,
+    /// The first row, that of the begin token (Devlin et al. 2018, section 3).
+    First,
 }
 
 /// Element type of stored keys and values.
@@ -120,8 +137,14 @@ pub struct Config {
     pub norm_eps: f32,
     /// Whether the output head is the embedding table.
     pub tied_head: bool,
-    /// Whether a norm stands before the head.
+    /// Whether a norm stands before the head, or before the pooling.
     pub final_norm: bool,
+    /// Whether a norm stands between the embedding and the first block.
+    pub embedding_norm: bool,
+    /// What an encoder makes of its rows.
+    pub pooling: Pooling,
+    /// Whether the pooled embedding is brought to length 1.
+    pub normalized: bool,
     /// Token that begins a text.
     pub begin: u32,
     /// Token that ends a text.
@@ -131,6 +154,17 @@ pub struct Config {
 macro_rules! field {
     ($name:literal, $value:expr) => {
         return Err(Error::Field { name: $name, value: $value as u32 })
+    };
+}
+
+/// A header byte that is 0 or 1.
+macro_rules! flag {
+    ($name:literal, $value:expr) => {
+        match $value {
+            0 => false,
+            1 => true,
+            other => field!($name, other),
+        }
     };
 }
 
@@ -157,6 +191,7 @@ impl Config {
         let config = Config {
             architecture: match u8_at(image, 32) {
                 0 => Architecture::Decoder,
+                1 => Architecture::Encoder,
                 other => field!("architecture", other),
             },
             norm: match u8_at(image, 33) {
@@ -173,13 +208,10 @@ impl Config {
                 0 => Activation::Relu,
                 1 => Activation::GeluTanh,
                 2 => Activation::Silu,
+                3 => Activation::GeluErf,
                 other => field!("activation", other),
             },
-            gated: match u8_at(image, 36) {
-                0 => false,
-                1 => true,
-                other => field!("gated", other),
-            },
+            gated: flag!("gated", u8_at(image, 36)),
             positions: match u8_at(image, 37) {
                 0 => PositionKind::None,
                 1 => PositionKind::Rotary,
@@ -189,6 +221,7 @@ impl Config {
             mask: match u8_at(image, 38) {
                 0 => MaskKind::Causal,
                 1 => MaskKind::Window,
+                2 => MaskKind::Bidirectional,
                 other => field!("mask", other),
             },
             kv: match u8_at(image, 39) {
@@ -207,16 +240,16 @@ impl Config {
             context: u32_at(image, 60),
             window: u32_at(image, 64),
             norm_eps: f32_at(image, 68),
-            tied_head: match u8_at(image, 72) {
-                0 => false,
-                1 => true,
-                other => field!("tied_head", other),
+            tied_head: flag!("tied_head", u8_at(image, 72)),
+            final_norm: flag!("final_norm", u8_at(image, 73)),
+            embedding_norm: flag!("embedding_norm", u8_at(image, 74)),
+            pooling: match u8_at(image, 75) {
+                0 => Pooling::None,
+                1 => Pooling::Mean,
+                2 => Pooling::First,
+                other => field!("pooling", other),
             },
-            final_norm: match u8_at(image, 73) {
-                0 => false,
-                1 => true,
-                other => field!("final_norm", other),
-            },
+            normalized: flag!("normalized", u8_at(image, 88)),
             begin: u32_at(image, 80),
             end: u32_at(image, 84),
         };
@@ -265,7 +298,38 @@ impl Config {
         if self.end >= self.vocab {
             field!("end", self.end)
         }
+        self.wired()
+    }
+
+    /// An encoder sees the whole sequence and pools; a decoder looks back and has a head.
+    const fn wired(self) -> Result<Config, Error> {
+        let encoder = matches!(self.architecture, Architecture::Encoder);
+        if encoder != matches!(self.mask, MaskKind::Bidirectional) {
+            field!("mask", self.mask)
+        }
+        if encoder == matches!(self.pooling, Pooling::None) {
+            field!("pooling", self.pooling)
+        }
+        if self.normalized && !encoder {
+            field!("normalized", self.normalized)
+        }
+        if self.tied_head && encoder {
+            field!("tied_head", self.tied_head)
+        }
         Ok(self)
+    }
+
+    /// Whether an output head of its own is stored.
+    pub const fn has_head(&self) -> bool {
+        matches!(self.architecture, Architecture::Decoder) && !self.tied_head
+    }
+
+    /// Values of what comes out: logits of a decoder, the embedding of an encoder.
+    pub const fn output_dim(&self) -> u32 {
+        match self.architecture {
+            Architecture::Decoder => self.vocab,
+            Architecture::Encoder => self.d_model,
+        }
     }
 
     /// Width of all query heads together.

@@ -26,12 +26,13 @@ impl Mask {
         Mask { kind: config.mask, window: config.window as usize }
     }
 
-    /// Keys that the query at `position` sees.
-    pub fn keys(&self, position: usize) -> Range<usize> {
+    /// Keys that the query at `position` of a sequence of `tokens` sees.
+    pub fn keys(&self, position: usize, tokens: usize) -> Range<usize> {
         let end = position + 1;
         match self.kind {
             MaskKind::Causal => 0..end,
             MaskKind::Window => end.saturating_sub(self.window)..end,
+            MaskKind::Bidirectional => 0..tokens,
         }
     }
 }
@@ -45,6 +46,17 @@ pub struct Attention<'a> {
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
+}
+
+/// Token rows whose first columns are queries.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryRows<'q> {
+    /// `(tokens, width)`.
+    pub values: &'q [f32],
+    /// Elements from one row to the next, at least `q_dim`.
+    pub width: usize,
+    /// Position of the first row.
+    pub start: usize,
 }
 
 /// Buffers for one head of one query.
@@ -74,41 +86,62 @@ impl<'a> Attention<'a> {
         }
     }
 
-    /// The attention's output for `tokens` rows from position `start` on, in the front of `wide` as `(tokens, d_model)`.
-    ///
-    /// `inner` holds the normed rows `(tokens, d_model)` and is used up; `wide` has room for `(tokens, qkv_dim)`.
+    /// Width of all queries of a token.
+    pub fn q_dim(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Queries of the normed rows `x` `(tokens, d_model)`, the first of which stands at position `start`; they lie in the front of `wide`
+    /// `(tokens, qkv_dim)`, with the keys and values that go to the cache.
     #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
-    pub fn apply<'w>(
+    pub fn project<'w>(
         &self,
         kernels: &Kernels,
         start: usize,
-        tokens: usize,
+        x: &[f32],
         rotary: Option<Rotary<'_>>,
-        inner: &mut [f32],
         wide: &'w mut [f32],
         cache: &mut LayerCache<'_>,
-        head: &mut HeadScratch<'_>,
         scratch: &mut QuantizeScratch<'_>,
-    ) -> &'w [f32] {
-        let (d_model, width) = (self.qkv.matrix().columns, self.qkv.matrix().rows);
-        let (q_dim, kv_dim) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-        let projected = front(wide, tokens * width);
-        self.qkv.apply(kernels, front(inner, tokens * d_model), scratch, projected);
+    ) -> QueryRows<'w> {
+        let width = self.qkv.matrix().rows;
+        let kv_dim = self.kv_heads * self.head_dim;
+        let projected = front(wide, rows(x, self.qkv.matrix().columns).len() * width);
+        self.qkv.apply(kernels, x, scratch, projected);
         if let Some(rotary) = rotary {
-            rotary.apply(projected, width, q_dim + kv_dim);
+            rotary.apply(projected, width, self.q_dim() + kv_dim);
         }
         cache.store_rows(start, projected, width, kv_dim);
-        let attended = front(inner, tokens * q_dim);
-        for ((row, out), position) in rows(projected, width).zip(rows_mut(attended, q_dim)).zip(start..) {
-            self.attend(kernels, row, self.mask.keys(position), cache, head, out);
+        QueryRows { values: projected, width, start }
+    }
+
+    /// What the queries find among the first `tokens` keys of the cache: the front of `inner`, `(queries, q_dim)`.
+    pub fn attend<'i>(
+        &self,
+        kernels: &Kernels,
+        queries: QueryRows<'_>,
+        tokens: usize,
+        cache: &LayerCache<'_>,
+        head: &mut HeadScratch<'_>,
+        inner: &'i mut [f32],
+    ) -> &'i [f32] {
+        let queried = rows(queries.values, queries.width);
+        let attended = front(inner, queried.len() * self.q_dim());
+        for ((row, out), position) in queried.zip(rows_mut(attended, self.q_dim())).zip(queries.start..) {
+            self.attend_row(kernels, row, self.mask.keys(position, tokens), cache, head, out);
         }
-        let out = front(wide, tokens * d_model);
+        attended
+    }
+
+    /// The attention's output for attended rows, in the front of `wide` as `(tokens, d_model)`.
+    pub fn output<'w>(&self, kernels: &Kernels, attended: &[f32], wide: &'w mut [f32], scratch: &mut QuantizeScratch<'_>) -> &'w [f32] {
+        let out = front(wide, rows(attended, self.q_dim()).len() * self.out.matrix().rows);
         self.out.apply(kernels, attended, scratch, out);
         out
     }
 
     /// One query row, `(q_dim, ..)`, over the keys it sees; `out` is `(q_dim)`.
-    fn attend(
+    fn attend_row(
         &self,
         kernels: &Kernels,
         queries: &[f32],

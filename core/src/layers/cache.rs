@@ -4,16 +4,17 @@
 //! of a dimension at once. int8 rows have one scale per token over all heads.
 
 use super::{rows, rows_mut};
-use crate::arena::{kv_layer_bytes, kv_stride};
+use crate::arena::{kv_layer_bytes, kv_layers, kv_stride};
 use crate::image::header::{Config, KvType};
 use crate::numeric::{Quantizer, max_magnitude_bits};
 use half::f16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The cache of all layers.
+/// The cache of all layers; an encoder's layers take turns in one place.
 #[derive(Debug)]
 pub struct KvCache<'a> {
     bytes: &'a mut [u8],
+    layers: u32,
     layer_bytes: usize,
     shape: Shape,
 }
@@ -60,13 +61,14 @@ impl<'a> KvCache<'a> {
     /// Over the arena's part for it.
     pub fn new(bytes: &'a mut [u8], config: &Config, context: u32) -> Self {
         let shape = Shape { kv: config.kv, tokens: (context as usize).next_multiple_of(4), stride: kv_stride(config) };
-        KvCache { bytes, layer_bytes: kv_layer_bytes(config, context) as usize, shape }
+        KvCache { bytes, layers: kv_layers(config), layer_bytes: kv_layer_bytes(config, context) as usize, shape }
     }
 
     /// The cache of layer `layer`.
     pub fn layer(&mut self, layer: u32) -> Option<LayerCache<'_>> {
         let Shape { kv, tokens, stride } = self.shape;
-        let bytes = rows_mut(self.bytes, self.layer_bytes).nth(layer as usize)?;
+        let place = layer.min(self.layers.saturating_sub(1));
+        let bytes = rows_mut(self.bytes, self.layer_bytes).nth(place as usize)?;
         Some(match kv {
             KvType::F32 => LayerCache::F32(Rows::carve(bytes, tokens, stride)?.0),
             KvType::F16 => LayerCache::F16(Rows::carve(bytes, tokens, stride)?.0),

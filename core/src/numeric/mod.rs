@@ -11,8 +11,10 @@ mod trig;
 
 #[cfg(any(target_arch = "x86_64", attoformer_backend = "cortex-m-dsp"))]
 pub(crate) use exp::{EXP2_NEG, LOG2_E_Q31};
-pub use exp::{LOG2_E, exp_q30, exp2_neg_q16, gelu_tanh, relu, sigmoid, silu};
-pub use norm::{layer_norm, rms_norm};
+pub use exp::{LOG2_E, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, relu, sigmoid, silu};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use exp::{PHI_TAIL, PHI_TAIL_SLOPE};
+pub use norm::{layer_norm, normalize, rms_norm};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use quantize::ROUNDER;
 pub use quantize::{Quantizer, clear_below, max_magnitude_bits, pow2, quantize_query, round_to_int};

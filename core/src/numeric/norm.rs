@@ -25,3 +25,11 @@ pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f
         *out = ((x - mean) * inverse) * scale + bias;
     }
 }
+
+/// Brings a row to length 1, `x / max(|x|, 1e-12)`; the length is the root of a sum in eight lanes.
+pub fn normalize(x: &mut [f32]) {
+    const SHORTEST: f32 = 1e-12;
+    let length = sqrt(dot(x, x));
+    let length = if length > SHORTEST { length } else { SHORTEST };
+    x.iter_mut().for_each(|x| *x /= length);
+}

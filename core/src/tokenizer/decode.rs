@@ -3,9 +3,10 @@
 use super::Tokenizer;
 use crate::error::Error;
 
-/// Bytes of text that one token can complete. A piece is UTF-8 of at most 255 bytes, and the unfinished character before it, if any,
-/// becomes one U+FFFD (3 bytes). A byte token completes less: at most a U+FFFD for the character it breaks off and one for itself.
-const MAX_TEXT_BYTES: usize = 3 + 255;
+/// Bytes of text that one token can complete. A piece is UTF-8 of at most 255 bytes, a space may come before it, and the unfinished
+/// character before that, if any, becomes one U+FFFD (3 bytes). A byte token completes less: at most a U+FFFD for the character it breaks
+/// off and one for itself.
+const MAX_TEXT_BYTES: usize = 3 + 1 + 255;
 
 /// Turns a stream of tokens into text, never splitting a character: the bytes of an unfinished one are held back.
 ///
@@ -31,12 +32,13 @@ impl Default for Decoder {
 
 impl Decoder {
     /// A decoder for a text from its start. The space that encoding puts before a text is taken off its first token again (llama2.c does
-    /// so after the begin token).
+    /// so after the begin token). Of WordPiece, each word but the first is shown with a space before it; a first piece keeps its `##`.
     pub const fn new() -> Self {
         Self { held: heapless::Vec::new(), at_start: true, text: heapless::String::new() }
     }
 
-    /// A decoder for the rest of a text whose start is known, such as an answer behind its prompt: a leading space belongs to it.
+    /// A decoder for the rest of a text whose start is known, such as an answer behind its prompt: a leading space belongs to it
+    /// (WordPiece: unless it goes on inside a word).
     pub const fn mid_text() -> Self {
         Self { held: heapless::Vec::new(), at_start: false, text: heapless::String::new() }
     }
@@ -47,15 +49,10 @@ impl Decoder {
     /// # Errors
     /// [`Error::TokenOutOfRange`]; nothing has changed then.
     pub fn push(&mut self, tokenizer: &Tokenizer<'_>, token: u32) -> Result<&str, Error> {
-        let mut piece = tokenizer.piece(token)?;
-        if token == tokenizer.begin || token == tokenizer.end {
-            piece = &[];
-        } else if self.at_start && tokenizer.space_in_front {
-            piece = piece.strip_prefix(b" ").unwrap_or(piece);
-        }
-        self.at_start = token == tokenizer.begin;
+        let shown = tokenizer.shown(token, self.at_start)?;
+        self.at_start = tokenizer.starts_behind(token, self.at_start);
         self.text.clear();
-        for &byte in piece {
+        for &byte in shown.into_iter().flatten() {
             self.byte(byte);
         }
         Ok(&self.text)

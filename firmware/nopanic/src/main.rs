@@ -18,7 +18,7 @@ pub extern "C" fn _start() {
     black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
 }
 
-/// Opens, plans, tests, reads a prompt, steps, samples, encodes, decodes.
+/// Opens, plans, tests, embeds, reads a prompt, steps, samples, encodes, decodes.
 fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) -> Result<u32, Error> {
     let image = Image::new(bytes)?;
     let plan = Plan::packed(image.config()).with_context(black_box(1)).with_block(black_box(1));
@@ -30,6 +30,7 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let sampler = Sampler::new(black_box(1)).temperature(black_box(1.0))?.top_k(black_box(1))?.top_p(black_box(1.0))?;
     let mut sampler = sampler.repetition_penalty(black_box(1.0))?;
     let mut hash = OutputHash::new();
+    hash.logits(session.encode(tokens)?);
     session.prefill(tokens)?;
     session.prefill_each(tokens, |position, logits| {
         black_box((position, logits));

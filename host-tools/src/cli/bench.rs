@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use attoformer::Image;
-use attoformer_tools::bench::{measure, peak_rss_bytes};
+use attoformer::image::header::Architecture;
+use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
 use attoformer_tools::engine::{Setup, kernels_named};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::Serialize;
 pub struct Args {
     /// The image
     file: PathBuf,
-    /// Tokens fed together
+    /// Tokens fed together; an encoder's sequence
     #[arg(long, default_value_t = 128, value_name = "P")]
     prompt_len: usize,
     /// Tokens fed one by one behind them
@@ -32,8 +33,10 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
-    prefill_tokens_per_s: f64,
-    decode_tokens_per_s: f64,
+    /// Of decoders only.
+    prefill_tokens_per_s: Option<f64>,
+    /// Of decoders only.
+    decode_tokens_per_s: Option<f64>,
     /// Of encoders only.
     encode_ms: Option<f64>,
     /// Of encoders only.
@@ -54,12 +57,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    let speeds = measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?;
+    let (mut speeds, mut encode) = (None, None);
+    match image.config().architecture {
+        Architecture::Decoder => speeds = Some(measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?),
+        Architecture::Encoder => encode = Some(measure_encoder(&mut session, args.prompt_len).map_err(refuse)?),
+    }
     let report = Report {
-        prefill_tokens_per_s: speeds.prefill,
-        decode_tokens_per_s: speeds.decode,
-        encode_ms: None,
-        sequences_per_s: None,
+        prefill_tokens_per_s: speeds.map(|speeds| speeds.prefill),
+        decode_tokens_per_s: speeds.map(|speeds| speeds.decode),
+        encode_ms: encode.map(|seconds| 1000.0 * seconds),
+        sequences_per_s: encode.map(|seconds| 1.0 / seconds),
         kernels: setup.kernels.name,
         threads: 1,
         peak_rss_bytes: peak_rss_bytes(),
@@ -67,8 +74,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.json {
         return super::print_json(&report);
     }
-    super::print(&format!(
-        "prefill {:.0} tokens/s, decode {:.0} tokens/s ({} kernels, 1 thread)\n",
-        report.prefill_tokens_per_s, report.decode_tokens_per_s, report.kernels
-    ))
+    let figures = match (speeds, encode) {
+        (Some(speeds), _) => format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode),
+        (None, Some(seconds)) => format!("{} tokens in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds),
+        (None, None) => String::new(),
+    };
+    super::print(&format!("{figures} ({} kernels, 1 thread)\n", report.kernels))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use attoformer::Image;
 use attoformer_tools::engine::{Setup, kernels_named};
 use attoformer_tools::eval::perplexity::{self, Measures};
-use attoformer_tools::eval::reference;
+use attoformer_tools::eval::{reference, sts};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
 
@@ -13,6 +13,7 @@ use attoformer_tools::{Error, files};
 #[derive(clap::Subcommand)]
 pub enum Command {
     Perplexity(PerplexityArgs),
+    Sts(StsArgs),
 }
 
 /// How well the image predicts a text
@@ -34,10 +35,69 @@ pub struct PerplexityArgs {
     json: bool,
 }
 
+/// How well an encoder's embeddings follow what people said of pairs of sentences
+#[derive(clap::Args)]
+pub struct StsArgs {
+    /// The image
+    file: PathBuf,
+    /// Tab-separated pairs: column 5 is the score, 6 and 7 are the sentences
+    #[arg(long, value_name = "F.csv")]
+    pairs: PathBuf,
+    /// Compare with another image, or with the model it was made from, in f32
+    #[arg(long, value_name = "SRC")]
+    against: Option<PathBuf>,
+    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
+    #[arg(long, value_name = "NAME")]
+    kernels: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Measures and reports.
 pub fn run(command: Command) -> Result<(), Error> {
-    let Command::Perplexity(args) = command;
-    let measures = measure(&args)?;
+    match command {
+        Command::Perplexity(args) => run_perplexity(&args),
+        Command::Sts(args) => run_sts(&args),
+    }
+}
+
+fn run_sts(args: &StsArgs) -> Result<(), Error> {
+    let measures = measure_sts(args)?;
+    if args.json {
+        return super::print_json(&measures);
+    }
+    let mut text = format!("Spearman {:.4}, Pearson {:.4} over {} pairs\n", measures.spearman, measures.pearson, measures.pairs);
+    if let (Some(reference), Some(cosine)) = (measures.reference_spearman, measures.reference_cosine) {
+        text += &format!("reference Spearman {reference:.4}, mean cosine to its embeddings {cosine:.5}\n");
+    }
+    super::print(&text)
+}
+
+fn measure_sts(args: &StsArgs) -> Result<sts::Measures, Error> {
+    let refuse = |error| Error::engine(&args.file)(error);
+    let bytes = files::map(&args.file)?;
+    let image = Image::new(&bytes).map_err(refuse)?;
+    let text = files::text(&args.pairs)?;
+    let pairs = sts::pairs(&text).map_err(Error::file(&args.pairs))?;
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let mut arena = setup.arena(image.config(), &args.file)?;
+    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let progress = Progress::new("pairs", pairs.len() as u64);
+    let Some(path) = &args.against else {
+        return sts::measure(&mut session, None, &pairs, &progress).map_err(refuse);
+    };
+
+    let refuse = |error| Error::engine(path)(error);
+    let bytes = reference(path)?;
+    let other = Image::new(&bytes).map_err(refuse)?;
+    let mut arena = setup.arena(other.config(), path)?;
+    let mut other = setup.session(&other, &mut arena).map_err(refuse)?;
+    sts::measure(&mut session, Some(&mut other), &pairs, &progress).map_err(refuse)
+}
+
+fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
+    let measures = measure(args)?;
     if args.json {
         return super::print_json(&measures);
     }
@@ -54,9 +114,8 @@ fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let text = files::map(&args.text)?;
-    let text = std::str::from_utf8(&text).map_err(|error| Error::file(&args.text)(format!("it is not UTF-8: {error}")))?;
-    let documents: Vec<&str> = perplexity::documents(text).collect();
+    let text = files::text(&args.text)?;
+    let documents: Vec<&str> = perplexity::documents(&text).collect();
 
     let mut setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod completions;
+mod embed;
 mod eval;
 mod info;
 mod pack;
@@ -28,6 +29,7 @@ enum Command {
     Pack(pack::Args),
     Info(info::Args),
     Run(run::Args),
+    Embed(embed::Args),
     #[command(subcommand)]
     Eval(eval::Command),
     Bench(bench::Args),
@@ -41,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Pack(args) => pack::run(args),
         Command::Info(args) => info::run(args),
         Command::Run(args) => run::run(args),
+        Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
         Command::Bench(args) => bench::run(args),
         Command::Train(args) => train::run(args),

@@ -1,19 +1,21 @@
 //! `atto pack`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attoformer::image::directory::tensor_count;
-use attoformer::image::header::KvType;
+use attoformer::image::header::{Architecture, KvType};
+use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::Format;
+use attoformer_tools::quantize::calibration::{self, Calibration};
 use attoformer_tools::report::facts::Facts;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::{Error, import, pack};
+use attoformer_tools::{Error, files, import, pack};
 
 /// Pack a trained model into an image
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trained model: a llama2.c checkpoint (.bin)
+    /// The trained model: a Hugging Face directory of the BERT family, or a llama2.c checkpoint (.bin)
     source: PathBuf,
     /// The image to write
     #[arg(short, long, value_name = "OUT.atto")]
@@ -39,6 +41,10 @@ pub struct Args {
     /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
+    /// A text, line by line, over which the inputs of the matrices are measured before int8 and int4 matrices are rounded, or none
+    /// [default: a built-in text for encoders, none for decoders]
+    #[arg(long, value_name = "FILE|none")]
+    calibrate: Option<PathBuf>,
     /// Fail when the image is larger
     #[arg(long, value_name = "BYTES")]
     budget_flash: Option<u64>,
@@ -65,6 +71,17 @@ fn parse_kv(text: &str) -> Result<KvType, String> {
     }
 }
 
+/// What the matrices' inputs look like on the text that was asked for. A model without a tokenizer cannot read the built-in one.
+fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<Calibration>, Error> {
+    let by_itself = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
+    match asked {
+        Some(path) if path.as_os_str() == "none" => Ok(None),
+        Some(path) => calibration::measure(checkpoint, &files::text(path)?).map(Some),
+        None if by_itself => calibration::measure(checkpoint, calibration::TEXT).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Packs and reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
@@ -72,12 +89,14 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.tokenizer.is_none() {
         eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
     }
+    let calibration = calibration(&checkpoint, args.calibrate.as_deref())?;
     let options = pack::Options {
         weights: args.group.map_or(args.weights, |group| args.weights.with_group(group)),
         overrides: args.tensors,
         kv: args.kv,
         context: args.context,
         target: args.layout.parse::<Target>().map_err(Error::Request)?,
+        calibration,
     };
     let progress = Progress::new("tensors", tensor_count(&checkpoint.config).into());
     let packed = pack::pack(&checkpoint, &options, &progress)?;

@@ -1,6 +1,7 @@
 //! What an image is worth, measured on data.
 
 pub mod perplexity;
+pub mod sts;
 
 use std::ops::Deref;
 use std::path::Path;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
+use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 
-use super::{Part, Piece, Tensor, Tokenizer};
+use super::{Part, Piece, Scheme, Tensor, Tokenizer};
 
 /// Base of the rotary frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
@@ -118,6 +118,9 @@ impl Header {
             norm_eps: NORM_EPS,
             tied_head: self.tied,
             final_norm: true,
+            embedding_norm: false,
+            pooling: Pooling::None,
+            normalized: false,
             begin: BEGIN,
             end: BEGIN,
         }
@@ -197,7 +200,8 @@ pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, String> {
         return Err(format!("it holds more than the {vocab} pieces of the model's vocabulary"));
     }
     check_byte_pieces(&pieces)?;
-    Ok(Tokenizer { pieces, begin: BEGIN, end: BEGIN, first_byte: FIRST_BYTE, unknown: UNKNOWN, space_prefix: true })
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
+    Ok(Tokenizer { pieces, begin: BEGIN, end: BEGIN, unknown: UNKNOWN, scheme })
 }
 
 /// Whether tokens 3 to 258 are the bytes, as their names say.

@@ -1,6 +1,9 @@
 //! Trained models as they come, read into one in-memory [`Checkpoint`]. One file per source format.
 
+pub mod huggingface;
 pub mod llama2c;
+pub mod tokenizer_json;
+mod vocab_txt;
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +61,8 @@ pub enum Part {
     FinalNorm,
     /// Output head, `(vocab, d_model)`; absent when tied to the embedding.
     Head,
+    /// Norm between the embedding and the first block, `(1 or 2, d_model)`.
+    EmbeddingNorm,
 }
 
 /// One tensor of a source.
@@ -77,7 +82,7 @@ pub struct Tensor {
     pub bias: Option<Vec<f32>>,
 }
 
-/// A SentencePiece-style vocabulary: pieces with scores, and bytes for what no piece covers.
+/// A vocabulary, and how it makes tokens of a text.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     /// Pieces by token id.
@@ -86,12 +91,35 @@ pub struct Tokenizer {
     pub begin: u32,
     /// Token that ends a text.
     pub end: u32,
-    /// Token of byte 0; the other 255 follow.
-    pub first_byte: u32,
     /// Token of what cannot be encoded.
     pub unknown: u32,
-    /// Whether a space is put before a text.
-    pub space_prefix: bool,
+    /// How texts are split.
+    pub scheme: Scheme,
+}
+
+/// How a vocabulary makes tokens of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// SentencePiece-style BPE: pieces with scores, and bytes for what no piece covers.
+    SentencePiece {
+        /// Token of byte 0; the other 255 follow.
+        first_byte: u32,
+        /// Whether a space is put before a text.
+        space_prefix: bool,
+    },
+    /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
+    WordPiece {
+        /// Control characters go, white space becomes a space.
+        clean_text: bool,
+        /// Chinese characters are words.
+        chinese: bool,
+        /// Accents go.
+        strip_accents: bool,
+        /// Letters become lower case.
+        lowercase: bool,
+        /// Words of more characters are unknown.
+        max_word_characters: u32,
+    },
 }
 
 /// One entry of a vocabulary.
@@ -99,7 +127,7 @@ pub struct Tokenizer {
 pub struct Piece {
     /// Text it stands for.
     pub bytes: Vec<u8>,
-    /// Merges with a higher score come first.
+    /// Merges with a higher score come first; 0 where nothing is merged.
     pub score: f32,
 }
 
@@ -115,15 +143,21 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model, whose format is told by its content. A folder stands for the `model.bin` in it. `tokenizer` names the
-/// tokenizer's file where it is apart; without it the usual names beside the model are tried.
+/// Reads a model, whose format is told by its content. A folder is a Hugging Face directory, or stands for the `model.bin` in it.
+/// `tokenizer` names the tokenizer's file where it is apart; without it the usual names beside the model are tried.
 ///
 /// # Errors
 /// One sentence that names the file and what is wrong with it.
 pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> {
     let file = if path.is_dir() { path.join("model.bin") } else { path.to_owned() };
     if path.is_dir() && !file.exists() {
-        return Err(Error::file(path)("it is a directory without a model.bin; other model directories cannot be read yet".to_owned()));
+        if path.join(huggingface::CONFIG).exists() {
+            return match tokenizer {
+                None => huggingface::open(path),
+                Some(_) => Err(Error::file(path)("it brings its own tokenizer: leave --tokenizer out".to_owned())),
+            };
+        }
+        return Err(Error::file(path)("it is a directory without a model.bin or a config.json: no model directory".to_owned()));
     }
     let bytes = files::map(&file)?;
     refuse_other_formats(&bytes).map_err(Error::file(&file))?;

@@ -23,6 +23,13 @@ impl Fused {
     pub fn matrix(&self) -> Matrix<'_> {
         Matrix { columns: self.columns as usize, values: &self.values }
     }
+
+    /// Multiplies each column with its factor.
+    pub fn scale_columns(&mut self, factors: &[f32]) {
+        for row in self.values.chunks_exact_mut(self.columns as usize) {
+            row.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+        }
+    }
 }
 
 /// Parts of a role, in the order of their rows.
@@ -39,6 +46,7 @@ fn parts(role: Role, gated: bool) -> &'static [Part] {
         Role::MlpDown => &[Part::Down],
         Role::FinalNorm => &[Part::FinalNorm],
         Role::Head => &[Part::Head],
+        Role::EmbeddingNorm => &[Part::EmbeddingNorm],
     }
 }
 

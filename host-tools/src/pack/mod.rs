@@ -2,14 +2,14 @@
 
 mod fuse;
 pub mod layout;
-mod sections;
+pub mod sections;
 mod weights;
 mod writer;
 
 use std::io::Write;
 use std::path::Path;
 
-use attoformer::image::header::{Config, KvType, PositionKind};
+use attoformer::image::header::{Architecture, Config, KvType, PositionKind};
 use attoformer::image::{Image, section};
 use attoformer::{Plan, Session, arena_bytes, kernels};
 
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
 use crate::quantize::Format;
+use crate::quantize::calibration::Calibration;
 use crate::report::progress::Progress;
 use layout::Target;
 use writer::ImageWriter;
@@ -38,12 +39,14 @@ pub struct Options {
     pub context: Option<u32>,
     /// What the values are laid out for.
     pub target: Target,
+    /// What the inputs of the matrices were seen to be: int8 and int4 matrices get an `in_scale` from it.
+    pub calibration: Option<Calibration>,
 }
 
 impl Options {
     /// Nothing is rounded: the reference that other choices are measured against.
     pub fn reference() -> Self {
-        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable }
+        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable, calibration: None }
     }
 }
 
@@ -103,11 +106,14 @@ fn context(checkpoint: &Checkpoint, options: &Options) -> Result<u32, String> {
 /// It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
 fn golden_input(config: &Config) -> (Vec<u32>, u32) {
     const FED: u32 = 8;
-    const GENERATED: u32 = 8;
+    let generated = match config.architecture {
+        Architecture::Decoder => 8,
+        Architecture::Encoder => 0,
+    };
     let fed = FED.min(config.context);
     let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
     // The token generated last is not fed, so that even a context of one token has room for one.
-    (std::iter::once(config.begin).chain(spread).collect(), GENERATED.min(config.context - fed + 1))
+    (std::iter::once(config.begin).chain(spread).collect(), generated.min(config.context - fed + 1))
 }
 
 /// What the scalar kernels, which are the specification, make of the golden input.

@@ -2,44 +2,44 @@
 
 use attoformer::image::metadata::Metadata;
 
-use crate::import::{Checkpoint, Tokenizer};
-
-const SPACE_PREFIX: u32 = 1;
-const SPACES_ONLY_IN_FRONT: u32 = 2;
+use crate::import::{Checkpoint, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
 pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
-    const SENTENCEPIECE_BPE: u32 = 1;
     let pieces = &tokenizer.pieces;
     let longest = pieces.iter().map(|piece| piece.bytes.len()).max().unwrap_or(0);
     let mut sorted: Vec<u32> = (0..pieces.len() as u32).collect();
     sorted.sort_by(|&a, &b| pieces[a as usize].bytes.cmp(&pieces[b as usize].bytes));
 
-    let head = [
-        SENTENCEPIECE_BPE,
-        pieces.len() as u32,
-        longest as u32,
-        flags(tokenizer),
-        tokenizer.begin,
-        tokenizer.end,
-        tokenizer.first_byte,
-        tokenizer.unknown,
-    ];
-    put_words(out, head);
+    let (kind, flags, own) = scheme_fields(tokenizer);
+    put_words(out, [kind, pieces.len() as u32, longest as u32, flags, tokenizer.begin, tokenizer.end, own, tokenizer.unknown]);
     let ends = pieces.iter().scan(0, |end, piece| {
         *end += piece.bytes.len() as u32;
         Some(*end)
     });
     put_words(out, std::iter::once(0).chain(ends));
-    put_words(out, pieces.iter().map(|piece| piece.score.to_bits()));
+    if let Scheme::SentencePiece { .. } = tokenizer.scheme {
+        put_words(out, pieces.iter().map(|piece| piece.score.to_bits()));
+    }
     put_words(out, sorted);
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
 }
 
-fn flags(tokenizer: &Tokenizer) -> u32 {
-    let space_behind = |bytes: &[u8]| bytes.iter().skip(1).any(|&byte| byte == b' ');
-    let only_in_front = !tokenizer.pieces.iter().any(|piece| space_behind(&piece.bytes));
-    u32::from(tokenizer.space_prefix) * SPACE_PREFIX + u32::from(only_in_front) * SPACES_ONLY_IN_FRONT
+/// Kind, flags, and the header's one field that each kind has for itself.
+fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
+    const SENTENCEPIECE_BPE: u32 = 1;
+    const WORDPIECE: u32 = 2;
+    let flags = |flags: &[bool]| flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag));
+    match tokenizer.scheme {
+        Scheme::SentencePiece { first_byte, space_prefix } => {
+            let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
+            let only_in_front = !tokenizer.pieces.iter().any(space_behind);
+            (SENTENCEPIECE_BPE, flags(&[space_prefix, only_in_front]), first_byte)
+        }
+        Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
+            (WORDPIECE, flags(&[clean_text, chinese, strip_accents, lowercase]), max_word_characters)
+        }
+    }
 }
 
 /// The rotary section: what one token adds to pair i, `base^(-2i / head_dim)` radians, as a fraction of a turn.

@@ -64,7 +64,7 @@ pub(super) fn write(
     let mut stored = Vec::new();
     for (&(role, layer), format) in tensors.iter().zip(formats) {
         let fused = fuse(checkpoint, config, role, layer)?;
-        stored.push(put_tensor(&fused, role, layer, format, options, out)?);
+        stored.push(put_tensor(fused, role, layer, format, options, out)?);
         progress.advance(1);
     }
     Ok(stored)
@@ -104,15 +104,21 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn put_tensor(
-    fused: &Fused,
+    mut fused: Fused,
     role: Role,
     layer: Option<u32>,
     format: Format,
     options: &Options,
     out: &mut Vec<u8>,
 ) -> Result<Stored, String> {
-    let quantized = quantize(fused.matrix(), format);
     let dtype = format.dtype();
+    let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
+    let calibration = options.calibration.as_ref().filter(|_| is_integer);
+    let factors = calibration.and_then(|calibration| calibration.column_factors(role, layer, fused.matrix()));
+    if let Some(factors) = &factors {
+        fused.scale_columns(factors);
+    }
+    let quantized = quantize(fused.matrix(), format);
     let layout = options.target.layout(dtype);
     let bytes = layout::arrange(&quantized, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
@@ -128,10 +134,10 @@ fn put_tensor(
         layout,
         values,
         value_bytes: bytes.len() as u32,
-        scales: put_if(matches!(dtype, Dtype::Int8 | Dtype::Int4), out, &floats(&quantized.row_scales))?,
+        scales: put_if(is_integer, out, &floats(&quantized.row_scales))?,
         group_scales: put_if(is_int4, out, &quantized.group_scales)?,
         bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
-        in_scale: 0,
+        in_scale: put_if(factors.is_some(), out, &floats(&factors.iter().flatten().map(|factor| 1.0 / factor).collect::<Vec<f32>>()))?,
     })
 }
 

@@ -100,7 +100,8 @@ fn put_config(header: &mut [u8], config: &Config) -> Result<(), String> {
     put(header, 60, config.context.to_le_bytes());
     put(header, 64, config.window.to_le_bytes());
     put(header, 68, config.norm_eps.to_le_bytes());
-    put(header, 72, [config.tied_head as u8, config.final_norm as u8]);
+    put(header, 72, [config.tied_head as u8, config.final_norm as u8, config.embedding_norm as u8, config.pooling as u8]);
+    put(header, 88, [config.normalized as u8]);
     put(header, 80, config.begin.to_le_bytes());
     put(header, 84, config.end.to_le_bytes());
     match Config::read(header) {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use attoformer::arena::kv_bytes;
 use attoformer::image::directory::{Dtype, Entry};
-use attoformer::image::header::{Architecture, Config, KvType};
+use attoformer::image::header::{Architecture, KvType};
 use attoformer::image::metadata::Metadata;
 use attoformer::image::{Image, section};
 use attoformer::{Plan, arena_bytes};
@@ -95,7 +96,7 @@ impl Facts {
             weight_bytes: size(section::WEIGHTS),
             tokenizer_bytes: size(section::TOKENIZER),
             arena_bytes: arena,
-            kv_bytes: kv_bytes(config),
+            kv_bytes: kv_bytes(config, config.context),
             kv: kv_name(config.kv),
             layout: image.entries().map(|entry| layout_name(entry.layout)).find(|&name| name != "portable").unwrap_or("portable"),
             signed: size(SIGNATURE) > 0,
@@ -134,16 +135,11 @@ impl TensorFacts {
     }
 }
 
-/// The part of the arena that holds keys and values: what grows with the number of layers.
-fn kv_bytes(config: &Config) -> u64 {
-    let plan = Plan::packed(config);
-    (arena_bytes(config, plan) - arena_bytes(&Config { layers: 0, ..*config }, plan)) as u64
-}
-
 /// A wiring's name as users write it.
 pub fn architecture_name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Decoder => "decoder",
+        Architecture::Encoder => "encoder",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Quantization of a row, and non-linearities.
 
 use super::super::scalar;
-use super::exp::{gelu_tanh, relu, silu};
+use super::exp::{gelu_erf, gelu_tanh, relu, silu};
 use super::vector::{load_f32, load_f32_front, store_f32, store_f32_front, store_i16, store_i16_front};
 use crate::image::header::Activation;
 use crate::numeric::{Quantizer, ROUNDER};
@@ -69,6 +69,7 @@ pub fn activate(of: Activation, x: &mut [f32]) {
         Activation::Relu => activate_all(x, |x| relu(x)),
         Activation::GeluTanh => activate_all(x, |x| gelu_tanh(x)),
         Activation::Silu => activate_all(x, |x| silu(x)),
+        Activation::GeluErf => activate_all(x, |x| gelu_erf(x)),
     }
 }
 
@@ -94,6 +95,7 @@ pub fn gate(of: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
         Activation::Relu => gate_all(gate, up, out, |x| relu(x)),
         Activation::GeluTanh => gate_all(gate, up, out, |x| gelu_tanh(x)),
         Activation::Silu => gate_all(gate, up, out, |x| silu(x)),
+        Activation::GeluErf => gate_all(gate, up, out, |x| gelu_erf(x)),
     }
 }
 

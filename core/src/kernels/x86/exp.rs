@@ -1,7 +1,7 @@
 //! `numeric::exp`, eight at a time.
 
 use super::vector::mul_high;
-use crate::numeric::{EXP2_NEG, LOG2_E_Q31};
+use crate::numeric::{EXP2_NEG, LOG2_E_Q31, PHI_TAIL, PHI_TAIL_SLOPE};
 use core::arch::x86_64::*;
 
 /// 2^-f in Q30 for fractions `f` in Q32.
@@ -66,6 +66,22 @@ pub fn gelu_tanh(x: __m256) -> __m256 {
     let cubic = _mm256_mul_ps(_mm256_set1_ps(0.071_354_814), _mm256_mul_ps(x, x));
     let inner = _mm256_mul_ps(x, _mm256_add_ps(_mm256_set1_ps(1.595_769_2), cubic));
     _mm256_mul_ps(x, sigmoid(inner))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn gelu_erf(x: __m256) -> __m256 {
+    let one = _mm256_set1_ps(1.0);
+    let magnitude = _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff)));
+    let t = _mm256_div_ps(one, _mm256_add_ps(one, _mm256_mul_ps(_mm256_set1_ps(PHI_TAIL_SLOPE), magnitude)));
+    let [c1, c2, c3, c4, c5] = PHI_TAIL;
+    let step = |c, y| _mm256_add_ps(_mm256_set1_ps(c), _mm256_mul_ps(t, y));
+    let polynomial = _mm256_mul_ps(t, step(c1, step(c2, step(c3, step(c4, _mm256_set1_ps(c5))))));
+    let half_square = _mm256_mul_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(0.5));
+    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_q30(half_square)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
+    let tail = _mm256_mul_ps(e, polynomial);
+    // The sign bit chooses.
+    _mm256_mul_ps(x, _mm256_blendv_ps(_mm256_sub_ps(one, tail), tail, x))
 }
 
 #[target_feature(enable = "avx2")]

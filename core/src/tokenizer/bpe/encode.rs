@@ -1,17 +1,12 @@
 //! Text to tokens, one word after another.
 
-use super::{Cut, Tokenizer, merge::merge};
+use super::{Bpe, Cut, merge::merge};
 use crate::error::Error;
 
-impl Tokenizer<'_> {
-    /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
-    ///
-    /// The rule is llama2.c's `encode`: a space is put before a text that is not empty (when the vocabulary says so); each character
-    /// becomes the token of its piece, or else one byte token per UTF-8 byte; then the two neighbours whose joined piece has the highest
-    /// score (the leftmost of equals) are merged, until no two can be. Byte tokens are not merged.
-    ///
-    /// `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind the tokens returned is
-    /// scratch. `text.len() + 1` elements always suffice.
+impl Bpe<'_> {
+    /// [`Tokenizer::encode`](crate::Tokenizer::encode), by llama2.c's rule: a space is put before a text that is not empty (when the
+    /// vocabulary says so); each character becomes the token of its piece, or else one byte token per UTF-8 byte; then the two neighbours
+    /// whose joined piece has the highest score (the leftmost of equals) are merged, until no two can be. Byte tokens are not merged.
     ///
     /// A word is a space and what follows up to the next space, or a run of spaces and what follows; for the rare vocabulary with pieces
     /// across words the whole text is one. Time is linear in the number of words. A word of n characters takes O(n d) steps, where

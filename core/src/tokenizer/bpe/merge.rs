@@ -4,7 +4,7 @@
 //! order is the same: when a merge makes a pair that is as good or better, that pair is next in line, and it touches the place where
 //! the sweep stands, so the sweep takes it at once.
 
-use super::Tokenizer;
+use super::Bpe;
 
 /// Stands for "these two do not join". No token has this id: 2^32 pieces do not fit an image.
 const NONE: u32 = u32::MAX;
@@ -12,7 +12,7 @@ const NONE: u32 = u32::MAX;
 const UNKNOWN: u32 = u32::MAX - 1;
 
 /// Merges the first `count` tokens of `room` and returns how many are left, still at its start.
-pub(super) fn merge(tokenizer: &Tokenizer<'_>, room: &mut [u32], count: usize) -> usize {
+pub(super) fn merge(tokenizer: &Bpe<'_>, room: &mut [u32], count: usize) -> usize {
     let half = room.len() / 2;
     let mut has_memo = false;
     let mut count = count;
@@ -36,7 +36,7 @@ pub(super) fn merge(tokenizer: &Tokenizer<'_>, room: &mut [u32], count: usize) -
 
 /// A word being merged.
 struct Word<'w, 'a> {
-    tokenizer: &'w Tokenizer<'a>,
+    tokenizer: &'w Bpe<'a>,
     /// The word's tokens: the first `count` of these.
     tokens: &'w mut [u32],
     /// Element i: what tokens i - 1 and i join to. Empty when there is no room for it; then everything is looked up each time.
@@ -101,7 +101,7 @@ impl Word<'_, '_> {
     fn join(&self, left: Option<u32>, right: Option<u32>) -> u32 {
         let piece = |token: u32| match self.tokenizer.byte(token) {
             Some(_) => None,
-            None => self.tokenizer.stored(token),
+            None => self.tokenizer.vocabulary.stored(token),
         };
         match (left.and_then(piece), right.and_then(piece)) {
             (Some(left), Some(right)) => self.tokenizer.find(left, right).unwrap_or(NONE),

@@ -1,0 +1,99 @@
+//! SentencePiece-style byte-pair encoding, as llama2.c runs it.
+
+mod encode;
+mod merge;
+
+use super::section::wrong;
+use super::vocabulary::{Vocabulary, Words};
+use crate::error::Error;
+
+const FLAG_SPACE_IN_FRONT: u32 = 1;
+const FLAG_SPACE_ONLY_FIRST: u32 = 2;
+
+/// Every byte once, so that a byte token's text is a slice that lives as long as any image.
+static BYTES: [u8; 256] = {
+    let mut all = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        all[byte] = byte as u8;
+        byte += 1;
+    }
+    all
+};
+
+/// A vocabulary with merge priorities, and bytes for what no piece covers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bpe<'a> {
+    pub vocabulary: Vocabulary<'a>,
+    /// f32 merge priorities: (vocab).
+    scores: Words<'a>,
+    first_byte: u32,
+    /// A space is put before a text.
+    pub space_in_front: bool,
+    cut: Cut,
+}
+
+/// Where a text may be cut into words that merge independently, because no piece reaches across.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Before every space: no piece holds one anywhere but at its start (flag 2).
+    Spaces,
+    /// Before every run of spaces: no piece holds a space behind anything else (as in Llama 2, whose pieces include runs).
+    Runs,
+    /// Nowhere.
+    Never,
+}
+
+impl<'a> Bpe<'a> {
+    /// Checks what the section states.
+    pub fn new(vocabulary: Vocabulary<'a>, scores: Words<'a>, first_byte: u32, flags: u32) -> Result<Self, Error> {
+        let space_in_front = flags & FLAG_SPACE_IN_FRONT != 0;
+        let bpe = Bpe { vocabulary, scores, first_byte, space_in_front, cut: Cut::Never };
+        if first_byte.checked_add(256).is_none_or(|end| end > vocabulary.len()) {
+            return Err(wrong("its byte tokens are not in the vocabulary"));
+        }
+        // Otherwise a byte of text could become a control token.
+        if bpe.byte(vocabulary.begin).is_some() || bpe.byte(vocabulary.end).is_some() {
+            return Err(wrong("its begin or end token is a byte token"));
+        }
+        vocabulary.check(|token| bpe.byte(token).is_none())?;
+        if !scores.iter().all(|score| f32::from_le_bytes(*score).is_finite()) {
+            return Err(wrong("a score is not finite"));
+        }
+        Ok(Bpe { cut: bpe.check_flags(flags)?, ..bpe })
+    }
+
+    /// The byte that `token` stands for, if it is a byte token.
+    pub fn byte(&self, token: u32) -> Option<&'static u8> {
+        BYTES.get(token.checked_sub(self.first_byte)? as usize)
+    }
+
+    /// The merge priority of `token`; below every real one for an id that is none.
+    fn score(&self, token: u32) -> f32 {
+        self.scores.get(token as usize).map_or(f32::NEG_INFINITY, |score| f32::from_le_bytes(*score))
+    }
+
+    /// The token whose piece is `head` followed by `tail`: the lowest id of several, none that is a control token.
+    fn find(&self, head: &[u8], tail: &[u8]) -> Option<u32> {
+        self.vocabulary.find(head, tail).find(|&token| !self.vocabulary.is_control(token) && self.byte(token).is_none())
+    }
+
+    fn check_flags(&self, flags: u32) -> Result<Cut, Error> {
+        // A flag of a later version may change the meaning of the rest.
+        if flags & !(FLAG_SPACE_IN_FRONT | FLAG_SPACE_ONLY_FIRST) != 0 {
+            return Err(wrong("it has a flag this engine does not know"));
+        }
+        let mut runs = true;
+        let mut spaces = true;
+        for piece in (0..self.vocabulary.len()).filter_map(|token| self.vocabulary.stored(token)) {
+            spaces &= !piece.iter().skip(1).any(|&byte| byte == b' ');
+            runs &= !piece.iter().skip_while(|&&byte| byte == b' ').any(|&byte| byte == b' ');
+        }
+        match (flags & FLAG_SPACE_ONLY_FIRST != 0, spaces, runs) {
+            (true, false, _) => Err(wrong("a piece holds a space behind its start, its flag 2 denies it")),
+            (_, true, _) => Ok(Cut::Spaces),
+            (_, _, true) => Ok(Cut::Runs),
+            _ => Ok(Cut::Never),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Hugging Face directories of the BERT family: what they hold, and how damaged or unknown ones are refused.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use attoformer::image::header::{Activation, Pooling};
+use attoformer_tools::import::{self, Checkpoint, Part};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tempfile::TempDir;
+
+const CONFIG: &str = r#"{"model_type": "bert", "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "vocab_size": 6, "max_position_embeddings": 5, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}"#;
+const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n";
+
+/// Names and shapes of all tensors.
+const TENSORS: [(&str, &[usize]); 21] = [
+    ("embeddings.word_embeddings.weight", &[6, 4]),
+    ("embeddings.position_embeddings.weight", &[5, 4]),
+    ("embeddings.token_type_embeddings.weight", &[2, 4]),
+    ("embeddings.LayerNorm.weight", &[4]),
+    ("embeddings.LayerNorm.bias", &[4]),
+    ("encoder.layer.0.attention.self.query.weight", &[4, 4]),
+    ("encoder.layer.0.attention.self.query.bias", &[4]),
+    ("encoder.layer.0.attention.self.key.weight", &[4, 4]),
+    ("encoder.layer.0.attention.self.key.bias", &[4]),
+    ("encoder.layer.0.attention.self.value.weight", &[4, 4]),
+    ("encoder.layer.0.attention.self.value.bias", &[4]),
+    ("encoder.layer.0.attention.output.dense.weight", &[4, 4]),
+    ("encoder.layer.0.attention.output.dense.bias", &[4]),
+    ("encoder.layer.0.attention.output.LayerNorm.weight", &[4]),
+    ("encoder.layer.0.attention.output.LayerNorm.bias", &[4]),
+    ("encoder.layer.0.intermediate.dense.weight", &[6, 4]),
+    ("encoder.layer.0.intermediate.dense.bias", &[6]),
+    ("encoder.layer.0.output.dense.weight", &[4, 6]),
+    ("encoder.layer.0.output.dense.bias", &[4]),
+    ("encoder.layer.0.output.LayerNorm.weight", &[4]),
+    ("encoder.layer.0.output.LayerNorm.bias", &[4]),
+];
+
+/// A directory in the making.
+struct Directory {
+    folder: TempDir,
+    tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
+}
+
+impl Directory {
+    /// Value `i` of tensor `t` is `t + i / 16`, which every element type holds exactly.
+    fn new(dtype: Dtype) -> Self {
+        let mut tensors = HashMap::new();
+        for (index, (name, shape)) in TENSORS.iter().enumerate() {
+            let values = (0..shape.iter().product()).map(|at: usize| index as f32 + at as f32 / 16.0);
+            let bytes = values.flat_map(|value| match dtype {
+                Dtype::F32 => value.to_le_bytes().to_vec(),
+                Dtype::F16 => half::f16::from_f32(value).to_le_bytes().to_vec(),
+                _ => half::bf16::from_f32(value).to_le_bytes().to_vec(),
+            });
+            tensors.insert((*name).to_owned(), (dtype, shape.to_vec(), bytes.collect()));
+        }
+        let directory = Directory { folder: TempDir::new().unwrap(), tensors };
+        directory.write("config.json", CONFIG);
+        directory.write("vocab.txt", VOCABULARY);
+        directory
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn open(&self) -> Result<Checkpoint, String> {
+        let views = self.tensors.iter().map(|(name, (dtype, shape, bytes))| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+        let path = self.folder.path().join("model.safetensors");
+        std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+        import::open(self.folder.path(), None).map_err(|error| error.to_string())
+    }
+
+    /// The sentence with which it is refused, which names one of its files.
+    fn refusal(&self) -> String {
+        let sentence = self.open().map(|_| ()).expect_err("it was read");
+        assert!(sentence.starts_with(&*self.folder.path().to_string_lossy()), "{sentence}");
+        sentence
+    }
+}
+
+/// Every tensor from its place, in every element type; the first segment is part of the positions.
+#[test]
+fn every_tensor_is_read_from_its_place() {
+    for (dtype, rounding) in [(Dtype::F32, 0.0), (Dtype::F16, 0.0), (Dtype::BF16, 0.06)] {
+        let checkpoint = Directory::new(dtype).open().unwrap();
+        let near = |found: f32, wanted: f32| assert!((found - wanted).abs() <= rounding * 2.0, "{dtype:?}: {found} for {wanted}");
+        let value = |part, layer, at: usize| checkpoint.tensor(part, layer).unwrap().values[at];
+        near(value(Part::Embedding, None, 5), 5.0 / 16.0);
+        near(value(Part::Positions, None, 6), 1.0 + 6.0 / 16.0 + 2.0 + 2.0 / 16.0);
+        near(value(Part::EmbeddingNorm, None, 5), 4.0 + 1.0 / 16.0);
+        near(value(Part::Query, Some(0), 3), 5.0 + 3.0 / 16.0);
+        near(value(Part::AttnNorm, Some(0), 0), 13.0);
+        near(value(Part::MlpNorm, Some(0), 7), 20.0 + 3.0 / 16.0);
+        near(checkpoint.tensor(Part::Up, Some(0)).unwrap().bias.as_ref().unwrap()[5], 16.0 + 5.0 / 16.0);
+        assert_eq!(checkpoint.tensors.len(), 3 + 8);
+        assert_eq!((checkpoint.config.begin, checkpoint.config.end, checkpoint.config.context), (2, 3, 5));
+        assert_eq!((checkpoint.config.activation, checkpoint.config.pooling), (Activation::GeluErf, Pooling::Mean));
+    }
+}
+
+#[test]
+fn a_sentence_model_states_how_it_pools() {
+    let directory = Directory::new(Dtype::F32);
+    let modules = r#"[{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "x.Pooling"},
+        {"path": "2_Normalize", "type": "x.Normalize"}]"#;
+    directory.write("modules.json", modules);
+    directory.write(
+        "1_Pooling/config.json",
+        r#"{"word_embedding_dimension": 4, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#,
+    );
+    directory.write("sentence_bert_config.json", r#"{"max_seq_length": 3}"#);
+    let config = directory.open().unwrap().config;
+    assert_eq!((config.pooling, config.normalized, config.context), (Pooling::First, true, 3));
+
+    directory.write("1_Pooling/config.json", r#"{"pooling_mode_max_tokens": true}"#);
+    assert!(directory.refusal().contains("pooling_mode_max_tokens"));
+    directory.write("modules.json", &modules.replace("x.Normalize", "x.Dense"));
+    directory.write("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#);
+    assert!(directory.refusal().contains("module Dense"));
+}
+
+#[test]
+fn tensors_missing_left_over_or_of_another_shape_are_named() {
+    for (name, _) in TENSORS {
+        let mut directory = Directory::new(Dtype::F32);
+        directory.tensors.remove(name);
+        assert!(directory.refusal().ends_with(&format!("the tensor {name} is missing")));
+    }
+    let mut directory = Directory::new(Dtype::F32);
+    let norm = directory.tensors["embeddings.LayerNorm.bias"].clone();
+    directory.tensors.insert("cls.predictions.bias".to_owned(), norm.clone());
+    assert!(directory.refusal().contains("a tensor cls.predictions.bias that its architecture has no place for"));
+    directory.tensors.remove("cls.predictions.bias");
+    directory.tensors.insert("pooler.dense.bias".to_owned(), norm.clone());
+    assert!(directory.open().is_ok(), "the pooler is known and not needed");
+    directory.tensors.insert("embeddings.word_embeddings.weight".to_owned(), norm);
+    assert!(directory.refusal().contains("embeddings.word_embeddings.weight has the shape [4], config.json implies [6, 4]"));
+}
+
+#[test]
+fn values_and_types_that_no_weight_has_are_refused() {
+    let mut directory = Directory::new(Dtype::F32);
+    let bias = directory.tensors.get_mut("embeddings.LayerNorm.bias").unwrap();
+    bias.2[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(directory.refusal().contains("value 1 of the tensor embeddings.LayerNorm.bias is NaN"));
+    directory.tensors.insert("embeddings.LayerNorm.bias".to_owned(), (Dtype::I32, vec![4], vec![0; 16]));
+    assert!(directory.refusal().contains("is of type I32"));
+}
+
+#[test]
+fn a_configuration_that_contradicts_itself_is_refused() {
+    let directory = Directory::new(Dtype::F32);
+    for (from, to, what) in [
+        ("\"bert\"", "\"gpt9\"", "gpt9"),
+        ("\"num_attention_heads\": 2", "\"num_attention_heads\": 3", "does not divide into 3 heads"),
+        ("\"hidden_size\": 4", "\"hidden_size\": 0", "hidden_size of 0"),
+        ("\"type_vocab_size\": 2", "\"type_vocab_size\": 0", "type_vocab_size"),
+        ("\"gelu\"", "\"mish\"", "mish"),
+        ("\"hidden_act\"", "\"position_embedding_type\": \"relative_key\", \"hidden_act\"", "relative_key"),
+        ("\"layer_norm_eps\": 1e-12,", "", "layer_norm_eps"),
+        ("\"vocab_size\": 6", "\"vocab_size\": 7", "6 pieces"),
+        ("{", "", "no JSON"),
+    ] {
+        directory.write("config.json", &CONFIG.replacen(from, to, 1));
+        let sentence = directory.refusal();
+        assert!(sentence.contains(what), "{sentence}");
+    }
+}
+
+#[test]
+fn files_that_are_cut_or_missing_are_refused() {
+    let directory = Directory::new(Dtype::F32);
+    directory.open().unwrap();
+    let path = directory.folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let sentence = |path: &Path| import::open(path, None).map(|_| ()).expect_err("it was read").to_string();
+    for end in [1, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..end]).unwrap();
+        assert!(sentence(directory.folder.path()).contains("no safetensors file"), "cut at {end}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(sentence(directory.folder.path()).contains("there is no such file"));
+}

