@@ -10,7 +10,7 @@ use xtask::{
     tally::{self, Tally},
 };
 
-use super::{demo, nopanic, setup};
+use super::{bench, demo, nopanic, setup};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -43,7 +43,7 @@ enum Outcome {
     Skipped(&'static str),
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "setup", proves: "targets and emulators are there", run: |_| passed(setup::run()) },
     Step { name: "format", proves: "rustfmt would change nothing", run: |_| passed(format()) },
     Step { name: "clippy", proves: "no lint speaks, host", run: |arguments| passed(clippy(arguments)) },
@@ -51,6 +51,7 @@ const STEPS: [Step; 11] = [
     Step { name: "doc", proves: "the documentation builds and links", run: |_| passed(doc()) },
     Step { name: "deny", proves: "licences and advisories of dependencies", run: |_| deny() },
     Step { name: "firmware", proves: "the program builds for every machine", run: |_| passed(build_firmware()) },
+    Step { name: "kernels", proves: "Cortex-M kernels equal the specification on the chip", run: |_| passed(bench::conformance()) },
     Step { name: "nopanic", proves: "no panic can be reached, and a planted one is found", run: |_| passed(no_panic()) },
     Step { name: "tests", proves: "unit and whole-system tests", run: tests },
     Step { name: "demo", proves: "the demo runs, and the programs with the image built in", run: |_| demos() },
