@@ -9,7 +9,8 @@ use attoformer::image::section;
 use attoformer::{Image, Tokenizer};
 use attoformer_tests::random_model::{BASE_TOKENS, PIECES, RandomModel};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::llama2c;
+use attoformer_tools::import::{self, Piece, Scheme, llama2c};
+use attoformer_tools::pack;
 use attoformer_tools::quantize::Format;
 
 const TARGETS: [&str; 3] = ["image_step", "tokenizer", "import"];
@@ -26,7 +27,7 @@ fn images() -> Vec<(String, AlignedBytes)> {
         RandomModel { config, ..model }
     };
     let mut images = vec![("with-tokenizer".to_owned(), tiny(RandomModel::small(), BASE_TOKENS + 14).pack_mixed(KvType::Int8))];
-    for (family, model) in RandomModel::family() {
+    for (family, model) in RandomModel::family().into_iter().chain(RandomModel::encoders()) {
         images.push((format!("{family}-mixed"), tiny(model, 31).pack_mixed(KvType::Int8)));
     }
     images.push(("f32".to_owned(), tiny(RandomModel::small(), 13).pack(Format::F32, KvType::F32)));
@@ -51,6 +52,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let piece = |(index, piece): (usize, &&str)| [&[piece.len() as u8, index as u8][..], piece.as_bytes()].concat();
     let pieces: Vec<u8> = PIECES.iter().enumerate().flat_map(piece).collect();
     seeds.push(("tokenizer", "pieces".to_owned(), with_length(1, TEXT.as_bytes(), &pieces)));
+    seeds.push(("tokenizer", "wordpiece".to_owned(), with_length(0, TEXT.as_bytes(), &word_piece_section())));
     let folder = tempfile::tempdir().unwrap();
     let small = RandomModel::small();
     for (name, tied_head) in [("tied", true), ("untied", false)] {
@@ -72,6 +74,16 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         seeds.push(("import", name.to_owned(), with_length(flags, &read("random.bin"), &read("tokenizer.bin"))));
     }
     seeds
+}
+
+/// A section of kind 2 whose words cover some of the text.
+fn word_piece_section() -> Vec<u8> {
+    let words = ["[UNK]", "[CLS]", "[SEP]", "the", "lo", "##w", "e", "##a", "an", "##d", "日", "本", "."];
+    let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
+    let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
+    let mut section = Vec::new();
+    pack::sections::tokenizer(&import::Tokenizer { pieces, begin: 1, end: 2, unknown: 0, scheme }, &mut section);
+    section
 }
 
 #[test]
@@ -109,7 +121,8 @@ fn passes(target: &str, bytes: &[u8]) -> Result<(), String> {
         "tokenizer" if bytes[0] == 1 => Ok(()),
         "tokenizer" => {
             let (_, section) = behind_length(bytes);
-            Tokenizer::new(&section, BASE_TOKENS + 14).map(|_| ()).map_err(|error| error.to_string())
+            let vocab = u32::from_le_bytes(section[4..8].try_into().unwrap());
+            Tokenizer::new(&section, vocab).map(|_| ()).map_err(|error| error.to_string())
         }
         _ => {
             let (model, tokenizer) = behind_length(bytes);

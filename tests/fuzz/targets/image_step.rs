@@ -59,6 +59,8 @@ fn run(image: &Image, kernels: &'static Kernels) -> Vec<u32> {
     note(session.prefill(&tokens), &mut bits);
     note(session.step(config.vocab - 1), &mut bits);
     session.reset();
+    note(session.encode(&tokens), &mut bits);
+    session.reset();
     let sampler = Sampler::new(3).top_k(9).and_then(|sampler| sampler.repetition_penalty(1.3)).expect("both are in range");
     if let Ok(mut generation) = session.generate("the low é", sampler, Limits { tokens: 5, stops: &["an"] }) {
         while let Ok(Some(piece)) = generation.next() {

@@ -8,6 +8,8 @@ use attoformer::Tokenizer;
 use attoformer::tokenizer::{Decoder, StopMatcher};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
+/// The section kind whose tokens do not hold the whole text.
+const WORD_PIECE: u8 = 2;
 /// Longer texts find nothing more and are slow under a hostile vocabulary.
 const TEXT_MAX: usize = 300;
 
@@ -19,6 +21,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let section = if kind & 1 == 0 { rest.to_vec() } else { section_of(rest) };
     let vocab = section.get(4..8).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     match Tokenizer::new(&section, vocab) {
+        Ok(tokenizer) if section.first() == Some(&WORD_PIECE) => words(&tokenizer, &text, rest),
         Ok(tokenizer) => {
             encode_and_decode(&tokenizer, &text);
             decode(&tokenizer, rest);
@@ -71,6 +74,25 @@ fn encode_and_decode(tokenizer: &Tokenizer, text: &str) {
     let mut again: String = tokens.iter().map(|&token| decoder.push(tokenizer, token).expect("it is in range").to_owned()).collect();
     again += decoder.finish();
     assert_eq!(again, text);
+}
+
+/// WordPiece: tokens are in range, fit the text's length, and a shorter input is their beginning; any token can be shown.
+fn words(tokenizer: &Tokenizer, text: &str, bytes: &[u8]) {
+    let mut tokens = vec![0; text.len()];
+    let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
+    tokens.truncate(count);
+    assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
+    for room in [2, 3, count + 1, count + 2, count + 5] {
+        let mut input = vec![0; room];
+        let encoding = tokenizer.encode_with_specials(text, &mut input).expect("there is room for the special tokens");
+        let kept = encoding.tokens - 2;
+        assert_eq!((kept + encoding.left_out, &input[1..=kept]), (count, &tokens[..kept]));
+    }
+    let mut decoder = Decoder::new();
+    for token in tokens.into_iter().chain(bytes.iter().map(|&byte| u32::from(byte))) {
+        assert_eq!(decoder.push(tokenizer, token).is_ok(), token < tokenizer.vocab());
+    }
+    decoder.finish();
 }
 
 /// Tokens from anywhere.
