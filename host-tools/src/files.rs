@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
@@ -42,14 +42,34 @@ pub fn text(path: &Path) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
+/// Where a file that is written to `path` goes: behind a link where there is one. Folders, devices and pipes are refused.
+fn place_of(path: &Path) -> Result<PathBuf, Error> {
+    let Ok(real) = path.canonicalize() else { return Ok(path.to_owned()) };
+    if real.is_dir() {
+        return Err(Error::Io { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
+    }
+    if real.is_file() { Ok(real) } else { Err(Error::file(path)("it is not a regular file: name another output".to_owned())) }
+}
+
+/// Refuses an output that is the same file as an input.
+///
+/// # Errors
+/// [`Error::File`] when both paths lead to one file.
+pub fn check_apart(output: &Path, input: &Path) -> Result<(), Error> {
+    match (output.canonicalize(), input.canonicalize()) {
+        (Ok(output_at), Ok(input_at)) if output_at == input_at => {
+            Err(Error::file(output)("it is the input itself: name another output".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes `path` through a new file beside it, which takes its name only when all bytes are on the disk.
 ///
 /// # Errors
 /// What `write` returns, or [`Error::Io`]; nothing is left behind then, and a file that was there before is as it was.
 pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>) -> Result<T, Error> {
-    if path.is_dir() {
-        return Err(Error::Io { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
-    }
+    let path = &place_of(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -210,3 +210,28 @@ fn a_disk_that_fills_up_leaves_the_old_file() {
     assert_eq!(sentence, "error: logits.f32: the file would grow beyond the limit set for it\n");
     assert_eq!((tiny.files(), std::fs::read(&image).unwrap()), before);
 }
+
+/// Outputs never take the place of an input, a device or a link.
+#[cfg(unix)]
+#[test]
+fn an_output_loses_nothing_that_is_there() {
+    let (tiny, image) = packed();
+    let source = string(&tiny.source());
+    let link = tiny.path("link.atto");
+    std::os::unix::fs::symlink(&image, &link).unwrap();
+    json(["pack", &source, "-o", &string(&link), "--json"]);
+    assert!(link.is_symlink(), "the link became a file");
+
+    let before = std::fs::read(&source).unwrap();
+    assert!(failure(["pack", &source, "-o", &source]).contains("no image"));
+    assert_eq!(std::fs::read(&source).unwrap(), before);
+
+    let before = std::fs::read(&image).unwrap();
+    let said = failure(["run", &image, "--tokens-in", "1", "-n", "1", "--logits", &image]);
+    assert!(said.contains("the input itself"), "{said}");
+    assert_eq!(std::fs::read(&image).unwrap(), before);
+
+    let pipe = string(&tiny.path("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(failure(["pack", &source, "-o", &pipe]).contains("not a regular file"));
+}

@@ -54,6 +54,9 @@ fn parse_output(text: &str) -> Result<PathBuf, String> {
 
 /// Encodes, and writes or prints.
 pub fn run(args: Args) -> Result<(), Error> {
+    for input in args.input.iter().chain([&args.file]) {
+        args.output.iter().try_for_each(|output| files::check_apart(output, input))?;
+    }
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;

@@ -85,7 +85,7 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
 /// Packs and reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
-    pack::check_output(&args.output, &checkpoint)?;
+    pack::check_output(&args.output)?;
     if checkpoint.tokenizer.is_none() {
         eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
     }

@@ -85,6 +85,9 @@ pub fn run(args: Args) -> Result<(), Error> {
         eprintln!("note: this version runs on one thread");
     }
     let bytes = files::map(&args.file)?;
+    if let Some(output) = &args.logits {
+        files::check_apart(output, &args.file)?;
+    }
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, context: args.context, block: args.chunk };
     let mut arena = setup.arena(image.config(), &args.file)?;

@@ -6,7 +6,7 @@ pub mod sections;
 mod weights;
 mod writer;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use attoformer::image::header::{Architecture, Config, KvType, PositionKind};
@@ -127,17 +127,21 @@ fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, String> 
     session.golden_hash(fed, generate).map_err(refuse)
 }
 
-/// Refuses to write an image over the checkpoint that it is made from.
+/// Refuses to write an image over anything but an older image: checkpoints, tokenizers and texts lie in the same folders.
 ///
 /// # Errors
-/// [`Error::File`] when both paths lead to one file.
-pub fn check_output(path: &Path, checkpoint: &Checkpoint) -> Result<(), Error> {
-    match (path.canonicalize(), checkpoint.path.canonicalize()) {
-        (Ok(output), Ok(source)) if output == source => {
-            Err(Error::file(path)("it is the model that is packed: name another output".to_owned()))
-        }
-        _ => Ok(()),
+/// [`Error::File`] when another kind of file is there.
+pub fn check_output(path: &Path) -> Result<(), Error> {
+    let mut start = Vec::new();
+    // Opening a pipe would wait for its other end.
+    if path.is_file() {
+        let file = std::fs::File::open(path).map_err(Error::io(path))?;
+        file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
     }
+    if !start.is_empty() && start != *b"ATTO" {
+        return Err(Error::file(path)("it is there and is no image: it would be lost, so name another output".to_owned()));
+    }
+    Ok(())
 }
 
 /// Compares the image with the flash it may take.
