@@ -178,11 +178,11 @@ fn a_full_disk_is_named_and_keeps_nothing() {
     };
     let files = Files::new();
     let output = disk.0.path().join("out.atto");
-    std::fs::write(&output, "what was there before").unwrap();
+    std::fs::write(&output, "ATTO: the image that was there before").unwrap();
     let pack = finished(atto().arg("pack").arg(files.path("random.bin")).args(["--weights", "f32", "-o"]).arg(&output));
     assert!(pack.refusal().unwrap_or_else(|error| panic!("{error}")).ends_with("out.atto: the disk is full"), "{pack:?}");
     assert_eq!(names(disk.0.path()), ["out.atto"]);
-    assert_eq!(std::fs::read_to_string(&output).unwrap(), "what was there before");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "ATTO: the image that was there before");
 }
 
 /// Without a right to mount, a limit on the size of files stands for a full disk: both stop a write in its middle.
