@@ -3,20 +3,14 @@
 //! Floats use only `+ - * /`, square root and conversions, each rounded to nearest even, never fused; everything transcendental is
 //! fixed-point on integers. `docs/numerics.md` states the rules and the measurements behind them.
 
-mod exp;
+pub(crate) mod exp;
 mod norm;
-mod quantize;
+pub(crate) mod quantize;
 mod sum;
 mod trig;
 
-#[cfg(any(target_arch = "x86_64", attoformer_backend = "cortex-m-dsp"))]
-pub(crate) use exp::{EXP2_NEG, LOG2_E_Q31};
 pub use exp::{LOG2_E, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, relu, sigmoid, silu};
-#[cfg(target_arch = "x86_64")]
-pub(crate) use exp::{PHI_TAIL, PHI_TAIL_SLOPE};
 pub use norm::{layer_norm, normalize, rms_norm};
-#[cfg(target_arch = "x86_64")]
-pub(crate) use quantize::ROUNDER;
 pub use quantize::{Quantizer, clear_below, max_magnitude_bits, pow2, quantize_query, round_to_int};
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;

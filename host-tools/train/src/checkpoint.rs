@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor, safetensors};
 
 use crate::config::TrainConfig;
-use crate::error::TrainError;
+use crate::error::{TrainError, write_beside};
 use crate::optimizer::AdamW;
 
 /// All that the next step depends on. Batches follow from the seed and the step's number.
@@ -33,9 +33,7 @@ impl Checkpoint {
             ("seconds", wide(&[self.seconds])?),
             ("config", Tensor::from_slice(&config, config.len(), &Device::Cpu)?),
         ]);
-        let part = dir.join(format!("{FILE}.part"));
-        safetensors::save(&tensors, &part)?;
-        std::fs::rename(&part, dir.join(FILE)).map_err(TrainError::io(&part))
+        write_beside(&dir.join(FILE), |part| Ok(safetensors::save(&tensors, part)?))
     }
 
     /// The checkpoint in a folder, if there is one.

@@ -37,11 +37,20 @@ impl TrainError {
     }
 }
 
-/// Writes a file beside its place and then renames it, so that no reader ever sees half a file.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+/// Lets `write` make a file beside `path` and then renames it, so that no reader ever sees half a file and none is left behind.
+pub(crate) fn write_beside(path: &Path, write: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    std::fs::write(&part, bytes).map_err(TrainError::io(&part))?;
-    std::fs::rename(&part, path).map_err(TrainError::io(path))
+    let written = write(&part).and_then(|()| std::fs::rename(&part, path).map_err(TrainError::io(path)));
+    if written.is_err() {
+        // That the half file cannot be removed either would be no news.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// [`write_beside`] for bytes that are there.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    write_beside(path, |part| std::fs::write(part, bytes).map_err(TrainError::io(path)))
 }

@@ -68,8 +68,8 @@ fn echo(stream: impl Read) -> Tally {
 
 /// What a line counts: `Summary [..] 12 tests run: 11 passed, 1 failed` or `test result: ok. 12 passed; 0 failed; ..`.
 fn summary(line: &str) -> Tally {
-    let line = line.trim_start();
-    if !line.starts_with("Summary [") && !line.starts_with("test result:") {
+    // nextest indents what a failed test printed, and that test's own "test result" with it.
+    if !line.trim_start().starts_with("Summary [") && !line.starts_with("test result:") {
         return Tally::default();
     }
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
@@ -87,6 +87,7 @@ mod tests {
         assert_eq!(summary(nextest), Tally { passed: 11, failed: 2 });
         let cargo = "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
         assert_eq!(summary(cargo), Tally { passed: 7, failed: 1 });
+        assert_eq!(summary("    test result: FAILED. 0 passed; 1 failed; 0 ignored"), Tally::default());
         assert_eq!(summary("test both_runners_are_understood ... ok"), Tally::default());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::image::header::Activation;
 use crate::kernels::scalar;
-use crate::numeric::{EXP2_NEG, LOG2_E_Q31};
+use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31};
 use core::arch::naked_asm;
 
 /// Non-linearity in place: [`scalar::activate`].

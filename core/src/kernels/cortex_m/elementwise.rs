@@ -1,6 +1,7 @@
 //! Rows of floats: quantization, norm, activations.
 
 use super::{is_word_aligned, place};
+use crate::numeric::quantize::ROUNDER;
 use crate::numeric::{Quantizer, max_magnitude_bits};
 use core::arch::asm;
 
@@ -77,9 +78,6 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
     }
     quantizer.scale
 }
-
-/// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 /// A loop over `[f32; 4]`: the largest of `$compare`, by a comparison that is rarely followed by a move.
 macro_rules! largest {

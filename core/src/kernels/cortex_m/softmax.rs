@@ -2,7 +2,7 @@
 
 use super::is_word_aligned;
 use crate::kernels::{Weighting, scalar};
-use crate::numeric::EXP2_NEG;
+use crate::numeric::exp::EXP2_NEG;
 use core::arch::naked_asm;
 
 /// Weights of the values: [`scalar::weights`], of scores that lie within 2^31 of the largest.

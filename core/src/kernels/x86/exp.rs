@@ -1,7 +1,7 @@
 //! `numeric::exp`, eight at a time.
 
 use super::vector::mul_high;
-use crate::numeric::{EXP2_NEG, LOG2_E_Q31, PHI_TAIL, PHI_TAIL_SLOPE};
+use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31, PHI_TAIL, PHI_TAIL_SLOPE};
 use core::arch::x86_64::*;
 
 /// 2^-f in Q30 for fractions `f` in Q32.

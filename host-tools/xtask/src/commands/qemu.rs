@@ -1,7 +1,6 @@
 //! `cargo xtask qemu`: an image on an emulated machine.
 
 use std::{
-    fs,
     io::{Write, stderr, stdout},
     path::{Path, PathBuf},
 };
@@ -82,7 +81,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Some(machine) = machines::find_for(&arguments.machine, arguments.target.as_deref()) else {
         let names = MACHINES.map(|machine| machine.name).join(", ");
-        bail!("there is no machine {} for that target; the machines are {names}", arguments.machine);
+        let target = arguments.target.as_ref().map_or(String::new(), |target| format!(" for {target}"));
+        bail!("there is no machine {}{target}; the machines are {names}", arguments.machine);
     };
     if arguments.logs && !cfg!(feature = "logs") {
         return again_with_logs();
@@ -106,8 +106,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         sampling: Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p, seed: arguments.seed },
         logits: arguments.logits.is_some(),
     });
+    if let (Some(logits), Some(image)) = (&arguments.logits, &arguments.image)
+        && logits.canonicalize().is_ok_and(|logits| image.canonicalize().is_ok_and(|image| image == logits))
+    {
+        bail!("{} is the image itself: name another file for the logits", logits.display());
+    }
     let mut report = Report::new(machine.name);
-    emulator::run(&machine, &elf, arguments.image.as_deref(), task, |frame| {
+    let on_image = || arguments.image.as_deref().map_or(String::new(), |image| image.display().to_string());
+    let ran = emulator::run(&machine, &elf, arguments.image.as_deref(), task, |frame| {
         match *frame {
             Frame::Text(text) => show(text, arguments.json)?,
             Frame::Log(bytes) => log(bytes),
@@ -115,9 +121,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         report.add(frame);
         Ok(())
-    })?;
+    });
+    ran.with_context(on_image)?;
     if let Some(path) = &arguments.logits {
-        fs::write(path, &report.logits).with_context(|| format!("{} cannot be written", path.display()))?;
+        write_whole(path, &report.logits).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     if arguments.json {
         eprintln!();
@@ -128,8 +135,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file beside its place and renames it, so that none is half written.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(folder)?;
+    part.write_all(bytes)?;
+    part.persist(path)?;
+    Ok(())
+}
+
 /// Runs this command again in a build that can decode logs: the decoder is a third of the whole build, so it is left out otherwise.
 fn again_with_logs() -> Result<()> {
+    eprintln!("qemu: building the log decoder, which takes a while the first time");
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "logs", "--"]).args(std::env::args_os().skip(1));
     let status = command.status().context("cargo could not be started")?;
