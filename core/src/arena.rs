@@ -1,7 +1,8 @@
 //! One caller-given buffer for everything that changes while a model runs, carved by a plan that follows from the header.
 
 use crate::error::Error;
-use crate::image::header::{Architecture, Config, KvType};
+use crate::image::header::{Architecture, AttentionKind, Config, Front, KvType, MaskKind};
+use crate::layers::attention::state_len;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Alignment of an arena and of every part of it.
@@ -54,7 +55,7 @@ pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
 
 /// Bytes of each part, in the order in which [`Workspace::carve`] takes them; in 64 bits, since a header may ask for more than a
 /// microcontroller can address.
-struct Sizes([u64; 14]);
+struct Sizes([u64; 19]);
 
 impl Sizes {
     const fn new(config: &Config, plan: Plan) -> Sizes {
@@ -62,24 +63,37 @@ impl Sizes {
         let kept = kept_rows(config, plan) as u64;
         let d_model = config.d_model as u64;
         let head_dim = config.head_dim as u64;
-        let projected = max(max(config.qkv_dim() as u64, config.mlp_up_dim() as u64), d_model);
-        let attended = max(max(d_model, config.q_dim() as u64), config.d_hidden as u64);
-        let context = (plan.context as u64).next_multiple_of(4);
+        let layer_dim = config.layer_dim as u64;
+        let projected = max(max(max(config.qkv_dim() as u64, config.mlp_up_dim() as u64), d_model), layer_dim);
+        let convolves = matches!(config.front, Front::Convolution);
+        let taps = if convolves { 3 } else { 1 };
+        let gathered = if convolves { 3 * max(config.features as u64, d_model) } else { 0 };
+        let attended = max(max(max(max(d_model, config.q_dim() as u64), config.d_hidden as u64), layer_dim), gathered);
+        let columns = max(attended, taps * config.features as u64);
+        // Two runs of keys each begin at a whole block of four.
+        let runs = if matches!(config.mask, MaskKind::Local) { 8 } else { 0 };
+        let seen = max(plan.context as u64, config.encoder_context as u64).next_multiple_of(4) + runs;
+        let mapped = if config.qk_norm || matches!(config.attention, AttentionKind::Linear) { head_dim } else { 0 };
         Sizes([
             kv_bytes(config, plan.context),
+            cross_bytes(config),
             aligned(max(block, kept) * d_model * 4),
             aligned(kept * config.q_dim() as u64 * 4),
             aligned(block * attended * 4),
             aligned(block * projected * 4),
-            aligned(block * attended.next_multiple_of(4) * 2),
+            aligned(if config.parallel { block * d_model * 4 } else { 0 }),
+            aligned(if convolves { (2 * block + 1) * d_model * 4 } else { 0 }),
+            aligned(block * columns.next_multiple_of(4) * 2),
             aligned(block * 4),
             aligned(block * head_dim / 2 * 8),
             aligned(head_dim.next_multiple_of(4) * 2),
             aligned(head_dim * 4),
-            aligned(context * 4),
-            aligned(context * 2),
+            aligned(seen * 4),
+            aligned(seen * 2),
+            aligned(if runs == 0 { 0 } else { seen * 4 }),
+            aligned(mapped * 4),
             aligned(plan.context as u64 * 4),
-            aligned(config.output_dim() as u64 * 4),
+            aligned(config.output_dim(plan.context) * 4),
         ])
     }
 }
@@ -89,35 +103,38 @@ pub(crate) const fn quantized_stride(columns: usize) -> usize {
     columns.next_multiple_of(4)
 }
 
-/// Rows that wait from one layer to the next: an encoder's whole sequence, since each of its tokens sees all others.
+/// Rows that wait from one layer to the next, where each token sees the whole sequence.
 const fn kept_rows(config: &Config, plan: Plan) -> u32 {
-    match config.architecture {
-        Architecture::Decoder => 0,
-        Architecture::Encoder => plan.context,
+    match (config.architecture, config.mask) {
+        (Architecture::Encoder, _) | (Architecture::Decoder, MaskKind::Prefix) => plan.context,
+        (Architecture::Decoder, _) => 0,
+        (Architecture::EncoderDecoder, _) => config.encoder_context,
     }
 }
 
-/// Layers whose keys and values are held at a time: an encoder is done with one before the next begins.
-pub(crate) const fn kv_layers(config: &Config) -> u32 {
-    match config.architecture {
-        Architecture::Decoder => config.layers,
-        Architecture::Encoder => 1,
-    }
-}
-
-/// Bytes of the arena that hold keys and values.
+/// Bytes of the arena that hold keys and values of the sequence itself. An encoder is done with one layer before the next begins.
 pub const fn kv_bytes(config: &Config, context: u32) -> u64 {
-    aligned(kv_layers(config) as u64 * kv_layer_bytes(config, context))
+    let layers = match config.architecture {
+        Architecture::Decoder | Architecture::EncoderDecoder => config.layers,
+        Architecture::Encoder => 1,
+    };
+    aligned(layers as u64 * kv_layer_bytes(config, context))
 }
 
-/// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8).
+/// Bytes of the arena that hold keys and values of the encoder's rows, for each layer of the decoder. The encoder's own layers use the first place.
+pub const fn cross_bytes(config: &Config) -> u64 {
+    if config.has_cross() { aligned(config.layers as u64 * kv_layer_bytes(config, config.encoder_context)) } else { 0 }
+}
+
+/// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8); or of its state.
 pub(crate) const fn kv_layer_bytes(config: &Config, context: u32) -> u64 {
     let tokens = (context as u64).next_multiple_of(4);
     let row = kv_stride(config) as u64;
-    match config.kv {
-        KvType::F32 => tokens * row * 8,
-        KvType::F16 => tokens * row * 4,
-        KvType::Int8 => tokens * row * 2 + tokens * 8,
+    match (config.attention, config.kv) {
+        (AttentionKind::Linear, _) => state_len(config.kv_heads as usize, config.head_dim as usize) as u64 * 4,
+        (_, KvType::F32) => tokens * row * 8,
+        (_, KvType::F16) => tokens * row * 4,
+        (_, KvType::Int8) => tokens * row * 2 + tokens * 8,
     }
 }
 
@@ -166,16 +183,22 @@ impl<const N: usize> Default for Arena<N> {
 /// The arena in its parts. Shapes are maxima: a smaller last block uses the front.
 #[derive(Debug)]
 pub(crate) struct Workspace<'a> {
-    /// `(kv_layers, kv_layer_bytes)`.
+    /// Keys and values of the sequence, a place for each layer; one place of an encoder.
     pub kv: &'a mut [u8],
-    /// Residual stream, `(block, d_model)`; `(context, d_model)` of an encoder.
+    /// Keys and values of an encoder-decoder's encoder, a place for each layer of the decoder.
+    pub cross: &'a mut [u8],
+    /// Residual stream, `(block, d_model)`, or of a whole sequence where every token sees all.
     pub x: &'a mut [f32],
-    /// An encoder's queries, `(context, q_dim)`; a decoder's stay in `projected`.
+    /// Queries of a whole sequence; a decoder's stay in `projected`.
     pub queries: &'a mut [f32],
-    /// Normed rows, attended values or the MLP's inner row, `(block, max(d_model, q_dim, d_hidden))`.
+    /// Normed rows, attended values, the MLP's inner rows or a convolution's inputs, `(block, widest of them)`.
     pub inner: &'a mut [f32],
     /// Queries, keys and values, the MLP's first product, or a layer's output, `(block, max(qkv_dim, mlp_up_dim, d_model))`.
     pub projected: &'a mut [f32],
+    /// The attention's output beside a parallel MLP, `(block, d_model)`.
+    pub aside: &'a mut [f32],
+    /// The first convolution's rows, `(2 * block + 1, d_model)`.
+    pub stem: &'a mut [f32],
     /// A matrix's quantized input, `(block, columns)`.
     pub quantized: &'a mut [i16],
     /// Scales of the quantized rows, `(block)`.
@@ -190,9 +213,13 @@ pub(crate) struct Workspace<'a> {
     pub scores: &'a mut [i32],
     /// One head's weights, `(context)`.
     pub weights: &'a mut [i16],
+    /// Scales of the values of two runs of keys, `(context)`.
+    pub run_scales: &'a mut [f32],
+    /// A head behind its feature map or its norm, `(head_dim)`.
+    pub mapped: &'a mut [f32],
     /// Tokens fed so far, `(context)`.
     pub tokens: &'a mut [u32],
-    /// Logits `(vocab)`, or an embedding `(d_model)`.
+    /// Logits `(vocab)`, an embedding `(d_model)` or labels.
     pub output: &'a mut [f32],
 }
 
@@ -207,10 +234,13 @@ impl<'a> Workspace<'a> {
         let sizes = &mut Sizes::new(config, plan).0.into_iter();
         Ok(Workspace {
             kv: take(rest, sizes).ok_or(too_small)?,
+            cross: take(rest, sizes).ok_or(too_small)?,
             x: take(rest, sizes).ok_or(too_small)?,
             queries: take(rest, sizes).ok_or(too_small)?,
             inner: take(rest, sizes).ok_or(too_small)?,
             projected: take(rest, sizes).ok_or(too_small)?,
+            aside: take(rest, sizes).ok_or(too_small)?,
+            stem: take(rest, sizes).ok_or(too_small)?,
             quantized: take(rest, sizes).ok_or(too_small)?,
             row_scales: take(rest, sizes).ok_or(too_small)?,
             turns: take(rest, sizes).ok_or(too_small)?,
@@ -218,6 +248,8 @@ impl<'a> Workspace<'a> {
             mixed: take(rest, sizes).ok_or(too_small)?,
             scores: take(rest, sizes).ok_or(too_small)?,
             weights: take(rest, sizes).ok_or(too_small)?,
+            run_scales: take(rest, sizes).ok_or(too_small)?,
+            mapped: take(rest, sizes).ok_or(too_small)?,
             tokens: take(rest, sizes).ok_or(too_small)?,
             output: take(rest, sizes).ok_or(too_small)?,
         })

@@ -97,6 +97,15 @@ pub enum Error {
         /// What was asked for.
         asked: &'static str,
     },
+    /// An encoder-decoder was to write before its encoder read anything.
+    NothingEncoded,
+    /// Features are not whole rows of finite values.
+    Features {
+        /// Values of a row.
+        width: usize,
+        /// Values given.
+        values: usize,
+    },
     /// A prompt holds no token.
     EmptyPrompt,
     /// A token id is not in the vocabulary.
@@ -160,6 +169,10 @@ impl fmt::Display for Error {
             Error::Context { asked, packed } => write!(f, "a context of {asked} tokens was asked for, the image allows 1 to {packed}"),
             Error::ContextFull { tokens, context } => write!(f, "{tokens} tokens do not fit the context of {context}"),
             Error::Architecture { asked } => write!(f, "the model is not made to {asked}"),
+            Error::NothingEncoded => f.write_str("the encoder has read nothing yet: encode an input first"),
+            Error::Features { width, values } => {
+                write!(f, "{values} features are not one or more rows of {width}, or some are NaN or infinite")
+            }
             Error::EmptyPrompt => f.write_str("the prompt is empty: give at least one token"),
             Error::TokenOutOfRange { token, vocab } => write!(f, "token {token} is not in the vocabulary of {vocab}"),
             Error::BufferTooSmall { need, have } => write!(f, "a buffer of {have} elements is too small, {need} are needed"),

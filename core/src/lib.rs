@@ -52,6 +52,7 @@
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");
 
 pub mod arena;
+mod encoder;
 pub mod error;
 pub mod generate;
 mod hash;
@@ -60,6 +61,7 @@ pub mod kernels;
 pub mod layers;
 pub mod model;
 pub mod numeric;
+pub mod probe;
 pub mod sampling;
 pub mod session;
 pub mod tokenizer;
@@ -69,6 +71,7 @@ pub use error::Error;
 pub use generate::{Generation, Limits, Piece};
 pub use hash::OutputHash;
 pub use image::Image;
+pub use probe::Probe;
 pub use sampling::Sampler;
 pub use session::Session;
 pub use tokenizer::Tokenizer;

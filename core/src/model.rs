@@ -1,21 +1,21 @@
-//! The image wired into layers.
+//! The image wired into layers: what a decoder does with tokens.
 
-use crate::arena::Workspace;
+use crate::arena::{Plan, Workspace};
 use crate::image::Image;
 use crate::image::directory::Role;
-use crate::image::header::{Config, Pooling, PositionKind};
+use crate::image::header::{Config, PositionKind};
 use crate::kernels::Kernels;
-use crate::layers::attention::HeadScratch;
-use crate::layers::block::{Block, BlockScratch};
+use crate::layers::block::{Block, BlockScratch, Step};
 use crate::layers::cache::KvCache;
 use crate::layers::embedding::Embedding;
+use crate::layers::heads::HeadScratch;
 use crate::layers::linear::{Linear, QuantizeScratch};
 use crate::layers::norm::Norm;
 use crate::layers::position::Rotary;
 use crate::layers::{front, rows};
-use crate::numeric::normalize;
+use crate::probe::{Part, Probe, Site};
 
-/// Embedding, blocks, final norm; then a decoder's head, or an encoder's pooling.
+/// Embedding, blocks, final norm; then a head, a pooling or a classifier. `encoder.rs` runs what sees whole sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     image: Image<'a>,
@@ -32,116 +32,117 @@ impl<'a> Model<'a> {
         &self.image
     }
 
-    /// Runs `tokens` (at most a block of them), the first of which stands at position `start`, through the stack. Keys and values go to the
-    /// cache; the rows `(tokens, d_model)` stay in the workspace for [`Model::logits`].
-    pub(crate) fn forward(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, context: u32, start: usize, tokens: &[u32]) {
+    /// Runs `tokens` (at most a block of them), the first of which stands at position `start`, through a decoder's stack. Keys and values go to the
+    /// cache; the rows `(tokens, d_model)` stay in the workspace for [`Model::logits`]. `source` rows of an encoder are there to look at.
+    #[expect(clippy::too_many_arguments, reason = "a machine, its memory, and what it is given")]
+    pub(crate) fn forward(
+        &self,
+        kernels: &Kernels,
+        workspace: &mut Workspace<'_>,
+        plan: Plan,
+        start: usize,
+        tokens: &[u32],
+        source: usize,
+        probe: &mut impl Probe,
+    ) {
         let config = self.image.config();
-        let Rooms { x, mut cache, mut scratch, turns, .. } = Rooms::of(workspace, config, context, tokens.len());
-        self.embed(kernels, tokens, start, x, scratch.inner);
-        let rotary = self.rotary(start, tokens.len(), turns);
+        let Rooms { x, mut cache, mut cross, mut scratch, turns, .. } = Rooms::of(workspace, config, plan, tokens.len());
+        self.embed(kernels, tokens.iter().copied().zip(start..), false, x, scratch.inner);
+        probe.rows(Site { layer: 0, part: Part::Embedded, start }, config.d_model as usize, x);
+        let rotary = self.rotary(start..start + tokens.len(), turns);
         for layer in 0..config.layers {
             let Some(mut cache) = cache.layer(layer) else { return };
-            Block::new(&self.image, layer).apply(kernels, start, x, rotary, &mut cache, &mut scratch);
-        }
-    }
-
-    /// Runs a whole sequence through the stack, every token of which sees all others, `block` rows at a time. A layer has two halves: first all
-    /// rows leave their keys, values and queries, then all rows go on. The rows `(tokens, d_model)` stay in the workspace for [`Model::pool`].
-    pub(crate) fn encode(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, context: u32, block: usize, tokens: &[u32]) {
-        let config = self.image.config();
-        let Rooms { x, queries, mut cache, mut scratch, turns } = Rooms::of(workspace, config, context, tokens.len());
-        self.embed(kernels, tokens, 0, x, scratch.inner);
-        let (rows_at_once, queries_at_once) = (block * config.d_model as usize, block * config.q_dim() as usize);
-        for layer in 0..config.layers {
-            let Some(mut cache) = cache.layer(layer) else { return };
-            let layer = Block::new(&self.image, layer);
-            let starts = (0..).step_by(block.max(1));
-            for ((x, queries), start) in
-                x.chunks_mut(rows_at_once.max(1)).zip(queries.chunks_mut(queries_at_once.max(1))).zip(starts.clone())
-            {
-                let rotary = self.rotary(start, block, turns);
-                layer.ask(kernels, start, x, rotary, &mut cache, &mut scratch, queries);
+            if start == 0 {
+                cache.clear();
             }
-            for ((x, queries), start) in x.chunks_mut(rows_at_once.max(1)).zip(queries.chunks(queries_at_once.max(1))).zip(starts) {
-                layer.answer(kernels, start, x, tokens.len(), &cache, &mut scratch, queries);
-            }
+            let source = cross.layer(layer).map(|cache| (cache, source));
+            let mut step = Step { tokens, start, rotary, cache, source };
+            Block::new(&self.image, config.encoder_layers + layer).apply(kernels, x, &mut step, &mut scratch, probe);
         }
     }
 
     /// Rows of tokens with their positions, normed where the model does so.
-    fn embed(&self, kernels: &Kernels, tokens: &[u32], start: usize, x: &mut [f32], scratch: &mut [f32]) {
-        Embedding::new(&self.image).apply(tokens, start, scratch, x);
+    pub(crate) fn embed(
+        &self,
+        kernels: &Kernels,
+        tokens: impl Iterator<Item = (u32, usize)>,
+        encodes: bool,
+        x: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        Embedding::new(&self.image, encodes).apply(tokens, scratch, x);
         if self.image.config().embedding_norm {
             Norm::new(&self.image, Role::EmbeddingNorm, 0).apply_in_place(kernels, x, scratch);
         }
     }
 
-    /// Turns of `tokens` positions from `start` on, for models that turn.
-    fn rotary<'t>(&self, start: usize, tokens: usize, turns: &'t mut [[f32; 2]]) -> Option<Rotary<'t>> {
-        (self.image.config().positions == PositionKind::Rotary).then(|| Rotary::new(self.image.rotary(), start, tokens, turns))
-    }
-
-    /// One embedding `(d_model)` from the first `tokens` rows of the last [`Model::encode`].
-    pub(crate) fn pool(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, tokens: usize) {
+    /// Turns of tokens at these positions, for models that turn.
+    pub(crate) fn rotary<'t>(&self, positions: impl Iterator<Item = usize>, turns: &'t mut [[f32; 2]]) -> Option<Rotary<'t>> {
         let config = self.image.config();
-        let d_model = config.d_model as usize;
-        let x = front(workspace.x, tokens * d_model);
-        if config.final_norm {
-            Norm::new(&self.image, Role::FinalNorm, 0).apply_in_place(kernels, x, workspace.inner);
-        }
-        let out = front(workspace.output, d_model);
-        out.fill(0.0);
-        let pooled = if config.pooling == Pooling::First { 1 } else { tokens };
-        for row in rows(x, d_model).take(pooled) {
-            out.iter_mut().zip(row).for_each(|(out, &x)| *out += x);
-        }
-        let count = pooled as f32;
-        out.iter_mut().for_each(|x| *x /= count);
-        if config.normalized {
-            normalize(out);
-        }
+        let turning = config.positions == PositionKind::Rotary;
+        turning.then(|| Rotary::new(self.image.rotary(), config.head_dim as usize, positions, turns))
     }
 
     /// Logits `(vocab)` of row `row` of the last [`Model::forward`].
     pub(crate) fn logits(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, row: usize) {
+        let d_model = self.image.config().d_model as usize;
+        let Some(x) = rows(workspace.x, d_model).nth(row) else { return };
+        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales };
+        self.head(kernels, x, workspace.inner, &mut quantize, workspace.output);
+    }
+
+    /// Logits `(vocab)` that one row `(d_model)` of the residual stream has behind the final norm; `inner` is scratch.
+    pub(crate) fn head(&self, kernels: &Kernels, x: &[f32], inner: &mut [f32], quantize: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         let config = self.image.config();
-        let Some(x) = rows(workspace.x, config.d_model as usize).nth(row) else { return };
-        let normed = front(workspace.inner, x.len());
+        let normed = front(inner, x.len());
         if config.final_norm {
             Norm::new(&self.image, Role::FinalNorm, 0).apply(kernels, x, normed);
         } else {
             normed.iter_mut().zip(x).for_each(|(out, &x)| *out = x);
         }
         let head = if config.tied_head { Role::Embedding } else { Role::Head };
-        let mut scratch = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales };
-        Linear::new(&self.image, head, 0).apply(kernels, normed, &mut scratch, front(workspace.output, config.vocab as usize));
+        Linear::new(&self.image, head, 0).apply(kernels, normed, quantize, front(out, config.vocab as usize));
     }
 }
 
-/// The workspace as a run through the stack uses it.
-struct Rooms<'w> {
-    /// `(tokens, d_model)`.
-    x: &'w mut [f32],
-    /// `(tokens, q_dim)` of an encoder.
-    queries: &'w mut [f32],
-    cache: KvCache<'w>,
-    scratch: BlockScratch<'w>,
-    turns: &'w mut [[f32; 2]],
+/// The workspace as a run through a stack uses it.
+pub(crate) struct Rooms<'w> {
+    /// `(rows, d_model)`.
+    pub x: &'w mut [f32],
+    /// `(rows, q_dim)` of an encoder.
+    pub queries: &'w mut [f32],
+    pub cache: KvCache<'w>,
+    /// Keys and values of the encoder's rows.
+    pub cross: KvCache<'w>,
+    pub scratch: BlockScratch<'w>,
+    pub turns: &'w mut [[f32; 2]],
+    /// The first convolution's rows.
+    pub stem: &'w mut [f32],
 }
 
 impl<'w> Rooms<'w> {
-    fn of(workspace: &'w mut Workspace<'_>, config: &Config, context: u32, tokens: usize) -> Self {
+    pub fn of(workspace: &'w mut Workspace<'_>, config: &Config, plan: Plan, count: usize) -> Self {
         Rooms {
-            x: front(workspace.x, tokens * config.d_model as usize),
-            queries: front(workspace.queries, tokens * config.q_dim() as usize),
-            cache: KvCache::new(workspace.kv, config, context),
+            x: front(workspace.x, count * config.d_model as usize),
+            queries: front(workspace.queries, count * config.q_dim() as usize),
+            cache: KvCache::new(workspace.kv, config, plan.context),
+            cross: KvCache::new(workspace.cross, config, config.encoder_context),
             scratch: BlockScratch {
                 inner: workspace.inner,
                 wide: workspace.projected,
+                aside: workspace.aside,
                 quantize: QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales },
-                head: HeadScratch { query: workspace.query, mixed: workspace.mixed, scores: workspace.scores, weights: workspace.weights },
+                head: HeadScratch {
+                    query: workspace.query,
+                    mixed: workspace.mixed,
+                    scores: workspace.scores,
+                    weights: workspace.weights,
+                    scales: workspace.run_scales,
+                    mapped: workspace.mapped,
+                },
             },
             turns: workspace.turns,
+            stem: workspace.stem,
         }
     }
 }

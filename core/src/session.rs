@@ -1,15 +1,19 @@
 //! One running sequence: its keys and values, its position, and the verbs that move it.
 
+mod encode;
+
 use crate::arena::{Plan, Workspace};
 use crate::error::Error;
 use crate::generate::{Generation, Limits};
 use crate::hash::OutputHash;
 use crate::image::Image;
+use crate::image::golden::Golden;
 use crate::image::header::{Architecture, Config};
 use crate::kernels::{self, Kernels};
 use crate::layers::front;
 use crate::model::Model;
 use crate::numeric::float_mode_is_ieee;
+use crate::probe::Probe;
 use crate::sampling::Sampler;
 use crate::tokenizer::StopMatcher;
 
@@ -21,6 +25,8 @@ pub struct Session<'a> {
     workspace: Workspace<'a>,
     plan: Plan,
     position: usize,
+    /// Rows of the encoder whose keys and values are there.
+    source: usize,
 }
 
 impl<'a> Session<'a> {
@@ -55,7 +61,7 @@ impl<'a> Session<'a> {
             return Err(Error::FloatMode);
         }
         let workspace = Workspace::carve(arena, image.config(), plan)?;
-        Ok(Session { model: Model::new(*image), kernels, workspace, plan, position: 0 })
+        Ok(Session { model: Model::new(*image), kernels, workspace, plan, position: 0, source: 0 })
     }
 
     /// The image.
@@ -102,7 +108,7 @@ impl<'a> Session<'a> {
         sampler.sample(front(self.workspace.output, vocab), recent)
     }
 
-    /// Forgets the sequence.
+    /// Forgets the sequence; what an encoder-decoder's encoder read stays.
     pub fn reset(&mut self) {
         self.position = 0;
     }
@@ -121,10 +127,18 @@ impl<'a> Session<'a> {
     /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
     /// [`Error::Overflow`].
     pub fn prefill(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        self.accept(tokens, Architecture::Decoder)?;
+        self.prefill_probed(tokens, &mut ())
+    }
+
+    /// Feeds tokens as [`Session::prefill`] does, seen by a probe.
+    ///
+    /// # Errors
+    /// See [`Session::prefill`].
+    pub fn prefill_probed(&mut self, tokens: &[u32], probe: &mut impl Probe) -> Result<&[f32], Error> {
+        self.accept(tokens)?;
         let mut last = 0;
         for block in tokens.chunks(self.block()) {
-            self.forward(block);
+            self.forward(block, probe);
             last = block.len() - 1;
         }
         self.logits_of(last)
@@ -135,28 +149,15 @@ impl<'a> Session<'a> {
     /// # Errors
     /// See [`Session::prefill`].
     pub fn prefill_each(&mut self, tokens: &[u32], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
-        self.accept(tokens, Architecture::Decoder)?;
+        self.accept(tokens)?;
         for block in tokens.chunks(self.block()) {
             let start = self.position;
-            self.forward(block);
+            self.forward(block, &mut ());
             for row in 0..block.len() {
                 see(start + row, self.logits_of(row)?);
             }
         }
         Ok(())
-    }
-
-    /// Encodes a whole sequence and returns its embedding `(d_model)`. It depends on nothing that came before, and leaves no token behind.
-    ///
-    /// # Errors
-    /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
-    /// [`Error::Overflow`].
-    pub fn encode(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        self.accept(tokens, Architecture::Encoder)?;
-        let block = self.block();
-        self.model.encode(self.kernels, &mut self.workspace, self.plan.context, block, tokens);
-        self.model.pool(self.kernels, &mut self.workspace, tokens.len());
-        self.finite_output(tokens.len() - 1)
     }
 
     /// Writes on from `prompt`: its tokens are fed (after the begin token at the start of a sequence), then text comes piece by piece.
@@ -183,7 +184,7 @@ impl<'a> Session<'a> {
     pub fn self_test(&mut self) -> Result<(), Error> {
         let golden = self.image().golden()?;
         self.reset();
-        let found = self.golden_hash(golden.tokens, golden.generate);
+        let found = self.golden_hash(&golden);
         self.reset();
         match found? {
             found if found == golden.hash => Ok(()),
@@ -191,23 +192,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Feeds `tokens`, generates greedily, and returns the hash of what was generated, or of an encoder's embedding: what a packer writes
-    /// into the golden vector.
+    /// The hash of what the model makes of a golden vector's input: of what is generated greedily, or of what an encoder puts out.
     ///
     /// # Errors
     /// See [`Session::prefill`] and [`Session::encode`].
-    pub fn golden_hash(&mut self, tokens: &[u32], generate: u32) -> Result<u32, Error> {
+    pub fn golden_hash(&mut self, golden: &Golden<'_>) -> Result<u32, Error> {
         let mut hash = OutputHash::new();
-        if self.config().architecture == Architecture::Encoder {
-            hash.logits(self.encode(tokens)?);
-            return Ok(hash.value());
+        if self.config().has_encoder() {
+            let output = if golden.features.is_empty() { self.encode(golden.tokens) } else { self.encode_features(golden.features) }?;
+            hash.logits(output);
         }
-        self.prefill(tokens)?;
-        for made in 1..=generate {
+        if golden.generate != 0 {
+            self.prefill(golden.tokens)?;
+        }
+        for made in 1..=golden.generate {
             hash.logits(self.logits());
             let token = Sampler::greedy().sample(self.logits(), &[]);
             hash.token(token);
-            if made < generate {
+            if made < golden.generate {
                 self.step(token)?;
             }
         }
@@ -218,21 +220,24 @@ impl<'a> Session<'a> {
         (self.plan.block as usize).max(1)
     }
 
-    /// Checks tokens before any of them is computed.
-    fn accept(&self, tokens: &[u32], architecture: Architecture) -> Result<(), Error> {
-        let vocab = self.config().vocab;
-        if self.config().architecture != architecture {
-            let asked = match architecture {
-                Architecture::Decoder => "write text",
-                Architecture::Encoder => "make embeddings",
-            };
-            return Err(Error::Architecture { asked });
-        }
-        if tokens.is_empty() {
-            return Err(Error::EmptyPrompt);
+    /// Checks a decoder's tokens before any of them is computed.
+    fn accept(&self, tokens: &[u32]) -> Result<(), Error> {
+        match self.config().architecture {
+            Architecture::Encoder => return Err(Error::Architecture { asked: "write text" }),
+            Architecture::EncoderDecoder if self.source == 0 => return Err(Error::NothingEncoded),
+            _ => {}
         }
         if tokens.len() > self.room() {
             return Err(Error::ContextFull { tokens: self.position + tokens.len(), context: self.plan.context as usize });
+        }
+        self.known(tokens)
+    }
+
+    /// Whether there are tokens, all of the vocabulary.
+    fn known(&self, tokens: &[u32]) -> Result<(), Error> {
+        let vocab = self.config().vocab;
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
         }
         match tokens.iter().find(|&&token| token >= vocab) {
             Some(&token) => Err(Error::TokenOutOfRange { token, vocab }),
@@ -241,8 +246,13 @@ impl<'a> Session<'a> {
     }
 
     /// Runs one block of accepted tokens.
-    fn forward(&mut self, block: &[u32]) {
-        self.model.forward(self.kernels, &mut self.workspace, self.plan.context, self.position, block);
+    fn forward(&mut self, block: &[u32], probe: &mut impl Probe) {
+        self.model.forward(self.kernels, &mut self.workspace, self.plan, self.position, block, self.source, probe);
+        self.remember(block);
+    }
+
+    /// Tokens that have been fed.
+    fn remember(&mut self, block: &[u32]) {
         let slots = self.workspace.tokens.get_mut(self.position..).unwrap_or_default();
         slots.iter_mut().zip(block).for_each(|(slot, &token)| *slot = token);
         self.position += block.len();
@@ -251,17 +261,16 @@ impl<'a> Session<'a> {
     /// Logits of one row of the last block.
     fn logits_of(&mut self, row: usize) -> Result<&[f32], Error> {
         self.model.logits(self.kernels, &mut self.workspace, row);
-        self.finite_output(self.position.saturating_sub(1))
+        let vocab = self.config().vocab as usize;
+        finite(front(self.workspace.output, vocab), self.position.saturating_sub(1))
     }
+}
 
-    /// What the token at `position` made, if it did not overflow.
-    fn finite_output(&mut self, position: usize) -> Result<&[f32], Error> {
-        let count = self.config().output_dim() as usize;
-        let output = front(self.workspace.output, count);
-        // Adding one to the exponent of an infinity or a NaN reaches the top bit; or-ing needs no branch per value.
-        let finite = output.iter().fold(0, |all, x| all | ((x.to_bits() & 0x7fff_ffff) + 0x0080_0000)) >> 31 == 0;
-        if finite { Ok(output) } else { Err(Error::Overflow { position }) }
-    }
+/// What the row at `position` made, if it did not overflow.
+fn finite(output: &[f32], position: usize) -> Result<&[f32], Error> {
+    // Adding one to the exponent of an infinity or a NaN reaches the top bit; or-ing needs no branch per value.
+    let finite = output.iter().fold(0, |all, x| all | ((x.to_bits() & 0x7fff_ffff) + 0x0080_0000)) >> 31 == 0;
+    if finite { Ok(output) } else { Err(Error::Overflow { position }) }
 }
 
 /// Writes the prompt's tokens behind `start` tokens already there, the begin token first at the start of a sequence; returns their end.

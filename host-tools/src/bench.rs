@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use attoformer::image::header::Front;
 use attoformer::{Error, Session};
 
 /// Time that a measurement should take at least, so that a short one is repeated.
@@ -39,17 +40,19 @@ pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<
     Ok(best)
 }
 
-/// Seconds that an encoder takes for one sequence of `tokens` tokens, the best of the rounds.
+/// Seconds that an encoder takes for one sequence of `count` tokens, or rows of features, the best of the rounds.
 ///
 /// # Errors
 /// What the engine says.
-pub fn measure_encoder(session: &mut Session, tokens: usize) -> Result<f64, Error> {
-    let tokens = spread(session, tokens);
+pub fn measure_encoder(session: &mut Session, count: usize) -> Result<f64, Error> {
+    let reads_tokens = session.config().front == Front::Tokens;
+    let tokens = if reads_tokens { spread(session, count) } else { Vec::new() };
+    let features = vec![0.5; count * session.config().features as usize];
     let mut best = f64::INFINITY;
     let began = Instant::now();
     while best.is_infinite() || began.elapsed() < ENOUGH {
         let start = Instant::now();
-        session.encode(&tokens)?;
+        if reads_tokens { session.encode(&tokens) } else { session.encode_features(&features) }?;
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(best)

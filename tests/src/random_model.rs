@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer};
+use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -102,6 +102,7 @@ impl RandomModel {
             normalized: false,
             begin: 1,
             end: 2,
+            ..Config::DECODER
         };
         RandomModel { config, bias: false, seed: 1 }
     }
@@ -170,7 +171,10 @@ impl RandomModel {
             path: PathBuf::from("random.bin"),
             sha256: [7; 32],
             config,
-            rotary_base: 10_000.0,
+            rotary: rotary_frequencies(10_000.0, config.turning_dim()),
+            labels: Vec::new(),
+            chat_template: None,
+            decoding: None,
             tensors: self.tensors(),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
         }

@@ -131,7 +131,7 @@ fn what_an_architecture_is_not_made_for_is_refused() {
     let image = Image::new(&image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
     let mut session = Session::new(&image, &mut arena).unwrap();
-    assert_eq!(session.encode(&[1]).unwrap_err().to_string(), "the model is not made to make embeddings");
+    assert_eq!(session.encode(&[1]).unwrap_err().to_string(), "the model is not made to encode tokens");
 }
 
 /// Header fields that contradict each other.
@@ -143,7 +143,7 @@ fn an_encoder_that_contradicts_itself_is_refused() {
         (encoder, 32, 0, "mask"),
         (encoder, 38, 0, "mask"),
         (encoder, 75, 0, "pooling"),
-        (encoder, 75, 3, "pooling"),
+        (encoder, 75, 4, "pooling"),
         (encoder, 72, 1, "tied_head"),
         (encoder, 74, 2, "embedding_norm"),
         (encoder, 88, 2, "normalized"),

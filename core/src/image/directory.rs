@@ -1,65 +1,15 @@
 //! The tensor directory: one fixed entry per tensor, in the order that the header implies.
 
 use super::bytes::{u8_at, u16_at, u32_at};
-use super::header::{Config, NormKind, PositionKind};
+use super::header::Config;
+
+pub use super::roles::{BIAS_SPAN, Role, index_of, role_at, shape_of, tensor_count};
 use crate::error::Error;
 
 /// Bytes of one directory entry.
 pub const ENTRY_BYTES: usize = 48;
 /// Longest row whose int4 group sums are exact in 32 bits (8 * 127 * 255 * 8,192 < 2^31).
 pub const INT4_COLUMNS_MAX: u32 = 8192;
-
-/// What a tensor is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Role {
-    /// Token embedding, `(vocab, d_model)`.
-    Embedding = 0,
-    /// Learned positions, `(context, d_model)`.
-    Positions = 1,
-    /// Norm of the attention.
-    AttnNorm = 2,
-    /// Fused query, key and value projection, `(q_dim + 2 kv_dim, d_model)`.
-    Qkv = 3,
-    /// Projection of the attended values, `(d_model, q_dim)`.
-    AttnOut = 4,
-    /// Norm of the MLP.
-    MlpNorm = 5,
-    /// First MLP matrix: gate rows, then up rows when gated.
-    MlpUp = 6,
-    /// Second MLP matrix, `(d_model, d_hidden)`.
-    MlpDown = 7,
-    /// Norm before the head.
-    FinalNorm = 8,
-    /// Output head, `(vocab, d_model)`.
-    Head = 9,
-    /// Norm between the embedding and the first block.
-    EmbeddingNorm = 10,
-}
-
-impl Role {
-    /// The role's name in listings: `qkv` in `layers.3.qkv`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::Embedding => "embedding",
-            Role::Positions => "positions",
-            Role::AttnNorm => "attn_norm",
-            Role::Qkv => "qkv",
-            Role::AttnOut => "attn_out",
-            Role::MlpNorm => "mlp_norm",
-            Role::MlpUp => "mlp_up",
-            Role::MlpDown => "mlp_down",
-            Role::FinalNorm => "final_norm",
-            Role::Head => "head",
-            Role::EmbeddingNorm => "embedding_norm",
-        }
-    }
-
-    /// Whether the tensor is a norm's scale (and bias).
-    pub const fn is_norm(self) -> bool {
-        matches!(self, Role::AttnNorm | Role::MlpNorm | Role::FinalNorm | Role::EmbeddingNorm)
-    }
-}
 
 /// Element type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,70 +62,6 @@ pub struct Entry {
     pub in_scale: u32,
 }
 
-/// Tensors that an image with this config must have.
-pub const fn tensor_count(config: &Config) -> u32 {
-    stack_at(config) + 6 * config.layers + config.final_norm as u32 + config.has_head() as u32
-}
-
-/// Index of the first tensor of the first layer.
-const fn stack_at(config: &Config) -> u32 {
-    1 + matches!(config.positions, PositionKind::Learned) as u32 + config.embedding_norm as u32
-}
-
-/// Role and layer of tensor `index`, for an index below [`tensor_count`].
-pub const fn role_at(config: &Config, index: u32) -> (Role, Option<u32>) {
-    if index == 0 {
-        return (Role::Embedding, None);
-    }
-    if index < stack_at(config) {
-        let learned = matches!(config.positions, PositionKind::Learned);
-        return if index == 1 && learned { (Role::Positions, None) } else { (Role::EmbeddingNorm, None) };
-    }
-    let in_stack = index - stack_at(config);
-    if in_stack >= 6 * config.layers {
-        let first_behind = in_stack == 6 * config.layers;
-        return if first_behind && config.final_norm { (Role::FinalNorm, None) } else { (Role::Head, None) };
-    }
-    let role = match in_stack % 6 {
-        0 => Role::AttnNorm,
-        1 => Role::Qkv,
-        2 => Role::AttnOut,
-        3 => Role::MlpNorm,
-        4 => Role::MlpUp,
-        _ => Role::MlpDown,
-    };
-    (role, Some(in_stack / 6))
-}
-
-/// The inverse of [`role_at`], for the tensors that the config implies.
-pub const fn index_of(config: &Config, role: Role, layer: u32) -> u32 {
-    let stack = stack_at(config);
-    match role {
-        Role::Embedding => 0,
-        Role::Positions => 1,
-        Role::EmbeddingNorm => stack - 1,
-        Role::FinalNorm => stack + 6 * config.layers,
-        Role::Head => stack + 6 * config.layers + config.final_norm as u32,
-        _ => layer.wrapping_mul(6).wrapping_add(stack + role as u32 - Role::AttnNorm as u32),
-    }
-}
-
-/// Shape `(rows, columns)` of a role under this config.
-pub const fn shape_of(config: &Config, role: Role) -> (u32, u32) {
-    match role {
-        Role::Embedding | Role::Head => (config.vocab, config.d_model),
-        Role::Positions => (config.context, config.d_model),
-        Role::AttnNorm | Role::MlpNorm | Role::FinalNorm | Role::EmbeddingNorm => match config.norm {
-            NormKind::Rms => (1, config.d_model),
-            NormKind::Layer => (2, config.d_model),
-        },
-        Role::Qkv => (config.qkv_dim(), config.d_model),
-        Role::AttnOut => (config.d_model, config.q_dim()),
-        Role::MlpUp => (config.mlp_up_dim(), config.d_model),
-        Role::MlpDown => (config.d_model, config.d_hidden),
-    }
-}
-
 /// Bytes from one portable row to the next: whole 32-bit words.
 pub const fn row_bytes(dtype: Dtype, columns: u32) -> u64 {
     let columns = columns as u64;
@@ -208,8 +94,8 @@ impl Entry {
         if (entry.rows, entry.columns) != shape_of(config, role) {
             return wrong("its shape does not agree with the header");
         }
-        if role.is_norm() && entry.dtype != Dtype::F32 {
-            return wrong("a norm must be f32");
+        if role.is_plain() && entry.dtype != Dtype::F32 {
+            return wrong("it must be f32");
         }
         if entry.dtype == Dtype::Int4 && entry.columns > INT4_COLUMNS_MAX {
             return wrong("an int4 row is too long for exact sums");
@@ -293,6 +179,6 @@ impl Entry {
             && (if self.dtype == Dtype::Int4 { inside(self.group_scales, group_bytes, 4) } else { self.group_scales == 0 })
             && optional(self.bias, self.rows as u64 * 4)
             && optional(self.in_scale, self.columns as u64 * 4)
-            && !(self.role.is_norm() && (self.bias != 0 || self.in_scale != 0))
+            && !(self.role.is_plain() && (self.bias != 0 || self.in_scale != 0))
     }
 }

@@ -3,6 +3,8 @@
 use super::bytes::{f32_at, u8_at, u16_at, u32_at};
 use crate::error::Error;
 
+pub use super::kinds::*;
+
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 384;
 /// Version of the format that this engine reads.
@@ -11,90 +13,6 @@ pub const FORMAT_VERSION: u16 = 1;
 pub(super) const SECTIONS_MAX: u32 = 16;
 pub(super) const SECTION_TABLE_AT: usize = 128;
 pub(super) const SECTION_ROW: usize = 16;
-
-/// How the stack is wired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// A stack of blocks that predicts the next token (Radford et al. 2018).
-    Decoder,
-    /// A stack of blocks over a whole sequence, whose rows are pooled into one embedding (Devlin et al. 2018, section 3).
-    Encoder,
-}
-
-/// Normalisation of a token's row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NormKind {
-    /// `x / rms(x) * scale` (Zhang and Sennrich 2019).
-    Rms,
-    /// `(x - mean) / std * scale + bias` (Ba et al. 2016).
-    Layer,
-}
-
-/// Where a block normalises (Xiong et al. 2020).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NormPlacement {
-    /// Before attention and MLP: `x + f(norm(x))`.
-    Pre,
-    /// After the residual sum: `norm(x + f(x))`, as in Vaswani et al. 2017.
-    Post,
-}
-
-/// The MLP's non-linearity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// `max(x, 0)`.
-    Relu,
-    /// Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016, section 2).
-    GeluTanh,
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// Gaussian error linear unit, `x * Phi(x)` with the normal distribution itself (Hendrycks and Gimpel 2016, section 2).
-    GeluErf,
-}
-
-/// How tokens learn where they stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PositionKind {
-    /// Not at all.
-    None,
-    /// Rotation of neighbouring pairs of queries and keys (Su et al. 2021).
-    Rotary,
-    /// A learned row per position, added to the embedding.
-    Learned,
-}
-
-/// Which keys a query may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaskKind {
-    /// Itself and every token before it.
-    Causal,
-    /// Itself and the `window - 1` tokens before it (Child et al. 2019; Beltagy et al. 2020).
-    Window,
-    /// Every token of the sequence: encoders only.
-    Bidirectional,
-}
-
-/// What an encoder makes of its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pooling {
-    /// Nothing: a decoder has a head instead.
-    None,
-    /// The mean of all rows (Reimers and Gurevych 2019, section 3).
-    Mean,
-    /// The first row, that of the begin token (Devlin et al. 2018, section 3).
-    First,
-}
-
-/// Element type of stored keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KvType {
-    /// 32-bit float.
-    F32,
-    /// IEEE 754 binary16.
-    F16,
-    /// Eight bits with one scale per token row.
-    Int8,
-}
 
 /// Everything the header says about the model's shape. All sizes are in elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,7 +37,7 @@ pub struct Config {
     pub d_model: u32,
     /// Width of the MLP.
     pub d_hidden: u32,
-    /// Blocks.
+    /// Blocks; the decoder's of an [`Architecture::EncoderDecoder`].
     pub layers: u32,
     /// Query heads.
     pub heads: u32,
@@ -127,11 +45,11 @@ pub struct Config {
     pub kv_heads: u32,
     /// Width of a head.
     pub head_dim: u32,
-    /// Tokens in the vocabulary.
+    /// Tokens in the vocabulary; 0 for a model without tokens.
     pub vocab: u32,
     /// Longest sequence, tokens.
     pub context: u32,
-    /// Tokens a query sees under [`MaskKind::Window`].
+    /// Tokens a query sees under [`MaskKind::Window`], or on either side of it under [`MaskKind::Local`].
     pub window: u32,
     /// Added to the variance before the square root.
     pub norm_eps: f32,
@@ -149,6 +67,50 @@ pub struct Config {
     pub begin: u32,
     /// Token that ends a text.
     pub end: u32,
+    /// How a query's answer is made.
+    pub attention: AttentionKind,
+    /// Whether each head's query and key is normed, before it turns (Henry et al. 2020).
+    pub qk_norm: bool,
+    /// Whether attention and MLP read the same rows, and both are added: `x + attention(norm(x)) + mlp(norm(x))` (Wang and Komatsuzaki 2021).
+    pub parallel: bool,
+    /// What is told apart.
+    pub classifier: Classifier,
+    /// A dense layer before the classifier.
+    pub pooler: Pooler,
+    /// What stands before the first block of a decoder or encoder, or of an encoder-decoder's encoder.
+    pub front: Front,
+    /// Whether a learned row goes before the patches.
+    pub class_token: bool,
+    /// Outputs of the classifier.
+    pub labels: u32,
+    /// Blocks of an encoder-decoder's encoder.
+    pub encoder_layers: u32,
+    /// Columns of an input row, for a front that reads features.
+    pub features: u32,
+    /// Longest sequence of an encoder-decoder's encoder, rows behind the front.
+    pub encoder_context: u32,
+    /// What products of queries and keys are multiplied with; 0 stands for `1 / sqrt(head_dim)`.
+    pub score_scale: f32,
+    /// What token rows are multiplied with; 0 stands for 1.
+    pub embedding_scale: f32,
+    /// Leading dimensions of a head that turn; 0 stands for all.
+    pub rotary_dim: u32,
+    /// Ranges of distances under [`PositionKind::Buckets`].
+    pub buckets: u32,
+    /// Tokens at the start that see everything under [`MaskKind::Local`].
+    pub globals: u32,
+    /// Width of a token's row in each layer's own table (per-layer embeddings); 0 for none.
+    pub layer_dim: u32,
+}
+
+/// A header byte that names a variant.
+macro_rules! kind {
+    ($kind:ident, $name:literal, $byte:expr) => {
+        match $kind::from_byte($byte) {
+            Some(kind) => kind,
+            None => field!($name, $byte),
+        }
+    };
 }
 
 macro_rules! field {
@@ -189,47 +151,14 @@ impl Config {
             return Err(Error::Numerics { found: u32_at(image, 8) });
         }
         let config = Config {
-            architecture: match u8_at(image, 32) {
-                0 => Architecture::Decoder,
-                1 => Architecture::Encoder,
-                other => field!("architecture", other),
-            },
-            norm: match u8_at(image, 33) {
-                0 => NormKind::Rms,
-                1 => NormKind::Layer,
-                other => field!("norm", other),
-            },
-            placement: match u8_at(image, 34) {
-                0 => NormPlacement::Pre,
-                1 => NormPlacement::Post,
-                other => field!("norm_placement", other),
-            },
-            activation: match u8_at(image, 35) {
-                0 => Activation::Relu,
-                1 => Activation::GeluTanh,
-                2 => Activation::Silu,
-                3 => Activation::GeluErf,
-                other => field!("activation", other),
-            },
+            architecture: kind!(Architecture, "architecture", u8_at(image, 32)),
+            norm: kind!(NormKind, "norm", u8_at(image, 33)),
+            placement: kind!(NormPlacement, "norm_placement", u8_at(image, 34)),
+            activation: kind!(Activation, "activation", u8_at(image, 35)),
             gated: flag!("gated", u8_at(image, 36)),
-            positions: match u8_at(image, 37) {
-                0 => PositionKind::None,
-                1 => PositionKind::Rotary,
-                2 => PositionKind::Learned,
-                other => field!("positions", other),
-            },
-            mask: match u8_at(image, 38) {
-                0 => MaskKind::Causal,
-                1 => MaskKind::Window,
-                2 => MaskKind::Bidirectional,
-                other => field!("mask", other),
-            },
-            kv: match u8_at(image, 39) {
-                0 => KvType::F32,
-                1 => KvType::F16,
-                2 => KvType::Int8,
-                other => field!("kv", other),
-            },
+            positions: kind!(PositionKind, "positions", u8_at(image, 37)),
+            mask: kind!(MaskKind, "mask", u8_at(image, 38)),
+            kv: kind!(KvType, "kv", u8_at(image, 39)),
             d_model: u32_at(image, 40),
             d_hidden: u32_at(image, 44),
             layers: u16_at(image, 48) as u32,
@@ -243,113 +172,29 @@ impl Config {
             tied_head: flag!("tied_head", u8_at(image, 72)),
             final_norm: flag!("final_norm", u8_at(image, 73)),
             embedding_norm: flag!("embedding_norm", u8_at(image, 74)),
-            pooling: match u8_at(image, 75) {
-                0 => Pooling::None,
-                1 => Pooling::Mean,
-                2 => Pooling::First,
-                other => field!("pooling", other),
-            },
+            pooling: kind!(Pooling, "pooling", u8_at(image, 75)),
             normalized: flag!("normalized", u8_at(image, 88)),
             begin: u32_at(image, 80),
             end: u32_at(image, 84),
+            attention: kind!(AttentionKind, "attention", u8_at(image, 89)),
+            qk_norm: flag!("qk_norm", u8_at(image, 90)),
+            parallel: flag!("parallel", u8_at(image, 91)),
+            classifier: kind!(Classifier, "classifier", u8_at(image, 92)),
+            pooler: kind!(Pooler, "pooler", u8_at(image, 93)),
+            front: kind!(Front, "front", u8_at(image, 94)),
+            class_token: flag!("class_token", u8_at(image, 95)),
+            labels: u32_at(image, 96),
+            encoder_layers: u16_at(image, 100) as u32,
+            features: u16_at(image, 102) as u32,
+            encoder_context: u32_at(image, 104),
+            score_scale: f32_at(image, 108),
+            embedding_scale: f32_at(image, 112),
+            rotary_dim: u16_at(image, 116) as u32,
+            buckets: u16_at(image, 118) as u32,
+            globals: u16_at(image, 120) as u32,
+            layer_dim: u16_at(image, 122) as u32,
         };
         config.checked()
-    }
-
-    /// Ranges and agreements between fields. The limits keep every size in the arena plan below 2^63.
-    const fn checked(self) -> Result<Config, Error> {
-        if self.d_model == 0 || self.d_model > WIDTH_MAX {
-            field!("d_model", self.d_model)
-        }
-        if self.d_hidden == 0 || self.d_hidden > WIDTH_MAX {
-            field!("d_hidden", self.d_hidden)
-        }
-        if self.layers == 0 || self.layers > 1024 {
-            field!("layers", self.layers)
-        }
-        if self.heads == 0 || self.heads > 1024 {
-            field!("heads", self.heads)
-        }
-        if self.kv_heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
-            field!("kv_heads", self.kv_heads)
-        }
-        if self.head_dim == 0 || self.head_dim > HEAD_DIM_MAX {
-            field!("head_dim", self.head_dim)
-        }
-        if matches!(self.positions, PositionKind::Rotary) && !self.head_dim.is_multiple_of(2) {
-            field!("head_dim", self.head_dim)
-        }
-        if self.vocab == 0 || self.vocab > 1 << 24 {
-            field!("vocab", self.vocab)
-        }
-        if self.context == 0 || self.context > 1 << 20 {
-            field!("context", self.context)
-        }
-        if matches!(self.mask, MaskKind::Window) && self.window == 0 {
-            field!("window", self.window)
-        }
-        // Bits instead of is_finite: a NaN or a negative value has larger bits than any positive finite number.
-        if self.norm_eps.to_bits() >= f32::INFINITY.to_bits() {
-            field!("norm_eps", self.norm_eps.to_bits())
-        }
-        if self.begin >= self.vocab {
-            field!("begin", self.begin)
-        }
-        if self.end >= self.vocab {
-            field!("end", self.end)
-        }
-        self.wired()
-    }
-
-    /// An encoder sees the whole sequence and pools; a decoder looks back and has a head.
-    const fn wired(self) -> Result<Config, Error> {
-        let encoder = matches!(self.architecture, Architecture::Encoder);
-        if encoder != matches!(self.mask, MaskKind::Bidirectional) {
-            field!("mask", self.mask)
-        }
-        if encoder == matches!(self.pooling, Pooling::None) {
-            field!("pooling", self.pooling)
-        }
-        if self.normalized && !encoder {
-            field!("normalized", self.normalized)
-        }
-        if self.tied_head && encoder {
-            field!("tied_head", self.tied_head)
-        }
-        Ok(self)
-    }
-
-    /// Whether an output head of its own is stored.
-    pub const fn has_head(&self) -> bool {
-        matches!(self.architecture, Architecture::Decoder) && !self.tied_head
-    }
-
-    /// Values of what comes out: logits of a decoder, the embedding of an encoder.
-    pub const fn output_dim(&self) -> u32 {
-        match self.architecture {
-            Architecture::Decoder => self.vocab,
-            Architecture::Encoder => self.d_model,
-        }
-    }
-
-    /// Width of all query heads together.
-    pub const fn q_dim(&self) -> u32 {
-        self.heads * self.head_dim
-    }
-
-    /// Width of all key (or value) heads together.
-    pub const fn kv_dim(&self) -> u32 {
-        self.kv_heads * self.head_dim
-    }
-
-    /// Rows of the fused query, key and value matrix.
-    pub const fn qkv_dim(&self) -> u32 {
-        self.q_dim() + 2 * self.kv_dim()
-    }
-
-    /// Rows of the MLP's first matrix: twice the width when a gate stands above it.
-    pub const fn mlp_up_dim(&self) -> u32 {
-        if self.gated { 2 * self.d_hidden } else { self.d_hidden }
     }
 }
 

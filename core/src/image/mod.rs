@@ -1,15 +1,20 @@
 //! The packed model: checked once by [`Image::new`], trusted afterwards. The format's page is `docs/image.md`.
 
 pub(crate) mod bytes;
+pub mod decoding;
 pub mod directory;
 pub mod golden;
 pub mod header;
+mod kinds;
 pub mod metadata;
+pub(crate) mod roles;
+mod shape;
 
 use crate::arena::{Plan, arena_bytes};
 use crate::error::Error;
 use crate::tokenizer::Tokenizer;
 use bytes::u32_at;
+use decoding::Decoding;
 use directory::{Dtype, ENTRY_BYTES, Entry, Role, index_of, role_at, tensor_count};
 use golden::Golden;
 use header::{Config, FORMAT_VERSION, HEADER_BYTES, PositionKind, SECTION_ROW, SECTION_TABLE_AT, SECTIONS_MAX};
@@ -30,8 +35,16 @@ pub mod section {
     pub const ROTARY: u32 = 5;
     /// Golden vector.
     pub const GOLDEN: u32 = 6;
+    /// How sound becomes rows of features, [`crate::frontend`].
+    pub const FRONTEND: u32 = 7;
+    /// Names of a classifier's labels, UTF-8, a line each.
+    pub const LABELS: u32 = 9;
+    /// The model's chat template, UTF-8; the engine does not read it.
+    pub const CHAT: u32 = 10;
+    /// How a transcript begins and what is never written, [`super::decoding::Decoding`].
+    pub const DECODING: u32 = 11;
     /// Highest kind that this engine knows.
-    pub const KNOWN_MAX: u32 = 8;
+    pub const KNOWN_MAX: u32 = 11;
 }
 
 /// An image from a file beside the source, as a constant `&'static [u8]` at the alignment that [`Image::new`] wants.
@@ -96,6 +109,7 @@ impl<'a> Image<'a> {
         image.check_rotary()?;
         image.check_directory()?;
         image.golden()?;
+        image.check_words()?;
         if !image.section(section::TOKENIZER).is_empty() {
             image.tokenizer()?;
         }
@@ -155,18 +169,25 @@ impl<'a> Image<'a> {
         Golden::read(self.section(section::GOLDEN), &self.config)
     }
 
-    /// Turn fractions of the rotary pairs, as (low, high) words, `head_dim / 2` of them.
+    /// Turn fractions of the rotary pairs, as (low, high) words.
     pub(crate) fn rotary(&self) -> &'a [[u32; 2]] {
-        self.view(self.sections[section::ROTARY as usize].0, self.config.head_dim / 2)
+        self.view(self.sections[section::ROTARY as usize].0, self.config.turning_dim() / 2)
+    }
+
+    /// Names of a classifier's labels, in the order of its outputs; none where the image names none.
+    pub fn labels(&self) -> impl Iterator<Item = &'a str> {
+        core::str::from_utf8(self.section(section::LABELS)).unwrap_or_default().lines()
+    }
+
+    /// How a transcript begins and what is never written; `None` where the image does not say.
+    pub fn decoding(&self) -> Option<Decoding<'a>> {
+        Decoding::read(self.section(section::DECODING), self.config.vocab)
     }
 
     /// A directory entry by role and layer (any layer where the role has none).
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
-        let index = index_of(&self.config, role, layer);
-        let (found, of_layer) = role_at(&self.config, index);
-        if found != role || of_layer.is_some_and(|of_layer| of_layer != layer) || index >= tensor_count(&self.config) {
-            return None;
-        }
+        let index = index_of(&self.config, role, layer)?;
+        let (_, of_layer) = role_at(&self.config, index);
         Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, of_layer)
     }
 
@@ -197,10 +218,23 @@ impl<'a> Image<'a> {
 
     fn check_rotary(&self) -> Result<(), Error> {
         let want = match self.config.positions {
-            PositionKind::Rotary => self.config.head_dim as usize / 2 * 8,
+            PositionKind::Rotary => self.config.turning_dim() as usize / 2 * 8,
             _ => return Ok(()),
         };
         if self.section(section::ROTARY).len() == want { Ok(()) } else { Err(Error::Section { kind: section::ROTARY }) }
+    }
+
+    /// Labels are text, a name for each output; decoding tokens are in the vocabulary.
+    fn check_words(&self) -> Result<(), Error> {
+        let labels = self.section(section::LABELS);
+        let named = core::str::from_utf8(labels).is_ok_and(|text| text.lines().count() == self.config.labels as usize);
+        if !labels.is_empty() && !named {
+            return Err(Error::Section { kind: section::LABELS });
+        }
+        if !self.section(section::DECODING).is_empty() && self.decoding().is_none() {
+            return Err(Error::Section { kind: section::DECODING });
+        }
+        Ok(())
     }
 
     fn check_directory(&self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting, layout};
 use crate::image::directory::Layout;
 use crate::image::header::Activation;
-use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu};
+use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
 use half::f16;
 
 /// Quantizes one row of `columns` values, each first multiplied by `in_scale` (unless that is empty), into `out` (`columns` rounded up to
@@ -161,6 +161,7 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
         Activation::GeluTanh => x.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
         Activation::Silu => x.iter_mut().for_each(|x| *x = silu(*x)),
         Activation::GeluErf => x.iter_mut().for_each(|x| *x = gelu_erf(*x)),
+        Activation::SquaredRelu => x.iter_mut().for_each(|x| *x = squared_relu(*x)),
     }
 }
 
@@ -172,6 +173,7 @@ pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
         Activation::GeluTanh => all.for_each(|((out, &gate), &up)| *out = gelu_tanh(gate) * up),
         Activation::Silu => all.for_each(|((out, &gate), &up)| *out = silu(gate) * up),
         Activation::GeluErf => all.for_each(|((out, &gate), &up)| *out = gelu_erf(gate) * up),
+        Activation::SquaredRelu => all.for_each(|((out, &gate), &up)| *out = squared_relu(gate) * up),
     }
 }
 

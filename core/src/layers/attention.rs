@@ -1,266 +1,232 @@
-//! Attention (Vaswani et al. 2017, section 3.2), row by row: the tokens x tokens matrix never exists.
+//! Attention (Vaswani et al. 2017, section 3.2): of a stack to itself, and of a decoder to an encoder's rows.
 
-use super::cache::{LayerCache, Rows};
+use super::bias::ScoreBias;
+use super::cache::LayerCache;
+use super::heads::{Attend, HeadScratch, Heads, QueryRows, Sight};
 use super::linear::{Linear, QuantizeScratch};
+use super::linear_attention;
+use super::mask::Mask;
+use super::norm::Norm;
 use super::position::Rotary;
 use super::{front, rows, rows_mut};
-use crate::arena::KEYS_PER_SUM;
 use crate::image::Image;
 use crate::image::directory::Role;
-use crate::image::header::{Config, MaskKind};
-use crate::kernels::{Kernels, KeyRows, ValueBlocks};
-use crate::numeric::{LOG2_E, Lanes, exp_q30, pow2, quantize_query, sqrt};
-use core::ops::Range;
-use half::f16;
+use crate::image::header::AttentionKind;
+use crate::kernels::Kernels;
+use crate::probe::Probe;
 
-/// Which keys a query sees: always a run of neighbouring positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mask {
-    kind: MaskKind,
-    window: usize,
-}
-
-impl Mask {
-    /// The mask that the header names.
-    pub fn new(config: &Config) -> Self {
-        Mask { kind: config.mask, window: config.window as usize }
-    }
-
-    /// Keys that the query at `position` of a sequence of `tokens` sees.
-    pub fn keys(&self, position: usize, tokens: usize) -> Range<usize> {
-        let end = position + 1;
-        match self.kind {
-            MaskKind::Causal => 0..end,
-            MaskKind::Window => end.saturating_sub(self.window)..end,
-            MaskKind::Bidirectional => 0..tokens,
-        }
-    }
-}
-
-/// One block's attention.
+/// One block's attention to its own sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
     qkv: Linear<'a>,
     out: Linear<'a>,
+    /// Norms of each query and key head (Henry et al. 2020).
+    head_norms: Option<[Norm<'a>; 2]>,
+    heads: Heads<'a>,
     mask: Mask,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-}
-
-/// Token rows whose first columns are queries.
-#[derive(Clone, Copy, Debug)]
-pub struct QueryRows<'q> {
-    /// `(tokens, width)`.
-    pub values: &'q [f32],
-    /// Elements from one row to the next, at least `q_dim`.
-    pub width: usize,
-    /// Position of the first row.
-    pub start: usize,
-}
-
-/// Buffers for one head of one query.
-#[derive(Debug)]
-pub struct HeadScratch<'s> {
-    /// `(head_dim)`.
-    pub query: &'s mut [i16],
-    /// `(head_dim)`.
-    pub mixed: &'s mut [i32],
-    /// `(context)`.
-    pub scores: &'s mut [i32],
-    /// `(context)`.
-    pub weights: &'s mut [i16],
+    kind: AttentionKind,
 }
 
 impl<'a> Attention<'a> {
     /// The attention of layer `layer`.
     pub fn new(image: &Image<'a>, layer: u32) -> Self {
         let config = image.config();
+        let encodes = config.has_cross() && layer < config.encoder_layers;
+        let bias = if encodes { Role::EncoderScoreBias } else { Role::ScoreBias };
+        let norms = [Role::QueryNorm, Role::KeyNorm].map(|role| config.qk_norm.then(|| Norm::new(image, role, layer)));
         Attention {
             qkv: Linear::new(image, Role::Qkv, layer),
             out: Linear::new(image, Role::AttnOut, layer),
-            mask: Mask::new(config),
-            heads: config.heads as usize,
-            kv_heads: config.kv_heads as usize,
-            head_dim: config.head_dim as usize,
+            head_norms: match norms {
+                [Some(query), Some(key)] => Some([query, key]),
+                _ => None,
+            },
+            heads: Heads::new(config, ScoreBias::new(image, bias)),
+            mask: if encodes { Mask::ALL } else { Mask::new(config) },
+            kind: config.attention,
         }
+    }
+
+    /// The same attention, but every query sees the whole sequence.
+    pub fn seeing_all(self) -> Self {
+        Attention { mask: Mask::ALL, ..self }
     }
 
     /// Width of all queries of a token.
     pub fn q_dim(&self) -> usize {
-        self.heads * self.head_dim
+        self.heads.q_dim()
     }
 
-    /// Queries of the normed rows `x` `(tokens, d_model)`, the first of which stands at position `start`; they lie in the front of `wide`
-    /// `(tokens, qkv_dim)`, with the keys and values that go to the cache.
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
+    /// Queries, keys and values of the normed rows `x` `(tokens, d_model)`, in the front of `wide` `(tokens, qkv_dim)`: normed and turned.
     pub fn project<'w>(
         &self,
         kernels: &Kernels,
-        start: usize,
         x: &[f32],
         rotary: Option<Rotary<'_>>,
         wide: &'w mut [f32],
-        cache: &mut LayerCache<'_>,
-        scratch: &mut QuantizeScratch<'_>,
-    ) -> QueryRows<'w> {
+        quantize: &mut QuantizeScratch<'_>,
+        mapped: &mut [f32],
+    ) -> Projected<'w> {
         let width = self.qkv.matrix().rows;
-        let kv_dim = self.kv_heads * self.head_dim;
         let projected = front(wide, rows(x, self.qkv.matrix().columns).len() * width);
-        self.qkv.apply(kernels, x, scratch, projected);
-        if let Some(rotary) = rotary {
-            rotary.apply(projected, width, self.q_dim() + kv_dim);
+        self.qkv.apply(kernels, x, quantize, projected);
+        let (q_dim, kv_dim) = (self.q_dim(), self.heads.kv_dim());
+        if let Some([query, key]) = &self.head_norms {
+            for row in rows_mut(projected, width) {
+                let (queries, keys) = row.split_at_mut_checked(q_dim).unwrap_or_default();
+                query.apply_in_place(kernels, queries, mapped);
+                key.apply_in_place(kernels, front(keys, kv_dim), mapped);
+            }
         }
-        cache.store_rows(start, projected, width, kv_dim);
-        QueryRows { values: projected, width, start }
+        if let Some(rotary) = rotary {
+            rotary.apply(projected, width, q_dim + kv_dim);
+        }
+        Projected { values: projected, width }
     }
 
-    /// What the queries find among the first `tokens` keys of the cache: the front of `inner`, `(queries, q_dim)`.
+    /// Keys and values go to the cache, the first row's to place `first`.
+    pub fn store(&self, first: usize, projected: Projected<'_>, cache: &mut LayerCache<'_>) {
+        cache.store_rows(first, projected.values, projected.width, self.heads.kv_dim());
+    }
+
+    /// What the queries find in the cache: the front of `inner`, `(queries, q_dim)`.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
     pub fn attend<'i>(
         &self,
         kernels: &Kernels,
         queries: QueryRows<'_>,
-        tokens: usize,
+        sights: impl Iterator<Item = Sight>,
         cache: &LayerCache<'_>,
         head: &mut HeadScratch<'_>,
         inner: &'i mut [f32],
-    ) -> &'i [f32] {
-        let queried = rows(queries.values, queries.width);
-        let attended = front(inner, queried.len() * self.q_dim());
-        for ((row, out), position) in queried.zip(rows_mut(attended, self.q_dim())).zip(queries.start..) {
-            self.attend_row(kernels, row, self.mask.keys(position, tokens), cache, head, out);
+        layer: u32,
+        probe: &mut impl Probe,
+    ) -> &'i mut [f32] {
+        Attend { kernels, mask: self.mask, cache, layer }.rows(&self.heads, queries, sights, head, inner, probe)
+    }
+
+    /// A decoder's rows: each leaves its key and value, then looks for its answer. With softmax all rows of a block may leave theirs first,
+    /// since the mask hides what lies behind a query; a running state takes them one by one.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
+    pub fn look_back<'i>(
+        &self,
+        kernels: &Kernels,
+        start: usize,
+        projected: Projected<'_>,
+        cache: &mut LayerCache<'_>,
+        head: &mut HeadScratch<'_>,
+        inner: &'i mut [f32],
+        layer: u32,
+        probe: &mut impl Probe,
+    ) -> &'i mut [f32] {
+        let width = projected.width;
+        if self.kind == AttentionKind::Softmax {
+            self.store(start, projected, cache);
+            let end = start + rows(projected.values, width).len();
+            let sights = (start..end).map(|position| Sight { position, first: 0, tokens: end });
+            return self.attend(kernels, QueryRows { values: projected.values, width }, sights, cache, head, inner, layer, probe);
+        }
+        let attended = front(inner, rows(projected.values, width).len() * self.q_dim());
+        for ((row, out), position) in rows(projected.values, width).zip(rows_mut(attended, self.q_dim())).zip(start..) {
+            self.store(position, Projected { values: row, width }, cache);
+            let sight = Sight { position, first: 0, tokens: position + 1 };
+            self.heads.attend_row(kernels, row, self.mask, sight, cache, head, out, layer, probe);
         }
         attended
     }
 
     /// The attention's output for attended rows, in the front of `wide` as `(tokens, d_model)`.
-    pub fn output<'w>(&self, kernels: &Kernels, attended: &[f32], wide: &'w mut [f32], scratch: &mut QuantizeScratch<'_>) -> &'w [f32] {
-        let out = front(wide, rows(attended, self.q_dim()).len() * self.out.matrix().rows);
-        self.out.apply(kernels, attended, scratch, out);
-        out
+    pub fn output<'w>(&self, kernels: &Kernels, attended: &[f32], wide: &'w mut [f32], scratch: &mut QuantizeScratch<'_>) -> &'w mut [f32] {
+        project_out(&self.out, kernels, attended, wide, scratch)
+    }
+}
+
+/// Queries, keys and values of some rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Projected<'w> {
+    /// `(tokens, width)`.
+    pub values: &'w [f32],
+    /// q_dim + 2 kv_dim.
+    pub width: usize,
+}
+
+/// A decoder block's attention to the encoder's rows (Vaswani et al. 2017, section 3.2.3). Their keys and values are made once per input.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossAttention<'a> {
+    query: Linear<'a>,
+    kv: Linear<'a>,
+    out: Linear<'a>,
+    heads: Heads<'a>,
+}
+
+impl<'a> CrossAttention<'a> {
+    /// The attention of layer `layer` to the encoder; `None` in stacks that have none.
+    pub fn new(image: &Image<'a>, layer: u32) -> Option<Self> {
+        let config = image.config();
+        (config.has_cross() && layer >= config.encoder_layers).then(|| CrossAttention {
+            query: Linear::new(image, Role::CrossQuery, layer),
+            kv: Linear::new(image, Role::CrossKv, layer),
+            out: Linear::new(image, Role::CrossOut, layer),
+            heads: Heads::new(config, ScoreBias::None),
+        })
     }
 
-    /// One query row, `(q_dim, ..)`, over the keys it sees; `out` is `(q_dim)`.
-    fn attend_row(
+    /// Keys and values of the encoder's rows `x` `(rows, d_model)` go to the cache, from place `first` on; `wide` is scratch.
+    pub fn read(
         &self,
         kernels: &Kernels,
-        queries: &[f32],
-        keys: Range<usize>,
-        cache: &LayerCache<'_>,
-        scratch: &mut HeadScratch<'_>,
-        out: &mut [f32],
+        first: usize,
+        x: &[f32],
+        cache: &mut LayerCache<'_>,
+        wide: &mut [f32],
+        quantize: &mut QuantizeScratch<'_>,
     ) {
-        let group = (self.heads / self.kv_heads.max(1)).max(1);
-        let factor = LOG2_E / sqrt(self.head_dim as f32);
-        let per_head = rows(queries, self.head_dim).zip(rows_mut(out, self.head_dim)).enumerate();
-        for (head, (query, out)) in per_head {
-            let offset = head / group * self.head_dim;
-            match cache {
-                LayerCache::F32(rows) => attend_float(query, keys.clone(), rows, offset, |x| x, scratch.scores, out),
-                LayerCache::F16(rows) => {
-                    attend_float(query, keys.clone(), rows, offset, |x| f16::from_bits(x).to_f32_const(), scratch.scores, out);
-                }
-                LayerCache::Int8 { rows, key_scales, value_scales } => {
-                    let cache = Int8Head { rows, key_scales, value_scales, offset, factor };
-                    cache.attend(kernels, query, keys.clone(), scratch, out);
-                }
-            }
-        }
+        let matrix = self.kv.matrix();
+        let projected = front(wide, rows(x, matrix.columns).len() * matrix.rows);
+        self.kv.apply(kernels, x, quantize, projected);
+        cache.store_rows(first, projected, matrix.rows, self.heads.kv_dim());
+    }
+
+    /// What the decoder's normed rows `(tokens, d_model)` in the front of `inner` find among `source` rows of the encoder; the output lies in the
+    /// front of `wide` as `(tokens, d_model)`.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
+    pub fn apply<'w>(
+        &self,
+        kernels: &Kernels,
+        tokens: usize,
+        start: usize,
+        source: usize,
+        cache: &LayerCache<'_>,
+        inner: &mut [f32],
+        wide: &'w mut [f32],
+        quantize: &mut QuantizeScratch<'_>,
+        head: &mut HeadScratch<'_>,
+    ) -> &'w mut [f32] {
+        let matrix = self.query.matrix();
+        let queries = front(wide, tokens * matrix.rows);
+        self.query.apply(kernels, front(inner, tokens * matrix.columns), quantize, queries);
+        let sights = (start..).map(|position| Sight { position, first: 0, tokens: source });
+        let queries = QueryRows { values: queries, width: matrix.rows };
+        let attend = Attend { kernels, mask: Mask::ALL, cache, layer: 0 };
+        let attended = attend.rows(&self.heads, queries, sights, head, inner, &mut ());
+        project_out(&self.out, kernels, attended, wide, quantize)
     }
 }
 
-/// One head's part of an int8 cache.
-struct Int8Head<'c> {
-    rows: &'c Rows<'c, i8>,
-    key_scales: &'c [f32],
-    value_scales: &'c [f32],
-    offset: usize,
-    /// log2(e) / sqrt(head_dim): scores are powers of two.
-    factor: f32,
+fn project_out<'w>(
+    out: &Linear<'_>,
+    kernels: &Kernels,
+    attended: &[f32],
+    wide: &'w mut [f32],
+    scratch: &mut QuantizeScratch<'_>,
+) -> &'w mut [f32] {
+    let matrix = out.matrix();
+    let projected = front(wide, rows(attended, matrix.columns).len() * matrix.rows);
+    out.apply(kernels, attended, scratch, projected);
+    projected
 }
 
-impl Int8Head<'_> {
-    /// Rule 5 of the numeric specification: integers from the scores to the weighted sums.
-    fn attend(&self, kernels: &Kernels, query: &[f32], keys: Range<usize>, scratch: &mut HeadScratch<'_>, out: &mut [f32]) {
-        // Values come in blocks of four tokens, so that the run of keys begins at a whole block; what lies before the mask weighs nothing.
-        let first = keys.start & !3;
-        let count = keys.end - first;
-        let hidden = keys.start - first;
-        let q = front(scratch.query, query.len());
-        let exponent = quantize_query(query, self.factor, |index, value| {
-            if let Some(q) = q.get_mut(index) {
-                *q = value as i16;
-            }
-        });
-        let scores = front(scratch.scores, count);
-        let weights = front(scratch.weights, count.next_multiple_of(4));
-        let stride = self.rows.stride;
-        let seen = KeyRows {
-            values: self.rows.keys.get(keys.start * stride..).unwrap_or_default(),
-            stride,
-            offset: self.offset,
-            scales: self.key_scales.get(keys.start..).unwrap_or_default(),
-        };
-        let seen_scores = scores.get_mut(hidden..).unwrap_or_default();
-        let largest = (kernels.scores)(q, exponent, &seen, seen_scores);
-        let value_scales = self.value_scales.get(keys.start..).unwrap_or_default();
-        let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
-        before.fill(0);
-        let weighting = (kernels.weights)(seen_scores, largest, value_scales, visible);
-        let unit = pow2(weighting.exponent) / weighting.sum as f32;
-        let blocks = self.rows.values.get(first / 4 * stride..).unwrap_or_default();
-        self.mix(kernels, weights, blocks, front(scratch.mixed, out.len()), out);
-        out.iter_mut().for_each(|x| *x *= unit);
-    }
-
-    /// Sums in runs of 4,096 keys, each exact, added in order.
-    fn mix(&self, kernels: &Kernels, weights: &[i16], blocks: &[[i8; 4]], mixed: &mut [i32], out: &mut [f32]) {
-        let stride = self.rows.stride;
-        let runs = weights.chunks(KEYS_PER_SUM).zip(blocks.chunks((KEYS_PER_SUM / 4 * stride).max(1)));
-        for (run, (weights, values)) in runs.enumerate() {
-            (kernels.mix)(weights, &ValueBlocks { values, stride, offset: self.offset }, mixed);
-            for (out, &sum) in out.iter_mut().zip(&*mixed) {
-                *out = if run == 0 { sum as f32 } else { *out + sum as f32 };
-            }
-        }
-    }
-}
-
-/// A float cache: scores in eight lanes, weights from [`exp_q30`], values added token by token in order.
-fn attend_float<T: Copy>(
-    query: &[f32],
-    keys: Range<usize>,
-    cache: &Rows<'_, T>,
-    offset: usize,
-    widen: impl Fn(T) -> f32,
-    scores: &mut [i32],
-    out: &mut [f32],
-) {
-    let factor = 1.0 / sqrt(query.len() as f32);
-    let scores = front(scores, keys.end - keys.start);
-    let mut largest = f32::NEG_INFINITY;
-    for (score, row) in scores.iter_mut().zip(rows(cache.keys, cache.stride).skip(keys.start)) {
-        let key = row.get(offset..).unwrap_or_default();
-        let mut lanes = Lanes::default();
-        for (q, k) in query.chunks(8).zip(key.chunks(8)) {
-            lanes.0.iter_mut().zip(q).zip(k).for_each(|((lane, &q), &k)| *lane += q * widen(k));
-        }
-        let value = lanes.total() * factor;
-        *score = value.to_bits() as i32;
-        largest = if value > largest { value } else { largest };
-    }
-    out.fill(0.0);
-    let mut sum = 0u64;
-    for (&score, position) in scores.iter().zip(keys) {
-        let e = exp_q30(f32::from_bits(score as u32) - largest);
-        sum += e as u64;
-        let block = rows(cache.values, cache.stride).nth(position / 4).and_then(|block| block.get(offset..)).unwrap_or_default();
-        for (out, lanes) in out.iter_mut().zip(block) {
-            if let Some(&value) = lanes.get(position % 4) {
-                *out += e as f32 * widen(value);
-            }
-        }
-    }
-    let unit = 1.0 / sum as f32;
-    out.iter_mut().for_each(|x| *x *= unit);
+/// Elements of a layer's state under linear attention.
+pub const fn state_len(kv_heads: usize, head_dim: usize) -> usize {
+    kv_heads * linear_attention::state_len(head_dim)
 }

@@ -3,25 +3,26 @@
 //! Keys lie token by token. Values lie in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four neighbours
 //! of a dimension at once. int8 rows have one scale per token over all heads.
 
-use super::{rows, rows_mut};
-use crate::arena::{kv_layer_bytes, kv_layers, kv_stride};
-use crate::image::header::{Config, KvType};
+use super::{linear_attention, rows, rows_mut};
+use crate::arena::{kv_layer_bytes, kv_stride};
+use crate::image::header::{AttentionKind, Config, KvType};
 use crate::numeric::{Quantizer, max_magnitude_bits};
 use half::f16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The cache of all layers; an encoder's layers take turns in one place.
+/// The cache of some layers; an encoder's layers take turns in one place.
 #[derive(Debug)]
 pub struct KvCache<'a> {
     bytes: &'a mut [u8],
-    layers: u32,
     layer_bytes: usize,
     shape: Shape,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Shape {
+    attention: AttentionKind,
     kv: KvType,
+    head_dim: usize,
     /// Room for tokens: whole blocks of four.
     tokens: usize,
     /// Elements of a row.
@@ -31,6 +32,13 @@ struct Shape {
 /// One layer's keys and values.
 #[derive(Debug)]
 pub enum LayerCache<'c> {
+    /// The state of linear attention.
+    State {
+        /// `(kv_heads, head_dim * (head_dim + 1))`.
+        sums: &'c mut [f32],
+        /// Width of a head.
+        head_dim: usize,
+    },
     /// 32-bit floats.
     F32(Rows<'c, f32>),
     /// Half floats, as bits.
@@ -60,15 +68,23 @@ pub struct Rows<'c, T> {
 impl<'a> KvCache<'a> {
     /// Over the arena's part for it.
     pub fn new(bytes: &'a mut [u8], config: &Config, context: u32) -> Self {
-        let shape = Shape { kv: config.kv, tokens: (context as usize).next_multiple_of(4), stride: kv_stride(config) };
-        KvCache { bytes, layers: kv_layers(config), layer_bytes: kv_layer_bytes(config, context) as usize, shape }
+        let shape = Shape {
+            attention: config.attention,
+            kv: config.kv,
+            head_dim: config.head_dim as usize,
+            tokens: (context as usize).next_multiple_of(4),
+            stride: kv_stride(config),
+        };
+        KvCache { bytes, layer_bytes: kv_layer_bytes(config, context) as usize, shape }
     }
 
-    /// The cache of layer `layer`.
+    /// The cache of the layer at this place.
     pub fn layer(&mut self, layer: u32) -> Option<LayerCache<'_>> {
-        let Shape { kv, tokens, stride } = self.shape;
-        let place = layer.min(self.layers.saturating_sub(1));
-        let bytes = rows_mut(self.bytes, self.layer_bytes).nth(place as usize)?;
+        let Shape { attention, kv, head_dim, tokens, stride } = self.shape;
+        let bytes = rows_mut(self.bytes, self.layer_bytes).nth(layer as usize)?;
+        if attention == AttentionKind::Linear {
+            return Some(LayerCache::State { sums: <[f32]>::mut_from_bytes(bytes).ok()?, head_dim });
+        }
         Some(match kv {
             KvType::F32 => LayerCache::F32(Rows::carve(bytes, tokens, stride)?.0),
             KvType::F16 => LayerCache::F16(Rows::carve(bytes, tokens, stride)?.0),
@@ -110,6 +126,7 @@ impl LayerCache<'_> {
     /// Stores one token's key and value rows, `(kv_dim)` each, at `position`.
     pub fn store(&mut self, position: usize, keys: &[f32], values: &[f32]) {
         match self {
+            LayerCache::State { .. } => {}
             LayerCache::F32(rows) => rows.store(position, keys, values, |x| x, |x| x),
             LayerCache::F16(rows) => rows.store(position, keys, values, to_f16, to_f16),
             LayerCache::Int8 { rows, key_scales, value_scales } => {
@@ -124,12 +141,22 @@ impl LayerCache<'_> {
         }
     }
 
+    /// Forgets what came before; keys and values need no forgetting, since nothing reads what was not stored.
+    pub fn clear(&mut self) {
+        if let LayerCache::State { sums, .. } = self {
+            sums.fill(0.0);
+        }
+    }
+
     /// Stores the keys and values of token rows from position `start` on: the last `2 * kv_dim` columns of `projected` `(tokens, width)`.
     pub fn store_rows(&mut self, start: usize, projected: &[f32], width: usize, kv_dim: usize) {
         for (row, position) in rows(projected, width).zip(start..) {
             let Some((_, keys_values)) = row.split_at_checked(width.wrapping_sub(2 * kv_dim)) else { continue };
             if let Some((keys, values)) = keys_values.split_at_checked(kv_dim) {
-                self.store(position, keys, values);
+                match self {
+                    LayerCache::State { sums, head_dim } => linear_attention::absorb(sums, *head_dim, keys, values),
+                    _ => self.store(position, keys, values),
+                }
             }
         }
     }

@@ -1,35 +1,58 @@
-//! Token ids to rows, and learned positions on top.
+//! Token ids to rows, and tables of positions on top.
 
 use super::linear::Linear;
-use super::rows_mut;
+use super::{front, rows_mut};
 use crate::image::Image;
 use crate::image::directory::Role;
-use crate::image::header::PositionKind;
 use crate::kernels::scalar::read_row;
 
-/// The token table, and the position table where the model has one.
+/// The token table.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a> {
     tokens: Linear<'a>,
-    positions: Option<Linear<'a>>,
+    /// What rows are multiplied with; 0 stands for 1.
+    scale: f32,
+    positions: Option<Positions<'a>>,
+}
+
+/// A row for each position: learned, or sines and cosines.
+#[derive(Clone, Copy, Debug)]
+pub struct Positions<'a>(Linear<'a>);
+
+impl<'a> Positions<'a> {
+    /// The table with this role; `None` where the image has none.
+    pub fn new(image: &Image<'a>, role: Role) -> Option<Self> {
+        image.entry(role, 0).map(|_| Positions(Linear::new(image, role, 0)))
+    }
+
+    /// Adds the row of `position` to `x` `(d_model)`; `row` is scratch of as many elements.
+    pub fn add(&self, position: usize, row: &mut [f32], x: &mut [f32]) {
+        read_row(self.0.matrix(), position, row);
+        x.iter_mut().zip(&*row).for_each(|(x, &p)| *x += p);
+    }
 }
 
 impl<'a> Embedding<'a> {
-    /// The image's tables.
-    pub fn new(image: &Image<'a>) -> Self {
-        let learned = image.config().positions == PositionKind::Learned;
-        Embedding { tokens: Linear::new(image, Role::Embedding, 0), positions: learned.then(|| Linear::new(image, Role::Positions, 0)) }
+    /// The image's tables, those of an encoder-decoder's encoder where `encodes` says so.
+    pub fn new(image: &Image<'a>, encodes: bool) -> Self {
+        let positions = if encodes && image.config().has_cross() { Role::EncoderPositions } else { Role::Positions };
+        Embedding {
+            tokens: Linear::new(image, Role::Embedding, 0),
+            scale: image.config().embedding_scale,
+            positions: Positions::new(image, positions),
+        }
     }
 
-    /// Rows of `tokens`, the first of which stands at position `start`; `out` is `(tokens, d_model)`, `scratch` is `(d_model)`.
-    pub fn apply(&self, tokens: &[u32], start: usize, scratch: &mut [f32], out: &mut [f32]) {
+    /// Rows of tokens, each with its position; `out` is `(tokens, d_model)`, `scratch` is `(d_model)`.
+    pub fn apply(&self, tokens: impl Iterator<Item = (u32, usize)>, scratch: &mut [f32], out: &mut [f32]) {
         let table = self.tokens.matrix();
-        for ((&token, out), position) in tokens.iter().zip(rows_mut(out, table.columns)).zip(start..) {
+        for ((token, position), out) in tokens.zip(rows_mut(out, table.columns)) {
             read_row(table, token as usize, out);
+            if self.scale != 0.0 {
+                out.iter_mut().for_each(|x| *x *= self.scale);
+            }
             if let Some(positions) = &self.positions {
-                let scratch = super::front(scratch, table.columns);
-                read_row(positions.matrix(), position, scratch);
-                out.iter_mut().zip(&*scratch).for_each(|(x, &p)| *x += p);
+                positions.add(position, front(scratch, table.columns), out);
             }
         }
     }

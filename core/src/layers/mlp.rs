@@ -30,9 +30,14 @@ impl<'a> Mlp<'a> {
         }
     }
 
+    /// Neurons.
+    pub fn d_hidden(&self) -> usize {
+        self.d_hidden
+    }
+
     /// The MLP's output for `tokens` rows, in the front of `wide` as `(tokens, d_model)`.
     ///
-    /// `inner` holds the normed rows `(tokens, d_model)` and is used up; `wide` has room for `(tokens, mlp_up_dim)`.
+    /// `see` is shown the neurons `(tokens, d_hidden)`. `inner` holds the normed rows `(tokens, d_model)` and is used up; `wide` has room for `(tokens, mlp_up_dim)`.
     pub fn apply<'w>(
         &self,
         kernels: &Kernels,
@@ -40,7 +45,8 @@ impl<'a> Mlp<'a> {
         inner: &mut [f32],
         wide: &'w mut [f32],
         scratch: &mut QuantizeScratch<'_>,
-    ) -> &'w [f32] {
+        see: impl FnOnce(&mut [f32]),
+    ) -> &'w mut [f32] {
         let d_model = self.up.matrix().columns;
         let up_dim = self.up.matrix().rows;
         let projected = front(wide, tokens * up_dim);
@@ -56,6 +62,7 @@ impl<'a> Mlp<'a> {
             (kernels.activate)(self.activation, projected);
             hidden.iter_mut().zip(&*projected).for_each(|(x, &y)| *x = y);
         }
+        see(hidden);
         let out = front(wide, tokens * d_model);
         self.down.apply(kernels, hidden, scratch, out);
         out

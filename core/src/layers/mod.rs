@@ -1,13 +1,20 @@
 //! What a textbook calls the parts of a transformer. Each layer is a small copyable view of the image plus the rows it is given.
 
 pub mod attention;
+pub mod bias;
 pub mod block;
 pub mod cache;
 pub mod embedding;
+pub mod front;
+pub mod heads;
+pub mod layer_embedding;
 pub mod linear;
+pub mod linear_attention;
+pub mod mask;
 pub mod mlp;
 pub mod norm;
 pub mod position;
+pub mod softmax;
 
 /// Rows of `width` elements.
 pub(crate) fn rows<T>(values: &[T], width: usize) -> core::slice::ChunksExact<'_, T> {

@@ -12,9 +12,9 @@ use crate::numeric::layer_norm;
 pub struct Norm<'a> {
     kind: NormKind,
     eps: f32,
-    /// `(d_model)`.
+    /// `(width)`.
     scale: &'a [f32],
-    /// `(d_model)`; empty for RMS norm.
+    /// `(width)`; empty for RMS norm.
     bias: &'a [f32],
 }
 
@@ -22,20 +22,20 @@ impl<'a> Norm<'a> {
     /// The norm with this role and layer.
     pub fn new(image: &Image<'a>, role: Role, layer: u32) -> Self {
         let config = image.config();
-        let values = image.entry(role, layer).map_or(0, |entry| entry.values);
-        let bias_at = values.wrapping_add(config.d_model * 4);
+        let (values, width) = image.entry(role, layer).map_or((0, 0), |entry| (entry.values, entry.columns));
+        let bias_at = values.wrapping_add(width * 4);
         Norm {
             kind: config.norm,
             eps: config.norm_eps,
-            scale: image.view(values, config.d_model),
+            scale: image.view(values, width),
             bias: match config.norm {
                 NormKind::Rms => &[],
-                NormKind::Layer => image.view(bias_at, config.d_model),
+                NormKind::Layer => image.view(bias_at, width),
             },
         }
     }
 
-    /// Normalises each row of `x` `(tokens, d_model)` into `out`.
+    /// Normalises each row of `x` `(tokens, width)` into `out`.
     pub fn apply(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
         let width = self.scale.len();
         for (x, out) in rows(x, width).zip(rows_mut(out, width)) {
@@ -43,7 +43,7 @@ impl<'a> Norm<'a> {
         }
     }
 
-    /// Normalises each row of `x` `(tokens, d_model)` in place, through `scratch` `(d_model)`.
+    /// Normalises each row of `x` `(tokens, width)` in place, through `scratch` `(width)`.
     pub fn apply_in_place(&self, kernels: &Kernels, x: &mut [f32], scratch: &mut [f32]) {
         let scratch = super::front(scratch, self.scale.len());
         for row in rows_mut(x, self.scale.len()) {

@@ -89,6 +89,24 @@ pub(crate) const PHI_TAIL: [f32; 5] = [0.129_464_42, 0.185_577_26, -0.038_889_31
 /// What |x| is multiplied with in t.
 pub(crate) const PHI_TAIL_SLOPE: f32 = 0.34;
 
+/// elu(x) + 1, always positive: x + 1 above 0, e^x below (Katharopoulos et al. 2020, equation 7).
+#[inline(always)]
+pub fn elu_plus_one(x: f32) -> f32 {
+    if x > 0.0 { x + 1.0 } else { exp_q30(x) as f32 * (1.0 / 1_073_741_824.0) }
+}
+
+/// tanh(x) as 2 sigmoid(2x) - 1. Absolute error at most 2^-22.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    2.0 * sigmoid(2.0 * x) - 1.0
+}
+
+/// max(x, 0)^2 (So et al. 2021, section 3).
+#[inline(always)]
+pub fn squared_relu(x: f32) -> f32 {
+    relu(x) * relu(x)
+}
+
 /// max(x, 0), with +0 for every x that is not positive.
 #[inline(always)]
 pub fn relu(x: f32) -> f32 {

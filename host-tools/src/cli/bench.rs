@@ -37,9 +37,9 @@ struct Report {
     prefill_tokens_per_s: Option<f64>,
     /// Of decoders only.
     decode_tokens_per_s: Option<f64>,
-    /// Of encoders only.
+    /// Of models with an encoder.
     encode_ms: Option<f64>,
-    /// Of encoders only.
+    /// The same.
     sequences_per_s: Option<f64>,
     kernels: &'static str,
     threads: u32,
@@ -58,9 +58,11 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let (mut speeds, mut encode) = (None, None);
-    match image.config().architecture {
-        Architecture::Decoder => speeds = Some(measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?),
-        Architecture::Encoder => encode = Some(measure_encoder(&mut session, args.prompt_len).map_err(refuse)?),
+    if image.config().has_encoder() {
+        encode = Some(measure_encoder(&mut session, args.prompt_len).map_err(refuse)?);
+    }
+    if image.config().architecture != Architecture::Encoder {
+        speeds = Some(measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?);
     }
     let report = Report {
         prefill_tokens_per_s: speeds.map(|speeds| speeds.prefill),
@@ -74,10 +76,9 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.json {
         return super::print_json(&report);
     }
-    let figures = match (speeds, encode) {
-        (Some(speeds), _) => format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode),
-        (None, Some(seconds)) => format!("{} tokens in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds),
-        (None, None) => String::new(),
-    };
-    super::print(&format!("{figures} ({} kernels, 1 thread)\n", report.kernels))
+    let encoding =
+        encode.map(|seconds| format!("{} rows in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds));
+    let writing = speeds.map(|speeds| format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode));
+    let figures: Vec<String> = encoding.into_iter().chain(writing).collect();
+    super::print(&format!("{} ({} kernels, 1 thread)\n", figures.join("; "), report.kernels))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
+use attoformer::image::header::Config;
 
 use super::{Part, Piece, Scheme, Tensor, Tokenizer};
 
@@ -98,14 +98,6 @@ impl Header {
 
     fn config(&self) -> Config {
         Config {
-            architecture: Architecture::Decoder,
-            norm: NormKind::Rms,
-            placement: NormPlacement::Pre,
-            activation: Activation::Silu,
-            gated: true,
-            positions: PositionKind::Rotary,
-            mask: MaskKind::Causal,
-            kv: KvType::F32,
             d_model: self.dim as u32,
             d_hidden: self.hidden as u32,
             layers: self.layers as u32,
@@ -114,15 +106,11 @@ impl Header {
             head_dim: self.head_dim as u32,
             vocab: self.vocab as u32,
             context: self.context as u32,
-            window: 0,
             norm_eps: NORM_EPS,
             tied_head: self.tied,
-            final_norm: true,
-            embedding_norm: false,
-            pooling: Pooling::None,
-            normalized: false,
             begin: BEGIN,
             end: BEGIN,
+            ..Config::DECODER
         }
     }
 }

@@ -24,12 +24,35 @@ pub struct Checkpoint {
     pub sha256: [u8; 32],
     /// Shape, with the trained context and f32 keys and values: what a packer may narrow.
     pub config: Config,
-    /// Base of the rotary frequencies, for models with rotary positions.
-    pub rotary_base: f64,
+    /// What one token adds to each rotary pair, in radians, for models with rotary positions; [`rotary_frequencies`] makes the usual ones.
+    pub rotary: Vec<f64>,
     /// All tensors; [`Checkpoint::tensor`] finds one.
     pub tensors: Vec<Tensor>,
     /// The tokenizer, where one was found.
     pub tokenizer: Option<Tokenizer>,
+    /// Names of a classifier's labels; empty where it has none.
+    pub labels: Vec<String>,
+    /// The chat template, as the model's publisher wrote it.
+    pub chat_template: Option<String>,
+    /// How a transcript begins, for models that write one.
+    pub decoding: Option<Decoding>,
+}
+
+/// Tokens that a decoder starts from, and tokens that it may not choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoding {
+    /// Fed first.
+    pub prompt: Vec<u32>,
+    /// Never chosen.
+    pub suppressed: Vec<u32>,
+    /// Not chosen as the first token.
+    pub suppressed_first: Vec<u32>,
+}
+
+/// `base^(-2i / dim)` radians for each of `dim / 2` pairs (Su et al. 2021, section 3.2.2).
+pub fn rotary_frequencies(base: f64, dim: u32) -> Vec<f64> {
+    // libm's pow, because the system's may differ in the last bit from one PC to the next.
+    (0..dim / 2).map(|pair| libm::pow(base, -2.0 * pair as f64 / dim as f64)).collect()
 }
 
 /// What a source's tensor is for. Projections are apart here; an image stores some of them fused.
@@ -63,6 +86,50 @@ pub enum Part {
     Head,
     /// Norm between the embedding and the first block, `(1 or 2, d_model)`.
     EmbeddingNorm,
+    /// Norm of each query head, `(1 or 2, head_dim)`.
+    QueryNorm,
+    /// Norm of each key head, `(1 or 2, head_dim)`.
+    KeyNorm,
+    /// Norm behind the attention (sandwich), `(1 or 2, d_model)`.
+    AttnPostNorm,
+    /// Norm behind the MLP (sandwich), `(1 or 2, d_model)`.
+    MlpPostNorm,
+    /// Norm of the attention to the encoder's rows, `(1 or 2, d_model)`.
+    CrossNorm,
+    /// Its query projection, `(q_dim, d_model)`.
+    CrossQuery,
+    /// Its key projection of the encoder's rows, `(kv_dim, d_model)`.
+    CrossKey,
+    /// Its value projection of the encoder's rows, `(kv_dim, d_model)`.
+    CrossValue,
+    /// Its output projection, `(d_model, q_dim)`.
+    CrossOut,
+    /// A layer's own token table, `(vocab, layer_dim)`.
+    LayerTable,
+    /// Gate of its rows, `(layer_dim, d_model)`.
+    LayerGate,
+    /// Projection of the gated rows, `(d_model, layer_dim)`.
+    LayerProject,
+    /// Norm of what the table adds, `(1 or 2, d_model)`.
+    LayerNorm,
+    /// Patch projection `(d_model, features)`, or first convolution `(d_model, 3 * features)`: column `tap * features + channel`.
+    FrontFirst,
+    /// Second convolution, `(d_model, 3 * d_model)`: column `tap * d_model + channel`.
+    FrontSecond,
+    /// Row before the patches, `(1, d_model)`.
+    ClassToken,
+    /// Positions of an encoder-decoder's encoder, `(encoder_context, d_model)`.
+    EncoderPositions,
+    /// Norm behind an encoder-decoder's encoder, `(1 or 2, d_model)`.
+    EncoderNorm,
+    /// ALiBi's slopes `(heads, 1)`, or addends of T5's buckets `(heads, buckets)`.
+    ScoreBias,
+    /// The same of an encoder-decoder's encoder.
+    EncoderScoreBias,
+    /// Dense layer before the classifier, `(d_model, d_model)`.
+    Pooler,
+    /// Labels, `(labels, d_model)`.
+    Classifier,
 }
 
 /// One tensor of a source.
@@ -171,9 +238,12 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         path: file,
         sha256: Sha256::digest(&bytes[..]).into(),
         config,
-        rotary_base: llama2c::ROTARY_BASE,
+        rotary: rotary_frequencies(llama2c::ROTARY_BASE, config.head_dim),
         tensors,
         tokenizer,
+        labels: Vec::new(),
+        chat_template: None,
+        decoding: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! From a checkpoint's parts to the matrices that an image stores: q, k, v in one, gate and up in one.
 
-use attoformer::image::directory::{Role, shape_of};
-use attoformer::image::header::Config;
+use attoformer::image::directory::{BIAS_SPAN, Role, shape_of};
+use attoformer::image::header::{Architecture, Config, PositionKind};
 
 use crate::import::{Checkpoint, Part, Tensor};
 use crate::quantize::Matrix;
@@ -47,6 +47,27 @@ fn parts(role: Role, gated: bool) -> &'static [Part] {
         Role::FinalNorm => &[Part::FinalNorm],
         Role::Head => &[Part::Head],
         Role::EmbeddingNorm => &[Part::EmbeddingNorm],
+        Role::QueryNorm => &[Part::QueryNorm],
+        Role::KeyNorm => &[Part::KeyNorm],
+        Role::AttnPostNorm => &[Part::AttnPostNorm],
+        Role::MlpPostNorm => &[Part::MlpPostNorm],
+        Role::CrossNorm => &[Part::CrossNorm],
+        Role::CrossQuery => &[Part::CrossQuery],
+        Role::CrossKv => &[Part::CrossKey, Part::CrossValue],
+        Role::CrossOut => &[Part::CrossOut],
+        Role::LayerTable => &[Part::LayerTable],
+        Role::LayerGate => &[Part::LayerGate],
+        Role::LayerProject => &[Part::LayerProject],
+        Role::LayerNorm => &[Part::LayerNorm],
+        Role::FrontFirst => &[Part::FrontFirst],
+        Role::FrontSecond => &[Part::FrontSecond],
+        Role::ClassToken => &[Part::ClassToken],
+        Role::EncoderPositions => &[Part::EncoderPositions],
+        Role::EncoderNorm => &[Part::EncoderNorm],
+        Role::ScoreBias => &[Part::ScoreBias],
+        Role::EncoderScoreBias => &[Part::EncoderScoreBias],
+        Role::Pooler => &[Part::Pooler],
+        Role::Classifier => &[Part::Classifier],
     }
 }
 
@@ -61,9 +82,14 @@ pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<
 
     let (rows, columns) = shape_of(config, role);
     let mut values: Vec<f32> = found.iter().flat_map(|part| &part.values).copied().collect();
-    if role == Role::Positions {
+    if matches!(role, Role::Positions | Role::EncoderPositions) {
         // A context below the trained one leaves the later rows out.
         values.truncate(rows as usize * columns as usize);
+    }
+    if config.positions == PositionKind::Buckets && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
+        let both_sides = config.architecture == Architecture::Encoder || role == Role::EncoderScoreBias;
+        values = values.chunks(config.buckets as usize).flat_map(|head| by_distance(head, both_sides)).collect();
+        return Ok(Fused { rows, columns, values, bias: None });
     }
     let agree = found.iter().all(|part| part.columns == columns as usize && part.values.len() == part.rows * part.columns);
     if !agree || values.len() != rows as usize * columns as usize {
@@ -74,6 +100,20 @@ pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<
         return Err(format!("the bias of {} has not {rows} values", place()));
     }
     Ok(Fused { rows, columns, values, bias })
+}
+
+/// A head's addends by bucket as addends by distance, the key's position minus the query's from -128 to 128 (Raffel et al. 2020, section 2.1):
+/// half of the buckets for one distance each, the others for ranges that grow by a constant factor up to 128.
+fn by_distance(buckets: &[f32], both_sides: bool) -> impl Iterator<Item = f32> {
+    let side = if both_sides { buckets.len() / 2 } else { buckets.len() };
+    let exact = side / 2;
+    let span = BIAS_SPAN as i32;
+    (-span..=span).map(move |relative| {
+        let distance = if both_sides { relative.unsigned_abs() } else { relative.min(0).unsigned_abs() } as usize;
+        let growth = libm::log(distance as f64 / exact as f64) / libm::log(BIAS_SPAN as f64 / exact as f64);
+        let bucket = if distance < exact { distance } else { (exact + (growth * (side - exact) as f64) as usize).min(side - 1) };
+        buckets[bucket + if both_sides && relative > 0 { side } else { 0 }]
+    })
 }
 
 /// A part's bias; zeros where only its neighbours have one.

@@ -9,7 +9,7 @@ mod writer;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use attoformer::image::header::{Architecture, Config, KvType, PositionKind};
+use attoformer::image::header::{Architecture, AttentionKind, Config, Front, KvType, PositionKind};
 use attoformer::image::{Image, section};
 use attoformer::{Plan, Session, arena_bytes, kernels};
 
@@ -20,6 +20,7 @@ use crate::quantize::Format;
 use crate::quantize::calibration::Calibration;
 use crate::report::progress::Progress;
 use layout::Target;
+use sections::GoldenInput;
 use writer::ImageWriter;
 
 pub use fuse::name as tensor_name;
@@ -68,7 +69,9 @@ pub fn pack(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> 
 }
 
 fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, String> {
-    let config = Config { kv: options.kv, context: context(checkpoint, options)?, ..checkpoint.config };
+    // The state of linear attention is always f32.
+    let kv = if checkpoint.config.attention == AttentionKind::Linear { KvType::F32 } else { options.kv };
+    let config = Config { kv, context: context(checkpoint, options)?, ..checkpoint.config };
     let mut image = ImageWriter::new(&config)?;
     let mut tensors = Ok(Vec::new());
     image.section(section::WEIGHTS, |out| tensors = weights::write(checkpoint, &config, options, progress, out));
@@ -79,13 +82,21 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
         image.section(section::TOKENIZER, |out| sections::tokenizer(tokenizer, out));
     }
     if config.positions == PositionKind::Rotary {
-        image.section(section::ROTARY, |out| sections::rotary(checkpoint.rotary_base, config.head_dim, out));
+        image.section(section::ROTARY, |out| sections::rotary(&checkpoint.rotary, out));
     }
-    let (fed, generate) = golden_input(&config);
-    let golden = image.section(section::GOLDEN, |out| sections::golden(&fed, generate, out));
+    if !checkpoint.labels.is_empty() {
+        image.section(section::LABELS, |out| out.extend(checkpoint.labels.join("\n").into_bytes()));
+    }
+    if let Some(template) = &checkpoint.chat_template {
+        image.section(section::CHAT, |out| out.extend(template.as_bytes()));
+    }
+    if let Some(decoding) = &checkpoint.decoding {
+        image.section(section::DECODING, |out| sections::decoding(decoding, out));
+    }
+    let golden = image.section(section::GOLDEN, |out| sections::golden(&golden_input(&config), out));
     let mut image = AlignedBytes::copy_of(&image.finish(arena_bytes(&config, Plan::packed(&config)), tensors.len() as u32)?);
 
-    let hash = golden_hash(&image, &fed, generate)?;
+    let hash = golden_hash(&image)?;
     let at = golden + sections::GOLDEN_HASH_AT;
     image[at..at + 4].copy_from_slice(&hash.to_le_bytes());
     seal(&mut image);
@@ -102,29 +113,35 @@ fn context(checkpoint: &Checkpoint, options: &Options) -> Result<u32, String> {
     }
 }
 
-/// What the golden vector feeds: the begin token and a few tokens spread over the vocabulary, then some are generated.
-/// It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
-fn golden_input(config: &Config) -> (Vec<u32>, u32) {
+/// What the golden vector feeds: the begin token and a few tokens spread over the vocabulary, then some are generated; a model that reads
+/// features gets a few rows of them. It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
+fn golden_input(config: &Config) -> GoldenInput {
     const FED: u32 = 8;
-    let generated = match config.architecture {
-        Architecture::Decoder => 8,
-        Architecture::Encoder => 0,
-    };
-    let fed = FED.min(config.context);
+    const GENERATED: u32 = 8;
+    let fed = if config.has_embedding() { FED.min(config.context) } else { 0 };
+    let source = if config.has_cross() { config.encoder_context } else { config.context };
+    // Half of the frames, or all but a class token's, become rows.
+    let rows = if config.front == Front::Tokens { 0 } else { FED.min(source).max(2) - u32::from(config.class_token) };
     let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
-    // The token generated last is not fed, so that even a context of one token has room for one.
-    (std::iter::once(config.begin).chain(spread).collect(), generated.min(config.context - fed + 1))
+    let features = (1..=rows * config.features).map(|index| (index.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0);
+    GoldenInput {
+        tokens: std::iter::once(config.begin).chain(spread).take(fed as usize).collect(),
+        features: features.collect(),
+        rows,
+        // The token generated last is not fed, so that even a context of one token has room for one.
+        generate: if config.architecture == Architecture::Encoder { 0 } else { GENERATED.min(config.context - fed + 1) },
+    }
 }
 
 /// What the scalar kernels, which are the specification, make of the golden input.
-fn golden_hash(image: &[u8], fed: &[u32], generate: u32) -> Result<u32, String> {
+fn golden_hash(image: &[u8]) -> Result<u32, String> {
     let refuse = |error: attoformer::Error| format!("the engine refuses what was packed: {error}");
     let image = Image::new(image).map_err(refuse)?;
     let plan = Plan::packed(image.config());
     let bytes = arena_bytes(image.config(), plan);
     let mut arena = AlignedBytes::try_zeroed(bytes).ok_or_else(|| format!("its arena of {bytes} bytes is more memory than there is"))?;
     let mut session = Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR).map_err(refuse)?;
-    session.golden_hash(fed, generate).map_err(refuse)
+    session.golden_hash(&image.golden().map_err(refuse)?).map_err(refuse)
 }
 
 /// Refuses to write an image over anything but an older image: checkpoints, tokenizers and texts lie in the same folders.

@@ -2,7 +2,7 @@
 
 use attoformer::image::metadata::Metadata;
 
-use crate::import::{Checkpoint, Piece, Scheme, Tokenizer};
+use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
 pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
@@ -42,15 +42,19 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     }
 }
 
-/// The rotary section: what one token adds to pair i, `base^(-2i / head_dim)` radians, as a fraction of a turn.
-pub fn rotary(base: f64, head_dim: u32, out: &mut Vec<u8>) {
+/// The rotary section: what one token adds to each pair, given in radians, as a fraction of a turn.
+pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
     const TURN: f64 = 18_446_744_073_709_551_616.0; // 2^64
-    for pair in 0..head_dim / 2 {
-        let exponent = -2.0 * pair as f64 / head_dim as f64;
-        // libm's pow, because the system's may differ in the last bit from one PC to the next.
-        let radians = libm::pow(base, exponent);
+    for radians in radians {
         out.extend(((radians / std::f64::consts::TAU * TURN) as u64).to_le_bytes());
     }
+}
+
+/// The decoding section.
+pub fn decoding(decoding: &Decoding, out: &mut Vec<u8>) {
+    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first];
+    put_words(out, lists.map(|list| list.len() as u32));
+    put_words(out, lists.into_iter().flatten().copied());
 }
 
 /// The metadata section.
@@ -68,10 +72,23 @@ pub fn metadata(checkpoint: &Checkpoint, out: &mut Vec<u8>) {
 /// Byte of the golden section where its hash stands.
 pub const GOLDEN_HASH_AT: usize = 8;
 
+/// What a golden vector feeds.
+pub struct GoldenInput {
+    /// Tokens to feed.
+    pub tokens: Vec<u32>,
+    /// `(rows, features)`.
+    pub features: Vec<f32>,
+    /// Rows of features.
+    pub rows: u32,
+    /// Tokens to generate.
+    pub generate: u32,
+}
+
 /// The golden section, its hash still zero.
-pub fn golden(fed: &[u32], generate: u32, out: &mut Vec<u8>) {
-    put_words(out, [fed.len() as u32, generate, 0, 0]);
-    put_words(out, fed.iter().copied());
+pub fn golden(input: &GoldenInput, out: &mut Vec<u8>) {
+    put_words(out, [input.tokens.len() as u32, input.generate, 0, input.rows]);
+    put_words(out, input.tokens.iter().copied());
+    put_words(out, input.features.iter().map(|value| value.to_bits()));
 }
 
 fn put_words(out: &mut Vec<u8>, words: impl IntoIterator<Item = u32>) {

@@ -72,15 +72,15 @@ pub(super) fn write(
 
 /// The format of each tensor. Every exception must fit at least one.
 fn formats(tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<Format>, String> {
-    let mut formats: Vec<Format> = tensors.iter().map(|(role, _)| if role.is_norm() { Format::F32 } else { options.weights }).collect();
+    let mut formats: Vec<Format> = tensors.iter().map(|(role, _)| if role.is_plain() { Format::F32 } else { options.weights }).collect();
     for (pattern, format) in &options.overrides {
         let mut fits = false;
         for (&(role, layer), chosen) in tensors.iter().zip(&mut formats) {
             if !matches(pattern, &name(role, layer)) {
                 continue;
             }
-            if role.is_norm() && *format != Format::F32 {
-                return Err(format!("{} is a norm, which is always f32", name(role, layer)));
+            if role.is_plain() && *format != Format::F32 {
+                return Err(format!("{} is always f32", name(role, layer)));
             }
             (fits, *chosen) = (true, *format);
         }

@@ -101,7 +101,27 @@ fn put_config(header: &mut [u8], config: &Config) -> Result<(), String> {
     put(header, 64, config.window.to_le_bytes());
     put(header, 68, config.norm_eps.to_le_bytes());
     put(header, 72, [config.tied_head as u8, config.final_norm as u8, config.embedding_norm as u8, config.pooling as u8]);
-    put(header, 88, [config.normalized as u8]);
+    let more = [
+        config.normalized as u8,
+        config.attention as u8,
+        config.qk_norm as u8,
+        config.parallel as u8,
+        config.classifier as u8,
+        config.pooler as u8,
+        config.front as u8,
+        config.class_token as u8,
+    ];
+    put(header, 88, more);
+    put(header, 96, config.labels.to_le_bytes());
+    put(header, 100, narrow(config.encoder_layers, "layers")?.to_le_bytes());
+    put(header, 102, narrow(config.features, "features")?.to_le_bytes());
+    put(header, 104, config.encoder_context.to_le_bytes());
+    put(header, 108, config.score_scale.to_le_bytes());
+    put(header, 112, config.embedding_scale.to_le_bytes());
+    put(header, 116, narrow(config.rotary_dim, "turning dimensions")?.to_le_bytes());
+    put(header, 118, narrow(config.buckets, "buckets")?.to_le_bytes());
+    put(header, 120, narrow(config.globals, "global tokens")?.to_le_bytes());
+    put(header, 122, narrow(config.layer_dim, "dimensions of per-layer embeddings")?.to_le_bytes());
     put(header, 80, config.begin.to_le_bytes());
     put(header, 84, config.end.to_le_bytes());
     match Config::read(header) {

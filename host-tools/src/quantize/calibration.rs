@@ -68,8 +68,11 @@ pub fn measure(checkpoint: &Checkpoint, text: &str) -> Result<Calibration, Error
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         match image.config().architecture {
             Architecture::Encoder => embed(&mut session, line, false).map(|_| ()),
-            Architecture::Decoder => run::encode(&image, line).and_then(|tokens| {
+            Architecture::Decoder | Architecture::EncoderDecoder => run::encode(&image, line).and_then(|tokens| {
                 session.reset();
+                if image.config().has_cross() {
+                    session.encode(&tokens[..tokens.len().min(image.config().encoder_context as usize)])?;
+                }
                 session.prefill(&tokens[..tokens.len().min(session.room())]).map(|_| ())
             }),
         }

@@ -140,6 +140,7 @@ pub fn architecture_name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Decoder => "decoder",
         Architecture::Encoder => "encoder",
+        Architecture::EncoderDecoder => "encoder-decoder",
     }
 }
 

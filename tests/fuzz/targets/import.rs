@@ -31,9 +31,12 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         path: "fuzz.bin".into(),
         sha256: [0; 32],
         config,
-        rotary_base: llama2c::ROTARY_BASE,
+        rotary: rotary_frequencies(llama2c::ROTARY_BASE, config.head_dim),
         tensors,
         tokenizer: tokenizer.ok(),
+        labels: Vec::new(),
+        chat_template: None,
+        decoding: None,
     };
     if arena_bytes(&config, Plan::packed(&config)) > ARENA_MAX || checkpoint.parameters() > FLOATS_MAX {
         return Corpus::Keep;

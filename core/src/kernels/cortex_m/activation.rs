@@ -10,7 +10,7 @@ pub(super) fn activate(activation: Activation, x: &mut [f32]) {
     let ends = x.as_mut_ptr_range();
     let ends = [ends.start, ends.end];
     match activation {
-        Activation::Relu | Activation::GeluErf => scalar::activate(activation, x),
+        Activation::Relu | Activation::GeluErf | Activation::SquaredRelu => scalar::activate(activation, x),
         // SAFETY: the job names one slice, read and written element by element.
         Activation::Silu if !x.is_empty() => unsafe { silu(&Job::new(ends[0], ends[0], ends)) },
         // SAFETY: the same.

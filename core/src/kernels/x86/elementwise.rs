@@ -71,6 +71,7 @@ pub fn activate(of: Activation, x: &mut [f32]) {
         Activation::GeluTanh => activate_all(x, |x| gelu_tanh(x)),
         Activation::Silu => activate_all(x, |x| silu(x)),
         Activation::GeluErf => activate_all(x, |x| gelu_erf(x)),
+        Activation::SquaredRelu => activate_all(x, |x| _mm256_mul_ps(relu(x), relu(x))),
     }
 }
 
@@ -97,6 +98,7 @@ pub fn gate(of: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
         Activation::GeluTanh => gate_all(gate, up, out, |x| gelu_tanh(x)),
         Activation::Silu => gate_all(gate, up, out, |x| silu(x)),
         Activation::GeluErf => gate_all(gate, up, out, |x| gelu_erf(x)),
+        Activation::SquaredRelu => gate_all(gate, up, out, |x| _mm256_mul_ps(relu(x), relu(x))),
     }
 }
 

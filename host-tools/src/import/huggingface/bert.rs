@@ -67,8 +67,7 @@ impl Shape {
             embedding_norm: true,
             pooling: pooling.kind,
             normalized: pooling.normalized,
-            begin: 0,
-            end: 0,
+            ..Config::DECODER
         })
     }
 

@@ -49,9 +49,12 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         sha256: Sha256::digest(&bytes[..]).into(),
         path,
         config: Config { begin: tokenizer.begin, end: tokenizer.end, ..shape },
-        rotary_base: 0.0,
+        rotary: Vec::new(),
         tensors,
         tokenizer: Some(tokenizer),
+        labels: Vec::new(),
+        chat_template: None,
+        decoding: None,
     })
 }
 

@@ -1,0 +1,197 @@
+//! Heads of attention: what queries find among the keys of a cache.
+
+use super::bias::ScoreBias;
+use super::cache::{LayerCache, Rows};
+use super::linear_attention;
+use super::mask::Mask;
+use super::softmax::{Int8Head, attend_float};
+use super::{front, rows, rows_mut};
+use crate::image::header::Config;
+use crate::kernels::Kernels;
+use crate::numeric::LOG2_E;
+use crate::probe::{HeadSite, Probe};
+use half::f16;
+
+/// The heads of one attention.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    heads: usize,
+    kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// What products are multiplied with.
+    scale: f32,
+    /// The same times log2(e): integer scores are powers of two.
+    scale_log2: f32,
+    bias: ScoreBias<'a>,
+}
+
+/// Token rows whose first columns are queries.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryRows<'q> {
+    /// `(tokens, width)`.
+    pub values: &'q [f32],
+    /// Elements from one row to the next, at least `q_dim`.
+    pub width: usize,
+}
+
+/// Where one row's keys are.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// Position of the row in its sequence.
+    pub position: usize,
+    /// Place of the sequence's first key in the cache.
+    pub first: usize,
+    /// Keys of the sequence.
+    pub tokens: usize,
+}
+
+/// Buffers for one head of one query.
+#[derive(Debug)]
+pub struct HeadScratch<'s> {
+    /// `(head_dim)`.
+    pub query: &'s mut [i16],
+    /// `(head_dim)`.
+    pub mixed: &'s mut [i32],
+    /// `(context)`.
+    pub scores: &'s mut [i32],
+    /// `(context)`.
+    pub weights: &'s mut [i16],
+    /// Scales of the values of two runs of keys, `(context)` under a mask that has two.
+    pub scales: &'s mut [f32],
+    /// A query behind its feature map, or a normed head, `(head_dim)` where a model has them.
+    pub mapped: &'s mut [f32],
+}
+
+impl<'a> Heads<'a> {
+    /// The heads of this shape.
+    pub fn new(config: &Config, bias: ScoreBias<'a>) -> Self {
+        Heads {
+            heads: config.heads as usize,
+            kv_heads: config.kv_heads as usize,
+            head_dim: config.head_dim as usize,
+            scale: config.scale_of_scores(1.0),
+            scale_log2: config.scale_of_scores(LOG2_E),
+            bias,
+        }
+    }
+
+    /// Width of all queries of a token.
+    pub fn q_dim(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of all keys, or values, of a token.
+    pub fn kv_dim(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    /// One query row, `(q_dim, ..)`, over the keys that it sees; `out` is `(q_dim)`.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
+    pub fn attend_row(
+        &self,
+        kernels: &Kernels,
+        queries: &[f32],
+        mask: Mask,
+        sight: Sight,
+        cache: &LayerCache<'_>,
+        scratch: &mut HeadScratch<'_>,
+        out: &mut [f32],
+        layer: u32,
+        probe: &mut impl Probe,
+    ) {
+        let group = (self.heads / self.kv_heads.max(1)).max(1);
+        let per_head = rows(queries, self.head_dim).zip(rows_mut(out, self.head_dim)).enumerate();
+        for (head, (query, out)) in per_head {
+            let offset = head / group * self.head_dim;
+            let seen = Seen { head, sight, runs: mask.keys(sight.position, sight.tokens), bias: self.bias };
+            let site = HeadSite { layer, head, position: sight.position };
+            match cache {
+                LayerCache::State { sums, .. } => {
+                    let state = rows(sums, linear_attention::state_len(self.head_dim)).nth(head / group).unwrap_or_default();
+                    linear_attention::read(state, query, scratch.mapped, out);
+                }
+                LayerCache::F32(rows) => self.attend_float(query, &seen, rows, offset, |x| x, scratch, out, site, probe),
+                LayerCache::F16(rows) => {
+                    self.attend_float(query, &seen, rows, offset, |x| f16::from_bits(x).to_f32_const(), scratch, out, site, probe);
+                }
+                LayerCache::Int8 { rows, key_scales, value_scales } => {
+                    let head = Int8Head { rows, key_scales, value_scales, offset, factor: self.scale_log2 };
+                    head.attend(kernels, query, &seen, scratch, out, site, probe);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one head of a float cache, and what it takes")]
+    fn attend_float<T: Copy>(
+        &self,
+        query: &[f32],
+        seen: &Seen<'_>,
+        cache: &Rows<'_, T>,
+        offset: usize,
+        widen: impl Fn(T) -> f32,
+        scratch: &mut HeadScratch<'_>,
+        out: &mut [f32],
+        site: HeadSite,
+        probe: &mut impl Probe,
+    ) {
+        let weights = attend_float(query, self.scale, seen, cache, offset, widen, scratch.scores, out);
+        if probe.wants_attention() {
+            probe.attention(site, seen.positions().zip(weights.iter().map(|&weight| weight as u32)));
+        }
+    }
+}
+
+/// The keys that one head of one query sees.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// The query head.
+    pub head: usize,
+    /// The row.
+    pub sight: Sight,
+    /// Runs of positions in the sequence; the first one may be empty.
+    pub runs: [core::ops::Range<usize>; 2],
+    /// Added to the scores.
+    pub bias: ScoreBias<'a>,
+}
+
+impl Seen<'_> {
+    /// Positions seen, in order.
+    pub fn positions(&self) -> impl Iterator<Item = usize> + Clone {
+        let [first, second] = self.runs.clone();
+        first.chain(second)
+    }
+}
+
+/// All query rows over the keys that they see: the front of `inner`, `(queries, q_dim)`.
+pub struct Attend<'r, 'c> {
+    /// The loops that cost time.
+    pub kernels: &'r Kernels,
+    /// Which keys a query sees.
+    pub mask: Mask,
+    /// Keys and values.
+    pub cache: &'r LayerCache<'c>,
+    /// The layer, for a probe.
+    pub layer: u32,
+}
+
+impl Attend<'_, '_> {
+    /// Runs the rows, one after another.
+    pub fn rows<'i>(
+        &self,
+        heads: &Heads<'_>,
+        queries: QueryRows<'_>,
+        sights: impl Iterator<Item = Sight>,
+        scratch: &mut HeadScratch<'_>,
+        inner: &'i mut [f32],
+        probe: &mut impl Probe,
+    ) -> &'i mut [f32] {
+        let queried = rows(queries.values, queries.width);
+        let attended = front(inner, queried.len() * heads.q_dim());
+        for ((row, out), sight) in queried.zip(rows_mut(attended, heads.q_dim())).zip(sights) {
+            heads.attend_row(self.kernels, row, self.mask, sight, self.cache, scratch, out, self.layer, probe);
+        }
+        attended
+    }
+}

@@ -1,0 +1,146 @@
+//! The verbs of a session for what sees whole sequences.
+
+use super::{Session, finite};
+use crate::encoder::Input;
+use crate::error::Error;
+use crate::image::header::{Architecture, AttentionKind, Classifier, Front, MaskKind};
+use crate::layers::front;
+use crate::layers::front::Front as FrontLayer;
+use crate::probe::Probe;
+
+impl Session<'_> {
+    /// Encodes a whole sequence. It depends on nothing that came before.
+    ///
+    /// An encoder returns its embedding `(d_model)`, or the logits of a classifier: `(labels)` of the sequence, or `(tokens, labels)`. An
+    /// encoder-decoder returns its encoder's rows `(tokens, d_model)`; their keys and values wait for the decoder, which starts anew.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
+    /// [`Error::Overflow`].
+    pub fn encode(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        self.encode_probed(tokens, &mut ())
+    }
+
+    /// Encodes as [`Session::encode`] does, seen by a probe.
+    ///
+    /// # Errors
+    /// See [`Session::encode`].
+    pub fn encode_probed(&mut self, tokens: &[u32], probe: &mut impl Probe) -> Result<&[f32], Error> {
+        if !self.config().has_encoder() || self.config().front != Front::Tokens {
+            return Err(Error::Architecture { asked: "encode tokens" });
+        }
+        self.known(tokens)?;
+        self.run(Input::Tokens(tokens), tokens.len(), probe)
+    }
+
+    /// Encodes rows of features, `(frames, features)`, one sequence: what [`Session::encode`] does for models that read sound or images.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`], [`Error::Features`] for values that are not whole rows or not finite, [`Error::ContextFull`], [`Error::Overflow`].
+    pub fn encode_features(&mut self, features: &[f32]) -> Result<&[f32], Error> {
+        self.encode_features_probed(features, &mut ())
+    }
+
+    /// Encodes rows of features as [`Session::encode_features`] does, seen by a probe.
+    ///
+    /// # Errors
+    /// See [`Session::encode_features`].
+    pub fn encode_features_probed(&mut self, features: &[f32], probe: &mut impl Probe) -> Result<&[f32], Error> {
+        let width = self.config().features as usize;
+        if !self.config().has_encoder() || self.config().front == Front::Tokens {
+            return Err(Error::Architecture { asked: "encode features" });
+        }
+        if features.is_empty() || !features.len().is_multiple_of(width) || !features.iter().all(|x| x.is_finite()) {
+            return Err(Error::Features { width, values: features.len() });
+        }
+        let count = FrontLayer::new(self.image()).rows_of(features.len() / width);
+        self.run(Input::Features(features), count, probe)
+    }
+
+    /// Encodes several sequences, `lengths` tokens each, packed one behind another without padding: `see` is shown what [`Session::encode`]
+    /// returns for each of them alone, bit for bit, and its number. Sequences are taken in their order, as many at a time as the context holds rows.
+    ///
+    /// # Errors
+    /// Those of [`Session::encode`], for the first sequence that has one; [`Error::Architecture`] for models that keep what they encode.
+    pub fn encode_batch(&mut self, tokens: &[u32], lengths: &[usize], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
+        if self.config().architecture != Architecture::Encoder || self.config().front != Front::Tokens {
+            return Err(Error::Architecture { asked: "encode several texts" });
+        }
+        let (mut rest, mut waiting, mut number) = (tokens, lengths, 0);
+        while !waiting.is_empty() {
+            let together = self.fitting(waiting);
+            let (batch, behind) = waiting.split_at_checked(together).unwrap_or_default();
+            let (rows, later) = rest.split_at_checked(batch.iter().sum()).ok_or(Error::EmptyPrompt)?;
+            self.known(rows)?;
+            if let Some(&tokens) = batch.iter().find(|&&tokens| tokens == 0 || tokens > self.row_limit()) {
+                return Err(if tokens == 0 { Error::EmptyPrompt } else { Error::ContextFull { tokens, context: self.row_limit() } });
+            }
+            self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(rows), batch, &mut ());
+            let mut first = 0;
+            for &tokens in batch {
+                see(number, self.conclude(first, tokens)?);
+                (first, number) = (first + tokens, number + 1);
+            }
+            (rest, waiting) = (later, behind);
+        }
+        Ok(())
+    }
+
+    /// Feeds the tokens that a decoder with a prefix mask sees as a whole, at the start of a sequence, and returns the logits `(vocab)` after the last one.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] for other models and behind the start, and those of [`Session::prefill`].
+    pub fn prefill_prefix(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        if self.config().mask != MaskKind::Prefix || self.position != 0 {
+            return Err(Error::Architecture { asked: "see a prefix as a whole" });
+        }
+        self.accept(tokens)?;
+        self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(tokens), &[tokens.len()], &mut ());
+        self.remember(tokens);
+        self.logits_of(tokens.len() - 1)
+    }
+
+    /// How many sequences fit the context together, at least one. A running state holds one sequence at a time.
+    fn fitting(&self, lengths: &[usize]) -> usize {
+        if self.config().attention == AttentionKind::Linear {
+            return 1;
+        }
+        let limit = self.row_limit();
+        let ends = lengths.iter().scan(0usize, |end, &tokens| {
+            *end = end.saturating_add(tokens);
+            Some(*end)
+        });
+        ends.take_while(|&end| end <= limit).count().max(1)
+    }
+
+    /// Rows that the encoder has room for.
+    fn row_limit(&self) -> usize {
+        let config = self.config();
+        if config.has_cross() { config.encoder_context as usize } else { self.plan.context as usize }
+    }
+
+    /// Runs one sequence of `count` rows.
+    fn run(&mut self, input: Input<'_>, count: usize, probe: &mut impl Probe) -> Result<&[f32], Error> {
+        if count > self.row_limit() {
+            return Err(Error::ContextFull { tokens: count, context: self.row_limit() });
+        }
+        self.model.encode(self.kernels, &mut self.workspace, self.plan, input, &[count], probe);
+        if !self.config().has_cross() {
+            return self.conclude(0, count);
+        }
+        self.model.hand_over(self.kernels, &mut self.workspace, self.plan, count);
+        (self.source, self.position) = (count, 0);
+        let d_model = self.config().d_model as usize;
+        finite(front(self.workspace.x, count * d_model), count - 1)
+    }
+
+    /// What comes out for `tokens` rows from row `first` on.
+    fn conclude(&mut self, first: usize, tokens: usize) -> Result<&[f32], Error> {
+        self.model.conclude(self.kernels, &mut self.workspace, first, tokens);
+        let count = match self.config().classifier {
+            Classifier::Tokens => tokens * self.config().labels as usize,
+            _ => self.config().output_dim(0) as usize,
+        };
+        finite(front(self.workspace.output, count), tokens - 1)
+    }
+}
