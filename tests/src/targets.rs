@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use attoformer::kernels::Kernels;
-use attoformer_protocol::{Generate, Prompt, Sampling, Task};
-use attoformer_replay::{Job, replay};
+use attoformer_protocol::{self as protocol, Generate, Prompt, Sampling, Task};
+use attoformer_replay::{Job, Source, replay};
 use std::path::Path;
 use std::process::Command;
 use wasmi::{Engine, Linker, Memory, Module, Store, TypedFunc};
@@ -27,7 +27,13 @@ pub fn on_this_cpu(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Res
 pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Option<u32>) -> Result<Report> {
     let elf = firmware::build(machine)?;
     let tokens: Vec<u8> = job.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
+    let (kind, source) = match job.source {
+        Source::Nothing => (protocol::Source::Nothing, Vec::new()),
+        Source::Tokens(tokens) => (protocol::Source::Tokens, tokens.iter().flat_map(|token| token.to_le_bytes()).collect()),
+        Source::Features(rows) => (protocol::Source::Features, rows.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()),
+    };
     let task = Task::Generate(Generate {
+        source: kind,
         prompt: Prompt::Tokens(&tokens),
         generate: job.generate,
         context: None,
@@ -38,7 +44,7 @@ pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Opti
         logits: false,
     });
     let mut report = Report::new(machine.name);
-    emulator::run(machine, &elf, Some(image), task, |frame| {
+    emulator::run(machine, &elf, Some(image), &source, task, |frame| {
         report.add(frame);
         Ok(())
     })?;

@@ -2,7 +2,7 @@
 
 use attoformer::kernels::{Kernels, SCALAR, by_name};
 use attoformer::{Image, Plan, Session};
-use attoformer_replay::Job;
+use attoformer_replay::{Job, Source};
 use attoformer_tests::models::{Subject, stories260k, tales};
 use attoformer_tests::targets::on_board;
 use attoformer_tools::files::AlignedBytes;
@@ -28,7 +28,7 @@ fn on_m4f(subject: &Subject, prompt: &[u32], generate: u32, less_arena: u32) -> 
     file.write_all(&image).expect("room for the image");
     let arena = AlignedBytes::copy_of(&image);
     let arena = (less_arena > 0).then(|| Image::arena_bytes(&arena) as u32 - less_arena);
-    Some(on_board(&machine, file.path(), Job { prompt, generate, chunk: prompt.len() }, arena))
+    Some(on_board(&machine, file.path(), Job { source: Source::Nothing, prompt, generate, chunk: prompt.len() }, arena))
 }
 
 fn dearest(report: &Report) -> u64 {

@@ -4,7 +4,7 @@
 
 use attoformer::OutputHash;
 use attoformer::kernels::{SCALAR, all};
-use attoformer_replay::Job;
+use attoformer_replay::{Job, Source};
 use attoformer_tests::models::{FORMATS, Subject, subject};
 use attoformer_tests::targets::{Wasm, on_aarch64, on_board, on_this_cpu};
 use attoformer_tools::quantize::Format;
@@ -37,7 +37,7 @@ fn case(subject: &Subject, format: &'static str, weights: Format) -> Case {
 }
 
 fn job<'j>(subject: &Subject, prompt: &'j [u32], chunk: usize) -> Job<'j> {
-    Job { prompt, generate: subject.generate, chunk }
+    Job { source: Source::Nothing, prompt, generate: subject.generate, chunk }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::bytes::{u8_at, u16_at, u32_at};
 use super::header::Config;
 
-pub use super::roles::{BIAS_SPAN, Role, index_of, role_at, shape_of, tensor_count};
+pub use super::roles::{BIAS_SPAN, Role, TensorOrder, shape_of};
 use crate::error::Error;
 
 /// Bytes of one directory entry.
@@ -80,11 +80,16 @@ pub const fn groups(columns: u32, group: u32) -> u32 {
 }
 
 impl Entry {
-    /// Reads entry `index` and checks all of it against the header and the weights section `start..end`.
-    pub(super) fn read(bytes: &[u8], config: &Config, index: u32, weights: (u32, u32)) -> Result<Entry, Error> {
+    /// Reads entry `index`, a tensor of this role and layer, and checks all of it against the header and the weights section `start..end`.
+    pub(super) fn read(
+        bytes: &[u8],
+        config: &Config,
+        index: u32,
+        (role, layer): (Role, Option<u32>),
+        weights: (u32, u32),
+    ) -> Result<Entry, Error> {
         let wrong = |what| Err(Error::Tensor { index, what });
         let at = index as usize * ENTRY_BYTES;
-        let (role, layer) = role_at(config, index);
         if u16_at(bytes, at) != role as u16 || u16_at(bytes, at + 2) != layer.map_or(u16::MAX, |layer| layer as u16) {
             return wrong("it is not the tensor that the header implies at this place");
         }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::tokenizer::Tokenizer;
 use bytes::u32_at;
 use decoding::Decoding;
-use directory::{Dtype, ENTRY_BYTES, Entry, Role, index_of, role_at, tensor_count};
+use directory::{Dtype, ENTRY_BYTES, Entry, Role, TensorOrder};
 use golden::Golden;
 use header::{Config, FORMAT_VERSION, HEADER_BYTES, PositionKind, SECTION_ROW, SECTION_TABLE_AT, SECTIONS_MAX};
 use metadata::Metadata;
@@ -77,6 +77,7 @@ pub fn header_checksum(header: &[u8]) -> u32 {
 pub struct Image<'a> {
     bytes: &'a [u8],
     config: Config,
+    order: TensorOrder,
     /// Start and end of each known section; an absent one is empty at 0.
     sections: [(u32, u32); KINDS],
 }
@@ -104,7 +105,7 @@ impl<'a> Image<'a> {
         if CRC.checksum(bytes.get(HEADER_BYTES..).unwrap_or_default()) != u32_at(bytes, 20) {
             return Err(Error::PayloadChecksum);
         }
-        let image = Image { bytes, config, sections: read_sections(bytes)? };
+        let image = Image { bytes, config, order: TensorOrder::new(&config), sections: read_sections(bytes)? };
         image.check_arena()?;
         image.check_rotary()?;
         image.check_directory()?;
@@ -186,15 +187,14 @@ impl<'a> Image<'a> {
 
     /// A directory entry by role and layer (any layer where the role has none).
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
-        let index = index_of(&self.config, role, layer)?;
-        let (_, of_layer) = role_at(&self.config, index);
+        let (index, of_layer) = self.order.find(role, layer)?;
         Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, of_layer)
     }
 
     /// All tensors in directory order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        (0..tensor_count(&self.config)).filter_map(|index| {
-            let (role, layer) = role_at(&self.config, index);
+        (0..self.order.count()).filter_map(|index| {
+            let (role, layer) = self.order.role_at(index);
             Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, layer)
         })
     }
@@ -238,14 +238,14 @@ impl<'a> Image<'a> {
     }
 
     fn check_directory(&self) -> Result<(), Error> {
-        let count = tensor_count(&self.config);
+        let count = self.order.count();
         let directory = self.section(section::DIRECTORY);
         if u32_at(self.bytes, 76) != count || directory.len() != count as usize * ENTRY_BYTES {
             return Err(Error::Section { kind: section::DIRECTORY });
         }
         let weights = self.sections[section::WEIGHTS as usize];
         for index in 0..count {
-            let entry = Entry::read(directory, &self.config, index, weights)?;
+            let entry = Entry::read(directory, &self.config, index, self.order.role_at(index), weights)?;
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });
             }

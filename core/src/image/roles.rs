@@ -254,44 +254,70 @@ const fn behind(config: &Config) -> RoleSet {
         .with(config.labels != 0, &[Role::Classifier])
 }
 
-/// Tensors of all layers below `layer`.
-const fn below(config: &Config, layer: u32) -> u32 {
-    let in_encoder = if layer < config.encoder_layers { layer } else { config.encoder_layers };
-    in_encoder * in_layer(config, 0).len() + (layer - in_encoder) * in_layer(config, config.encoder_layers).len()
+/// The order of an image's tensors, as its header implies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorOrder {
+    front: RoleSet,
+    /// A layer of an encoder-decoder's encoder.
+    encoder: RoleSet,
+    /// Any other layer.
+    layer: RoleSet,
+    behind: RoleSet,
+    encoder_layers: u32,
+    layers: u32,
 }
 
-/// Tensors that an image with this config must have.
-pub const fn tensor_count(config: &Config) -> u32 {
-    in_front(config).len() + below(config, config.all_layers()) + behind(config).len()
-}
+impl TensorOrder {
+    /// The order under this config.
+    pub const fn new(config: &Config) -> Self {
+        TensorOrder {
+            front: in_front(config),
+            encoder: in_layer(config, 0),
+            layer: in_layer(config, config.encoder_layers),
+            behind: behind(config),
+            encoder_layers: config.encoder_layers,
+            layers: config.all_layers(),
+        }
+    }
 
-/// Role and layer of tensor `index`, for an index below [`tensor_count`].
-pub const fn role_at(config: &Config, index: u32) -> (Role, Option<u32>) {
-    let stack = in_front(config).len();
-    let end = stack + below(config, config.all_layers());
-    if index < stack {
-        return (in_front(config).nth(index), None);
+    /// Tensors of all layers below `layer`.
+    const fn below(&self, layer: u32) -> u32 {
+        let in_encoder = if layer < self.encoder_layers { layer } else { self.encoder_layers };
+        in_encoder * self.encoder.len() + (layer - in_encoder) * self.layer.len()
     }
-    if index >= end {
-        return (behind(config).nth(index - end), None);
-    }
-    let (index, encoder) = (index - stack, below(config, config.encoder_layers));
-    let (first, index) = if index < encoder { (0, index) } else { (config.encoder_layers, index - encoder) };
-    let roles = in_layer(config, first);
-    (roles.nth(index % roles.len()), Some(first + index / roles.len()))
-}
 
-/// The inverse of [`role_at`]; `None` for a tensor that the config does not imply.
-pub const fn index_of(config: &Config, role: Role, layer: u32) -> Option<u32> {
-    let (front, back) = (in_front(config), behind(config));
-    if front.has(role) {
-        return Some(front.before(role));
+    /// Tensors that the image must have.
+    pub const fn count(&self) -> u32 {
+        self.front.len() + self.below(self.layers) + self.behind.len()
     }
-    if back.has(role) {
-        return Some(front.len() + below(config, config.all_layers()) + back.before(role));
+
+    /// Role and layer of tensor `index`, for an index below [`TensorOrder::count`].
+    pub const fn role_at(&self, index: u32) -> (Role, Option<u32>) {
+        let stack = self.front.len();
+        let end = stack + self.below(self.layers);
+        if index < stack {
+            return (self.front.nth(index), None);
+        }
+        if index >= end {
+            return (self.behind.nth(index - end), None);
+        }
+        let (index, encoder) = (index - stack, self.below(self.encoder_layers));
+        let (first, index, roles) =
+            if index < encoder { (0, index, self.encoder) } else { (self.encoder_layers, index - encoder, self.layer) };
+        (roles.nth(index % roles.len()), Some(first + index / roles.len()))
     }
-    let roles = in_layer(config, layer);
-    if layer < config.all_layers() && roles.has(role) { Some(front.len() + below(config, layer) + roles.before(role)) } else { None }
+
+    /// The inverse of [`TensorOrder::role_at`], with the layer where the role has one; `None` for a tensor that is not implied.
+    pub const fn find(&self, role: Role, layer: u32) -> Option<(u32, Option<u32>)> {
+        let roles = if layer < self.encoder_layers { self.encoder } else { self.layer };
+        if roles.has(role) && layer < self.layers {
+            return Some((self.front.len() + self.below(layer) + roles.before(role), Some(layer)));
+        }
+        if self.front.has(role) {
+            return Some((self.front.before(role), None));
+        }
+        if self.behind.has(role) { Some((self.front.len() + self.below(self.layers) + self.behind.before(role), None)) } else { None }
+    }
 }
 
 /// Shape `(rows, columns)` of a role under this config.

@@ -4,7 +4,7 @@ use super::bias::ScoreBias;
 use super::cache::{LayerCache, Rows};
 use super::linear_attention;
 use super::mask::Mask;
-use super::softmax::{Int8Head, attend_float};
+use super::softmax::{Int8Head, Run, attend_float};
 use super::{front, rows, rows_mut};
 use crate::image::header::Config;
 use crate::kernels::Kernels;
@@ -101,10 +101,11 @@ impl<'a> Heads<'a> {
         probe: &mut impl Probe,
     ) {
         let group = (self.heads / self.kv_heads.max(1)).max(1);
+        let mut seen = Seen::new(mask, sight, self.bias);
         let per_head = rows(queries, self.head_dim).zip(rows_mut(out, self.head_dim)).enumerate();
         for (head, (query, out)) in per_head {
             let offset = head / group * self.head_dim;
-            let seen = Seen { head, sight, runs: mask.keys(sight.position, sight.tokens), bias: self.bias };
+            seen.head = head;
             let site = HeadSite { layer, head, position: sight.position };
             match cache {
                 LayerCache::State { sums, .. } => {
@@ -143,24 +144,37 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// The keys that one head of one query sees.
+/// The keys that one query sees, and the head that looks.
 #[derive(Clone, Debug)]
 pub struct Seen<'a> {
     /// The query head.
     pub head: usize,
     /// The row.
     pub sight: Sight,
-    /// Runs of positions in the sequence; the first one may be empty.
-    pub runs: [core::ops::Range<usize>; 2],
+    /// A run of keys apart, before the others, under a mask that has one.
+    pub far: Option<Run>,
+    /// The run of keys.
+    pub near: Run,
     /// Added to the scores.
     pub bias: ScoreBias<'a>,
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn new(mask: Mask, sight: Sight, bias: ScoreBias<'a>) -> Self {
+        let [far, near] = mask.keys(sight.position, sight.tokens);
+        let far = (!far.is_empty()).then(|| Run::new(far, sight.first, 0));
+        let at = far.as_ref().map_or(0, |far| far.scores().end.next_multiple_of(4));
+        Seen { head: 0, sight, far, near: Run::new(near, sight.first, at), bias }
+    }
+
+    /// Its runs of keys, in order.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> + Clone {
+        self.far.iter().chain(core::iter::once(&self.near))
+    }
+
     /// Positions seen, in order.
-    pub fn positions(&self) -> impl Iterator<Item = usize> + Clone {
-        let [first, second] = self.runs.clone();
-        first.chain(second)
+    pub fn positions(&self) -> impl Iterator<Item = usize> + Clone + '_ {
+        self.runs().flat_map(|run| run.positions.clone())
     }
 }
 

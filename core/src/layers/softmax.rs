@@ -23,9 +23,12 @@ pub struct Int8Head<'c, 'r> {
     pub factor: f32,
 }
 
-/// A run of keys in the cache, and where its scores lie in the head's buffers. Values come in blocks of four tokens, so that a run begins at a
+/// A run of keys in the cache, and where its scores lie in a head's buffers. Values come in blocks of four tokens, so that a run begins at a
 /// whole block; what lies before the mask weighs nothing.
-struct Run {
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Positions in the sequence.
+    pub positions: Range<usize>,
     /// Places in the cache.
     keys: Range<usize>,
     /// First place of the block in which it begins.
@@ -35,13 +38,14 @@ struct Run {
 }
 
 impl Run {
-    fn new(positions: &Range<usize>, first: usize, at: usize) -> Run {
+    /// The run at these positions of a sequence whose first key is at place `first`; its scores begin at `at`.
+    pub fn new(positions: Range<usize>, first: usize, at: usize) -> Run {
         let keys = first + positions.start..first + positions.end;
-        Run { block: keys.start & !3, keys, at }
+        Run { positions, block: keys.start & !3, keys, at }
     }
 
     /// Where the scores of the run itself lie.
-    fn scores(&self) -> Range<usize> {
+    pub fn scores(&self) -> Range<usize> {
         self.at + self.keys.start - self.block..self.at + self.keys.end - self.block
     }
 }
@@ -65,36 +69,32 @@ impl Int8Head<'_, '_> {
                 *q = value as i16;
             }
         });
-        let [before, near] = &seen.runs;
-        let far = Run::new(before, seen.sight.first, 0);
-        let near = Run::new(near, seen.sight.first, if before.is_empty() { 0 } else { far.scores().end.next_multiple_of(4) });
-        let two = !before.is_empty();
-        let end = near.scores().end;
+        let end = seen.near.scores().end;
         let scores = front(scratch.scores, end);
-        let mut largest = i32::MIN;
-        for (run, positions) in [(&far, before), (&near, &seen.runs[1])].into_iter().skip(usize::from(!two)) {
-            largest = largest.max(self.score(kernels, q, exponent, run, positions, seen, scores));
+        let mut largest = self.score(kernels, q, exponent, &seen.near, seen, scores);
+        if let Some(far) = &seen.far {
+            largest = largest.max(self.score(kernels, q, exponent, far, seen, scores));
         }
         if probe.wants_attention() {
-            let parts = [far.scores(), near.scores()].map(|part| scores.get(part).unwrap_or_default());
-            let weights = parts.into_iter().flatten().map(|&score| exp2_neg_q16(largest.wrapping_sub(score) as u32));
+            let parts = seen.runs().map(|run| scores.get(run.scores()).unwrap_or_default());
+            let weights = parts.flatten().map(|&score| exp2_neg_q16(largest.wrapping_sub(score) as u32));
             probe.attention(site, seen.positions().zip(weights));
         }
         let weights = front(scratch.weights, end.next_multiple_of(4));
-        let weighting = if two {
-            self.gather_scales([&far, &near], scores, scratch.scales);
+        let weighting = if let Some(far) = &seen.far {
+            self.gather_scales([far, &seen.near], scores, scratch.scales);
             (kernels.weights)(scores, largest, front(scratch.scales, end), weights)
         } else {
-            let hidden = near.scores().start;
+            let hidden = seen.near.scores().start;
             let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
             before.fill(0);
-            let value_scales = self.value_scales.get(near.keys.start..).unwrap_or_default();
+            let value_scales = self.value_scales.get(seen.near.keys.start..).unwrap_or_default();
             (kernels.weights)(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
         };
         let unit = pow2(weighting.exponent) / weighting.sum as f32;
         let mixed = front(scratch.mixed, out.len());
         let mut fresh = true;
-        for run in [&far, &near].into_iter().skip(usize::from(!two)) {
+        for run in seen.runs() {
             let weights = weights.get(run.at..run.scores().end.next_multiple_of(4)).unwrap_or_default();
             self.mix(kernels, weights, run.block, mixed, &mut fresh, out);
         }
@@ -102,17 +102,7 @@ impl Int8Head<'_, '_> {
     }
 
     /// Scores of a run of keys; returns the largest.
-    #[expect(clippy::too_many_arguments, reason = "a query, a run, and where the scores go")]
-    fn score(
-        &self,
-        kernels: &Kernels,
-        q: &[i16],
-        exponent: i32,
-        run: &Run,
-        positions: &Range<usize>,
-        seen: &Seen<'_>,
-        scores: &mut [i32],
-    ) -> i32 {
+    fn score(&self, kernels: &Kernels, q: &[i16], exponent: i32, run: &Run, seen: &Seen<'_>, scores: &mut [i32]) -> i32 {
         let stride = self.rows.stride;
         let keys = KeyRows {
             values: self.rows.keys.get(run.keys.start * stride..).unwrap_or_default(),
@@ -122,7 +112,7 @@ impl Int8Head<'_, '_> {
         };
         let scores = scores.get_mut(run.scores()).unwrap_or_default();
         let largest = (kernels.scores)(q, exponent, &keys, scores);
-        if seen.bias.is_none() { largest } else { seen.bias.add(seen.head, seen.sight.position, positions.clone(), scores) }
+        if seen.bias.is_none() { largest } else { seen.bias.add(seen.head, seen.sight.position, run.positions.clone(), scores) }
     }
 
     /// Brings the value scales of two runs to where their scores lie. Scores between them become so low that they weigh nothing.
@@ -169,7 +159,7 @@ pub fn attend_float<'s, T: Copy>(
     scores: &'s mut [i32],
     out: &mut [f32],
 ) -> &'s [i32] {
-    let count = seen.runs.iter().map(|run| run.end - run.start).sum();
+    let count = seen.runs().map(|run| run.positions.len()).sum();
     let scores = front(scores, count);
     let first = seen.sight.first;
     let mut largest = f32::NEG_INFINITY;

@@ -1,17 +1,19 @@
 //! Running the model.
 
+use attoformer::image::header::Architecture;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, Tokenizer, arena_bytes, tokenizer::Decoder};
-use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling};
+use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
 use heapless::Vec;
+use zerocopy::{FromBytes, Immutable};
 
 use crate::{channel, count::Counter, fail, memory};
 
 type Tokens = Vec<u32, MAX_PROMPT>;
 
 /// Opens the image, reads the prompt, goes on from it, and reports.
-pub fn generate(image_at: u32, image_bytes: u32, task: &Generate<'_>, counter: &mut Counter) {
+pub fn generate(image_at: u32, image_bytes: u32, source: &'static [u8], task: &Generate<'_>, counter: &mut Counter) {
     let Some(arena) = memory::take_arena() else { fail::stop("the arena was taken twice") };
-    let mut answer = match work(memory::image(image_at, image_bytes), arena, task, counter) {
+    let mut answer = match work(memory::image(image_at, image_bytes), arena, source, task, counter) {
         Ok(answer) => answer,
         Err(error) => {
             defmt::error!("the job failed");
@@ -25,7 +27,13 @@ pub fn generate(image_at: u32, image_bytes: u32, task: &Generate<'_>, counter: &
     channel::send(&Frame::Done(answer));
 }
 
-fn work(bytes: &'static [u8], arena: &mut [u8], task: &Generate<'_>, counter: &mut Counter) -> Result<Answer, Error> {
+fn work(
+    bytes: &'static [u8],
+    arena: &mut [u8],
+    source: &'static [u8],
+    task: &Generate<'_>,
+    counter: &mut Counter,
+) -> Result<Answer, Error> {
     let image = Image::new(bytes)?;
     let mut plan = Plan::packed(image.config());
     plan.context = task.context.unwrap_or(plan.context);
@@ -47,12 +55,43 @@ fn work(bytes: &'static [u8], arena: &mut [u8], task: &Generate<'_>, counter: &m
     };
     channel::send(&Frame::Ready { arena_bytes: need as u32, self_tested });
 
+    let mut answer = Answer { flash_bytes_model: image.bytes().len() as u32, ram_bytes_arena: need as u32, ..Answer::default() };
+    if task.source != Source::Nothing {
+        let (hash, instructions) = encode(&mut session, task, source, counter)?;
+        channel::send(&Frame::Encoded { instructions });
+        answer.output_hash = hash;
+    }
+    if image.config().architecture == Architecture::Encoder {
+        return Ok(answer);
+    }
     let instructions = read_prompt(&mut session, &tokens, task, counter)?;
     channel::send(&Frame::Prefilled { tokens: tokens.len() as u32, instructions });
     let mut text = TextOut::new(image.tokenizer().ok(), tokens.len());
-    let (output_hash, ended) = write_on(&mut session, &mut sampler, &mut text, task, counter)?;
+    (answer.output_hash, answer.ended) = write_on(&mut session, &mut sampler, &mut text, task, counter)?;
     text.finish();
-    Ok(Answer { output_hash, ended, flash_bytes_model: image.bytes().len() as u32, ram_bytes_arena: need as u32, ..Answer::default() })
+    Ok(answer)
+}
+
+/// Encodes the source; returns the hash of what comes out, and the instructions it took.
+fn encode(session: &mut Session<'_>, task: &Generate<'_>, source: &[u8], counter: &mut Counter) -> Result<(u32, u64), Error> {
+    let (result, instructions) = counter.count(|| {
+        let output = match task.source {
+            Source::Features => session.encode_features(words(source)?)?,
+            _ => session.encode(words(source)?)?,
+        };
+        let mut hash = OutputHash::new();
+        hash.logits(output);
+        if task.logits {
+            send_logits(output);
+        }
+        Ok(hash.value())
+    });
+    result.map(|hash| (hash, instructions))
+}
+
+/// The source's elements; the host puts them at a multiple of four.
+fn words<T: FromBytes + Immutable>(source: &[u8]) -> Result<&[T], Error> {
+    <[T]>::ref_from_bytes(source).map_err(|_| Error::Misaligned)
 }
 
 fn sampler(wanted: Sampling) -> Result<Sampler, Error> {

@@ -30,12 +30,12 @@ pub fn run(board: &Board) -> ! {
     memory::paint_stack();
     defmt::info!("{=str}: started", board.name);
     let mut counter = count::Counter::start(board.ticks);
-    let job = match job::read() {
-        Ok(job) => job,
+    let (job, source) = match job::read() {
+        Ok(found) => found,
         Err(reason) => fail::stop(reason),
     };
     match job.task {
-        Task::Generate(task) => generate::generate(job.image_at, job.image_bytes, &task, &mut counter),
+        Task::Generate(task) => generate::generate(job.image_at, job.image_bytes, source, &task, &mut counter),
         Task::Calibrate { instructions } => {
             let (counted, overhead) = counter.calibrate(instructions);
             channel::send(&Frame::Calibrated { counted, overhead });

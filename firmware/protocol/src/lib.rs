@@ -8,12 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The first bytes of a job block; a `u32` length and the postcard of a [`Job`] follow.
+/// The first bytes of a job block; a `u32` length and the postcard of a [`Job`] follow, then, at the next multiple of four, what its [`Source`] names.
 pub const JOB_MAGIC: [u8; 4] = *b"ATJ1";
 /// Bytes in front of the postcard: magic and length.
 pub const JOB_HEADER: usize = 8;
 /// A job block has at most this many bytes.
-pub const MAX_JOB: usize = 32 * 1024;
+pub const MAX_JOB: usize = 64 * 1024;
 /// A prompt has at most this many tokens.
 pub const MAX_PROMPT: usize = 1024;
 /// Bytes of payload that fit one [`Frame::Text`], [`Frame::Logits`], [`Frame::Log`] or [`Frame::Failed`].
@@ -24,6 +24,8 @@ pub const MAX_FRAME: usize = MAX_PAYLOAD + 64;
 /// What the board is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job<'a> {
+    /// Bytes of the source behind the job.
+    pub source_bytes: u32,
     /// Address of the image in the board's memory.
     pub image_at: u32,
     /// Bytes of the image.
@@ -48,6 +50,8 @@ pub enum Task<'a> {
 /// A prompt and how to go on from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generate<'a> {
+    /// What an encoder reads first.
+    pub source: Source,
     /// Where the text begins.
     #[serde(borrow)]
     pub prompt: Prompt<'a>,
@@ -65,6 +69,25 @@ pub struct Generate<'a> {
     pub sampling: Sampling,
     /// Send the raw logits of every position as well; the prompt is then fed token by token.
     pub logits: bool,
+}
+
+/// What an encoder reads: its elements lie behind the job, little-endian.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Nothing: the model is a decoder.
+    #[default]
+    Nothing,
+    /// Tokens, `u32`.
+    Tokens,
+    /// Rows of features, `f32`.
+    Features,
+    /// Sound for the image's front end, `i16`.
+    Samples,
+}
+
+/// Where what follows a postcard of `length` bytes begins in a job block.
+pub const fn source_at(length: usize) -> usize {
+    (JOB_HEADER + length).next_multiple_of(4)
 }
 
 /// Text for the image's tokenizer, or tokens.
@@ -106,6 +129,11 @@ pub enum Frame<'a> {
         /// The golden vector came out right; false when the plan's context is too small for it.
         self_tested: bool,
     },
+    /// The source has been encoded.
+    Encoded {
+        /// Instructions it took, hashing and sending the output among them.
+        instructions: u64,
+    },
     /// The prompt has been read.
     Prefilled {
         /// Tokens of the prompt.
@@ -145,7 +173,7 @@ pub enum Frame<'a> {
 /// The figures of a finished job, all in bytes but the hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Output hash over every sampled position.
+    /// Output hash over every sampled position, or over what an encoder puts out.
     pub output_hash: u32,
     /// Why the text ended: the model said so.
     pub ended: bool,

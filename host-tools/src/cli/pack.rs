@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::directory::tensor_count;
+use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, KvType};
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::layout::Target;
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         target: args.layout.parse::<Target>().map_err(Error::Request)?,
         calibration,
     };
-    let progress = Progress::new("tensors", tensor_count(&checkpoint.config).into());
+    let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());
     let packed = pack::pack(&checkpoint, &options, &progress)?;
     drop(progress);
     pack::check_budget(&args.output, &packed, args.budget_flash)?;

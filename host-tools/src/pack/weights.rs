@@ -1,6 +1,6 @@
 //! The weights section and its directory.
 
-use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, role_at, tensor_count};
+use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, TensorOrder};
 use attoformer::image::header::Config;
 
 use super::fuse::{Fused, fuse, name};
@@ -59,7 +59,8 @@ pub(super) fn write(
     progress: &Progress,
     out: &mut Vec<u8>,
 ) -> Result<Vec<Stored>, String> {
-    let tensors: Vec<(Role, Option<u32>)> = (0..tensor_count(config)).map(|index| role_at(config, index)).collect();
+    let order = TensorOrder::new(config);
+    let tensors: Vec<(Role, Option<u32>)> = (0..order.count()).map(|index| order.role_at(index)).collect();
     let formats = formats(&tensors, options)?;
     let mut stored = Vec::new();
     for (&(role, layer), format) in tensors.iter().zip(formats) {

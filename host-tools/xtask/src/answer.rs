@@ -18,6 +18,9 @@ pub struct Report {
     pub token_hashes: Vec<String>,
     /// Tokens in the prompt.
     pub prompt_tokens: u32,
+    /// Instructions to encode the source of a model with an encoder.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub instructions_encode: u64,
     /// Instructions to read the whole prompt.
     pub instructions_prefill: u64,
     /// Instructions to feed each generated token and to choose the one after it.
@@ -43,6 +46,10 @@ pub struct Report {
     pub logits: Vec<u8>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Report {
     /// An empty report of a machine.
     pub fn new(machine: &str) -> Self {
@@ -56,6 +63,7 @@ impl Report {
                 self.self_test = self_tested;
                 self.ram_bytes_arena = arena_bytes;
             }
+            Frame::Encoded { instructions } => self.instructions_encode = instructions,
             Frame::Prefilled { tokens, instructions } => {
                 self.prompt_tokens = tokens;
                 self.instructions_prefill = instructions;

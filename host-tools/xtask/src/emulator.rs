@@ -15,24 +15,25 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task};
+use attoformer_protocol::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task, source_at};
 
 use crate::machines::Machine;
 
 /// A machine that says nothing for this long is stopped.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Runs `task` on the machine and hands over every frame as it arrives. Fails when the machine says that it failed, when it
+/// Runs `task` on the machine, with the bytes of its source, and hands over every frame as it arrives. Fails when the machine says that it failed, when it
 /// stops without an answer, and when it falls silent.
 pub fn run(
     machine: &Machine,
     elf: &Path,
     image: Option<&Path>,
+    source: &[u8],
     task: Task<'_>,
     mut on_frame: impl FnMut(&Frame<'_>) -> Result<()>,
 ) -> Result<()> {
     let image_bytes = image.map_or(Ok(0), |image| image_size(machine, image))?;
-    let job = JobFile::write(&Job { image_at: machine.image_at, image_bytes, task })?;
+    let job = JobFile::write(&Job { source_bytes: source.len() as u32, image_at: machine.image_at, image_bytes, task }, source)?;
     let mut command = command(machine, elf, image, &job.0);
     let mut child = command
         .stdin(Stdio::null())
@@ -141,12 +142,14 @@ fn image_size(machine: &Machine, image: &Path) -> Result<u32> {
 struct JobFile(PathBuf);
 
 impl JobFile {
-    fn write(job: &Job<'_>) -> Result<Self> {
+    fn write(job: &Job<'_>, source: &[u8]) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let body = postcard::to_allocvec(job).context("the job cannot be encoded")?;
-        let block = [&JOB_MAGIC[..], &(body.len() as u32).to_le_bytes(), &body].concat();
+        let mut block = [&JOB_MAGIC[..], &(body.len() as u32).to_le_bytes(), &body].concat();
+        block.resize(source_at(body.len()), 0);
+        block.extend_from_slice(source);
         if block.len() > MAX_JOB {
-            bail!("the prompt is too long for a job block of {MAX_JOB} bytes");
+            bail!("prompt and source are too long for a job block of {MAX_JOB} bytes");
         }
         let name = format!("attoformer-job-{}-{}.bin", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);

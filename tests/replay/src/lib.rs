@@ -6,12 +6,26 @@
 mod wasm;
 
 use attoformer::arena::ALIGN;
+use attoformer::image::header::Architecture;
 use attoformer::kernels::Kernels;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, arena_bytes};
+
+/// What an encoder reads first.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'j> {
+    /// Nothing: the model is a decoder.
+    Nothing,
+    /// Tokens.
+    Tokens(&'j [u32]),
+    /// Rows of features.
+    Features(&'j [f32]),
+}
 
 /// What to feed and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'j> {
+    /// What an encoder reads first.
+    pub source: Source<'j>,
     /// Tokens fed first.
     pub prompt: &'j [u32],
     /// Tokens chosen greedily after them.
@@ -20,7 +34,7 @@ pub struct Job<'j> {
     pub chunk: usize,
 }
 
-/// Runs the job and returns the hash over every chosen token and its logits.
+/// Runs the job and returns the hash over every chosen token and its logits, or over what an encoder puts out.
 ///
 /// # Errors
 /// What the engine says of the image, the prompt or the machine.
@@ -32,6 +46,15 @@ pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u
     let mut arena = Aligned::zeroed(arena_bytes(image.config(), plan));
     let mut session = Session::with_kernels(&image, arena.bytes(), plan, kernels)?;
     session.self_test()?;
+    let mut encoded = OutputHash::new();
+    match job.source {
+        Source::Nothing => {}
+        Source::Tokens(tokens) => encoded.logits(session.encode(tokens)?),
+        Source::Features(features) => encoded.logits(session.encode_features(features)?),
+    }
+    if session.config().architecture == Architecture::Encoder {
+        return Ok(encoded.value());
+    }
     for chunk in job.prompt.chunks(job.chunk.max(1)) {
         session.prefill(chunk)?;
     }

@@ -1,7 +1,7 @@
 //! `attoformer-replay IMAGE GENERATE CHUNK TOKENS...`: one hash a line for each list of tokens, with this CPU's best kernels.
 
 use attoformer::kernels;
-use attoformer_replay::{Job, replay};
+use attoformer_replay::{Job, Source, replay};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (generate, chunk) = (generate.parse()?, chunk.parse()?);
     for prompt in prompts {
         let tokens = prompt.split(',').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
-        let hash = replay(&image, kernels::best(), Job { prompt: &tokens, generate, chunk })?;
+        let hash = replay(&image, kernels::best(), Job { source: Source::Nothing, prompt: &tokens, generate, chunk })?;
         println!("{hash:08x}");
     }
     Ok(())

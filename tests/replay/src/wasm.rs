@@ -1,6 +1,6 @@
 //! The module's exports: the host reserves room, writes image and prompt there, and asks for the hash.
 
-use crate::{Job, replay};
+use crate::{Job, Source, replay};
 use attoformer::kernels;
 
 /// Room for `bytes` bytes, for as long as the module lives.
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn run(
 ) -> u64 {
     // SAFETY: the caller keeps the contract above; `reserve` aligns to four bytes and never frees.
     let (image, prompt) = unsafe { (core::slice::from_raw_parts(image, image_bytes), core::slice::from_raw_parts(prompt, prompt_tokens)) };
-    match replay(image, kernels::best(), Job { prompt, generate, chunk }) {
+    match replay(image, kernels::best(), Job { source: Source::Nothing, prompt, generate, chunk }) {
         Ok(hash) => u64::from(hash),
         Err(_) => 1 << 32,
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, Prompt, Sampling, Task};
+use attoformer_protocol::{Frame, Generate, Prompt, Sampling, Source, Task};
 use serde::Deserialize;
 use xtask::{
     answer::Report,
@@ -110,6 +110,7 @@ fn pack_default(atto: &Path) -> Result<PathBuf> {
 
 fn on_device(machine: &Machine, elf: &Path, image: &Path, arguments: &Arguments) -> Result<Report> {
     let task = Task::Generate(Generate {
+        source: Source::Nothing,
         prompt: Prompt::Text(&arguments.prompt),
         generate: arguments.tokens,
         context: None,
@@ -122,7 +123,7 @@ fn on_device(machine: &Machine, elf: &Path, image: &Path, arguments: &Arguments)
     let mut report = Report::new(machine.name);
     let mut output = stdout();
     write!(output, "{}", arguments.prompt)?;
-    emulator::run(machine, elf, Some(image), task, |frame| {
+    emulator::run(machine, elf, Some(image), &[], task, |frame| {
         if let Frame::Text(text) = *frame {
             write!(output, "{text}")?;
             output.flush()?;

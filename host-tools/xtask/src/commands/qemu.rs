@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Task};
+use attoformer_protocol::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Source, Task};
 use serde_json::json;
 use xtask::{
     answer::Report,
@@ -32,11 +32,17 @@ pub struct Arguments {
     #[arg(long, required_unless_present = "calibrate")]
     image: Option<PathBuf>,
     /// The text to go on from
-    #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate"])]
+    #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate", "source_tokens", "features"])]
     prompt: Option<String>,
     /// The tokens to go on from, separated by commas
     #[arg(long, value_delimiter = ',')]
     tokens_in: Option<Vec<u32>>,
+    /// Tokens for the model's encoder, separated by commas
+    #[arg(long, value_delimiter = ',', conflicts_with = "features")]
+    source_tokens: Option<Vec<u32>>,
+    /// Rows of features for the model's encoder: a file of f32, little-endian
+    #[arg(long)]
+    features: Option<PathBuf>,
     /// Tokens to generate
     #[arg(short = 'n', default_value_t = 32)]
     generate: u32,
@@ -96,7 +102,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if tokens.len() > 4 * MAX_PROMPT {
         bail!("the prompt has {} tokens, the firmware takes {MAX_PROMPT}", tokens.len() / 4);
     }
+    let (kind, source) = source(arguments)?;
     let task = Task::Generate(Generate {
+        source: kind,
         prompt: arguments.prompt.as_deref().map_or(Prompt::Tokens(&tokens), Prompt::Text),
         generate: arguments.generate,
         context: arguments.context,
@@ -113,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let mut report = Report::new(machine.name);
     let on_image = || arguments.image.as_deref().map_or(String::new(), |image| image.display().to_string());
-    let ran = emulator::run(&machine, &elf, arguments.image.as_deref(), task, |frame| {
+    let ran = emulator::run(&machine, &elf, arguments.image.as_deref(), &source, task, |frame| {
         match *frame {
             Frame::Text(text) => show(text, arguments.json)?,
             Frame::Log(bytes) => log(bytes),
@@ -133,6 +141,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("\n\n{}", summary(&report));
     }
     Ok(())
+}
+
+/// What the encoder is to read.
+fn source(arguments: &Arguments) -> Result<(Source, Vec<u8>)> {
+    if let Some(path) = &arguments.features {
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        return Ok((Source::Features, bytes));
+    }
+    match &arguments.source_tokens {
+        Some(tokens) => Ok((Source::Tokens, tokens.iter().flat_map(|token| token.to_le_bytes()).collect())),
+        None => Ok((Source::Nothing, Vec::new())),
+    }
 }
 
 /// Writes a file beside its place and renames it, so that none is half written.
@@ -197,7 +217,7 @@ fn summary(report: &Report) -> String {
 
 fn calibrate(machine: &Machine, elf: &Path, json: bool) -> Result<()> {
     let mut result = (0, 0);
-    emulator::run(machine, elf, None, Task::Calibrate { instructions: CALIBRATION }, |frame| {
+    emulator::run(machine, elf, None, &[], Task::Calibrate { instructions: CALIBRATION }, |frame| {
         if let Frame::Calibrated { counted, overhead } = *frame {
             result = (counted, overhead);
         }
