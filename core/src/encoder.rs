@@ -37,7 +37,6 @@ impl Model<'_> {
     /// Runs whole sequences of `lengths` rows, packed one behind another, through a stack, every row of which sees its own sequence, `plan.block`
     /// rows at a time. A layer has two halves: first all rows leave their keys, values and queries, then all rows go on. The rows
     /// `(rows, d_model)` stay in the workspace.
-    #[expect(clippy::too_many_arguments, reason = "a machine, its memory, and what it is given")]
     pub(crate) fn encode(
         &self,
         kernels: &Kernels,

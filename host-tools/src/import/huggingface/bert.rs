@@ -1,10 +1,15 @@
 //! BERT and what has its shape (Devlin et al. 2018): MiniLM, E5, BGE and other sentence encoders.
 
-use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
+use std::path::Path;
+
+use attoformer::image::header::{Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, PositionKind};
 use serde::Deserialize;
 
 use super::pooling::Pooling;
+use super::take::Taker;
 use super::weights::Weights;
+use super::{Family, activation, pooling};
+use crate::error::Error;
 use crate::import::{Part, Tensor};
 
 /// What config.json says.
@@ -27,12 +32,18 @@ fn absolute() -> String {
     "absolute".to_owned()
 }
 
+impl Family for Shape {
+    fn config(&self, folder: &Path) -> Result<Config, Error> {
+        self.shape(&pooling::read(folder)?).map_err(Error::file(&folder.join(super::CONFIG)))
+    }
+
+    fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
+        self.take(weights)
+    }
+}
+
 impl Shape {
-    /// The engine's name for all of it. Begin and end tokens are the tokenizer's.
-    ///
-    /// # Errors
-    /// A sentence's end: what contradicts itself, or is not known.
-    pub fn config(&self, pooling: &Pooling) -> Result<Config, String> {
+    fn shape(&self, pooling: &Pooling) -> Result<Config, String> {
         let (width, heads) = (self.hidden_size, self.num_attention_heads);
         if heads == 0 || width == 0 || !width.is_multiple_of(heads) {
             return Err(format!("a hidden_size of {width} does not divide into {heads} heads"));
@@ -71,34 +82,30 @@ impl Shape {
         })
     }
 
-    /// All tensors, taken from the file.
-    ///
-    /// # Errors
-    /// A sentence's end that names the tensor.
-    pub fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
+    fn take(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
         let prefix = if weights.has("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
         let (width, hidden) = (self.hidden_size as usize, self.intermediate_size as usize);
-        let mut take = Taker { weights, prefix, tensors: Vec::new() };
+        let mut take = Taker::new(weights, prefix);
         let vocab = self.vocab_size as usize;
         let words = take.values("embeddings.word_embeddings.weight", &[vocab, width])?;
-        take.put(Part::Embedding, None, vocab, width, words, None);
+        take.put(Part::Embedding, None, (vocab, width), words, None);
         self.positions(&mut take)?;
-        take.norm(Part::EmbeddingNorm, None, "embeddings.LayerNorm", width)?;
+        take.layer_norm(Part::EmbeddingNorm, None, "embeddings.LayerNorm", width)?;
         for layer in 0..self.num_hidden_layers {
             let name = |rest: &str| format!("encoder.layer.{layer}.{rest}");
             let layer = Some(layer);
-            take.linear(Part::Query, layer, &name("attention.self.query"), width, width)?;
-            take.linear(Part::Key, layer, &name("attention.self.key"), width, width)?;
-            take.linear(Part::Value, layer, &name("attention.self.value"), width, width)?;
-            take.linear(Part::AttnOut, layer, &name("attention.output.dense"), width, width)?;
-            take.norm(Part::AttnNorm, layer, &name("attention.output.LayerNorm"), width)?;
-            take.linear(Part::Up, layer, &name("intermediate.dense"), hidden, width)?;
-            take.linear(Part::Down, layer, &name("output.dense"), width, hidden)?;
-            take.norm(Part::MlpNorm, layer, &name("output.LayerNorm"), width)?;
+            take.linear(Part::Query, layer, &name("attention.self.query"), (width, width))?;
+            take.linear(Part::Key, layer, &name("attention.self.key"), (width, width))?;
+            take.linear(Part::Value, layer, &name("attention.self.value"), (width, width))?;
+            take.linear(Part::AttnOut, layer, &name("attention.output.dense"), (width, width))?;
+            take.layer_norm(Part::AttnNorm, layer, &name("attention.output.LayerNorm"), width)?;
+            take.linear(Part::Up, layer, &name("intermediate.dense"), (hidden, width))?;
+            take.linear(Part::Down, layer, &name("output.dense"), (width, hidden))?;
+            take.layer_norm(Part::MlpNorm, layer, &name("output.LayerNorm"), width)?;
         }
         // A list of numbers, and a layer that only the pre-training task looks at.
         for name in ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"] {
-            take.weights.skip(&format!("{prefix}{name}"));
+            take.skip(name);
         }
         Ok(take.tensors)
     }
@@ -111,48 +118,7 @@ impl Shape {
         for row in positions.chunks_exact_mut(width) {
             row.iter_mut().zip(&segments).for_each(|(x, &segment)| *x += segment);
         }
-        take.put(Part::Positions, None, places, width, positions, None);
-        Ok(())
-    }
-}
-
-fn activation(name: &str) -> Result<Activation, String> {
-    match name {
-        "gelu" => Ok(Activation::GeluErf),
-        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-        "relu" => Ok(Activation::Relu),
-        "silu" | "swish" => Ok(Activation::Silu),
-        other => Err(format!("its hidden_act {other} is not one of gelu, gelu_new, relu, silu")),
-    }
-}
-
-/// Tensors on their way from the file to the checkpoint.
-struct Taker<'w, 'b> {
-    weights: &'w mut Weights<'b>,
-    prefix: &'static str,
-    tensors: Vec<Tensor>,
-}
-
-impl Taker<'_, '_> {
-    fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        self.weights.take(&format!("{}{name}", self.prefix), shape)
-    }
-
-    fn put(&mut self, part: Part, layer: Option<u32>, rows: usize, columns: usize, values: Vec<f32>, bias: Option<Vec<f32>>) {
-        self.tensors.push(Tensor { part, layer, rows, columns, values, bias });
-    }
-
-    fn linear(&mut self, part: Part, layer: Option<u32>, name: &str, rows: usize, columns: usize) -> Result<(), String> {
-        let values = self.values(&format!("{name}.weight"), &[rows, columns])?;
-        let bias = self.values(&format!("{name}.bias"), &[rows])?;
-        self.put(part, layer, rows, columns, values, Some(bias));
-        Ok(())
-    }
-
-    fn norm(&mut self, part: Part, layer: Option<u32>, name: &str, width: usize) -> Result<(), String> {
-        let mut values = self.values(&format!("{name}.weight"), &[width])?;
-        values.extend(self.values(&format!("{name}.bias"), &[width])?);
-        self.put(part, layer, 2, width, values, None);
+        take.put(Part::Positions, None, (places, width), positions, None);
         Ok(())
     }
 }

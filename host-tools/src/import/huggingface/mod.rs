@@ -2,18 +2,20 @@
 //! family.
 
 mod bert;
+mod kwt;
 mod pooling;
+mod take;
 mod weights;
+mod whisper;
 
 use std::path::Path;
 
+use attoformer::image::header::{Activation, Config, Front};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use attoformer::image::header::Config;
-
-use super::{Checkpoint, Tokenizer, tokenizer_json};
+use super::{Checkpoint, Decoding, Tensor, Tokenizer, tokenizer_json};
 use crate::error::Error;
 use crate::files;
 use weights::Weights;
@@ -22,8 +24,53 @@ use weights::Weights;
 pub const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 
-/// Families that can be read, by the `model_type` of their config.json.
-const FAMILIES: &[&str] = &["bert"];
+/// A family of models: what it makes of its configuration and its tensors.
+trait Family {
+    /// The engine's name for its shape. Begin and end tokens may be left to the tokenizer.
+    ///
+    /// # Errors
+    /// A sentence's end about config.json: what contradicts itself, or is not known.
+    fn config(&self, folder: &Path) -> Result<Config, Error>;
+
+    /// All tensors, taken from the file.
+    ///
+    /// # Errors
+    /// A sentence's end that names the tensor.
+    fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String>;
+
+    /// Radians per token of each rotary pair.
+    fn rotary(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Names of a classifier's labels.
+    fn labels(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How a transcript begins.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    fn decoding(&self, _folder: &Path) -> Result<Option<Decoding>, Error> {
+        Ok(None)
+    }
+}
+
+/// A row of the table of families.
+struct Row {
+    /// The `model_type` of config.json.
+    model_type: &'static str,
+    /// Reads the fields of config.json.
+    read: fn(Value) -> Result<Box<dyn Family>, String>,
+}
+
+/// Families that can be read.
+const FAMILIES: &[Row] = &[
+    Row { model_type: "bert", read: |config| Ok(Box::new(fields::<bert::Shape>(config)?)) },
+    Row { model_type: "kwt", read: |config| Ok(Box::new(fields::<kwt::Shape>(config)?)) },
+    Row { model_type: "whisper", read: |config| Ok(Box::new(fields::<whisper::Shape>(config)?)) },
+];
 
 /// Reads a model directory.
 ///
@@ -32,30 +79,47 @@ const FAMILIES: &[&str] = &["bert"];
 pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config_path = folder.join(CONFIG);
     let config: Value = json(&config_path)?;
-    let family = config.get("model_type").and_then(Value::as_str).unwrap_or("nothing");
-    if !FAMILIES.contains(&family) {
-        let what = format!("it states {family} as its model_type, which cannot be read yet; what can is {}", FAMILIES.join(", "));
+    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or("nothing");
+    let Some(row) = FAMILIES.iter().find(|row| row.model_type == model_type) else {
+        let known: Vec<&str> = FAMILIES.iter().map(|row| row.model_type).collect();
+        let what = format!("it states {model_type} as its model_type, which cannot be read yet; what can is {}", known.join(", "));
         return Err(Error::file(&config_path)(what));
-    }
-    let bert: bert::Shape = fields(config.clone()).map_err(Error::file(&config_path))?;
+    };
+    let name = name(&config, folder);
+    let family = (row.read)(config).map_err(Error::file(&config_path))?;
     let path = folder.join(WEIGHTS);
     let bytes = files::map(&path)?;
     let mut weights = Weights::new(&bytes).map_err(Error::file(&path))?;
-    let shape = bert.config(&pooling::read(folder)?).map_err(Error::file(&config_path))?;
-    let tokenizer = tokenizer(folder, &shape)?;
-    let tensors = bert.tensors(&mut weights).and_then(|tensors| weights.finish().map(|()| tensors)).map_err(Error::file(&path))?;
+    let mut shape = family.config(folder)?;
+    let tokenizer = if shape.has_embedding() { Some(tokenizer(folder, &shape)?) } else { None };
+    if let Some(tokenizer) = tokenizer.as_ref().filter(|_| shape.front == Front::Tokens) {
+        (shape.begin, shape.end) = (tokenizer.begin, tokenizer.end);
+    }
+    let tensors = family.tensors(&mut weights).and_then(|tensors| weights.finish().map(|()| tensors)).map_err(Error::file(&path))?;
     Ok(Checkpoint {
-        name: name(&config, folder),
+        name,
         sha256: Sha256::digest(&bytes[..]).into(),
         path,
-        config: Config { begin: tokenizer.begin, end: tokenizer.end, ..shape },
-        rotary: Vec::new(),
+        config: shape,
+        rotary: family.rotary(),
         tensors,
-        tokenizer: Some(tokenizer),
-        labels: Vec::new(),
+        tokenizer,
+        labels: family.labels(),
         chat_template: None,
-        decoding: None,
+        decoding: family.decoding(folder)?,
     })
+}
+
+/// An activation by the name that config.json files give it.
+fn activation(name: &str) -> Result<Activation, String> {
+    match name {
+        "gelu" => Ok(Activation::GeluErf),
+        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        "relu2" => Ok(Activation::SquaredRelu),
+        "silu" | "swish" => Ok(Activation::Silu),
+        other => Err(format!("its activation {other} is not one of gelu, gelu_new, relu, relu2, silu")),
+    }
 }
 
 /// The directory's tokenizer, whose pieces are the model's rows.
