@@ -9,6 +9,8 @@ import json
 import math
 import sys
 
+sys.dont_write_bytecode = True  # no compiled files beside the sources
+
 import positions
 from arithmetic import dot
 from functions import checks, functions, sampling, tokenizer

@@ -141,7 +141,7 @@ SEQ2SEQ = [
      "head_bias": True, "tied": False},
     {**PLAIN, **SMALL, **TWO, "name": "t5, 32 buckets", "positions": "buckets", "buckets": 32, "score_scale": 1.0, "activation": "relu",
      "gated": False, "kv_heads": 4, "norm_eps": 1e-6},
-    {**PLAIN, **SMALL, **TWO, "name": "t5 1.1, gated gelu, 8 buckets", "positions": "buckets", "buckets": 8, "score_scale": 1.0,
+    {**PLAIN, **SMALL, **TWO, "name": "t5 1.1, gated gelu, 8 buckets", "positions": "buckets", "buckets": 8, "score_scale": 0.25,
      "activation": "gelu_tanh", "kv_heads": 4, "tied": False, "layers": 3},
     {**PLAIN, **SMALL, **TWO, "name": "rotary in both stacks, shared keys"},
     {**PLAIN, **SMALL, **TWO, "name": "no positions, five heads to one", "positions": "none", "heads": 5, "kv_heads": 1, "tied": False},
