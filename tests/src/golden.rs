@@ -25,9 +25,18 @@ pub const WAITING: [&str; 0] = [];
 /// little averages out.
 pub const FORMATS: [(Format, KvType, RangeInclusive<f64>); 4] = [
     (Format::F32, KvType::F32, 0.0..=1e-5),
-    (Format::F32, KvType::Int8, 0.0..=0.12),
-    (Format::F16, KvType::F16, 1e-5..=0.02),
-    (Format::Int8, KvType::Int8, 1e-3..=0.25),
+    (Format::F32, KvType::Int8, 0.0..=0.1),
+    (Format::F16, KvType::F16, 1e-5..=0.01),
+    (Format::Int8, KvType::Int8, 1e-3..=0.15),
+];
+
+/// Shapes that carry a rounding further than the others: narrow formats may differ by 1.7 times as much. Rounding the reference's own weights and
+/// activations to eight bits moves these by 0.17 to 0.25 too.
+const SENSITIVE: [&str; 4] = [
+    "convolutions, silu, rotary, every row classified",
+    "rotary in both stacks, shared keys",
+    "sandwich, the attention across with one norm",
+    "width 7, heads of 2, one layer each",
 ];
 
 /// The whole file.
@@ -309,7 +318,9 @@ pub fn check(cases: &[Value], difference: impl Fn(&[u8], &Value) -> Worst) {
     for (case, (format, kv, bounds)) in cases.iter().flat_map(|case| FORMATS.into_iter().map(move |format| (case, format))) {
         let Worst(worst) = difference(&packed(case, format, kv), case);
         println!("{}, {format} with {kv:?} keys: {worst:.2e}", name(case));
-        if !bounds.contains(&worst) {
+        let narrow = format != Format::F32 || kv != KvType::F32;
+        let leeway = if narrow && SENSITIVE.contains(&name(case)) { 1.7 } else { 1.0 };
+        if !(*bounds.start()..=bounds.end() * leeway).contains(&worst) {
             failed.push(format!("{}, {format} with {kv:?} keys: {worst:.2e} is outside {bounds:?}", name(case)));
         }
     }
