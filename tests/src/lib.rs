@@ -1,6 +1,7 @@
 //! What the whole-system tests share.
 
 pub mod atto;
+pub mod golden;
 pub mod hostile;
 pub mod models;
 pub mod random_model;

@@ -1,12 +1,17 @@
 //! Models made up on the spot, so that tests need no file: seeded weights for any shape, and models that write a given text.
 //!
-//! The weights are those of `tests/golden/reference.py`: xorshift32, its upper 16 bits as a fraction, drawn in the same order.
+//! The weights are those of `tests/golden/weights.py`: xorshift32, its upper 16 bits as a fraction, drawn in the same order.
+
+mod families;
+mod tensors;
+
+pub use families::families;
 
 use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer, rotary_frequencies};
+use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -67,8 +72,12 @@ impl Numbers {
 pub struct RandomModel {
     /// The shape; `kv` is replaced by what it is packed with.
     pub config: Config,
-    /// Whether the projections of attention and MLP have biases.
+    /// Whether projections have biases: all but the output head.
     pub bias: bool,
+    /// Whether the output head has a bias.
+    pub head_bias: bool,
+    /// Whether the table of [`PositionKind::Learned`] is sines and cosines instead of drawn numbers.
+    pub sinusoidal: bool,
     /// Seed of the weights, not 0.
     pub seed: u32,
 }
@@ -104,63 +113,7 @@ impl RandomModel {
             end: 2,
             ..Config::DECODER
         };
-        RandomModel { config, bias: false, seed: 1 }
-    }
-
-    /// The family's other members at a small size: GPT-2's, the first transformer's, a sliding window, a single layer of odd width.
-    pub fn family() -> [(&'static str, Self); 5] {
-        let small = Self::small();
-        let with = |bias, config| RandomModel { config, bias, ..small };
-        let gpt2 = Config {
-            norm: NormKind::Layer,
-            activation: Activation::GeluTanh,
-            gated: false,
-            positions: PositionKind::Learned,
-            ..small.config
-        };
-        let vaswani = Config {
-            placement: NormPlacement::Post,
-            activation: Activation::Relu,
-            positions: PositionKind::None,
-            final_norm: false,
-            tied_head: false,
-            ..gpt2
-        };
-        let mistral = Config { mask: MaskKind::Window, window: 5, tied_head: false, ..small.config };
-        let odd = Config { layers: 1, d_model: 7, d_hidden: 172, kv_heads: 1, head_dim: 2, ..small.config };
-        [
-            ("llama", small),
-            ("gpt-2", with(true, gpt2)),
-            ("vaswani", with(true, vaswani)),
-            ("mistral", with(false, mistral)),
-            ("odd", with(false, odd)),
-        ]
-    }
-
-    /// Encoders at a small size: BERT's shape, and a later one with a norm before each part, rotary positions and a gate.
-    pub fn encoders() -> [(&'static str, Self); 2] {
-        let small = Self::small();
-        let later = Config {
-            architecture: Architecture::Encoder,
-            mask: MaskKind::Bidirectional,
-            pooling: Pooling::First,
-            tied_head: false,
-            ..small.config
-        };
-        let bert = Config {
-            norm: NormKind::Layer,
-            placement: NormPlacement::Post,
-            activation: Activation::GeluErf,
-            gated: false,
-            positions: PositionKind::Learned,
-            kv_heads: small.config.heads,
-            embedding_norm: true,
-            final_norm: false,
-            pooling: Pooling::Mean,
-            normalized: true,
-            ..later
-        };
-        [("bert", RandomModel { config: bert, bias: true, ..small }), ("later", RandomModel { config: later, ..small })]
+        RandomModel { config, bias: false, head_bias: false, sinusoidal: false, seed: 1 }
     }
 
     /// The checkpoint in memory; with a tokenizer where the vocabulary has room for the base tokens.
@@ -172,10 +125,10 @@ impl RandomModel {
             sha256: [7; 32],
             config,
             rotary: rotary_frequencies(10_000.0, config.turning_dim()),
-            labels: Vec::new(),
+            labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
             decoding: None,
-            tensors: self.tensors(),
+            tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
         }
     }
@@ -193,7 +146,8 @@ impl RandomModel {
             ("layers.*.attn_out", Format::F16),
             ("layers.*.mlp_down", Format::Int4 { group: 32 }),
         ];
-        let overrides = formats.map(|(name, format)| (name.to_owned(), format)).to_vec();
+        let formats = formats.into_iter().filter(|(name, _)| *name != "embedding" || self.config.has_embedding());
+        let overrides = formats.map(|(name, format)| (name.to_owned(), format)).collect();
         self.pack_with(&Options { overrides, kv, ..Options::reference() })
     }
 
@@ -211,79 +165,11 @@ impl RandomModel {
         std::fs::write(folder.join("tokenizer.bin"), llama2c_tokenizer(tokenizer)).expect("the test's folder can be written");
         model
     }
-
-    /// All tensors, drawn in the order of `reference.py`.
-    fn tensors(&self) -> Vec<Tensor> {
-        let Config { d_model, d_hidden, vocab, context, .. } = self.config;
-        let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
-        let mut draw = Draw { numbers: Numbers(self.seed), norm: self.config.norm, bias: self.bias, tensors: Vec::new() };
-        draw.matrix(Part::Embedding, None, (vocab, d_model), 1.0);
-        if self.config.positions == PositionKind::Learned {
-            draw.matrix(Part::Positions, None, (context, d_model), 0.5);
-        }
-        if self.config.embedding_norm {
-            draw.norm(Part::EmbeddingNorm, None, d_model);
-        }
-        for layer in (0..self.config.layers).map(Some) {
-            draw.norm(Part::AttnNorm, layer, d_model);
-            draw.linear(Part::Query, layer, (q_dim, d_model));
-            draw.linear(Part::Key, layer, (kv_dim, d_model));
-            draw.linear(Part::Value, layer, (kv_dim, d_model));
-            draw.linear(Part::AttnOut, layer, (d_model, q_dim));
-            draw.norm(Part::MlpNorm, layer, d_model);
-            if self.config.gated {
-                draw.linear(Part::Gate, layer, (d_hidden, d_model));
-            }
-            draw.linear(Part::Up, layer, (d_hidden, d_model));
-            draw.linear(Part::Down, layer, (d_model, d_hidden));
-        }
-        if self.config.final_norm {
-            draw.norm(Part::FinalNorm, None, d_model);
-        }
-        if self.config.has_head() {
-            draw.matrix(Part::Head, None, (vocab, d_model), width_scale(d_model));
-        }
-        draw.tensors
-    }
 }
 
-/// A power of two near sqrt(3 / columns), so that products keep the size of their input.
-fn width_scale(columns: u32) -> f32 {
-    let length = u32::BITS - columns.leading_zeros();
-    2.0 / (1u32 << (length / 2)) as f32
-}
-
-/// Tensors in the making.
-struct Draw {
-    numbers: Numbers,
-    norm: NormKind,
-    bias: bool,
-    tensors: Vec<Tensor>,
-}
-
-impl Draw {
-    fn matrix(&mut self, part: Part, layer: Option<u32>, (rows, columns): (u32, u32), scale: f32) {
-        let (rows, columns) = (rows as usize, columns as usize);
-        let values = self.numbers.row(rows * columns, scale);
-        self.tensors.push(Tensor { part, layer, rows, columns, values, bias: None });
-    }
-
-    fn linear(&mut self, part: Part, layer: Option<u32>, shape: (u32, u32)) {
-        self.matrix(part, layer, shape, width_scale(shape.1));
-        let bias = self.bias.then(|| self.numbers.row(shape.0 as usize, 0.125));
-        if let Some(tensor) = self.tensors.last_mut() {
-            tensor.bias = bias;
-        }
-    }
-
-    fn norm(&mut self, part: Part, layer: Option<u32>, width: u32) {
-        let columns = width as usize;
-        let mut values: Vec<f32> = self.numbers.row(columns, 0.25).into_iter().map(|x| 1.0 + x).collect();
-        if self.norm == NormKind::Layer {
-            values.extend(self.numbers.row(columns, 0.125));
-        }
-        self.tensors.push(Tensor { part, layer, rows: values.len() / columns, columns, values, bias: None });
-    }
+/// Feature rows `(frames, features)` in [-1, 1), as the reference draws them for this seed.
+pub fn feature_rows(config: &Config, frames: usize, seed: u32) -> Vec<f32> {
+    Numbers(seed).row(frames * config.features as usize, 1.0)
 }
 
 /// A vocabulary of the config's size: marks, bytes, [`PIECES`], then words made of them. Earlier pieces merge first.

@@ -1,0 +1,183 @@
+//! A small model of every family that the engine knows.
+
+use super::RandomModel;
+use attoformer::image::header::{
+    Activation, Architecture, AttentionKind, Classifier, Config, Front, MaskKind, NormKind, NormPlacement, Pooler, Pooling, PositionKind,
+};
+
+impl RandomModel {
+    /// Members of Llama's family at a small size: GPT-2's, the first transformer's, a sliding window, a single layer of odd width.
+    pub fn family() -> [(&'static str, Self); 5] {
+        let small = Self::small();
+        let with = |bias, config| RandomModel { config, bias, ..small };
+        let gpt2 = Config {
+            norm: NormKind::Layer,
+            activation: Activation::GeluTanh,
+            gated: false,
+            positions: PositionKind::Learned,
+            ..small.config
+        };
+        let vaswani = Config {
+            placement: NormPlacement::Post,
+            activation: Activation::Relu,
+            positions: PositionKind::None,
+            final_norm: false,
+            tied_head: false,
+            ..gpt2
+        };
+        let mistral = Config { mask: MaskKind::Window, window: 5, tied_head: false, ..small.config };
+        let odd = Config { layers: 1, d_model: 7, d_hidden: 172, kv_heads: 1, head_dim: 2, ..small.config };
+        [
+            ("llama", small),
+            ("gpt-2", with(true, gpt2)),
+            ("vaswani", with(true, vaswani)),
+            ("mistral", with(false, mistral)),
+            ("odd", with(false, odd)),
+        ]
+    }
+
+    /// Encoders at a small size: BERT's shape, and a later one with a norm before each part, rotary positions and a gate.
+    pub fn encoders() -> [(&'static str, Self); 2] {
+        let small = Self::small();
+        let later = Config {
+            architecture: Architecture::Encoder,
+            mask: MaskKind::Bidirectional,
+            pooling: Pooling::First,
+            tied_head: false,
+            ..small.config
+        };
+        let bert = Config {
+            norm: NormKind::Layer,
+            placement: NormPlacement::Post,
+            activation: Activation::GeluErf,
+            gated: false,
+            positions: PositionKind::Learned,
+            kv_heads: small.config.heads,
+            embedding_norm: true,
+            final_norm: false,
+            pooling: Pooling::Mean,
+            normalized: true,
+            ..later
+        };
+        [("bert", RandomModel { config: bert, bias: true, ..small }), ("later", RandomModel { config: later, ..small })]
+    }
+}
+
+/// One small model of each family, named: decoders, then encoders, then encoder-decoders. The first five are [`RandomModel::family`]'s.
+pub fn families() -> Vec<(&'static str, RandomModel)> {
+    RandomModel::family().into_iter().chain(decoders()).chain(encoders()).chain(two_stacks()).collect()
+}
+
+fn decoders() -> [(&'static str, RandomModel); 6] {
+    let small = RandomModel::small();
+    let llama = small.config;
+    let with = |config| RandomModel { config, ..small };
+    let gemma = Config {
+        placement: NormPlacement::Sandwich,
+        qk_norm: true,
+        activation: Activation::GeluTanh,
+        embedding_scale: 5.0,
+        norm_eps: 1e-6,
+        ..llama
+    };
+    let neox = Config {
+        norm: NormKind::Layer,
+        activation: Activation::GeluErf,
+        gated: false,
+        parallel: true,
+        rotary_dim: 4,
+        tied_head: false,
+        kv_heads: llama.heads,
+        ..llama
+    };
+    let bloom = Config { positions: PositionKind::Alibi, embedding_norm: true, heads: 3, kv_heads: 3, rotary_dim: 0, ..neox };
+    let per_layer = Config { layer_dim: 10, activation: Activation::SquaredRelu, ..llama };
+    let linear = Config { attention: AttentionKind::Linear, positions: PositionKind::None, ..llama };
+    let prefix = Config { mask: MaskKind::Prefix, ..llama };
+    [
+        ("gemma", with(gemma)),
+        ("neox", RandomModel { bias: true, head_bias: true, ..with(neox) }),
+        ("alibi", RandomModel { bias: true, ..with(Config { parallel: false, ..bloom }) }),
+        ("per-layer", with(per_layer)),
+        ("linear", with(linear)),
+        ("prefix", with(prefix)),
+    ]
+}
+
+fn encoders() -> Vec<(&'static str, RandomModel)> {
+    let [(bert_name, bert), (later_name, later)] = RandomModel::encoders();
+    let local = Config { mask: MaskKind::Local, window: 3, globals: 2, ..later.config };
+    let linear = Config { attention: AttentionKind::Linear, positions: PositionKind::Learned, ..later.config };
+    let keywords = Config {
+        front: Front::Patches,
+        features: 10,
+        class_token: true,
+        vocab: 0,
+        begin: 0,
+        end: 0,
+        embedding_norm: false,
+        pooling: Pooling::First,
+        normalized: false,
+        classifier: Classifier::Sequence,
+        labels: 12,
+        ..bert.config
+    };
+    let sentences = Config {
+        pooling: Pooling::First,
+        normalized: false,
+        classifier: Classifier::Sequence,
+        pooler: Pooler::Tanh,
+        labels: 3,
+        ..bert.config
+    };
+    let tokens = Config { pooling: Pooling::None, normalized: false, classifier: Classifier::Tokens, labels: 5, ..bert.config };
+    vec![
+        (bert_name, bert),
+        (later_name, later),
+        ("local", RandomModel { config: local, ..later }),
+        ("linear-encoder", RandomModel { config: linear, sinusoidal: true, ..later }),
+        ("keywords", RandomModel { config: keywords, ..bert }),
+        ("sentences", RandomModel { config: sentences, ..bert }),
+        ("tokens", RandomModel { config: tokens, ..bert }),
+    ]
+}
+
+fn two_stacks() -> [(&'static str, RandomModel); 3] {
+    let small = RandomModel::small();
+    let two = Config { architecture: Architecture::EncoderDecoder, encoder_layers: 2, encoder_context: 30, ..small.config };
+    let paper = Config {
+        norm: NormKind::Layer,
+        placement: NormPlacement::Post,
+        activation: Activation::Relu,
+        gated: false,
+        positions: PositionKind::Learned,
+        final_norm: false,
+        kv_heads: two.heads,
+        embedding_scale: 5.0,
+        ..two
+    };
+    let t5 = Config {
+        activation: Activation::GeluTanh,
+        positions: PositionKind::Buckets,
+        buckets: 32,
+        score_scale: 1.0,
+        norm_eps: 1e-6,
+        tied_head: false,
+        layers: 1,
+        ..two
+    };
+    let whisper = Config {
+        placement: NormPlacement::Pre,
+        activation: Activation::GeluErf,
+        final_norm: true,
+        embedding_scale: 0.0,
+        front: Front::Convolution,
+        features: 10,
+        ..paper
+    };
+    [
+        ("encoder-decoder", RandomModel { config: paper, bias: true, sinusoidal: true, ..small }),
+        ("t5", RandomModel { config: t5, ..small }),
+        ("whisper", RandomModel { config: whisper, bias: true, ..small }),
+    ]
+}
