@@ -22,8 +22,8 @@ pub enum ScoreBias<'a> {
 
 /// A score of one in the units of integer scores: log2(e) in Q16.
 const UNIT: f32 = LOG2_E * 65_536.0;
-/// Furthest that an addend moves an integer score.
-const LIMIT: f32 = 536_870_912.0;
+/// Furthest that an addend moves an integer score, 4,096: half of what a score may be, so that differences of two fit 31 bits.
+const LIMIT: f32 = 268_435_456.0;
 
 impl<'a> ScoreBias<'a> {
     /// The image's addends for the stack whose role this is.

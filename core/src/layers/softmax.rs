@@ -23,6 +23,9 @@ pub struct Int8Head<'c, 'r> {
     pub factor: f32,
 }
 
+/// The score of what is not seen: below every score by more than any weight spans, and near enough to all that a difference fits 31 bits.
+const UNSEEN: i32 = -(1 << 30);
+
 /// A run of keys in the cache, and where its scores lie in a head's buffers. Values come in blocks of four tokens, so that a run begins at a
 /// whole block; what lies before the mask weighs nothing.
 #[derive(Clone, Debug)]
@@ -121,7 +124,7 @@ impl Int8Head<'_, '_> {
         for run in runs {
             let part = run.scores();
             if let Some(gap) = scores.get_mut(filled..part.start) {
-                gap.fill(i32::MIN);
+                gap.fill(UNSEEN);
             }
             if let Some(gap) = scales.get_mut(filled..part.start) {
                 gap.fill(0.0);

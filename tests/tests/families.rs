@@ -1,0 +1,95 @@
+//! One test matrix over every architecture family: the bits of the scalar kernels on this CPU are those of every other kernel set and of emulated
+//! Cortex-M4F and RISC-V boards, one line a family.
+
+use attoformer::image::header::{Config, Front, KvType};
+use attoformer::kernels::{SCALAR, all};
+use attoformer_replay::{Job, Source};
+use attoformer_tests::random_model::{RandomModel, families, feature_rows};
+use attoformer_tests::targets::{on_board, on_this_cpu};
+use std::io::Write;
+use xtask::machines;
+use xtask::process::is_installed;
+
+/// Tokens that a decoder generates.
+const GENERATED: u32 = 5;
+/// Rows that an encoder reads: more than a block, and no multiple of four.
+const SOURCE: usize = 19;
+
+/// What a family is given: nothing, tokens or features for its encoder, and a prompt for its decoder.
+struct Input {
+    source: Vec<u32>,
+    features: Vec<f32>,
+    prompt: Vec<u32>,
+}
+
+impl Input {
+    fn of(config: &Config) -> Self {
+        let tokens = |count: usize| (0..count as u32).map(|index| 3 + index * 37 % (config.vocab - 3)).collect::<Vec<u32>>();
+        let reads_tokens = config.has_encoder() && config.front == Front::Tokens;
+        let reads_features = config.front != Front::Tokens;
+        Input {
+            source: if reads_tokens { tokens(SOURCE) } else { Vec::new() },
+            features: if reads_features { feature_rows(config, SOURCE, 5) } else { Vec::new() },
+            prompt: if config.output_dim(1) == u64::from(config.vocab) { tokens(11) } else { Vec::new() },
+        }
+    }
+
+    fn job(&self, chunk: usize) -> Job<'_> {
+        let source = match (&self.source[..], &self.features[..]) {
+            ([], []) => Source::Nothing,
+            ([], features) => Source::Features(features),
+            (tokens, _) => Source::Tokens(tokens),
+        };
+        Job { source, prompt: &self.prompt, generate: GENERATED, chunk }
+    }
+}
+
+/// Every family's image, its input, and the hash that all targets must find.
+fn cases() -> impl Iterator<Item = (&'static str, RandomModel, Vec<u8>, u32)> {
+    families().into_iter().map(|(name, model)| {
+        let image = model.pack_mixed(KvType::Int8).to_vec();
+        let expected = on_this_cpu(&image, &SCALAR, Input::of(&model.config).job(1000)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, model, image, expected)
+    })
+}
+
+#[test]
+fn every_family_has_one_answer_on_this_cpu() {
+    for (name, model, image, expected) in cases() {
+        let input = Input::of(&model.config);
+        for kernels in all() {
+            for chunk in [1, 3, 16] {
+                let found = on_this_cpu(&image, kernels, input.job(chunk)).unwrap();
+                assert_eq!(found, expected, "{name}, {} kernels, chunks of {chunk}", kernels.name);
+            }
+        }
+        println!("{name:16} {expected:08x} {}", all().map(|kernels| kernels.name).collect::<Vec<_>>().join(" = "));
+    }
+}
+
+fn board_agrees(name: &str) {
+    let machine = machines::find(name).expect("the machine is in the table");
+    if !is_installed(machine.emulator) {
+        println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);
+        return;
+    }
+    for ((family, model, image, expected), chunk) in cases().zip([1, 3, 16].into_iter().cycle()) {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(&image).expect("room for the image");
+        let report =
+            on_board(&machine, file.path(), Input::of(&model.config).job(chunk), None).unwrap_or_else(|error| panic!("{family}: {error}"));
+        assert_eq!(report.output_hash, format!("{expected:08x}"), "{family} on {name}, chunks of {chunk}");
+        assert!(report.self_test, "{name} replayed the golden vector of {family}");
+        println!("{family:16} {expected:08x} scalar = {name}");
+    }
+}
+
+#[test]
+fn every_family_has_the_same_answer_on_a_cortex_m4f() {
+    board_agrees("mps2-an386");
+}
+
+#[test]
+fn every_family_has_the_same_answer_on_riscv32() {
+    board_agrees("riscv32-virt");
+}
