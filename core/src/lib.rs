@@ -54,6 +54,7 @@ compile_error!("images are little-endian and used in place: Attoformer runs on l
 pub mod arena;
 mod encoder;
 pub mod error;
+pub mod frontend;
 pub mod generate;
 mod hash;
 pub mod image;

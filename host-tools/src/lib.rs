@@ -9,15 +9,19 @@
 //! prints.
 
 pub mod bench;
+pub mod classify;
 pub mod embed;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod features;
 pub mod files;
 pub mod import;
 pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod run;
+pub mod sound;
+pub mod transcribe;
 
 pub use error::Error;

@@ -127,6 +127,7 @@ impl RandomModel {
             rotary: rotary_frequencies(10_000.0, config.turning_dim()),
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
+            frontend: None,
             decoding: None,
             tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),

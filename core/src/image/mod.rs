@@ -12,6 +12,7 @@ mod shape;
 
 use crate::arena::{Plan, arena_bytes};
 use crate::error::Error;
+use crate::frontend::Frontend;
 use crate::tokenizer::Tokenizer;
 use bytes::u32_at;
 use decoding::Decoding;
@@ -180,6 +181,11 @@ impl<'a> Image<'a> {
         core::str::from_utf8(self.section(section::LABELS)).unwrap_or_default().lines()
     }
 
+    /// How sound becomes rows of features; `None` where the image does not read sound.
+    pub fn frontend(&self) -> Option<Frontend<'a>> {
+        Frontend::new(self.section(section::FRONTEND)).ok()
+    }
+
     /// How a transcript begins and what is never written; `None` where the image does not say.
     pub fn decoding(&self) -> Option<Decoding<'a>> {
         Decoding::read(self.section(section::DECODING), self.config.vocab)
@@ -230,6 +236,12 @@ impl<'a> Image<'a> {
         let named = core::str::from_utf8(labels).is_ok_and(|text| text.lines().count() == self.config.labels as usize);
         if !labels.is_empty() && !named {
             return Err(Error::Section { kind: section::LABELS });
+        }
+        if !self.section(section::FRONTEND).is_empty() {
+            let frontend = Frontend::new(self.section(section::FRONTEND))?;
+            if frontend.features() != self.config.features as usize {
+                return Err(Error::Section { kind: section::FRONTEND });
+            }
         }
         if !self.section(section::DECODING).is_empty() && self.decoding().is_none() {
             return Err(Error::Section { kind: section::DECODING });

@@ -304,7 +304,8 @@ impl TensorOrder {
         let (index, encoder) = (index - stack, self.below(self.encoder_layers));
         let (first, index, roles) =
             if index < encoder { (0, index, self.encoder) } else { (self.encoder_layers, index - encoder, self.layer) };
-        (roles.nth(index % roles.len()), Some(first + index / roles.len()))
+        let of_layer = if roles.len() == 0 { 1 } else { roles.len() };
+        (roles.nth(index % of_layer), Some(first + index / of_layer))
     }
 
     /// The inverse of [`TensorOrder::role_at`], with the layer where the role has one; `None` for a tensor that is not implied.

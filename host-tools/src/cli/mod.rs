@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, which parses, calls and prints.
 
 mod bench;
+mod classify;
 mod completions;
 mod embed;
 mod eval;
@@ -8,6 +9,7 @@ mod info;
 mod pack;
 mod run;
 mod train;
+mod transcribe;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ enum Command {
     Embed(embed::Args),
     #[command(subcommand)]
     Eval(eval::Command),
+    Classify(classify::Args),
+    Transcribe(transcribe::Args),
     Bench(bench::Args),
     Train(train::Args),
     Completions(completions::Args),
@@ -45,6 +49,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
+        Command::Classify(args) => classify::run(args),
+        Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args),

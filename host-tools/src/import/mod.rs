@@ -1,5 +1,6 @@
 //! Trained models as they come, read into one in-memory [`Checkpoint`]. One file per source format.
 
+pub mod frontend;
 pub mod huggingface;
 pub mod llama2c;
 pub mod tokenizer_json;
@@ -34,6 +35,8 @@ pub struct Checkpoint {
     pub labels: Vec<String>,
     /// The chat template, as the model's publisher wrote it.
     pub chat_template: Option<String>,
+    /// How sound becomes rows of features, for models that read it.
+    pub frontend: Option<frontend::Frontend>,
     /// How a transcript begins, for models that write one.
     pub decoding: Option<Decoding>,
 }
@@ -243,6 +246,7 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         tokenizer,
         labels: Vec::new(),
         chat_template: None,
+        frontend: None,
         decoding: None,
     })
 }

@@ -1,5 +1,6 @@
 //! From a checkpoint to an image: matrices fused, quantized and laid out, and the sections around them.
 
+mod frontend;
 mod fuse;
 pub mod layout;
 pub mod sections;
@@ -89,6 +90,9 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     }
     if let Some(template) = &checkpoint.chat_template {
         image.section(section::CHAT, |out| out.extend(template.as_bytes()));
+    }
+    if let Some(parameters) = &checkpoint.frontend {
+        image.section(section::FRONTEND, |out| frontend::section(parameters, out));
     }
     if let Some(decoding) = &checkpoint.decoding {
         image.section(section::DECODING, |out| sections::decoding(decoding, out));

@@ -1,7 +1,7 @@
 //! The weights section and its directory.
 
 use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, TensorOrder};
-use attoformer::image::header::Config;
+use attoformer::image::header::{Config, Front};
 
 use super::fuse::{Fused, fuse, name};
 use super::layout;
@@ -61,7 +61,7 @@ pub(super) fn write(
 ) -> Result<Vec<Stored>, String> {
     let order = TensorOrder::new(config);
     let tensors: Vec<(Role, Option<u32>)> = (0..order.count()).map(|index| order.role_at(index)).collect();
-    let formats = formats(&tensors, options)?;
+    let formats = formats(config, &tensors, options)?;
     let mut stored = Vec::new();
     for (&(role, layer), format) in tensors.iter().zip(formats) {
         let fused = fuse(checkpoint, config, role, layer)?;
@@ -72,8 +72,8 @@ pub(super) fn write(
 }
 
 /// The format of each tensor. Every exception must fit at least one.
-fn formats(tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<Format>, String> {
-    let mut formats: Vec<Format> = tensors.iter().map(|(role, _)| if role.is_plain() { Format::F32 } else { options.weights }).collect();
+fn formats(config: &Config, tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<Format>, String> {
+    let mut formats: Vec<Format> = tensors.iter().map(|&(role, _)| usual(config, role, options.weights)).collect();
     for (pattern, format) in &options.overrides {
         let mut fits = false;
         for (&(role, layer), chosen) in tensors.iter().zip(&mut formats) {
@@ -90,6 +90,17 @@ fn formats(tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<For
         }
     }
     Ok(formats)
+}
+
+/// The format of a tensor without an exception of its own. A convolution's rows mix quiet and loud frames, which one int8 scale serves badly: it
+/// stays f16.
+fn usual(config: &Config, role: Role, asked: Format) -> Format {
+    let convolves = config.front == Front::Convolution && matches!(role, Role::FrontFirst | Role::FrontSecond);
+    match asked {
+        _ if role.is_plain() => Format::F32,
+        Format::Int8 | Format::Int4 { .. } if convolves => Format::F16,
+        _ => asked,
+    }
 }
 
 /// Whether a name fits a pattern, part by part; `*` fits any part.

@@ -7,7 +7,7 @@
 use attoformer::image::header::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, llama2c};
+use attoformer_tools::import::{Checkpoint, llama2c, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -36,6 +36,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         tokenizer: tokenizer.ok(),
         labels: Vec::new(),
         chat_template: None,
+        frontend: None,
         decoding: None,
     };
     if arena_bytes(&config, Plan::packed(&config)) > ARENA_MAX || checkpoint.parameters() > FLOATS_MAX {

@@ -9,6 +9,7 @@ use super::take::Taker;
 use super::weights::Weights;
 use super::{Family, activation};
 use crate::error::Error;
+use crate::import::frontend::{Frontend, Mfcc};
 use crate::import::{Part, Tensor};
 
 /// What config.json says.
@@ -27,6 +28,7 @@ pub struct Shape {
     num_positions: u32,
     num_labels: u32,
     labels: Vec<String>,
+    frontend: Mfcc,
 }
 
 impl Family for Shape {
@@ -36,6 +38,10 @@ impl Family for Shape {
 
     fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
         self.take(Taker::new(weights, ""))
+    }
+
+    fn frontend(&self, folder: &Path) -> Result<Option<Frontend>, Error> {
+        self.frontend.frontend().map(Some).map_err(Error::file(&folder.join(super::CONFIG)))
     }
 
     fn labels(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::frontend::Frontend;
 use super::{Checkpoint, Decoding, Tensor, Tokenizer, tokenizer_json};
 use crate::error::Error;
 use crate::files;
@@ -46,6 +47,14 @@ trait Family {
     /// Names of a classifier's labels.
     fn labels(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How sound becomes rows of features.
+    ///
+    /// # Errors
+    /// One sentence that names the file.
+    fn frontend(&self, _folder: &Path) -> Result<Option<Frontend>, Error> {
+        Ok(None)
     }
 
     /// How a transcript begins.
@@ -106,6 +115,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         tokenizer,
         labels: family.labels(),
         chat_template: None,
+        frontend: family.frontend(folder)?,
         decoding: family.decoding(folder)?,
     })
 }

@@ -9,6 +9,7 @@ use super::take::Taker;
 use super::weights::Weights;
 use super::{Family, activation};
 use crate::error::Error;
+use crate::import::frontend::{Frontend, LogMel};
 use crate::import::{Decoding, Part, Tensor};
 
 /// What config.json says.
@@ -59,6 +60,12 @@ impl Family for Shape {
 
     fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
         self.take(Taker::new(weights, "model."))
+    }
+
+    fn frontend(&self, folder: &Path) -> Result<Option<Frontend>, Error> {
+        let path = folder.join("preprocessor_config.json");
+        let log_mel: LogMel = super::fields(super::json(&path)?).map_err(Error::file(&path))?;
+        Ok(Some(log_mel.frontend()))
     }
 
     /// In English, without timestamps.

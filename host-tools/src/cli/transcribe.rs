@@ -1,0 +1,77 @@
+//! `atto transcribe`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use attoformer::Image;
+use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::transcribe::transcribe;
+use attoformer_tools::{Error, files, sound};
+use serde::Serialize;
+
+/// Write down what is said in a sound
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image
+    file: PathBuf,
+    /// The sound
+    #[arg(value_name = "CLIP.wav")]
+    clip: PathBuf,
+    /// Threads; this version runs on one, and no result depends on it
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
+    #[arg(long, value_name = "NAME")]
+    kernels: Option<String>,
+    /// Print one JSON object instead of the text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'r> {
+    text: &'r str,
+    tokens: &'r [u32],
+    audio_s: f64,
+    encode_s: f64,
+    decode_s: f64,
+    real_time_factor: f64,
+    peak_rss_bytes: Option<u64>,
+}
+
+/// Transcribes, and streams or reports.
+pub fn run(args: Args) -> Result<(), Error> {
+    let refuse = |error| Error::engine(&args.file)(error);
+    if args.threads > 1 {
+        eprintln!("note: this version runs on one thread");
+    }
+    let bytes = files::map(&args.file)?;
+    let image = Image::new(&bytes).map_err(refuse)?;
+    let frontend = sound::frontend(&image, &args.file)?;
+    let samples = sound::read_wav(&args.clip, frontend.sample_rate)?;
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let mut arena = setup.arena(image.config(), &args.file)?;
+    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let began = Instant::now();
+    let mut shown = Ok(());
+    let transcript = transcribe(&mut session, &frontend, &samples, |text| {
+        if !args.json && shown.is_ok() {
+            shown = super::print(text);
+        }
+    })
+    .map_err(refuse)?;
+    shown?;
+    let audio_s = samples.len() as f64 / f64::from(frontend.sample_rate);
+    if !args.json {
+        return super::print("\n");
+    }
+    super::print_json(&Report {
+        text: &transcript.text,
+        tokens: &transcript.tokens,
+        audio_s,
+        encode_s: transcript.encode.as_secs_f64(),
+        decode_s: transcript.decode.as_secs_f64(),
+        real_time_factor: began.elapsed().as_secs_f64() / audio_s,
+        peak_rss_bytes: attoformer_tools::bench::peak_rss_bytes(),
+    })
+}
