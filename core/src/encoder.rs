@@ -30,10 +30,13 @@ fn sights(lengths: &[usize], start: usize) -> impl Iterator<Item = Sight> + Clon
         *end += tokens;
         Some((*end - tokens, tokens))
     });
-    // A sequence's rows before `start` are not stepped through: a long sequence has many blocks.
-    places.flat_map(move |(first, tokens)| {
-        (start.saturating_sub(first).min(tokens)..tokens).map(move |position| Sight { position, first, tokens })
-    })
+    // Rows before `start` are not stepped through: a long sequence has many blocks.
+    let rest = places.scan(start, |before, (first, tokens)| {
+        let done = tokens.min(*before);
+        *before -= done;
+        Some((first, done, tokens))
+    });
+    rest.flat_map(|(first, done, tokens)| (done..tokens).map(move |position| Sight { position, first, tokens }))
 }
 
 impl Model<'_> {

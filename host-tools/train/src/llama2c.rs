@@ -2,7 +2,7 @@
 //!
 //! A model with linear attention has its number of key and value heads written with a minus sign, as
 //! llama2.c writes the vocabulary of a model whose head is its own: programs that know nothing of it
-//! refuse the file, and nothing beside the file can get lost.
+//! fail instead of misreading the file, and there is nothing beside it that could get lost.
 
 use std::path::Path;
 
