@@ -96,6 +96,12 @@ impl Sums {
     }
 }
 
+/// Gradients of what each token finds before it is divided `(tokens, head_dim)`, and of what it is divided by `(tokens)`.
+struct Slopes {
+    found: Head,
+    wholes: Vec<f32>,
+}
+
 impl LinearAttention {
     /// Output for the queries, keys and values.
     pub(crate) fn apply(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
@@ -134,48 +140,15 @@ impl LinearAttention {
         out
     }
 
-    /// Gradients of queries, keys and values from the output's: the sums run forward once more for the queries, and sums of what
-    /// the queries ask for run backward for keys and values.
+    /// Gradients of queries, keys and values from the output's.
     fn backward(&self, [q, k, v]: [&[f32]; 3], grad: &[f32], head_dim: usize) -> [Vec<f32>; 3] {
-        let tokens = self.0.row_tokens;
         let mut grads = [q, k, v].map(|input| vec![0.0; input.len()]);
-        let mut sums = Sums::new(head_dim);
         self.0.each_head(head_dim, |own, shared| {
             let (asked, kept) = (self.head(q, own, head_dim, true), self.head(k, shared, head_dim, true));
-            let (queries, keys) = (asked.mapped(), kept.mapped());
-            let values = self.head(v, shared, head_dim, false);
-            let [mut grad_q, mut grad_k, mut grad_v] = [(); 3].map(|()| Head::zeros(head_dim, tokens));
-            // Gradients of a token's sum of products, and of what it is divided by.
-            let mut grad_found = self.head(grad, own, head_dim, false);
-            let mut grad_whole = vec![0.0; tokens];
-            let mut found = vec![0.0; head_dim];
-            for token in 0..tokens {
-                if self.begins(own, token) {
-                    sums.clear();
-                }
-                sums.add(keys.token(token), values.token(token), 1.0);
-                sums.read(queries.token(token), &mut found);
-                let unit = dot(queries.token(token), &sums.units).recip();
-                let slopes = grad_found.token_mut(token);
-                slopes.iter_mut().for_each(|slope| *slope *= unit);
-                grad_whole[token] = -dot(slopes, &found) * unit;
-                let rows = sums.rows().zip(&sums.units);
-                for (grad, (row, z)) in grad_q.token_mut(token).iter_mut().zip(rows) {
-                    *grad = dot(row, slopes) + z * grad_whole[token];
-                }
-            }
-            sums.clear();
-            for token in (0..tokens).rev() {
-                sums.add(queries.token(token), grad_found.token(token), grad_whole[token]);
-                let (value, rows) = (values.token(token), sums.rows().zip(&sums.units));
-                for (grad, (row, z)) in grad_k.token_mut(token).iter_mut().zip(rows) {
-                    *grad = dot(row, value) + z;
-                }
-                sums.read(keys.token(token), grad_v.token_mut(token));
-                if self.begins(own, token) {
-                    sums.clear();
-                }
-            }
+            let (queries, keys, values) = (asked.mapped(), kept.mapped(), self.head(v, shared, head_dim, false));
+            let mut slopes = Slopes { found: self.head(grad, own, head_dim, false), wholes: vec![0.0; self.0.row_tokens] };
+            let mut grad_q = self.look_back(own, [&queries, &keys, &values], &mut slopes);
+            let [mut grad_k, grad_v] = self.look_ahead(own, [&queries, &keys, &values], &slopes);
             asked.through_map(&queries, &mut grad_q);
             kept.through_map(&keys, &mut grad_k);
             let [mut grad_q, mut grad_k, grad_v] = [grad_q, grad_k, grad_v].map(|grads| grads.side());
@@ -186,6 +159,47 @@ impl LinearAttention {
             self.0.add_to(&mut grads[2], shared, &grad_v);
         });
         grads
+    }
+
+    /// Gradients of the mapped queries: the sums run forward once more. `slopes` comes in with the output's gradients.
+    fn look_back(&self, own: Block, [queries, keys, values]: [&Head; 3], slopes: &mut Slopes) -> Head {
+        let head_dim = queries.head_dim;
+        let (mut sums, mut found) = (Sums::new(head_dim), vec![0.0; head_dim]);
+        let mut grads = Head::zeros(head_dim, slopes.wholes.len());
+        for (token, whole) in slopes.wholes.iter_mut().enumerate() {
+            if self.begins(own, token) {
+                sums.clear();
+            }
+            sums.add(keys.token(token), values.token(token), 1.0);
+            sums.read(queries.token(token), &mut found);
+            let unit = dot(queries.token(token), &sums.units).recip();
+            let slopes = slopes.found.token_mut(token);
+            slopes.iter_mut().for_each(|slope| *slope *= unit);
+            *whole = -dot(slopes, &found) * unit;
+            for (grad, (row, z)) in grads.token_mut(token).iter_mut().zip(sums.rows().zip(&sums.units)) {
+                *grad = dot(row, slopes) + z * *whole;
+            }
+        }
+        grads
+    }
+
+    /// Gradients of the mapped keys and of the values: sums of what the queries behind them ask for run backward.
+    fn look_ahead(&self, own: Block, [queries, keys, values]: [&Head; 3], slopes: &Slopes) -> [Head; 2] {
+        let head_dim = queries.head_dim;
+        let mut sums = Sums::new(head_dim);
+        let [mut grad_k, mut grad_v] = [(); 2].map(|()| Head::zeros(head_dim, slopes.wholes.len()));
+        for (token, &whole) in slopes.wholes.iter().enumerate().rev() {
+            sums.add(queries.token(token), slopes.found.token(token), whole);
+            let (value, rows) = (values.token(token), sums.rows().zip(&sums.units));
+            for (grad, (row, z)) in grad_k.token_mut(token).iter_mut().zip(rows) {
+                *grad = dot(row, value) + z;
+            }
+            sums.read(keys.token(token), grad_v.token_mut(token));
+            if self.begins(own, token) {
+                sums.clear();
+            }
+        }
+        [grad_k, grad_v]
     }
 }
 
