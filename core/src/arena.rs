@@ -72,8 +72,10 @@ impl Sizes {
         let columns = max(attended, taps * config.features as u64);
         // Two runs of keys each begin at a whole block of four.
         let runs = if matches!(config.mask, MaskKind::Local) { 8 } else { 0 };
-        let seen = max(plan.context as u64, config.encoder_context as u64).next_multiple_of(4) + runs;
-        let mapped = if config.qk_norm || matches!(config.attention, AttentionKind::Linear) { head_dim } else { 0 };
+        let linear = matches!(config.attention, AttentionKind::Linear);
+        // A running state has no scores.
+        let seen = if linear { 0 } else { max(plan.context as u64, config.encoder_context as u64).next_multiple_of(4) + runs };
+        let mapped = if config.qk_norm || linear { head_dim } else { 0 };
         Sizes([
             kv_bytes(config, plan.context),
             cross_bytes(config),

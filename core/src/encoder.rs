@@ -24,13 +24,19 @@ pub(crate) enum Input<'i> {
     Features(&'i [f32]),
 }
 
-/// Where each row of sequences of these lengths stands, packed one behind another.
-fn sights(lengths: &[usize]) -> impl Iterator<Item = Sight> + Clone {
+/// Where each row of sequences of these lengths stands, packed one behind another, from row `start` on.
+fn sights(lengths: &[usize], start: usize) -> impl Iterator<Item = Sight> + Clone {
     let places = lengths.iter().scan(0, |end, &tokens| {
         *end += tokens;
         Some((*end - tokens, tokens))
     });
-    places.flat_map(|(first, tokens)| (0..tokens).map(move |position| Sight { position, first, tokens }))
+    // Rows before `start` are not stepped through: a long sequence has many blocks.
+    let rest = places.scan(start, |before, (first, tokens)| {
+        let done = tokens.min(*before);
+        *before -= done;
+        Some((first, done, tokens))
+    });
+    rest.flat_map(|(first, done, tokens)| (done..tokens).map(move |position| Sight { position, first, tokens }))
 }
 
 impl Model<'_> {
@@ -68,12 +74,12 @@ impl Model<'_> {
             let block = Block::new(self.image(), layer);
             let block = if keeps { block.seeing_all() } else { block };
             for ((x, queries), start) in x.chunks(rows_at_once).zip(queries.chunks_mut(queries_at_once)).zip(starts()) {
-                let positions = sights(lengths).skip(start).map(|sight| sight.position);
+                let positions = sights(lengths, start).map(|sight| sight.position);
                 let rotary = self.rotary(positions, turns);
                 block.ask(kernels, start, x, rotary, &mut cache, scratch, queries);
             }
             for ((x, queries), start) in x.chunks_mut(rows_at_once).zip(queries.chunks(queries_at_once)).zip(starts()) {
-                block.answer(kernels, start, x, sights(lengths).skip(start), &cache, scratch, queries, probe);
+                block.answer(kernels, start, x, sights(lengths, start), &cache, scratch, queries, probe);
             }
         }
     }
@@ -83,7 +89,7 @@ impl Model<'_> {
         let Rooms { x, scratch, stem, .. } = rooms;
         match input {
             Input::Tokens(tokens) => {
-                let positions = sights(lengths).map(|sight| sight.position);
+                let positions = sights(lengths, 0).map(|sight| sight.position);
                 self.embed(kernels, tokens.iter().copied().zip(positions), true, x, scratch.inner);
             }
             Input::Features(features) => {

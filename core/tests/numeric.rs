@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::numeric::{
-    Quantizer, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, pow2, quantize_query, relu, rms_norm,
-    round_to_int, sigmoid, silu, sin_cos, sqrt,
+    Quantizer, elu_plus_one, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, pow2, quantize_query, relu,
+    rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
 };
 use random::Random;
 use std::f64::consts::{PI, TAU};
@@ -93,8 +93,23 @@ fn gelu_error(x: f32) -> (f64, f64) {
     (x64, (f64::from(gelu_tanh(x)) - exact).abs() / x64.abs().max(1.0))
 }
 
+/// Relative; what lies below -32 counts as -32.
+fn elu_plus_one_error(x: f32) -> (f64, f64) {
+    let x64 = f64::from(x);
+    let exact = if x > 0.0 { x64 + 1.0 } else { x64.max(-32.0).exp() };
+    (x64, (f64::from(elu_plus_one(x)) - exact).abs() / exact)
+}
+
+fn tanh_error(x: f32) -> (f64, f64) {
+    (f64::from(x), (f64::from(tanh(x)) - f64::from(x).tanh()).abs())
+}
+
 #[test]
 fn activations() {
+    hold("elu_plus_one", power(-22.5), both(1e6, STEP).map(elu_plus_one_error));
+    hold("tanh", power(-22.0), both(200.0, STEP).map(tanh_error));
+    assert!(both(1e38, STEP).all(|x| squared_relu(x).to_bits() == if x > 0.0 { (x * x).to_bits() } else { 0 }));
+    assert!(both(f32::INFINITY, STEP).all(|x| elu_plus_one(x) > 0.0));
     hold("sigmoid", power(-23.3), both(200.0, STEP).map(sigmoid_error));
     hold("silu", power(-22.6), both(1e6, STEP).map(silu_error));
     hold("gelu_tanh", power(-22.6), both(1e6, STEP).map(gelu_error));
@@ -108,6 +123,8 @@ fn activations_of_every_float() {
     hold("sigmoid, every float", power(-23.3), both(128.0, 1).map(sigmoid_error));
     hold("silu, every float", power(-22.6), both(128.0, 1).map(silu_error));
     hold("gelu_tanh, every float", power(-22.6), both(128.0, 1).map(gelu_error));
+    hold("elu_plus_one, every float", power(-22.5), both(128.0, 1).map(elu_plus_one_error));
+    hold("tanh, every float", power(-22.0), both(128.0, 1).map(tanh_error));
     hold("gelu_erf, every float", power(-22.8), both(128.0, 1).map(gelu_erf_error));
 }
 

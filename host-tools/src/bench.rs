@@ -59,7 +59,7 @@ pub fn measure_encoder(session: &mut Session, count: usize) -> Result<f64, Error
 }
 
 /// Neighbours in a text are far apart in the vocabulary; so are these.
-fn spread(session: &Session, count: usize) -> Vec<u32> {
+pub(crate) fn spread(session: &Session, count: usize) -> Vec<u32> {
     let vocab = session.config().vocab as u64;
     (0..count as u64).map(|index| (index * 7919 % vocab) as u32).collect()
 }

@@ -23,5 +23,6 @@ pub mod report;
 pub mod run;
 pub mod sound;
 pub mod transcribe;
+pub mod scaling;
 
 pub use error::Error;

@@ -183,6 +183,21 @@ fn bench_reports_speeds() {
 }
 
 #[test]
+fn bench_measures_several_lengths_and_draws_them() {
+    let (tiny, image) = packed();
+    let svg = string(&tiny.path("lengths.svg"));
+    let report = json(["bench", &image, "--scaling", "--lengths", "5,20", "--svg", &svg, "--json"]);
+    let points = report["images"][0]["points"].as_array().unwrap();
+    assert_eq!(points.iter().map(|point| point["tokens"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 20]);
+    assert!(points[0]["seconds"].as_f64().unwrap() > 0.0);
+    assert!(points[1]["arena_bytes"].as_u64() > points[0]["arena_bytes"].as_u64());
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    assert!(failure(["bench", &image, "--scaling", "--lengths", "100000"]).contains("100000"));
+    assert!(failure(["bench", &image, "--scaling", "--lengths", "0"]).contains("0 tokens"));
+    assert!(failure(["bench", &image, &image]).contains("--scaling"));
+}
+
+#[test]
 fn completions_are_scripts() {
     for shell in ["bash", "zsh", "fish"] {
         let output = atto(["completions", shell]);

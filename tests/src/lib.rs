@@ -3,6 +3,7 @@
 pub mod atto;
 pub mod golden;
 pub mod hostile;
+pub mod long;
 pub mod models;
 pub mod random_model;
 pub mod targets;

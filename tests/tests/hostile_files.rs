@@ -116,6 +116,10 @@ fn sizes_that_lie_and_weights_that_are_no_numbers_are_named() {
     let files = Files::new();
     for field in 0..7 {
         for value in [0i32, -1, i32::MAX, i32::MIN, 1 << 24] {
+            // One key/value head with a minus sign is the same model with linear attention.
+            if (field, value) == (4, -1) {
+                continue;
+            }
             let mut copy = files.model.clone();
             copy[4 * field..4 * field + 4].copy_from_slice(&value.to_le_bytes());
             std::fs::write(files.path("random.bin"), copy).unwrap();

@@ -1,6 +1,7 @@
 //! Exponentials in fixed point, and the activations made of them.
 
 use super::mul_high;
+use super::quantize::pow2;
 
 /// log2(e), for scores in units of powers of two.
 pub const LOG2_E: f32 = core::f32::consts::LOG2_E;
@@ -28,6 +29,13 @@ pub(crate) fn exp2_neg_fraction(fraction: u32) -> u32 {
 /// `tests/numeric.rs` measures this and the errors below.
 #[inline(always)]
 pub fn exp_q30(x: f32) -> u32 {
+    let (fraction, whole) = exp_parts(x);
+    fraction >> whole.min(31)
+}
+
+/// e^-|x| as a number in Q30, not below a half, and how many times it is to be halved, at most 46.
+#[inline(always)]
+fn exp_parts(x: f32) -> (u32, u32) {
     // |x| in Q26, exact but for bits below 2^-26; magnitudes of 32 and more count as just below 32.
     let bits = x.to_bits() & 0x7fff_ffff;
     let exponent = bits >> 23;
@@ -37,7 +45,7 @@ pub fn exp_q30(x: f32) -> u32 {
         None => 0x7fff_ffff,
     };
     let q25 = ((q26 as u64 * LOG2_E_Q31) >> 32) as u32;
-    exp2_neg_fraction(q25 << 7) >> (q25 >> 25).min(31)
+    (exp2_neg_fraction(q25 << 7), q25 >> 25)
 }
 
 /// 2^-d in Q16, rounded, for a distance `d` in Q16: the weight of a key whose score lies `d` below the largest one.
@@ -89,10 +97,12 @@ pub(crate) const PHI_TAIL: [f32; 5] = [0.129_464_42, 0.185_577_26, -0.038_889_31
 /// What |x| is multiplied with in t.
 pub(crate) const PHI_TAIL_SLOPE: f32 = 0.34;
 
-/// elu(x) + 1, always positive: x + 1 above 0, e^x below (Katharopoulos et al. 2020, equation 7).
+/// elu(x) + 1, always positive: x + 1 above 0, e^x below (Katharopoulos et al. 2020, equation 7). Relative error at most 2^-22.5; below
+/// -32 it stays what it is there, so that a sum of features is never 0.
 #[inline(always)]
 pub fn elu_plus_one(x: f32) -> f32 {
-    if x > 0.0 { x + 1.0 } else { exp_q30(x) as f32 * (1.0 / 1_073_741_824.0) }
+    let (fraction, whole) = exp_parts(x);
+    if x > 0.0 { x + 1.0 } else { fraction as f32 * pow2(-30 - whole as i32) }
 }
 
 /// tanh(x) as 2 sigmoid(2x) - 1. Absolute error at most 2^-22.

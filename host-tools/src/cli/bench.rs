@@ -1,19 +1,21 @@
 //! `atto bench`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::image::header::Architecture;
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
 use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::scaling::{self, Curve, plot};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
 /// Measure how fast an image runs here
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image
-    file: PathBuf,
+    /// The image; with --scaling, images to compare
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// Tokens fed together; an encoder's sequence
     #[arg(long, default_value_t = 128, value_name = "P")]
     prompt_len: usize,
@@ -26,6 +28,15 @@ pub struct Args {
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
+    /// Measure sequences of several lengths instead: processor time and memory of each
+    #[arg(long, conflicts_with_all = ["prompt_len", "gen_len"])]
+    scaling: bool,
+    /// Their lengths in tokens [default: those of 256,1024,4096,16384 that fit the image]
+    #[arg(long, value_name = "N,N,..", value_delimiter = ',', requires = "scaling")]
+    lengths: Vec<usize>,
+    /// Draw the lengths' time and memory into this file
+    #[arg(long, value_name = "OUT.svg", requires = "scaling")]
+    svg: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -48,14 +59,20 @@ struct Report {
 
 /// Measures and reports.
 pub fn run(args: Args) -> Result<(), Error> {
-    let refuse = |error| Error::engine(&args.file)(error);
     if args.threads > 1 {
         eprintln!("note: this version runs on one thread");
     }
-    let bytes = files::map(&args.file)?;
+    if args.scaling {
+        return run_scaling(&args);
+    }
+    let [file] = &args.files[..] else {
+        return Err(Error::Request("several images are compared by --scaling only: name one".to_owned()));
+    };
+    let refuse = |error| Error::engine(file)(error);
+    let bytes = files::map(file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config(), &args.file)?;
+    let mut arena = setup.arena(image.config(), file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let (mut speeds, mut encode) = (None, None);
     if image.config().has_encoder() {
@@ -81,4 +98,36 @@ pub fn run(args: Args) -> Result<(), Error> {
     let writing = speeds.map(|speeds| format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode));
     let figures: Vec<String> = encoding.into_iter().chain(writing).collect();
     super::print(&format!("{} ({} kernels, 1 thread)\n", figures.join("; "), report.kernels))
+}
+
+#[derive(Serialize)]
+struct ScalingReport {
+    images: Vec<Curve>,
+    kernels: &'static str,
+    threads: u32,
+}
+
+/// Measures several lengths of each image, reports and draws.
+fn run_scaling(args: &Args) -> Result<(), Error> {
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    for (svg, file) in args.svg.iter().flat_map(|svg| args.files.iter().map(move |file| (svg, file))) {
+        files::check_apart(svg, file)?;
+    }
+    let images = args.files.iter().map(|file| curve(file, setup, &args.lengths)).collect::<Result<Vec<Curve>, Error>>()?;
+    if let Some(path) = &args.svg {
+        plot::write(path, &images)?;
+    }
+    if args.json {
+        return super::print_json(&ScalingReport { images, kernels: setup.kernels.name, threads: 1 });
+    }
+    super::print(&format!("{}({} kernels, 1 thread, processor time)\n", scaling::table(&images), setup.kernels.name))
+}
+
+/// One image's lengths, under its file's name.
+fn curve(file: &Path, setup: Setup, lengths: &[usize]) -> Result<Curve, Error> {
+    let bytes = files::map(file)?;
+    let image = Image::new(&bytes).map_err(Error::engine(file))?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let fitting = if lengths.is_empty() { scaling::lengths_of(&image) } else { lengths.to_vec() };
+    scaling::measure(&name, file, &image, setup, &fitting)
 }

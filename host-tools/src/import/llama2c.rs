@@ -1,8 +1,10 @@
 //! Checkpoints of llama2.c (version 0: a header of seven numbers, then f32 weights) and its tokenizer files.
+//!
+//! `atto train` writes models with linear attention in the same form, the number of key/value heads with a minus sign.
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::Config;
+use attoformer::image::header::{AttentionKind, Config};
 
 use super::{Part, Piece, Scheme, Tensor, Tokenizer};
 
@@ -30,6 +32,7 @@ struct Header {
     vocab: u64,
     context: u64,
     tied: bool,
+    linear: bool,
 }
 
 /// One stretch of the file: a part for one or all layers, or nothing that is of use.
@@ -54,7 +57,9 @@ impl Header {
             value => Err(format!("it is no llama2.c checkpoint: its header states {value} as {name}")),
         };
         let (dim, hidden, layers) = (size(0, "width")?, size(1, "MLP width")?, size(2, "number of layers")?);
-        let (heads, kv_heads, context) = (size(3, "number of heads")?, size(4, "number of key/value heads")?, size(6, "context")?);
+        let (heads, context) = (size(3, "number of heads")?, size(6, "context")?);
+        let linear = field(4) < 0;
+        let kv_heads = if linear { field(4).unsigned_abs() as u64 } else { size(4, "number of key/value heads")? };
         let vocab = field(5).unsigned_abs() as u64;
         if vocab == 0 {
             return Err("it is no llama2.c checkpoint: its header states an empty vocabulary".to_owned());
@@ -66,7 +71,7 @@ impl Header {
             return Err(format!("{heads} heads do not share {kv_heads} key/value heads evenly"));
         }
         // llama2.c writes the vocabulary with a minus sign when the head has weights of its own.
-        Ok(Header { dim, hidden, layers, heads, kv_heads, head_dim: dim / heads, vocab, context, tied: field(5) > 0 })
+        Ok(Header { dim, hidden, layers, heads, kv_heads, head_dim: dim / heads, vocab, context, tied: field(5) > 0, linear })
     }
 
     /// What follows the header, in order.
@@ -108,6 +113,7 @@ impl Header {
             context: self.context as u32,
             norm_eps: NORM_EPS,
             tied_head: self.tied,
+            attention: if self.linear { AttentionKind::Linear } else { AttentionKind::Softmax },
             begin: BEGIN,
             end: BEGIN,
             ..Config::DECODER

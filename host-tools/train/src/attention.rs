@@ -28,13 +28,13 @@ pub(crate) struct Attention {
 
 /// One head of one row, turned on its side: `(head_dim, tokens)`, so that inner loops run along
 /// the tokens and vectorise.
-struct Side {
-    tokens: usize,
-    values: Vec<f32>,
+pub(crate) struct Side {
+    pub(crate) tokens: usize,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Side {
-    fn new(head_dim: usize, tokens: usize) -> Self {
+    pub(crate) fn new(head_dim: usize, tokens: usize) -> Self {
         Self { tokens, values: vec![0.0; head_dim * tokens] }
     }
 
@@ -49,8 +49,8 @@ impl Side {
 
 /// Where a head of a row lies in a `(tokens, width)` tensor.
 #[derive(Clone, Copy)]
-struct Block {
-    first_token: usize,
+pub(crate) struct Block {
+    pub(crate) first_token: usize,
     width: usize,
     column: usize,
 }
@@ -61,7 +61,7 @@ impl Attention {
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, self.clone())
     }
 
-    fn read(&self, tensor: &[f32], block: Block, head_dim: usize, turn: bool) -> Side {
+    pub(crate) fn read(&self, tensor: &[f32], block: Block, head_dim: usize, turn: bool) -> Side {
         let tokens = self.row_tokens;
         let mut side = Side::new(head_dim, tokens);
         for token in 0..tokens {
@@ -76,7 +76,7 @@ impl Attention {
         side
     }
 
-    fn add_to(&self, tensor: &mut [f32], block: Block, side: &Side) {
+    pub(crate) fn add_to(&self, tensor: &mut [f32], block: Block, side: &Side) {
         let head_dim = side.values.len() / side.tokens;
         for token in 0..side.tokens {
             let at = (block.first_token + token) * block.width + block.column;
@@ -87,7 +87,7 @@ impl Attention {
     }
 
     /// Turns every pair of neighbouring lanes by the token's angle; backwards for `sign` -1.
-    fn turn(&self, side: &mut Side, first_token: usize, sign: f32) {
+    pub(crate) fn turn(&self, side: &mut Side, first_token: usize, sign: f32) {
         let tokens = side.tokens;
         let starts = &self.text_start[first_token..first_token + tokens];
         for (pair, lanes) in side.values.chunks_exact_mut(2 * tokens).enumerate() {
@@ -102,7 +102,7 @@ impl Attention {
     }
 
     /// Calls `f` for every head of every row with the blocks of its queries and its keys.
-    fn each_head(&self, head_dim: usize, mut f: impl FnMut(Block, Block)) {
+    pub(crate) fn each_head(&self, head_dim: usize, mut f: impl FnMut(Block, Block)) {
         for row in 0..self.text_start.len() / self.row_tokens {
             let first_token = row * self.row_tokens;
             for head in 0..self.heads {
@@ -197,12 +197,12 @@ fn softmax_row(queries: &Side, keys: &Side, token: usize, start: usize, shares: 
     shares.iter_mut().for_each(|share| *share /= sum);
 }
 
-fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
+pub(crate) fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
 }
 
 /// A dot product in eight sums, which lets the compiler use vectors.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<8>();
     let (b_chunks, b_rest) = b.as_chunks::<8>();
     let mut sums = [0.0; 8];

@@ -83,10 +83,12 @@ pub struct Judging {
 }
 
 impl TrainConfig {
-    /// The configuration named `name`: `tales` (the default model) or `smoke` (seconds, for tests).
+    /// The configuration named `name`: `tales` (the default model), `tales-linear` (the same tales by linear attention) or `smoke`
+    /// (seconds, for tests).
     pub fn preset(name: &str) -> Option<Self> {
         let text = match name {
             "tales" => include_str!("presets/tales.toml"),
+            "tales-linear" => include_str!("presets/tales-linear.toml"),
             "smoke" => include_str!("presets/smoke.toml"),
             _ => return None,
         };
@@ -94,7 +96,7 @@ impl TrainConfig {
     }
 
     /// The names that [`TrainConfig::preset`] knows.
-    pub const PRESETS: [&str; 2] = ["tales", "smoke"];
+    pub const PRESETS: [&str; 3] = ["tales", "tales-linear", "smoke"];
 
     /// Reads a configuration in TOML.
     ///

@@ -1,8 +1,8 @@
 //! Trains small llama-type decoders, and tokenizers for them, on an ordinary computer.
 //!
 //! The model is the one llama2.c runs: RMS norm before each block, rotary positions on
-//! neighbouring pairs, grouped-query attention, SwiGLU, and a head tied to the embedding. What
-//! comes out is llama2.c's `model.bin` (version 0) and `tokenizer.bin`, which `atto pack` reads.
+//! neighbouring pairs, grouped-query attention, SwiGLU, and a head tied to the embedding; its
+//! attention may be linear instead, with a state of constant size. What comes out is llama2.c's `model.bin` (version 0) and `tokenizer.bin`, which `atto pack` reads.
 //!
 //! ```no_run
 //! use attoformer_train::{TrainConfig, train};
@@ -22,6 +22,7 @@ mod data;
 mod error;
 mod floats;
 mod judge;
+mod linear_attention;
 mod llama2c;
 mod loss;
 mod model;
@@ -42,5 +43,5 @@ pub use judge::{Likelihood, grammar_shares};
 pub use model::Model;
 pub use report::Report;
 pub use run::{held_out_texts, train};
-pub use shape::Shape;
+pub use shape::{AttentionKind, Shape};
 pub use vocabulary::{BOS, Vocabulary};

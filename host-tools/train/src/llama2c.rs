@@ -1,11 +1,15 @@
 //! llama2.c's model file, version 0: seven sizes, the weights, and the rotary tables.
+//!
+//! A model with linear attention has its number of key and value heads written with a minus sign, as
+//! llama2.c writes the vocabulary of a model whose head is its own: programs that know nothing of it
+//! fail instead of misreading the file, and there is nothing beside it that could get lost.
 
 use std::path::Path;
 
 use crate::error::{TrainError, write_whole};
 use crate::model::Model;
 use crate::rope::Rope;
-use crate::shape::Shape;
+use crate::shape::{AttentionKind, Shape};
 
 const HEADER: usize = 7 * 4;
 
@@ -16,9 +20,10 @@ impl Model {
     /// Only if the tensor library fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
         let s = self.shape();
-        let sizes = [s.dim, s.hidden, s.layers, s.heads, s.kv_heads, s.vocab, s.context];
+        let kv_heads = if s.attention == AttentionKind::Linear { -(s.kv_heads as i32) } else { s.kv_heads as i32 };
+        let [dim, hidden, layers, heads, vocab, context] = [s.dim, s.hidden, s.layers, s.heads, s.vocab, s.context].map(|size| size as i32);
         let rope = Rope::new(s.context, s.head_dim());
-        let header = sizes.into_iter().flat_map(|size| (size as i32).to_le_bytes());
+        let header = [dim, hidden, layers, heads, kv_heads, vocab, context].into_iter().flat_map(i32::to_le_bytes);
         let floats = self.weights()?.into_iter().chain(rope.cos).chain(rope.sin);
         Ok(header.chain(floats.flat_map(f32::to_le_bytes)).collect())
     }
@@ -32,9 +37,12 @@ impl Model {
         let short = || format("it has no header".to_owned());
         let (sizes, _) = bytes.get(..HEADER).ok_or_else(short)?.as_chunks::<4>();
         // A negative size, llama2.c's sign for a head of its own, fails the check of the shape.
-        let size = |at: usize| usize::try_from(i32::from_le_bytes(sizes[at])).unwrap_or(0);
-        let [dim, hidden, layers, heads, kv_heads, vocab, context] = std::array::from_fn(size);
-        let shape = Shape { dim, hidden, layers, heads, kv_heads, vocab, context };
+        let number = |at: usize| i32::from_le_bytes(sizes[at]);
+        let size = |at: usize| usize::try_from(number(at)).unwrap_or(0);
+        let [dim, hidden, layers, heads, _, vocab, context] = std::array::from_fn(size);
+        let attention = if number(4) < 0 { AttentionKind::Linear } else { AttentionKind::Softmax };
+        let kv_heads = number(4).unsigned_abs() as usize;
+        let shape = Shape { dim, hidden, layers, heads, kv_heads, vocab, context, attention };
         shape.check()?;
         let count = shape.parameters();
         let length = HEADER + 4 * (count + context * shape.head_dim());

@@ -7,10 +7,11 @@ use candle_core::{Device, Tensor, Var};
 use crate::attention::Attention;
 use crate::error::TrainError;
 use crate::floats::list;
+use crate::linear_attention::LinearAttention;
 use crate::loss::Nll;
 use crate::norm::RmsNorm;
 use crate::rope::Rope;
-use crate::shape::{Kind, Shape};
+use crate::shape::{AttentionKind, Kind, Shape};
 use crate::vocabulary::BOS;
 
 /// A llama-type decoder whose weights are tensors that gradients can be taken of.
@@ -88,7 +89,11 @@ impl Model {
             let linear = |x: &Tensor, kind| x.matmul(&self.weight(kind, layer).t()?);
             let normed = RmsNorm::apply(&x, self.weight(Kind::AttentionNorm, layer))?;
             let [q, k, v] = [Kind::Query, Kind::Key, Kind::Value].map(|kind| linear(&normed, kind));
-            x = (x + linear(&attention.apply(&q?, &k?, &v?)?, Kind::Output)?)?;
+            let attended = match self.shape.attention {
+                AttentionKind::Softmax => attention.apply(&q?, &k?, &v?),
+                AttentionKind::Linear => LinearAttention(attention.clone()).apply(&q?, &k?, &v?),
+            };
+            x = (x + linear(&attended?, Kind::Output)?)?;
             let normed = RmsNorm::apply(&x, self.weight(Kind::MlpNorm, layer))?;
             let gated = (linear(&normed, Kind::Gate)?.silu()? * linear(&normed, Kind::Up)?)?;
             x = (x + linear(&gated, Kind::Down)?)?;
@@ -142,10 +147,12 @@ mod tests {
 
     use super::*;
 
-    const SHAPE: Shape = Shape { dim: 16, hidden: 12, layers: 2, heads: 4, kv_heads: 2, vocab: 260, context: 12 };
+    const SHAPE: Shape =
+        Shape { dim: 16, hidden: 12, layers: 2, heads: 4, kv_heads: 2, vocab: 260, context: 12, attention: AttentionKind::Softmax };
+    const SHAPES: [Shape; 2] = [SHAPE, Shape { attention: AttentionKind::Linear, ..SHAPE }];
 
-    fn model(weights: &[f32]) -> Model {
-        Model::new(SHAPE, weights).unwrap()
+    fn model(shape: Shape, weights: &[f32]) -> Model {
+        Model::new(shape, weights).unwrap()
     }
 
     fn weights() -> Vec<f32> {
@@ -159,12 +166,16 @@ mod tests {
 
     #[test]
     fn gradients_equal_differences() {
+        SHAPES.into_iter().for_each(compare_with_differences);
+    }
+
+    fn compare_with_differences(shape: Shape) {
         let rows = Rows { tokens: &INPUTS, row_tokens: 8 };
         let weights = weights();
-        let (_, grad) = model(&weights).gradient(&rows, &TARGETS).unwrap();
-        let loss = |weights: &[f32]| model(weights).gradient(&rows, &TARGETS).unwrap().0;
+        let (_, grad) = model(shape, &weights).gradient(&rows, &TARGETS).unwrap();
+        let loss = |weights: &[f32]| model(shape, weights).gradient(&rows, &TARGETS).unwrap().0;
         let mut rng = Rng::new(2);
-        for place in SHAPE.places() {
+        for place in shape.places() {
             for _ in 0..6 {
                 // Only the embeddings of tokens that occur are sure to have a slope worth a comparison.
                 let row = if place.kind == Kind::Embedding { INPUTS[rng.below(16)] as usize } else { rng.below(place.rows) };
@@ -176,37 +187,42 @@ mod tests {
                 let slope = (loss(&more) - loss(&less)) / f64::from(more[at] - less[at]);
                 let got = f64::from(grad[at]);
                 let near = 0.02 * slope.abs().max(0.5);
-                assert!((got - slope).abs() < near, "{place:?} at {at}: {got} where differences give {slope}");
+                let attention = shape.attention;
+                assert!((got - slope).abs() < near, "{attention:?}, {place:?} at {at}: {got} where differences give {slope}");
             }
         }
     }
 
     #[test]
     fn a_text_does_not_see_the_one_before() {
-        let model = model(&weights());
-        let nll = |tokens: &[u32], targets: &[u32]| {
-            let rows = Rows { tokens, row_tokens: tokens.len() };
-            model.nll(&rows, targets).unwrap().to_scalar::<f32>().unwrap()
-        };
-        let both = nll(&INPUTS[..8], &TARGETS[..8]);
-        let alone = nll(&INPUTS[..4], &TARGETS[..4]) + nll(&INPUTS[4..8], &TARGETS[4..8]);
-        assert!((both - alone).abs() < 1e-3, "{both} and {alone}");
+        for shape in SHAPES {
+            let model = model(shape, &weights());
+            let nll = |tokens: &[u32], targets: &[u32]| {
+                let rows = Rows { tokens, row_tokens: tokens.len() };
+                model.nll(&rows, targets).unwrap().to_scalar::<f32>().unwrap()
+            };
+            let both = nll(&INPUTS[..8], &TARGETS[..8]);
+            let alone = nll(&INPUTS[..4], &TARGETS[..4]) + nll(&INPUTS[4..8], &TARGETS[4..8]);
+            assert!((both - alone).abs() < 1e-3, "{both} and {alone}");
+        }
     }
 
     #[test]
     fn files_read_back_and_damaged_ones_do_not() {
-        let model = model(&weights());
-        let bytes = model.to_bytes().unwrap();
-        let read = Model::from_bytes(&bytes).unwrap();
-        assert_eq!((read.shape(), read.weights().unwrap()), (&SHAPE, weights()));
-        for end in [0, 27, 28, bytes.len() - 1] {
-            assert!(Model::from_bytes(&bytes[..end]).is_err(), "{end} bytes");
-        }
-        for size in 0..7 {
-            for value in [0i32, -1, i32::MAX, 1 << 20] {
-                let mut wrong = bytes.clone();
-                wrong[4 * size..4 * size + 4].copy_from_slice(&value.to_le_bytes());
-                assert!(Model::from_bytes(&wrong).is_err(), "size {size} is {value}");
+        for shape in SHAPES {
+            let model = model(shape, &weights());
+            let bytes = model.to_bytes().unwrap();
+            let read = Model::from_bytes(&bytes).unwrap();
+            assert_eq!((read.shape(), read.weights().unwrap()), (&shape, weights()));
+            for end in [0, 27, 28, bytes.len() - 1] {
+                assert!(Model::from_bytes(&bytes[..end]).is_err(), "{end} bytes");
+            }
+            for size in 0..7 {
+                for value in [0i32, -1, i32::MAX, i32::MIN, 1 << 20] {
+                    let mut wrong = bytes.clone();
+                    wrong[4 * size..4 * size + 4].copy_from_slice(&value.to_le_bytes());
+                    assert!(Model::from_bytes(&wrong).is_err(), "size {size} is {value}");
+                }
             }
         }
     }

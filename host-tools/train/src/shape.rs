@@ -24,6 +24,27 @@ pub struct Shape {
     pub vocab: usize,
     /// The longest sequence.
     pub context: usize,
+    /// How queries find values.
+    #[serde(default, skip_serializing_if = "AttentionKind::is_softmax")]
+    pub attention: AttentionKind,
+}
+
+/// How queries find values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionKind {
+    /// Weights are a softmax of scores.
+    #[default]
+    Softmax,
+    /// Weights are products of positive features, so that a state of constant size replaces the tokens before
+    /// (Katharopoulos et al., 2020).
+    Linear,
+}
+
+impl AttentionKind {
+    fn is_softmax(&self) -> bool {
+        *self == Self::Softmax
+    }
 }
 
 /// The tensors of a layer, and the ones that are no layer's, in the order of a llama2.c file.

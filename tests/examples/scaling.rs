@@ -1,0 +1,23 @@
+//! Measures how time and memory of each kind of attention grow with the length, and draws `docs/scaling.svg`:
+//! `cargo run --release -p attoformer-tests --example scaling`.
+
+use std::path::Path;
+
+use attoformer::Image;
+use attoformer_tests::long;
+use attoformer_tools::Error;
+use attoformer_tools::engine::Setup;
+use attoformer_tools::scaling::{Curve, LENGTHS, measure, plot, table};
+use xtask::process::root;
+
+fn main() -> Result<(), Error> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for (name, model) in long::models() {
+        let bytes = long::image(&model);
+        let path = Path::new(name);
+        let image = Image::new(&bytes).map_err(Error::engine(path))?;
+        curves.push(measure(name, path, &image, Setup::default(), &LENGTHS)?);
+    }
+    print!("{}", table(&curves));
+    plot::write(&root().join("docs/scaling.svg"), &curves)
+}
