@@ -12,6 +12,15 @@ use crate::files::AlignedBytes;
 /// Tokens that a prefill on a PC processes together: enough to read each weight once for many of them.
 const BLOCK: u32 = 32;
 
+/// An image, and the file that errors name.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The image.
+    pub image: &'a Image<'a>,
+    /// Its file, or the one it was made from.
+    pub path: &'a Path,
+}
+
 /// How a session is set up. It changes speed and memory, never results.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
@@ -48,6 +57,15 @@ impl Setup {
         }
         let bytes = arena_bytes(config, plan);
         AlignedBytes::try_zeroed(bytes).ok_or_else(|| Error::Memory { path: path.to_owned(), bytes })
+    }
+
+    /// Work with a session in an arena of its own.
+    ///
+    /// # Errors
+    /// Those of [`Setup::arena`] and [`Setup::session`], and what the work returns.
+    pub fn with_session<T>(&self, subject: Subject<'_>, work: impl FnOnce(&mut Session<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let mut arena = self.arena(subject.image.config(), subject.path)?;
+        work(&mut self.session(subject.image, &mut arena).map_err(Error::engine(subject.path))?)
     }
 
     /// A session in an arena made by [`Setup::arena`].

@@ -19,5 +19,6 @@ pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod run;
+pub mod threads;
 
 pub use error::Error;

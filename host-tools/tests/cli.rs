@@ -169,6 +169,10 @@ fn perplexity_counts_tokens_and_compares() {
     assert!(report["top1_agreement"].as_f64().unwrap() > 0.7, "{report}");
     let alone = json(["eval", "perplexity", &image, "--text", &string(&stories), "--json"]);
     assert_eq!(alone["perplexity"], report["perplexity"]);
+    for threads in ["1", "3"] {
+        let again = ["eval", "perplexity", &image, "--text", &string(&stories), "--threads", threads, "--json"];
+        assert_eq!(json(again), alone, "{threads} threads");
+    }
     let same = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &image, "--json"]);
     assert_eq!((same["kl_mean"].as_f64(), same["top1_agreement"].as_f64()), (Some(0.0), Some(1.0)));
 }
