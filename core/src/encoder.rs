@@ -131,7 +131,7 @@ impl Model<'_> {
         if config.final_norm {
             Norm::new(self.image(), Role::FinalNorm, 0).apply_in_place(kernels, x, workspace.inner);
         }
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales };
+        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
         let classifier = Linear::new(self.image(), Role::Classifier, 0);
         let labels = config.labels as usize;
         if config.classifier == Classifier::Tokens {
