@@ -64,7 +64,7 @@ impl<'a> Linear<'a> {
 
     /// `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
     pub fn apply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
-        match parts(scratch.parallel, x.len() * self.matrix.rows) {
+        match parts(scratch.parallel, x.len().saturating_mul(self.matrix.rows)) {
             0 | 1 => self.multiply(kernels, x, scratch, out),
             parts => self.share(kernels, parts, x, scratch, out),
         }
