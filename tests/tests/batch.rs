@@ -1,9 +1,9 @@
 //! Batches: sequences that go through an encoder together become what each becomes alone, bit for bit, whoever the neighbours are.
 
-use attoformer::image::header::{AttentionKind, Config, KvType, MaskKind, PositionKind};
+use attoformer::image::header::{Architecture, AttentionKind, Config, Front, KvType, MaskKind, PositionKind};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Error, Image, Plan, Session, arena_bytes};
-use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel};
+use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel, families};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
 
@@ -64,7 +64,12 @@ fn encoders() -> Vec<(&'static str, RandomModel)> {
     let local = Config { mask: MaskKind::Local, window: 3, globals: 2, ..later.1.config };
     let linear = Config { attention: AttentionKind::Linear, ..later.1.config };
     let none = Config { positions: PositionKind::None, ..later.1.config };
-    vec![bert, later, ("local", with(local)), ("linear", with(linear)), ("no positions", with(none))]
+    let more = [bert, later, ("local", with(local)), ("linear", with(linear)), ("no positions", with(none))];
+    // Classifiers of sequences and of tokens among them.
+    let family = families()
+        .into_iter()
+        .filter(|(_, model)| model.config.architecture == Architecture::Encoder && model.config.front == Front::Tokens);
+    family.chain(more).collect()
 }
 
 #[test]
@@ -90,7 +95,8 @@ fn blocks_contexts_and_kernels_change_no_bit() {
     for (name, model) in encoders() {
         let image = model.pack_mixed(KvType::Int8);
         let packed = Plan::packed(&model.config);
-        let sequences: Vec<Vec<u32>> = unequal(&model.config, 40).into_iter().filter(|tokens| tokens.len() <= 21).collect();
+        let sequences: Vec<Vec<u32>> =
+            unequal(&model.config, 40).into_iter().filter(|tokens| tokens.len() <= 21.min(packed.context as usize)).collect();
         let alone = with_session(&image, None, &kernels::SCALAR, |session| alone(session, &sequences));
         for plan in [packed.with_block(1), packed.with_block(7), packed.with_block(40), packed.with_context(21), packed.with_context(22)] {
             for set in kernels::all() {
