@@ -9,10 +9,10 @@ use attoformer::{Error, Session};
 use crate::engine::{Setup, Subject};
 use crate::threads::in_order;
 
-/// Texts that go to a thread together, at most: enough to fill an encoder's rows a few times.
-const TEXTS: usize = 64;
+/// Texts that go to a thread together, at most: enough to fill an encoder's rows, few enough that threads end together.
+const TEXTS: usize = 32;
 /// Bytes of text behind which no more join them.
-const BYTES: usize = 16 * 1024;
+const BYTES: usize = 8 * 1024;
 
 /// What an encoder made of a text.
 #[derive(Clone, Debug)]

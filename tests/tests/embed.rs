@@ -118,7 +118,7 @@ fn every_output_has_the_same_rows() {
     let report: Value = serde_json::from_str(&report.stdout).unwrap();
     assert_eq!((&report["rows"], &report["width"], &report["embeddings"]), (&70.into(), &(width / 4).into(), &Value::Null));
     assert_eq!((report["tokens"].as_array().unwrap().len(), report["left_out"].as_array().unwrap().len()), (70, 70));
-    assert_eq!(report["threads"].as_u64().unwrap(), 2.min(attoformer_tools::threads::all_cores()) as u64);
+    assert_eq!(report["threads"].as_u64().unwrap(), 3.min(attoformer_tools::threads::all_cores()) as u64);
     let npy = std::fs::read(npy).unwrap();
     let (header, values) = npy.split_at(128);
     assert!(String::from_utf8_lossy(header).contains(&format!("'shape': (70, {})", width / 4)));
