@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::image::header::{Architecture, AttentionKind, Config, Front, KvType, MaskKind};
 use crate::layers::attention::state_len;
+use crate::parallel::{Inline, Parallel};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Alignment of an arena and of every part of it.
@@ -223,6 +224,8 @@ pub(crate) struct Workspace<'a> {
     pub tokens: &'a mut [u32],
     /// Logits `(vocab)`, an embedding `(d_model)` or labels.
     pub output: &'a mut [f32],
+    /// Who runs halves of the work.
+    pub parallel: &'a dyn Parallel,
 }
 
 impl<'a> Workspace<'a> {
@@ -254,6 +257,7 @@ impl<'a> Workspace<'a> {
             mapped: take(rest, sizes).ok_or(too_small)?,
             tokens: take(rest, sizes).ok_or(too_small)?,
             output: take(rest, sizes).ok_or(too_small)?,
+            parallel: &Inline,
         })
     }
 }

@@ -24,14 +24,20 @@ pub(crate) enum Input<'i> {
     Features(&'i [f32]),
 }
 
-/// Where each row of sequences of these lengths stands, packed one behind another, from row `start` on.
+/// Each sequence's first place in the cache and its length. Rows are packed one behind another; a sequence's keys begin at a whole block of four,
+/// so that its sums run over the same keys as those of the sequence alone (rule 7 of the numeric specification).
+pub(crate) fn places(lengths: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
+    lengths.iter().scan(0usize, |end, &tokens| {
+        let first = end.saturating_add(3) & !3;
+        *end = first.saturating_add(tokens);
+        Some((first, tokens))
+    })
+}
+
+/// Where each row of sequences of these lengths stands, from row `start` on.
 fn sights(lengths: &[usize], start: usize) -> impl Iterator<Item = Sight> + Clone {
-    let places = lengths.iter().scan(0, |end, &tokens| {
-        *end += tokens;
-        Some((*end - tokens, tokens))
-    });
     // Rows before `start` are not stepped through: a long sequence has many blocks.
-    let rest = places.scan(start, |before, (first, tokens)| {
+    let rest = places(lengths).scan(start, |before, (first, tokens)| {
         let done = tokens.min(*before);
         *before -= done;
         Some((first, done, tokens))
@@ -74,9 +80,9 @@ impl Model<'_> {
             let block = Block::new(self.image(), layer);
             let block = if keeps { block.seeing_all() } else { block };
             for ((x, queries), start) in x.chunks(rows_at_once).zip(queries.chunks_mut(queries_at_once)).zip(starts()) {
-                let positions = sights(lengths, start).map(|sight| sight.position);
-                let rotary = self.rotary(positions, turns);
-                block.ask(kernels, start, x, rotary, &mut cache, scratch, queries);
+                let sights = sights(lengths, start);
+                let rotary = self.rotary(sights.clone().map(|sight| sight.position), turns);
+                block.ask(kernels, sights.map(|sight| sight.first + sight.position), x, rotary, &mut cache, scratch, queries);
             }
             for ((x, queries), start) in x.chunks_mut(rows_at_once).zip(queries.chunks(queries_at_once)).zip(starts()) {
                 block.answer(kernels, start, x, sights(lengths, start), &cache, scratch, queries, probe);
@@ -131,7 +137,7 @@ impl Model<'_> {
         if config.final_norm {
             Norm::new(self.image(), Role::FinalNorm, 0).apply_in_place(kernels, x, workspace.inner);
         }
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales };
+        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
         let classifier = Linear::new(self.image(), Role::Classifier, 0);
         let labels = config.labels as usize;
         if config.classifier == Classifier::Tokens {

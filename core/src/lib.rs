@@ -29,7 +29,7 @@
 //!
 //! # What holds
 //!
-//! - **The same bits** for every target, kernel set and prefill chunk: [`kernels::scalar`] is the specification, every other set is compared
+//! - **The same bits** for every target, kernel set, prefill chunk, batch and number of threads ([`Parallel`]): [`kernels::scalar`] is the specification, every other set is compared
 //!   with it bit for bit, and [`OutputHash`] tells two machines apart by one word. `docs/numerics.md` states the rules.
 //! - **No heap, no panic.** The tests link everything above with a panic handler that cannot link.
 //! - **Parse, don't validate.** [`Image::new`] refuses what a hostile file could lie about; after it there is nothing left to check.
@@ -62,6 +62,7 @@ pub mod kernels;
 pub mod layers;
 pub mod model;
 pub mod numeric;
+pub mod parallel;
 pub mod probe;
 pub mod sampling;
 pub mod session;
@@ -72,6 +73,7 @@ pub use error::Error;
 pub use generate::{Generation, Limits, Piece};
 pub use hash::OutputHash;
 pub use image::Image;
+pub use parallel::Parallel;
 pub use probe::Probe;
 pub use sampling::Sampler;
 pub use session::Session;

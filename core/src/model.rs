@@ -87,7 +87,7 @@ impl<'a> Model<'a> {
     pub(crate) fn logits(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, row: usize) {
         let d_model = self.image.config().d_model as usize;
         let Some(x) = rows(workspace.x, d_model).nth(row) else { return };
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales };
+        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
         self.head(kernels, x, workspace.inner, &mut quantize, workspace.output);
     }
 
@@ -131,7 +131,7 @@ impl<'w> Rooms<'w> {
                 inner: workspace.inner,
                 wide: workspace.projected,
                 aside: workspace.aside,
-                quantize: QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales },
+                quantize: QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel },
                 head: HeadScratch {
                     query: workspace.query,
                     mixed: workspace.mixed,

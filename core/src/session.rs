@@ -13,6 +13,7 @@ use crate::kernels::{self, Kernels};
 use crate::layers::front;
 use crate::model::Model;
 use crate::numeric::float_mode_is_ieee;
+use crate::parallel::Parallel;
 use crate::probe::Probe;
 use crate::sampling::Sampler;
 use crate::tokenizer::StopMatcher;
@@ -62,6 +63,12 @@ impl<'a> Session<'a> {
         }
         let workspace = Workspace::carve(arena, image.config(), plan)?;
         Ok(Session { model: Model::new(*image), kernels, workspace, plan, position: 0, source: 0 })
+    }
+
+    /// The same session, whose work is shared among threads. They change speed, never results.
+    pub fn with_parallel(mut self, parallel: &'a dyn Parallel) -> Self {
+        self.workspace.parallel = parallel;
+        self
     }
 
     /// The image.

@@ -21,8 +21,9 @@ pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod run;
-pub mod sound;
-pub mod transcribe;
 pub mod scaling;
+pub mod sound;
+pub mod threads;
+pub mod transcribe;
 
 pub use error::Error;

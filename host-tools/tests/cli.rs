@@ -169,13 +169,27 @@ fn perplexity_counts_tokens_and_compares() {
     assert!(report["top1_agreement"].as_f64().unwrap() > 0.7, "{report}");
     let alone = json(["eval", "perplexity", &image, "--text", &string(&stories), "--json"]);
     assert_eq!(alone["perplexity"], report["perplexity"]);
+    for threads in ["1", "3"] {
+        let again = ["eval", "perplexity", &image, "--text", &string(&stories), "--threads", threads, "--json"];
+        assert_eq!(json(again), alone, "{threads} threads");
+    }
     let same = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &image, "--json"]);
     assert_eq!((same["kl_mean"].as_f64(), same["top1_agreement"].as_f64()), (Some(0.0), Some(1.0)));
 }
 
 #[test]
+fn a_text_does_not_depend_on_threads() {
+    let (_tiny, image) = packed();
+    let run = |threads: &str| json(["run", &image, "--prompt", "ab", "-n", "9", "--threads", threads, "--json"]);
+    let (one, three) = (run("1"), run("3"));
+    assert_eq!((&one["threads"], &three["threads"]), (&1.into(), &3.into()));
+    assert_eq!((&one["output_hash"], &one["text"]), (&three["output_hash"], &three["text"]));
+}
+
+#[test]
 fn bench_reports_speeds() {
     let (_tiny, image) = packed();
+    assert_eq!(json(["bench", &image, "--prompt-len", "10", "--gen-len", "5", "--threads", "2", "--json"])["threads"], 2);
     let report = json(["bench", &image, "--prompt-len", "10", "--gen-len", "5", "--json"]);
     assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0);
     assert!(report["decode_tokens_per_s"].as_f64().unwrap() > 0.0);

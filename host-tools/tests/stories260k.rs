@@ -6,11 +6,12 @@ use std::path::Path;
 
 use attoformer::image::header::KvType;
 use attoformer::{Image, Sampler};
-use attoformer_tools::engine::Setup;
+use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::eval::perplexity::{self, Measures};
 use attoformer_tools::pack::{self, Options, Packed};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::{self, Observer, Outcome, Request};
+use attoformer_tools::threads::all_cores;
 use attoformer_tools::{Error, import};
 use common::shared;
 use sha2::{Digest, Sha256};
@@ -50,18 +51,12 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
 }
 
 fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Measures {
-    let setup = Setup::default();
+    let path = Path::new("stories260K.bin");
     let image = Image::new(&packed.image).unwrap();
-    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
-    let mut session = setup.session(&image, &mut arena).unwrap();
-    let documents = documents.iter().copied();
-    let Some(reference) = reference else {
-        return perplexity::measure(&mut session, None, documents, &Progress::silent()).unwrap();
-    };
-    let image = Image::new(&reference.image).unwrap();
-    let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
-    let mut other = setup.session(&image, &mut arena).unwrap();
-    perplexity::measure(&mut session, Some(&mut other), documents, &Progress::silent()).unwrap()
+    let other = reference.map(|reference| Image::new(&reference.image).unwrap());
+    let subject = |image| Subject { image, path };
+    let (other, documents) = (other.as_ref().map(subject), documents.iter().copied());
+    perplexity::measure(subject(&image), other, &Setup::default(), all_cores(), documents, &Progress::silent()).unwrap()
 }
 
 #[test]

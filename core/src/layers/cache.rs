@@ -148,9 +148,9 @@ impl LayerCache<'_> {
         }
     }
 
-    /// Stores the keys and values of token rows from position `start` on: the last `2 * kv_dim` columns of `projected` `(tokens, width)`.
-    pub fn store_rows(&mut self, start: usize, projected: &[f32], width: usize, kv_dim: usize) {
-        for (row, position) in rows(projected, width).zip(start..) {
+    /// Stores the keys and values of token rows, each at its place: the last `2 * kv_dim` columns of `projected` `(tokens, width)`.
+    pub fn store_rows(&mut self, places: impl Iterator<Item = usize>, projected: &[f32], width: usize, kv_dim: usize) {
+        for (row, position) in rows(projected, width).zip(places) {
             let Some((_, keys_values)) = row.split_at_checked(width.wrapping_sub(2 * kv_dim)) else { continue };
             if let Some((keys, values)) = keys_values.split_at_checked(kv_dim) {
                 match self {

@@ -4,7 +4,9 @@ use super::{front, rows, rows_mut};
 use crate::arena::quantized_stride;
 use crate::image::Image;
 use crate::image::directory::{Dtype, Role};
+use crate::kernels::layout::rows_per_bundle;
 use crate::kernels::{Kernels, Matrix, QuantizedRows};
+use crate::parallel::{Parallel, cut, parts};
 
 /// A weight matrix and what belongs to it, used in place.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +16,18 @@ pub struct Linear<'a> {
     in_scale: &'a [f32],
 }
 
-/// Where a linear layer puts its quantized input.
+/// Rows of a matrix that stay together when it is cut: whole bundles of every layout, and an address that is a multiple of 16.
+const UNIT: usize = 16;
+
+/// Where a linear layer puts its quantized input, and who helps it.
 #[derive(Debug)]
 pub struct QuantizeScratch<'s> {
     /// `(tokens, columns rounded up to four)`.
     pub values: &'s mut [i16],
     /// `(tokens)`.
     pub scales: &'s mut [f32],
+    /// The threads.
+    pub parallel: &'s dyn Parallel,
 }
 
 impl<'a> Linear<'a> {
@@ -57,6 +64,46 @@ impl<'a> Linear<'a> {
 
     /// `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
     pub fn apply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
+        match parts(scratch.parallel, x.len().saturating_mul(self.matrix.rows)) {
+            0 | 1 => self.multiply(kernels, x, scratch, out),
+            parts => self.share(kernels, parts, x, scratch, out),
+        }
+    }
+
+    /// Cuts the tokens; one token's product is cut by its outputs.
+    fn share(&self, kernels: &Kernels, parts: usize, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
+        let Matrix { rows: outputs, columns, .. } = self.matrix;
+        let tokens = x.len() / columns.max(1);
+        if parts < 2 {
+            return self.multiply(kernels, x, scratch, out);
+        }
+        if tokens < 2 {
+            return match self.matrix.dtype {
+                Dtype::F32 => share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| (kernels.matmul_f32)(part, x, out)),
+                Dtype::F16 => share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| (kernels.matmul_f16)(part, x, out)),
+                Dtype::Int8 | Dtype::Int4 => {
+                    let multiply = if self.matrix.dtype == Dtype::Int8 { kernels.matmul_i8 } else { kernels.matmul_i4 };
+                    let parallel = scratch.parallel;
+                    let x = self.quantize(kernels, x, scratch);
+                    share_outputs(parallel, parts, &self.matrix, out, &|part, out| multiply(part, &x, out));
+                }
+            };
+        }
+        let left = parts / 2;
+        let at = cut(tokens, left, parts, 1);
+        let (x, later_x) = x.split_at_checked(at * columns).unwrap_or_default();
+        let (out, later_out) = out.split_at_mut_checked(at * outputs).unwrap_or_default();
+        let (values, later_values) = scratch.values.split_at_mut_checked(at * quantized_stride(columns)).unwrap_or_default();
+        let (scales, later_scales) = scratch.scales.split_at_mut_checked(at).unwrap_or_default();
+        let parallel = scratch.parallel;
+        let mut scratch = QuantizeScratch { values, scales, parallel };
+        let mut later = QuantizeScratch { values: later_values, scales: later_scales, parallel };
+        parallel.join(&mut || self.share(kernels, left, x, &mut scratch, out), &mut || {
+            self.share(kernels, parts - left, later_x, &mut later, later_out);
+        });
+    }
+
+    fn multiply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         match self.matrix.dtype {
             Dtype::F32 => (kernels.matmul_f32)(&self.matrix, x, out),
             Dtype::F16 => (kernels.matmul_f16)(&self.matrix, x, out),
@@ -76,4 +123,44 @@ impl<'a> Linear<'a> {
         }
         QuantizedRows { values, stride, scales }
     }
+}
+
+/// A product of one token, cut by outputs.
+fn share_outputs(
+    parallel: &dyn Parallel,
+    parts: usize,
+    matrix: &Matrix<'_>,
+    out: &mut [f32],
+    multiply: &(dyn Fn(&Matrix<'_>, &mut [f32]) + Sync),
+) {
+    let left = parts / 2;
+    let at = cut(matrix.rows, left, parts, UNIT.max(rows_per_bundle(matrix.layout, matrix.dtype)));
+    if parts < 2 || at >= matrix.rows {
+        return multiply(matrix, out);
+    }
+    let (above, below) = cut_rows(matrix, at);
+    let (out, later_out) = out.split_at_mut_checked(at).unwrap_or_default();
+    parallel.join(&mut || share_outputs(parallel, left, &above, out, multiply), &mut || {
+        share_outputs(parallel, parts - left, &below, later_out, multiply);
+    });
+}
+
+/// The rows of a matrix before `at`, which begins a bundle, and those from it on.
+fn cut_rows<'a>(matrix: &Matrix<'a>, at: usize) -> (Matrix<'a>, Matrix<'a>) {
+    let groups = matrix.columns.div_ceil(matrix.group.max(1));
+    // What a matrix has none of stays empty on both sides.
+    let (values, later_values) = matrix.values.split_at_checked(at * matrix.row_bytes).unwrap_or_default();
+    let (scales, later_scales) = matrix.scales.split_at_checked(at).unwrap_or_default();
+    let (group_scales, later_group_scales) = matrix.group_scales.split_at_checked(at * groups).unwrap_or_default();
+    let (bias, later_bias) = matrix.bias.split_at_checked(at).unwrap_or_default();
+    let above = Matrix { rows: at, values, scales, group_scales, bias, ..*matrix };
+    let below = Matrix {
+        rows: matrix.rows - at,
+        values: later_values,
+        scales: later_scales,
+        group_scales: later_group_scales,
+        bias: later_bias,
+        ..*matrix
+    };
+    (above, below)
 }

@@ -1,7 +1,7 @@
 //! The verbs of a session for what sees whole sequences.
 
 use super::{Session, finite};
-use crate::encoder::Input;
+use crate::encoder::{Input, places};
 use crate::error::Error;
 use crate::image::header::{Architecture, AttentionKind, Classifier, Front, MaskKind};
 use crate::layers::front;
@@ -58,10 +58,12 @@ impl Session<'_> {
     }
 
     /// Encodes several sequences, `lengths` tokens each, packed one behind another without padding: `see` is shown what [`Session::encode`]
-    /// returns for each of them alone, bit for bit, and its number. Sequences are taken in their order, as many at a time as the context holds rows.
+    /// returns for each of them alone, bit for bit, and its number. Sequences are taken in their order, as many at a time as fit the context
+    /// together, each counted in whole fours.
     ///
     /// # Errors
-    /// Those of [`Session::encode`], for the first sequence that has one; [`Error::Architecture`] for models that keep what they encode.
+    /// Those of [`Session::encode`], once all before the batch that has one were shown; [`Error::BufferTooSmall`] for fewer tokens than the
+    /// lengths add up to; [`Error::Architecture`] for models that keep what they encode.
     pub fn encode_batch(&mut self, tokens: &[u32], lengths: &[usize], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
         if self.config().architecture != Architecture::Encoder || self.config().front != Front::Tokens {
             return Err(Error::Architecture { asked: "encode several texts" });
@@ -70,11 +72,12 @@ impl Session<'_> {
         while !waiting.is_empty() {
             let together = self.fitting(waiting);
             let (batch, behind) = waiting.split_at_checked(together).unwrap_or_default();
-            let (rows, later) = rest.split_at_checked(batch.iter().sum()).ok_or(Error::EmptyPrompt)?;
-            self.known(rows)?;
             if let Some(&tokens) = batch.iter().find(|&&tokens| tokens == 0 || tokens > self.row_limit()) {
                 return Err(if tokens == 0 { Error::EmptyPrompt } else { Error::ContextFull { tokens, context: self.row_limit() } });
             }
+            let need = batch.iter().sum();
+            let (rows, later) = rest.split_at_checked(need).ok_or(Error::BufferTooSmall { need, have: rest.len() })?;
+            self.known(rows)?;
             self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(rows), batch, &mut ());
             let mut first = 0;
             for &tokens in batch {
@@ -106,10 +109,7 @@ impl Session<'_> {
             return 1;
         }
         let limit = self.row_limit();
-        let ends = lengths.iter().scan(0usize, |end, &tokens| {
-            *end = end.saturating_add(tokens);
-            Some(*end)
-        });
+        let ends = places(lengths).map(|(first, tokens)| first.saturating_add(tokens));
         ends.take_while(|&end| end <= limit).count().max(1)
     }
 

@@ -18,7 +18,7 @@ pub extern "C" fn _start() {
     black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
 }
 
-/// Opens, plans, tests, embeds, reads a prompt, steps, samples, encodes, decodes.
+/// Opens, plans, tests, embeds alone and in a batch, reads a prompt, steps, samples, encodes, decodes.
 fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) -> Result<u32, Error> {
     let image = Image::new(bytes)?;
     let plan = Plan::packed(image.config()).with_context(black_box(1)).with_block(black_box(1));
@@ -31,6 +31,8 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let mut sampler = sampler.repetition_penalty(black_box(1.0))?;
     let mut hash = OutputHash::new();
     hash.logits(session.encode(tokens)?);
+    let half = tokens.len() / 2;
+    session.encode_batch(tokens, &[half, tokens.len() - half], |_, row| hash.logits(row))?;
     session.prefill(tokens)?;
     session.prefill_each(tokens, |position, logits| {
         black_box((position, logits));

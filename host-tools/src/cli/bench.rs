@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use attoformer::Image;
 use attoformer::image::header::Architecture;
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::{Setup, kernels_named, threads};
 use attoformer_tools::scaling::{self, Curve, plot};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Args {
     /// Tokens fed one by one behind them
     #[arg(long, default_value_t = 64, value_name = "G")]
     gen_len: usize,
-    /// Threads; this version runs on one
+    /// Threads; small models gain nothing
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
@@ -53,15 +53,12 @@ struct Report {
     /// The same.
     sequences_per_s: Option<f64>,
     kernels: &'static str,
-    threads: u32,
+    threads: usize,
     peak_rss_bytes: Option<u64>,
 }
 
 /// Measures and reports.
 pub fn run(args: Args) -> Result<(), Error> {
-    if args.threads > 1 {
-        eprintln!("note: this version runs on one thread");
-    }
     if args.scaling {
         return run_scaling(&args);
     }
@@ -71,7 +68,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(file)(error);
     let bytes = files::map(file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let (mut speeds, mut encode) = (None, None);
@@ -87,7 +84,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         encode_ms: encode.map(|seconds| 1000.0 * seconds),
         sequences_per_s: encode.map(|seconds| 1.0 / seconds),
         kernels: setup.kernels.name,
-        threads: 1,
+        threads: setup.parallel.threads(),
         peak_rss_bytes: peak_rss_bytes(),
     };
     if args.json {
@@ -97,7 +94,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         encode.map(|seconds| format!("{} rows in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds));
     let writing = speeds.map(|speeds| format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode));
     let figures: Vec<String> = encoding.into_iter().chain(writing).collect();
-    super::print(&format!("{} ({} kernels, 1 thread)\n", figures.join("; "), report.kernels))
+    let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
+    super::print(&format!("{} ({} kernels, {threads})\n", figures.join("; "), report.kernels))
 }
 
 #[derive(Serialize)]

@@ -1,10 +1,14 @@
 //! `atto embed`.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer_tools::embed::{Embedding, embed, write_f32, write_npy};
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer::image::header::Classifier;
+use attoformer_tools::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};
+use attoformer_tools::engine::{Setup, Subject, kernels_named};
+use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
@@ -25,6 +29,9 @@ pub struct Args {
     /// Bring each embedding to length 1, which some models do by themselves
     #[arg(long)]
     normalize: bool,
+    /// Threads, which change no value [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
@@ -33,16 +40,18 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report<'r> {
+#[derive(Default, Serialize)]
+struct Report {
     rows: usize,
     width: usize,
     tokens: Vec<usize>,
     left_out: Vec<usize>,
     /// Only where they are not written to a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    embeddings: Option<Vec<&'r [f32]>>,
+    embeddings: Option<Vec<Vec<f32>>>,
     kernels: &'static str,
+    /// Those that there was work for.
+    threads: usize,
 }
 
 fn parse_output(text: &str) -> Result<PathBuf, String> {
@@ -57,63 +66,130 @@ pub fn run(args: Args) -> Result<(), Error> {
     for input in args.input.iter().chain([&args.file]) {
         args.output.iter().try_for_each(|output| files::check_apart(output, input))?;
     }
-    let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(refuse)?;
+    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
+    if args.output.is_some() && image.config().classifier == Classifier::Tokens {
+        return Err(Error::file(&args.file)("it labels every token, so that texts have rows of different lengths: print them".to_owned()));
+    }
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config(), &args.file)?;
-    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    let mut rows = Vec::new();
-    for (index, text) in texts(&args)?.iter().enumerate() {
-        let row = embed(&mut session, text, args.normalize).map_err(refuse)?;
-        if row.left_out > 0 {
-            eprintln!("note: text {} is longer than the context; its last {} tokens are left out", index + 1, row.left_out);
+    let report = match &args.output {
+        Some(path) => files::write_whole(path, |file| embed_to(&args, &image, &setup, Some((path, file))))?,
+        None => embed_to(&args, &image, &setup, None)?,
+    };
+    match report {
+        Some(report) if args.json => super::print_json(&report),
+        Some(report) if args.output.is_some() => {
+            eprintln!("{} embeddings of {} values", report.rows, report.width);
+            Ok(())
         }
-        rows.push(row);
+        _ => Ok(()),
     }
-    let width = image.config().d_model as usize;
-    if let Some(path) = &args.output {
-        write(path, &rows, width)?;
-    }
-    report(&args, &rows, width, setup.kernels.name)
 }
 
-/// The texts asked for, one a line where they come from a file.
-fn texts(args: &Args) -> Result<Vec<String>, Error> {
-    let Some(path) = &args.input else { return Ok(args.text.clone()) };
-    Ok(files::text(path)?.lines().map(str::to_owned).collect())
+/// Encodes the texts asked for, to a file or to stdout; no report where the reader of stdout had enough.
+fn embed_to(args: &Args, image: &Image, setup: &Setup, file: Option<(&Path, &mut BufWriter<&File>)>) -> Result<Option<Report>, Error> {
+    let text = args.input.as_deref().map(files::map).transpose()?;
+    let threads = super::threads_or_all(args.threads);
+    // Rows on a screen are progress enough.
+    let progress = match &text {
+        Some(text) if file.is_some() => Progress::new("bytes", text.len() as u64),
+        _ => Progress::silent(),
+    };
+    let mut output = Output::new(args, image.config().output_dim(1) as usize, file, &progress)?;
+    output.report.kernels = setup.kernels.name;
+    let take = |chunk, made| output.take(&chunk, made);
+    let refuse = |number, error| args.refuse(number, error);
+    let subject = Subject { image, path: &args.file };
+    let done = match (&args.input, &text) {
+        (Some(path), Some(text)) => embed_all(subject, setup, threads, args.normalize, lines(path, text), refuse, take),
+        _ => embed_all(subject, setup, threads, args.normalize, given(&args.text), refuse, take),
+    };
+    match done {
+        Ok(threads) => output.finish(threads).map(Some),
+        Err(Stop::NobodyReads) => Ok(None),
+        Err(Stop::Failed(error)) => Err(error),
+    }
 }
 
-fn write(path: &Path, rows: &[Embedding], width: usize) -> Result<(), Error> {
-    let values = rows.iter().flat_map(|row| row.values.iter().copied());
-    files::write_whole(path, |file| {
-        let written = if path.extension().is_some_and(|extension| extension == "npy") {
-            write_npy(file, rows.len(), width, values)
-        } else {
-            write_f32(file, values)
+impl Args {
+    /// What the engine said of a text, in the words of the command.
+    fn refuse(&self, number: usize, error: attoformer::Error) -> Error {
+        let of_the_text = match (error, &self.input) {
+            (attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer, _) => return Error::engine(&self.file)(error),
+            (_, Some(input)) => format!("line {number} of {}", input.display()),
+            (_, None) => format!("text {number}"),
         };
-        written.map_err(Error::io(path))
-    })
+        Error::file(&self.file)(format!("{of_the_text}: {error}"))
+    }
 }
 
-fn report(args: &Args, rows: &[Embedding], width: usize, kernels: &'static str) -> Result<(), Error> {
-    if args.json {
-        return super::print_json(&Report {
-            rows: rows.len(),
-            width,
-            tokens: rows.iter().map(|row| row.tokens).collect(),
-            left_out: rows.iter().map(|row| row.left_out).collect(),
-            embeddings: args.output.is_none().then(|| rows.iter().map(|row| &row.values[..]).collect()),
-            kernels,
-        });
+/// Where rows go.
+struct Output<'o, 'f> {
+    file: Option<(&'o Path, RowFile<&'o mut BufWriter<&'f File>>)>,
+    json: bool,
+    report: Report,
+    progress: &'o Progress,
+}
+
+impl<'o, 'f> Output<'o, 'f> {
+    fn new(
+        args: &Args,
+        width: usize,
+        file: Option<(&'o Path, &'o mut BufWriter<&'f File>)>,
+        progress: &'o Progress,
+    ) -> Result<Self, Error> {
+        let begin = |(path, out): (&'o Path, _)| {
+            let npy = path.extension().is_some_and(|extension| extension == "npy");
+            RowFile::new(out, width, npy).map(|rows| (path, rows)).map_err(Error::io(path))
+        };
+        let file = file.map(begin).transpose()?;
+        let report = Report { width, embeddings: (args.json && file.is_none()).then(Vec::new), ..Report::default() };
+        Ok(Output { file, json: args.json, report, progress })
     }
-    if args.output.is_some() {
-        eprintln!("{} embeddings of {width} values", rows.len());
-        return Ok(());
+
+    fn take(&mut self, chunk: &Chunk, made: Vec<Embedding>) -> Result<(), Stop> {
+        for (number, row) in (chunk.first..).zip(made) {
+            if row.left_out > 0 {
+                let note = format!("note: text {number} is longer than the context; its last {} tokens are left out", row.left_out);
+                self.progress.note(&note);
+            }
+            self.report.rows += 1;
+            if self.json {
+                self.report.tokens.push(row.tokens);
+                self.report.left_out.push(row.left_out);
+            }
+            match (&mut self.file, &mut self.report.embeddings) {
+                (Some((path, file)), _) => file.push(&row.values).map_err(Error::io(path))?,
+                (None, Some(all)) => all.push(row.values),
+                (None, None) => print_row(&row.values)?,
+            }
+        }
+        self.progress.advance(chunk.bytes as u64);
+        Ok(())
     }
-    for row in rows {
-        let values: Vec<String> = row.values.iter().map(f32::to_string).collect();
-        super::print(&(values.join(" ") + "\n"))?;
+
+    fn finish(self, threads: usize) -> Result<Report, Error> {
+        if let Some((path, file)) = self.file {
+            file.finish().map_err(Error::io(path))?;
+        }
+        Ok(Report { threads, ..self.report })
     }
-    Ok(())
+}
+
+fn print_row(values: &[f32]) -> Result<(), Stop> {
+    let values: Vec<String> = values.iter().map(f32::to_string).collect();
+    if super::print_on(&(values.join(" ") + "\n"))? { Ok(()) } else { Err(Stop::NobodyReads) }
+}
+
+/// Why no further rows are made.
+enum Stop {
+    Failed(Error),
+    /// The reader of stdout has what it wanted.
+    NobodyReads,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::{Setup, Subject, kernels_named};
 use attoformer_tools::eval::perplexity::{self, Measures};
 use attoformer_tools::eval::{reference, sts};
 use attoformer_tools::report::progress::Progress;
@@ -27,6 +27,9 @@ pub struct PerplexityArgs {
     /// Compare with another image, or with the checkpoint it was made from, in f32
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
+    /// Threads, which change no figure [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
@@ -46,6 +49,9 @@ pub struct StsArgs {
     /// Compare with another image, or with the model it was made from, in f32
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
+    /// Threads, which change no figure [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
@@ -75,25 +81,20 @@ fn run_sts(args: &StsArgs) -> Result<(), Error> {
 }
 
 fn measure_sts(args: &StsArgs) -> Result<sts::Measures, Error> {
-    let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(refuse)?;
+    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
     let text = files::text(&args.pairs)?;
     let pairs = sts::pairs(&text).map_err(Error::file(&args.pairs))?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config(), &args.file)?;
-    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let threads = super::threads_or_all(args.threads);
     let progress = Progress::new("pairs", pairs.len() as u64);
+    let subject = Subject { image: &image, path: &args.file };
     let Some(path) = &args.against else {
-        return sts::measure(&mut session, None, &pairs, &progress).map_err(refuse);
+        return sts::measure(subject, None, &setup, threads, &pairs, &progress);
     };
-
-    let refuse = |error| Error::engine(path)(error);
     let bytes = reference(path)?;
-    let other = Image::new(&bytes).map_err(refuse)?;
-    let mut arena = setup.arena(other.config(), path)?;
-    let mut other = setup.session(&other, &mut arena).map_err(refuse)?;
-    sts::measure(&mut session, Some(&mut other), &pairs, &progress).map_err(refuse)
+    let other = Image::new(&bytes).map_err(Error::engine(path))?;
+    sts::measure(subject, Some(Subject { image: &other, path }), &setup, threads, &pairs, &progress)
 }
 
 fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
@@ -111,29 +112,25 @@ fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
 }
 
 fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
-    let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(refuse)?;
+    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
     let text = files::text(&args.text)?;
     let documents: Vec<&str> = perplexity::documents(&text).collect();
 
     let mut setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let mut arena = setup.arena(image.config(), &args.file)?;
-    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let threads = super::threads_or_all(args.threads);
     let progress = Progress::new("documents", documents.len() as u64);
+    let subject = Subject { image: &image, path: &args.file };
     let Some(path) = &args.against else {
-        return perplexity::measure(&mut session, None, documents, &progress).map_err(refuse);
+        return perplexity::measure(subject, None, &setup, threads, documents, &progress);
     };
 
-    let refuse = |error| Error::engine(path)(error);
     let bytes = reference(path)?;
-    let other = Image::new(&bytes).map_err(refuse)?;
+    let other = Image::new(&bytes).map_err(Error::engine(path))?;
     if other.config().vocab != image.config().vocab {
         let what = format!("its vocabulary is {}, that of {} is {}", other.config().vocab, args.file.display(), image.config().vocab);
         return Err(Error::file(path)(what));
     }
     setup.context = Some(image.config().context);
-    let mut arena = setup.arena(other.config(), path)?;
-    let mut other = setup.session(&other, &mut arena).map_err(refuse)?;
-    perplexity::measure(&mut session, Some(&mut other), documents, &progress).map_err(refuse)
+    perplexity::measure(subject, Some(Subject { image: &other, path }), &setup, threads, documents, &progress)
 }

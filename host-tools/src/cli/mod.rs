@@ -64,6 +64,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The threads asked for, or one for each core.
+fn threads_or_all(asked: Option<u32>) -> usize {
+    asked.map_or_else(attoformer_tools::threads::all_cores, |threads| threads as usize)
+}
+
 /// Prints the one JSON object of a command on stdout.
 fn print_json(value: &impl Serialize) -> Result<(), Error> {
     print(&(serde_json::to_string(value).expect("plain structs serialize") + "\n"))
@@ -71,9 +76,15 @@ fn print_json(value: &impl Serialize) -> Result<(), Error> {
 
 /// Prints text on stdout at once. A reader that closed its end has what it wanted.
 fn print(text: &str) -> Result<(), Error> {
+    print_on(text).map(|_| ())
+}
+
+/// Prints text on stdout at once; `false` where nobody reads it any more.
+fn print_on(text: &str) -> Result<bool, Error> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Io { path: "stdout".into(), source: error }),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::Io { path: "stdout".into(), source: error }),
     }
 }

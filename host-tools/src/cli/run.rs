@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use attoformer::generate::End;
 use attoformer::{Image, Sampler};
 use attoformer_tools::bench::rate;
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::{Setup, kernels_named, threads};
 use attoformer_tools::run::{self, Observer, Outcome, Request};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub struct Args {
     /// The random numbers follow from it
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
-    /// Threads; this version runs on one, and no result depends on it
+    /// Threads, which change no result; small models gain nothing
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
@@ -72,7 +72,7 @@ struct Report<'r> {
     prefill_tokens_per_s: f64,
     decode_tokens_per_s: f64,
     kernels: &'static str,
-    threads: u32,
+    threads: usize,
     arena_bytes: usize,
     output_hash: String,
     end: &'static str,
@@ -81,15 +81,17 @@ struct Report<'r> {
 /// Generates, and streams or reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
-    if args.threads > 1 {
-        eprintln!("note: this version runs on one thread");
-    }
     let bytes = files::map(&args.file)?;
     if let Some(output) = &args.logits {
         files::check_apart(output, &args.file)?;
     }
     let image = Image::new(&bytes).map_err(refuse)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, context: args.context, block: args.chunk };
+    let setup = Setup {
+        kernels: kernels_named(args.kernels.as_deref())?,
+        context: args.context,
+        block: args.chunk,
+        parallel: threads(args.threads)?,
+    };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let arena_bytes = arena.len();
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
@@ -120,7 +122,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         prefill_tokens_per_s: rate(prompt.len(), outcome.prefill),
         decode_tokens_per_s: rate(outcome.steps, outcome.decode),
         kernels: setup.kernels.name,
-        threads: 1,
+        threads: setup.parallel.threads(),
         arena_bytes,
         output_hash: format!("{:08x}", outcome.output_hash),
         end: end_name(outcome.end),

@@ -4,10 +4,15 @@
 //! cache; every token but its first is scored. A document longer than the context goes on in further windows of that length,
 //! each with an empty cache and its first token unscored.
 
-use attoformer::{Error, Session};
+use std::path::Path;
 
+use attoformer::Session;
+
+use crate::engine::{Setup, Subject};
+use crate::error::Error;
 use crate::report::progress::Progress;
 use crate::run;
+use crate::threads::in_order;
 
 /// The line between two documents.
 const SEPARATOR: &str = "<|endoftext|>";
@@ -47,34 +52,114 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     pieces.map(str::trim).filter(|document| !document.is_empty())
 }
 
-/// Scores documents with `session`, and with `reference` where one is given; both have the same context.
+/// Scores documents with an image, and with another of the same vocabulary where one is given, on some threads; no figure depends on how many.
 ///
 /// # Errors
-/// What the engine says.
+/// One sentence that names the image.
 pub fn measure<'t>(
-    session: &mut Session,
-    mut reference: Option<&mut Session>,
+    subject: Subject<'_>,
+    reference: Option<Subject<'_>>,
+    setup: &Setup,
+    threads: usize,
     documents: impl IntoIterator<Item = &'t str>,
     progress: &Progress,
 ) -> Result<Measures, Error> {
+    let windows = windows(subject, setup.plan(subject.image.config()).context as usize, documents.into_iter());
+    let worker = |windows: &mut dyn Iterator<Item = Result<Window, Error>>, give: &mut dyn FnMut(Result<Scored, Error>) -> bool| {
+        let worked = setup.with_session(subject, |session| match reference {
+            None => Scorer { session, path: subject.path, reference: None }.work(windows, give),
+            Some(reference) => setup.with_session(reference, |other| {
+                Scorer { session, path: subject.path, reference: Some((other, reference.path)) }.work(windows, give)
+            }),
+        });
+        if let Err(error) = worked {
+            give(Err(error));
+        }
+    };
     let mut sums = Sums::default();
-    for document in documents {
-        let tokens = run::encode(session.image(), document)?;
-        session.reset();
-        let context = session.room();
-        for window in tokens.chunks(context) {
-            session.reset();
-            if let Some(reference) = &mut reference {
-                reference.reset();
-            }
-            for start in (0..window.len() - 1).step_by(CHUNK) {
-                let end = (start + CHUNK).min(window.len() - 1);
-                sums.score(session, reference.as_deref_mut(), &window[start..end], &window[start + 1..end + 1])?;
+    in_order(threads, windows, worker, |scored: Result<Scored, Error>| {
+        let scored = scored?;
+        sums.add(&scored.sums);
+        progress.advance(scored.documents);
+        Ok::<(), Error>(())
+    })?;
+    Ok(sums.measures(reference.is_some()))
+}
+
+/// Tokens that are scored from an empty cache on.
+struct Window {
+    tokens: Vec<u32>,
+    /// Documents that end with it.
+    documents: u64,
+}
+
+/// What a window came to.
+struct Scored {
+    sums: Sums,
+    documents: u64,
+}
+
+fn windows<'t>(
+    subject: Subject<'_>,
+    context: usize,
+    documents: impl Iterator<Item = &'t str>,
+) -> impl Iterator<Item = Result<Window, Error>> {
+    documents.flat_map(move |document| match run::encode(subject.image, document) {
+        Err(error) => vec![Err(Error::engine(subject.path)(error))],
+        Ok(tokens) => {
+            let count = tokens.len().div_ceil(context);
+            let window = |(index, tokens): (usize, &[u32])| Window { tokens: tokens.to_vec(), documents: u64::from(index + 1 == count) };
+            tokens.chunks(context).enumerate().map(|window_of| Ok(window(window_of))).collect()
+        }
+    })
+}
+
+/// Sessions that score, with the files that errors name.
+struct Scorer<'s, 'a, 'b> {
+    session: &'s mut Session<'a>,
+    path: &'s Path,
+    reference: Option<(&'s mut Session<'b>, &'s Path)>,
+}
+
+impl Scorer<'_, '_, '_> {
+    fn work(
+        mut self,
+        windows: &mut dyn Iterator<Item = Result<Window, Error>>,
+        give: &mut dyn FnMut(Result<Scored, Error>) -> bool,
+    ) -> Result<(), Error> {
+        for window in windows {
+            let scored = window.and_then(|window| Ok(Scored { sums: self.score(&window.tokens)?, documents: window.documents }));
+            if !give(scored) {
+                break;
             }
         }
-        progress.advance(1);
+        Ok(())
     }
-    Ok(sums.measures(reference.is_some()))
+
+    /// Scores a window's tokens but the first, each by those before it.
+    fn score(&mut self, window: &[u32]) -> Result<Sums, Error> {
+        let mut sums = Sums::default();
+        self.session.reset();
+        if let Some((reference, _)) = &mut self.reference {
+            reference.reset();
+        }
+        for start in (0..window.len() - 1).step_by(CHUNK) {
+            let end = (start + CHUNK).min(window.len() - 1);
+            let (inputs, targets) = (&window[start..end], &window[start + 1..end + 1]);
+            let mut expected: Vec<LogProbabilities> = Vec::new();
+            if let Some((reference, path)) = &mut self.reference {
+                let seen = reference.prefill_each(inputs, |_, logits| expected.push(LogProbabilities::of(logits)));
+                seen.map_err(Error::engine(path))?;
+            }
+            let mut index = 0;
+            let seen = self.session.prefill_each(inputs, |_, logits| {
+                sums.score(&LogProbabilities::of(logits), expected.get(index), targets[index] as usize);
+                index += 1;
+            });
+            seen.map_err(Error::engine(self.path))?;
+        }
+        Ok(sums)
+    }
 }
 
 /// Running sums over all scored positions.
@@ -88,25 +173,23 @@ struct Sums {
 }
 
 impl Sums {
-    /// Feeds `inputs` and scores that `targets` follow, each one its input.
-    fn score(&mut self, session: &mut Session, reference: Option<&mut Session>, inputs: &[u32], targets: &[u32]) -> Result<(), Error> {
-        let mut expected: Vec<LogProbabilities> = Vec::new();
-        if let Some(reference) = reference {
-            reference.prefill_each(inputs, |_, logits| expected.push(LogProbabilities::of(logits)))?;
+    /// One position, at which `target` followed.
+    fn score(&mut self, found: &LogProbabilities, expected: Option<&LogProbabilities>, target: usize) {
+        self.tokens += 1;
+        self.loss -= found.0[target];
+        if let Some(expected) = expected {
+            self.reference_loss -= expected.0[target];
+            self.divergence += expected.divergence(found);
+            self.agreements += u64::from(expected.likeliest() == found.likeliest());
         }
-        let mut index = 0;
-        session.prefill_each(inputs, |_, logits| {
-            let found = LogProbabilities::of(logits);
-            let target = targets[index] as usize;
-            self.tokens += 1;
-            self.loss -= found.0[target];
-            if let Some(expected) = expected.get(index) {
-                self.reference_loss -= expected.0[target];
-                self.divergence += expected.divergence(&found);
-                self.agreements += u64::from(expected.likeliest() == found.likeliest());
-            }
-            index += 1;
-        })
+    }
+
+    fn add(&mut self, other: &Sums) {
+        self.tokens += other.tokens;
+        self.loss += other.loss;
+        self.reference_loss += other.reference_loss;
+        self.divergence += other.divergence;
+        self.agreements += other.agreements;
     }
 
     fn measures(&self, compared: bool) -> Measures {

@@ -2,10 +2,18 @@
 //!
 //! A file of pairs is tab separated, without quotes: column 5 is the score, 6 and 7 are the sentences (the STS benchmark's form).
 
-use attoformer::{Error, Session};
+use std::path::Path;
 
-use crate::embed::embed;
+use attoformer::Session;
+
+use crate::embed::{Embedding, Refused, embed_together};
+use crate::engine::{Setup, Subject};
+use crate::error::Error;
 use crate::report::progress::Progress;
+use crate::threads::in_order;
+
+/// Pairs that go to a thread together.
+const TOGETHER: usize = 32;
 
 /// Two sentences and how alike people found them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,22 +62,45 @@ fn pair(line: &str) -> Result<Pair<'_>, String> {
     Ok(Pair { score, sentences: [first, second] })
 }
 
-/// Embeds all pairs with `session`, and with `reference` where one is given.
+/// Embeds all pairs with an image, and with another where one is given, on some threads; no figure depends on how many.
 ///
 /// # Errors
-/// What the engine says.
-pub fn measure(session: &mut Session, mut reference: Option<&mut Session>, pairs: &[Pair], progress: &Progress) -> Result<Measures, Error> {
+/// One sentence that names the image, and the pair's line where one is to blame.
+pub fn measure(
+    subject: Subject<'_>,
+    reference: Option<Subject<'_>>,
+    setup: &Setup,
+    threads: usize,
+    pairs: &[Pair],
+    progress: &Progress,
+) -> Result<Measures, Error> {
     let (mut found, mut expected, mut between) = (Vec::new(), Vec::new(), 0.0);
-    for pair in pairs {
-        let [a, b] = embed_both(session, pair)?;
-        found.push(cosine(&a, &b));
-        if let Some(reference) = &mut reference {
-            let [c, d] = embed_both(reference, pair)?;
-            expected.push(cosine(&c, &d));
-            between += cosine(&a, &c) + cosine(&b, &d);
+    let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
+    let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
+        let worked = setup.with_session(subject, |session| match reference {
+            None => work(chunks, |pairs, line| Ok((embed_pairs(session, subject.path, pairs, line)?, None)), give),
+            Some(reference) => setup.with_session(reference, |other| {
+                let both = |pairs: &[Pair], line| {
+                    let found = embed_pairs(session, subject.path, pairs, line)?;
+                    Ok((found, Some(embed_pairs(other, reference.path, pairs, line)?)))
+                };
+                work(chunks, both, give)
+            }),
+        });
+        if let Err(error) = worked {
+            give(Err(error));
         }
-        progress.advance(1);
-    }
+    };
+    in_order(threads, chunks, worker, |answer: Result<Vec<Cosines>, Error>| {
+        let answer = answer?;
+        progress.advance(answer.len() as u64);
+        for cosines in answer {
+            found.push(cosines.found);
+            expected.extend(cosines.reference.map(|(expected, _)| expected));
+            between += cosines.reference.map_or(0.0, |(_, between)| between);
+        }
+        Ok::<(), Error>(())
+    })?;
     let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
     let rank_correlation = |cosines: &[f64]| correlation(&ranks(cosines), &ranks(&scores));
     Ok(Measures {
@@ -81,9 +112,45 @@ pub fn measure(session: &mut Session, mut reference: Option<&mut Session>, pairs
     })
 }
 
-fn embed_both(session: &mut Session, pair: &Pair) -> Result<[Vec<f32>; 2], Error> {
-    let [first, second] = pair.sentences;
-    Ok([embed(session, first, false)?.values, embed(session, second, false)?.values])
+/// What one pair came to.
+struct Cosines {
+    found: f64,
+    /// The reference's cosine, and the two cosines between its embeddings and the image's, added up.
+    reference: Option<(f64, f64)>,
+}
+
+/// Embeddings of pairs, two each, by the image and by the reference.
+type Both = (Vec<Embedding>, Option<Vec<Embedding>>);
+
+fn work(
+    chunks: &mut dyn Iterator<Item = (&[Pair], usize)>,
+    mut embed: impl FnMut(&[Pair], usize) -> Result<Both, Error>,
+    give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool,
+) -> Result<(), Error> {
+    for (pairs, line) in chunks {
+        if !give(embed(pairs, line).map(|both| cosines(&both))) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn embed_pairs(session: &mut Session, path: &Path, pairs: &[Pair], line: usize) -> Result<Vec<Embedding>, Error> {
+    let sentences: Vec<&str> = pairs.iter().flat_map(|pair| pair.sentences).collect();
+    embed_together(session, &sentences, false).map_err(|Refused { index, error }| match error {
+        attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(path)(error),
+        _ => Error::file(path)(format!("line {} of the pairs: {error}", line + index / 2)),
+    })
+}
+
+fn cosines((found, expected): &Both) -> Vec<Cosines> {
+    let mut reference = expected.iter().flatten();
+    let mut of = |[a, b]: &[Embedding; 2]| {
+        let reference = reference.next().zip(reference.next());
+        let between = |c: &Embedding, d: &Embedding| cosine(&a.values, &c.values) + cosine(&b.values, &d.values);
+        Cosines { found: cosine(&a.values, &b.values), reference: reference.map(|(c, d)| (cosine(&c.values, &d.values), between(c, d))) }
+    };
+    found.as_chunks().0.iter().map(&mut of).collect()
 }
 
 /// Cosine of two vectors; 0 where one of them is zero.

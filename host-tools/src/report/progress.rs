@@ -41,6 +41,14 @@ impl Progress {
         Progress { label: "", total: 0, done: Cell::new(0), out: Out::Nothing }
     }
 
+    /// Says something between two steps.
+    pub fn note(&self, text: &str) {
+        match &self.out {
+            Out::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Out::Lines(_) | Out::Nothing => eprintln!("{text}"),
+        }
+    }
+
     /// `steps` more are done.
     pub fn advance(&self, steps: u64) {
         self.done.set(self.done.get() + steps);
