@@ -31,14 +31,17 @@ pub fn embed(session: &mut Session, text: &str, to_length_1: bool) -> Result<Emb
     Ok(Embedding { values, tokens: encoding.tokens, left_out: encoding.left_out })
 }
 
-/// Writes rows of `columns` values as NumPy reads them: format 1.0, f32, C order.
+/// Writes an array as NumPy reads it: format 1.0, f32, C order.
 ///
 /// # Errors
 /// What the writer says.
-pub fn write_npy(out: &mut impl Write, rows: usize, columns: usize, values: impl Iterator<Item = f32>) -> io::Result<()> {
+pub fn write_npy(out: &mut impl Write, shape: &[usize], values: impl Iterator<Item = f32>) -> io::Result<()> {
     const BEFORE_HEADER: usize = 10;
     const ALIGN: usize = 64;
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    // As Python writes a tuple: one of a single size keeps its comma.
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", "));
     while !(BEFORE_HEADER + header.len() + 1).is_multiple_of(ALIGN) {
         header.push(' ');
     }
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn npy_files_have_an_aligned_header() {
         let mut file = Vec::new();
-        write_npy(&mut file, 2, 3, [1.0, 2.0, 3.0, 4.0, 5.0, 6.5].into_iter()).unwrap();
+        write_npy(&mut file, &[2, 3], [1.0, 2.0, 3.0, 4.0, 5.0, 6.5].into_iter()).unwrap();
         let header = u16::from_le_bytes([file[8], file[9]]) as usize;
         assert!((10 + header).is_multiple_of(64) && file[9 + header] == b'\n');
         let text = std::str::from_utf8(&file[10..10 + header]).unwrap();

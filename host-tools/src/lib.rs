@@ -15,6 +15,7 @@ pub mod error;
 pub mod eval;
 pub mod files;
 pub mod import;
+pub mod inspect;
 pub mod pack;
 pub mod quantize;
 pub mod report;

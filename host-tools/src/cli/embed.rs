@@ -88,7 +88,7 @@ fn write(path: &Path, rows: &[Embedding], width: usize) -> Result<(), Error> {
     let values = rows.iter().flat_map(|row| row.values.iter().copied());
     files::write_whole(path, |file| {
         let written = if path.extension().is_some_and(|extension| extension == "npy") {
-            write_npy(file, rows.len(), width, values)
+            write_npy(file, &[rows.len(), width], values)
         } else {
             write_f32(file, values)
         };

@@ -5,6 +5,7 @@ mod completions;
 mod embed;
 mod eval;
 mod info;
+mod inspect;
 mod pack;
 mod run;
 mod train;
@@ -33,6 +34,7 @@ enum Command {
     #[command(subcommand)]
     Eval(eval::Command),
     Bench(bench::Args),
+    Inspect(inspect::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
         Command::Bench(args) => bench::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args),
     };
