@@ -32,6 +32,7 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let mut hash = OutputHash::new();
     hash.logits(session.encode(tokens)?);
     session.prefill(tokens)?;
+    hash.logits(session.lens(black_box(&[]))?);
     session.prefill_each(tokens, |position, logits| {
         black_box((position, logits));
     })?;

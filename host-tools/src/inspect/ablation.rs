@@ -6,6 +6,7 @@ use attoformer::probe::{Part, Site};
 use attoformer::{Probe, Session};
 use serde::Serialize;
 
+use super::lens::Residuals;
 use super::subject::{Subject, feed};
 use super::{log_probability, rounded};
 use crate::error::Error;
@@ -104,12 +105,18 @@ impl Probe for Means {
 struct Knife<'m> {
     target: Target,
     means: Option<&'m Means>,
+    /// The whole model's residual stream: layers before the target's are not run again.
+    whole: &'m Residuals,
     head_dim: usize,
-    /// What the layer read, when layers are taken away.
-    read: Vec<f32>,
 }
 
 impl Probe for Knife<'_> {
+    fn first_layer(&self) -> u32 {
+        match self.target {
+            Target::Head(layer, _) | Target::Attention(layer) | Target::Mlp(layer) | Target::Layer(layer) => layer,
+        }
+    }
+
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
         let layer = site.layer as usize;
         let mean = |of: fn(&Means) -> &Vec<Vec<f64>>| self.means.map(|means| &of(means)[layer][..]);
@@ -120,12 +127,12 @@ impl Probe for Knife<'_> {
             (Target::Attention(at), Part::Attention) if at == site.layer => replace(rows, width, 0..width, mean(|means| &means.attention)),
             (Target::Mlp(at), Part::Mlp) if at == site.layer => replace(rows, width, 0..width, mean(|means| &means.mlp)),
             (Target::Layer(at), Part::Residual) if at == site.layer => {
-                rows.copy_from_slice(&self.read);
+                self.whole.restore(layer, site.start, rows);
                 if let Some(mean) = mean(|means| &means.layer) {
                     rows.chunks_mut(width).for_each(|row| row.iter_mut().zip(mean).for_each(|(x, &mean)| *x += mean as f32));
                 }
             }
-            (Target::Layer(_), Part::Embedded | Part::Residual) => self.read = rows.to_vec(),
+            (_, Part::Embedded) => self.whole.restore(self.first_layer() as usize, site.start, rows),
             _ => {}
         }
     }
@@ -187,11 +194,12 @@ pub fn targets(layers: u32, heads: usize) -> Vec<Target> {
 pub fn view(subject: &Subject, tokens: &[u32], target: u32, means: Option<&Means>, progress: &Progress) -> Result<View, Error> {
     subject.check_writes("ablation")?;
     let (layers, heads) = (subject.config().layers as usize, subject.config().heads as usize);
+    let residuals = subject.session(|session| Residuals::of(session, tokens))?;
     let whole = subject.session(|session| feed(session, tokens, &mut ()).map(|logits| log_probability(logits, target)))?;
     let targets = targets(subject.config().layers, heads);
     let effects = subject.sweep(targets.len(), progress, |session, index| {
         let head_dim = session.config().head_dim as usize;
-        let mut knife = Knife { target: targets[index], means, head_dim, read: Vec::new() };
+        let mut knife = Knife { target: targets[index], means, whole: &residuals, head_dim };
         Ok(rounded(log_probability(feed(session, tokens, &mut knife)?, target) - whole))
     })?;
     let (head, rest) = effects.split_at(layers * heads);

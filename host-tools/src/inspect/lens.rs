@@ -42,6 +42,14 @@ impl Residuals {
     }
 }
 
+impl Residuals {
+    /// Writes over rows, wherever a run makes them, what they were behind so many layers.
+    pub(super) fn restore(&self, layers: usize, start: usize, rows: &mut [f32]) {
+        let from = (layers * self.tokens + start) * self.width;
+        rows.copy_from_slice(&self.values[from..][..rows.len()]);
+    }
+}
+
 impl Probe for Residuals {
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
         let behind = match site.part {

@@ -6,6 +6,7 @@ use attoformer::Probe;
 use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
+use super::lens::Residuals;
 use super::subject::{Subject, feed};
 use super::{log_probability, rounded};
 use crate::error::Error;
@@ -38,14 +39,23 @@ impl Probe for Donor {
 /// A probe that brings rows of one position over.
 struct Patch<'d> {
     donor: &'d Donor,
+    /// The residual stream of the prompt that is run: layers before the patch are not run again.
+    whole: &'d Residuals,
     part: usize,
     layers: std::ops::Range<usize>,
     position: usize,
 }
 
 impl Probe for Patch<'_> {
+    fn first_layer(&self) -> u32 {
+        self.layers.start as u32
+    }
+
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
         let layer = site.layer as usize;
+        if site.part == Part::Embedded {
+            return self.whole.restore(self.layers.start, site.start, rows);
+        }
         let Some(row) = self.position.checked_sub(site.start) else { return };
         if site.part != PARTS[self.part] || !self.layers.contains(&layer) || row * width >= rows.len() {
             return;
@@ -96,6 +106,7 @@ pub fn view(subject: &Subject, tokens: &[u32], other: &[u32], target: u32, windo
     let mut donor = Donor { layers, tokens: count, rows: vec![0.0; PARTS.len() * layers * count * width] };
     let clean = subject.session(|session| feed(session, tokens, &mut donor).map(|logits| log_probability(logits, target)))?;
     let corrupted = subject.session(|session| feed(session, other, &mut ()).map(|logits| log_probability(logits, target)))?;
+    let residuals = subject.session(|session| Residuals::of(session, other))?;
     let lost = clean - corrupted;
     if lost.abs() < 1e-3 {
         return Err(Error::Request(
@@ -107,7 +118,7 @@ pub fn view(subject: &Subject, tokens: &[u32], other: &[u32], target: u32, windo
         // One row of the residual stream replaces all that was before it; a window is for what is added to it.
         let reach = if PARTS[part] == Part::Residual { 0 } else { window.saturating_sub(1) };
         let range = layer.saturating_sub(reach / 2)..(layer + reach.div_ceil(2) + 1).min(layers);
-        let mut patch = Patch { donor: &donor, part, layers: range, position };
+        let mut patch = Patch { donor: &donor, whole: &residuals, part, layers: range, position };
         Ok(rounded((log_probability(feed(session, other, &mut patch)?, target) - corrupted) / lost))
     })?;
     let map = |part: usize| recovered[part * layers * count..][..layers * count].to_vec();

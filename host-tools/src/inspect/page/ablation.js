@@ -9,7 +9,7 @@ if (data.ablation) addView("ablation", "Ablation", (root) => {
   const gone = method === "zero" ? "nothing" : "its mean";
   const mapBox = el("div");
   new HeatMap(mapBox, {
-    rows: layers, cols: heads + 3, gaps: [heads, heads + 2], cell: [18, 46], height: layers > 16 ? 21 : 30, name: "Effect of taking away each head, attention, MLP and layer",
+    rows: layers, cols: heads + 3, gaps: [heads, heads + 2], cell: [18, 60], height: layers > 16 ? 22 : 34, name: "Effect of taking away each head, attention, MLP and layer",
     colour: (l, c) => side(share(effect(l, c))),
     text: (l, c) => signed(effect(l, c), Math.abs(effect(l, c)) < 9.995 ? 2 : 1),
     rowLabel: (l) => String(l), colLabel: (c) => c < heads ? String(c) : ["attention", "MLP", "layer"][c - heads],
@@ -25,13 +25,13 @@ if (data.ablation) addView("ablation", "Ablation", (root) => {
   parts.sort((a, b) => a[1] - b[1]);
   const list = el("div", { class: "bars" }), against = el("div", { class: "bars" });
   function paint() {
-    const longest = Math.max(1e-6, ...parts.map(([, x]) => Math.abs(x)));
+    const range = (list) => [Math.min(0, ...list), Math.max(0, ...list)];
     const shown = parts.slice(0, 12).concat(parts.slice(12).filter(([, x]) => x > 0).slice(-3));
-    list.replaceChildren(...shown.map(([name, x, go]) => bar(name, x / longest, signed(x), css(side(x < 0 ? -0.6 : 0.6)), true, go)));
-    const tall = Math.max(1e-6, ...attention.concat(mlp).map(Math.abs));
+    const wide = range(parts.map(([, x]) => x)), tall = range(attention.concat(mlp));
+    list.replaceChildren(...shown.map(([name, x, go]) => bar(name, x, signed(x), css(side(x < 0 ? -0.6 : 0.6)), wide, go)));
     against.replaceChildren(...Array.from({ length: layers }, (_, l) => [
-      bar(`${l} attention`, attention[l] / tall, signed(attention[l]), css(side(attention[l] < 0 ? -0.45 : 0.45)), true),
-      bar(`${l} MLP`, mlp[l] / tall, signed(mlp[l]), css(side(mlp[l] < 0 ? -0.85 : 0.85)), true),
+      bar(`${l} attention`, attention[l], signed(attention[l]), css(side(attention[l] < 0 ? -0.4 : 0.4)), tall),
+      bar(`${l} MLP`, mlp[l], signed(mlp[l]), css(side(mlp[l] < 0 ? -0.8 : 0.8)), tall),
     ]).flat());
   }
   const [a, m] = [mean(attention), mean(mlp)];

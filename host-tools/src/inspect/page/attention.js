@@ -127,7 +127,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
   const notable = el("table", { class: "plain" }, el("tbody", {}, MEASURES.slice(1).filter(([key]) => key !== "entropy").map(([key, title]) => {
     const order = [...summaries].sort((a, b) => b[key] - a[key]).slice(0, 4);
     return el("tr", {}, el("td", { class: "soft" }, title), el("td", {}, el("div", { class: "chips" }, order.map((s) =>
-      el("button", { class: "chip", type: "button", title: `layer ${s.layer}, head ${s.head}`, onclick: () => choose(s.layer, s.head) }, `${s.layer}.${s.head}  ${fixed(s[key], key === "distance" ? 1 : 2)}`)))));
+      el("button", { class: "chip", type: "button", title: `layer ${s.layer}, head ${s.head}`, onclick: () => choose(s.layer, s.head) }, el("b", {}, `${s.layer}.${s.head}`), el("span", { class: "soft" }, " " + fixed(s[key], key === "distance" ? 1 : 2)))))));
   })));
 
   /* One head. */
@@ -152,7 +152,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
       return el("span", {
         class: k === query ? "here" : null, title: hidden ? "hidden" : percent(w), onclick: () => look(k),
         style: hidden ? { opacity: 0.35 } : { background: css(shade), color: inkOn(shade) },
-      }, show(token));
+      }, plain(raw(token)));
     }));
   }
   function choose(layer, number) {
@@ -177,7 +177,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "Heads that stand out"), el("span", { class: "soft", style: { fontSize: "12.5px" } }, "layer.head, by what the literature calls them")), notable)),
       el("section", { class: "card stay" },
         el("header", {}, title, el("div", { class: "row" }, legend(level, "0", "1"), el("label", {}, "colours", scale))), large, about2, reading, figures)));
-  new ResizeObserver(drawAll).observe(scroll);
+  resized(scroll, drawAll);
   themed(() => { drawAll(); read(); });
   choose(head.layer, head.head);
 });

@@ -23,13 +23,16 @@ const HIDDEN = /[\u0000-\u001f \u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u20
 const visible = (text) => text === "" ? "∅" : text.replace(HIDDEN, (c) => NAMED[c] || (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "‹" + c.charCodeAt(0).toString(16) + "›"));
 const raw = (id) => id in data.pieces ? data.pieces[id] : "#" + id;
 const show = (id) => visible(raw(id));
+/** As it stands in a text: spaces are spaces. */
+const plain = (text) => visible(text).replaceAll("·", " ");
 const piece = (id) => el("span", { class: "piece", title: "token " + id }, show(id));
 const prompt = data.prompt;
 const at = (position) => `${position} ${show(prompt[position])}`;
 
 /* Numbers. */
 const percent = (p) => p >= 0.9995 ? "100 %" : p >= 0.0995 ? (100 * p).toFixed(1) + " %" : p >= 0.001 ? (100 * p).toFixed(2) + " %" : p > 0 ? "<0.1 %" : "0";
-const signed = (x, digits = 3) => (x > 0 ? "+" : x < 0 ? "−" : "") + Math.abs(x).toFixed(digits);
+const signed = (x, digits = 3) => Math.abs(x) < 0.5 * 10 ** -digits ? "0" : (x > 0 ? "+" : "−") + Math.abs(x).toFixed(digits);
+const short = (x) => x !== 0 && Math.abs(x) < 0.01 ? x.toPrecision(2) : String(Number(x.toPrecision(2)));
 const fixed = (x, digits = 2) => x === null || x === undefined ? "–" : x.toFixed(digits);
 const count = (x) => x.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 
@@ -61,7 +64,7 @@ const inkOn = (c) => 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2] > 140 ? "#14181d
 const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 function legend(of, low, high) {
   const bar = el("i");
-  const paint = () => { bar.style.background = `linear-gradient(90deg, ${Array.from({ length: 13 }, (_, i) => css(of === side ? side(i / 6 - 1) : level(i / 12))).join(", ")})`; };
+  const paint = () => { bar.style.background = `linear-gradient(90deg, ${Array.from({ length: 13 }, (_, i) => css(of === side ? side(i / 6 - 1) : of(i / 12))).join(", ")})`; };
   themed(paint);
   return el("span", { class: "legend" }, low, bar, high);
 }
@@ -87,6 +90,16 @@ byId("theme").addEventListener("click", () => {
   setTheme(chosen);
 });
 
+/** Runs when a box is as wide as it was not before: in the next frame, since drawing may resize it again. */
+function resized(box, draw) {
+  let width = -1;
+  new ResizeObserver(() => requestAnimationFrame(() => {
+    if (box.clientWidth === width) return;
+    width = box.clientWidth;
+    draw();
+  })).observe(box);
+}
+
 /* The tooltip. */
 const tip = {
   show(x, y, nodes) {
@@ -103,14 +116,11 @@ const tip = {
 addEventListener("scroll", tip.hide, { passive: true, capture: true });
 const say = (nodes) => { byId("spoken").textContent = nodes.map((node) => node.textContent).join("; "); };
 
-/** A bar from the middle (share below 0) or from the left. */
-function bar(name, share, text, colour, both, onclick) {
+/** A bar for a value in a range around 0, [0, 1] unless given. */
+function bar(name, value, text, colour, [low, high] = [0, 1], onclick) {
+  const place = (x) => 100 * (x - low) / (high - low || 1);
   const track = el("span", { class: "track" }, el("i", {
-    style: {
-      background: colour,
-      left: (both ? 50 + Math.min(0, share) * 50 : 0) + "%",
-      width: Math.abs(share) * (both ? 50 : 100) + "%",
-    },
+    style: { background: colour, left: place(Math.min(0, value)) + "%", width: `max(1px, ${place(Math.max(0, value)) - place(Math.min(0, value))}%)` },
   }));
   return el(onclick ? "button" : "div", { class: "bar", type: onclick ? "button" : null, onclick }, el("span", {}, name), track, el("span", {}, text));
 }

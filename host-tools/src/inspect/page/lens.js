@@ -11,6 +11,8 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
     rank: ["The answer's rank", (i) => 1 - Math.log(rank[i]) / Math.log(data.model.vocab), "last", "first"],
     entropy: ["Entropy", (i) => entropy[i] / widest, "0 bits", widest.toFixed(1) + " bits"],
   };
+  // Text stands on the colours: the darkest are left out.
+  const tint = (t) => level(0.8 * t);
   let way = "p", cursor = [last, focus.position];
   const cells = [], heads = prompt.map((token, c) => el("th", { scope: "col", title: at(c) }, show(token)));
   const body = el("tbody");
@@ -28,11 +30,11 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
   const keys = el("span");
   function paint() {
     cells.forEach((cell, i) => {
-      const shade = level(WAYS[way][1](i));
+      const shade = tint(WAYS[way][1](i));
       cell.style.background = css(shade);
       cell.style.color = inkOn(shade);
     });
-    keys.replaceChildren(legend(level, WAYS[way][2], WAYS[way][3]));
+    keys.replaceChildren(legend(tint, WAYS[way][2], WAYS[way][3]));
   }
   const bars = (r, c) => Array.from({ length: top }, (_, n) => {
     const i = cellOf(r, c) * top + n;
@@ -117,7 +119,7 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
       el("section", { class: "card" }, el("header", {}, el("h2", {}, "Likeliest next token"), el("div", { class: "row" }, keys, el("label", {}, "colours", picker))), grid),
       el("section", { class: "card stay" }, el("header", {}, el("h2", {}, "One position")), detail, chartBox,
         el("p", { class: "note", style: { marginTop: "4px" } }, "Line: the answer's rank, best on top. Area: its probability."))));
-  new ResizeObserver(drawChart).observe(chartBox);
+  resized(chartBox, drawChart);
   themed(() => { paint(); select(...cursor); });
   select(last, focus.position, true);
 });

@@ -20,7 +20,7 @@ class HeatMap {
     this.over.addEventListener("click", () => this.pin());
     this.over.addEventListener("keydown", (event) => this.key(event));
     this.over.addEventListener("blur", () => this.leave());
-    new ResizeObserver(() => { if (this.scroll.clientWidth !== this.width) this.draw(); }).observe(this.scroll);
+    resized(this.scroll, () => this.draw());
     themed(() => this.draw());
   }
 
@@ -36,13 +36,13 @@ class HeatMap {
     };
     const narrow = this.width < 480;
     this.left = Math.ceil(widest(rows, rowLabel, narrow ? 64 : 108)) + 10;
-    const upright = widest(cols, colLabel, 300) <= 18;
-    this.turned = !upright;
-    this.top = upright ? 20 : Math.ceil(widest(cols, colLabel, narrow ? 70 : 96)) + 10;
     this.gap = 12;
     const room = this.width - this.left - gaps.length * this.gap - 2;
-    this.w = clamp(Math.floor(room / cols), cell[0], cell[1]);
-    this.h = this.what.square ? this.w : clamp(this.what.height || this.w, 14, 34);
+    this.w = clamp(room / cols, cell[0], cell[1]);
+    // Labels that are wider than their column are turned.
+    this.turned = (c) => pen.measureText(colLabel(c)).width > this.w - 2;
+    this.top = Math.max(20, Math.ceil(widest(cols, (c) => this.turned(c) ? colLabel(c) : "", narrow ? 76 : this.what.labels || 96)) + 10);
+    this.h = this.what.square ? this.w : this.what.height || clamp(this.w, 14, 34);
     const size = [this.left + this.w * cols + gaps.length * this.gap + 2, this.top + this.h * rows + 2];
     const dense = devicePixelRatio || 1;
     for (const canvas of [this.base, this.over]) {
@@ -56,7 +56,15 @@ class HeatMap {
     this.size = size;
   }
 
-  x(c) { return this.left + c * this.w + this.gap * this.what.gaps.filter((at) => c >= at).length; }
+  x(c) { return Math.round(this.left + c * this.w) + this.gap * this.what.gaps.filter((at) => c >= at).length; }
+
+  y(r) { return Math.round(this.top + r * this.h); }
+
+  /** Left, top, width and height of a cell, in whole pixels. */
+  rect(r, c) {
+    const gap = this.what.gaps.includes(c + 1) ? this.gap : 0;
+    return [this.x(c), this.y(r), this.x(c + 1) - this.x(c) - gap, this.y(r + 1) - this.y(r)];
+  }
 
   draw() {
     const pen = this.base.getContext("2d");
@@ -68,9 +76,9 @@ class HeatMap {
       for (let c = 0; c < cols; c++) {
         const shade = colour(r, c);
         if (!shade) continue;
-        const [x, y] = [this.x(c), this.top + r * this.h];
+        const [x, y, w, h] = this.rect(r, c);
         pen.fillStyle = css(shade);
-        pen.fillRect(x, y, this.w - line, this.h - line);
+        pen.fillRect(x, y, w - line, h - line);
         if (text && this.w >= 34) {
           pen.fillStyle = inkOn(shade);
           pen.font = "11px " + variable("--sans");
@@ -86,9 +94,11 @@ class HeatMap {
     const every = (size) => Math.max(1, Math.ceil(13 / size));
     pen.textAlign = "right";
     for (let r = 0; r < rows; r += every(this.h)) this.label(pen, rowLabel(r), this.left - 7, this.top + (r + 0.5) * this.h, this.left - 9, 0);
-    for (let c = 0; c < cols; c += every(this.w)) {
+    const { keep } = this.what, sparse = every(this.w);
+    for (let c = 0; c < cols; c++) {
+      if (keep ? !keep(c) && (c % sparse || keep(c - 1) || keep(c + 1)) : c % sparse) continue;
       const x = this.x(c) + this.w / 2;
-      if (this.turned) {
+      if (this.turned(c)) {
         pen.textAlign = "left";
         this.label(pen, colLabel(c), x, this.top - 6, this.top - 8, -Math.PI / 2);
       } else {
@@ -121,8 +131,9 @@ class HeatMap {
       pen.strokeStyle = ink;
       pen.globalAlpha = 0.4;
       pen.lineWidth = 1;
-      pen.strokeRect(this.x(0) - 0.5, this.top + r * this.h - 0.5, this.x(cols - 1) + this.w - this.x(0), this.h);
-      pen.strokeRect(this.x(c) - 0.5, this.top - 0.5, this.w, rows * this.h);
+      const [x, y, w, h] = this.rect(r, c);
+      pen.strokeRect(this.x(0) - 0.5, y - 0.5, this.x(cols) - this.x(0), h);
+      pen.strokeRect(x - 0.5, this.top - 0.5, w, this.y(rows) - this.top);
       pen.globalAlpha = 1;
       this.ring(pen, r, c, ink, 1.5);
     }
@@ -131,7 +142,8 @@ class HeatMap {
       if (this.what.pinRow) {
         pen.strokeStyle = variable("--accent");
         pen.lineWidth = 2;
-        pen.strokeRect(this.x(0) - 1, this.top + r * this.h - 1, this.x(cols - 1) + this.w - this.x(0) + 1, this.h + 1);
+        const [, y, , h] = this.rect(r, c);
+        pen.strokeRect(this.x(0) - 1, y - 1, this.x(cols) - this.x(0) + 1, h + 1);
       } else {
         this.ring(pen, r, c, variable("--accent"), 2.5);
       }
@@ -141,14 +153,14 @@ class HeatMap {
   ring(pen, r, c, colour, width) {
     pen.strokeStyle = colour;
     pen.lineWidth = width;
-    pen.strokeRect(this.x(c) - 0.5, this.top + r * this.h - 0.5, this.w, this.h);
+    const [x, y, w, h] = this.rect(r, c);
+    pen.strokeRect(x - 0.5, y - 0.5, w, h);
   }
 
   cellAt(event) {
-    const [x, y] = [event.offsetX, event.offsetY - this.top];
-    const r = Math.floor(y / this.h);
+    const r = Math.floor((event.offsetY - this.top) / this.h), x = event.offsetX;
     if (r < 0 || r >= this.what.rows) return null;
-    for (let c = 0; c < this.what.cols; c++) if (x >= this.x(c) && x < this.x(c) + this.w) return [r, c];
+    for (let c = 0; c < this.what.cols; c++) if (x >= this.x(c) && x < this.x(c + 1)) return [r, c];
     return null;
   }
 

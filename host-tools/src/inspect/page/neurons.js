@@ -6,14 +6,15 @@ if (data.neurons) addView("neurons", "Neurons", (root) => {
   const search = el("input", { type: "search", placeholder: "token or 2:17", "aria-label": "Find neurons by a token or by their number", oninput: () => fill() });
   const cards = el("div", { class: "cards" }), found = el("span", { class: "soft" });
   if (layers.length) picker.value = layers[layers.length - 1];
+  const text2 = (tokens) => tokens.map((token) => plain(raw(token))).join("");
   function card(neuron) {
     const largest = Math.abs(neuron.places[0]?.value || 1);
     return el("section", { class: "card" },
       el("header", {}, el("h2", {}, `${neuron.layer}:${neuron.index}`), el("span", { class: "soft", style: { fontSize: "12.5px" } }, `selectivity ${fixed(neuron.selectivity, 1)}`)),
       neuron.places.map(({ value, tokens, at }) => {
         const shade = level(0.2 + 0.65 * Math.abs(value) / largest);
-        return el("div", { class: "place" }, el("b", {}, signed(value, 2)), el("span", { class: "mono", title: tokens.map(show).join("") },
-          tokens.slice(0, at).map(show).join(""), el("mark", { style: { background: css(shade), color: inkOn(shade) } }, show(tokens[at])), tokens.slice(at + 1).map(show).join("")));
+        return el("div", { class: "place" }, el("b", {}, signed(value, 2)), el("span", { class: "mono", title: tokens.map((token) => plain(raw(token))).join("") },
+          text2(tokens.slice(0, at)), el("mark", { style: { background: css(shade), color: inkOn(shade) } }, plain(raw(tokens[at]))), text2(tokens.slice(at + 1))));
       }));
   }
   function fill() {
@@ -25,7 +26,7 @@ if (data.neurons) addView("neurons", "Neurons", (root) => {
     cards.replaceChildren(...chosen.slice(0, 120).map(card));
   }
   root.append(
-    el("p", { class: "note" }, "The MLPs' neurons at their largest, over ", count(read), " tokens of ", el("span", { class: "piece" }, visible(text)), `: the choosiest of ${count(d_hidden)} in each layer. Selectivity is the largest value over the root of the mean square.`),
+    el("p", { class: "note" }, "The MLPs' neurons at their largest, over ", count(read), " tokens of ", el("span", { class: "piece" }, plain(text)), `: the choosiest of ${count(d_hidden)} in each layer. Selectivity is the largest value over the root of the mean square.`),
     el("div", { class: "row", style: { marginBottom: "14px" } }, el("label", {}, "show", picker), search, found), cards);
   themed(fill);
 });

@@ -6,9 +6,9 @@ if (data.patching) addView("patching", "Patching", (root) => {
   const map = (title, text, values) => {
     const box = el("div");
     new HeatMap(box, {
-      rows: layers, cols: tokens, cell: [9, 34], height: layers > 16 ? 15 : 26, name: title + ": layers down, positions across",
+      rows: layers, cols: tokens, cell: [9, 34], labels: 150, height: layers > 16 ? 15 : 26, name: title + ": layers down, positions across",
       colour: (l, c) => side(values[l * tokens + c]),
-      rowLabel: (l) => String(l), colLabel: both,
+      rowLabel: (l) => String(l), colLabel: both, keep: (c) => prompt[c] !== other[c],
       describe: (l, c) => [el("div", {}, el("b", {}, `layer ${l}`), " at ", piece(prompt[c]), other[c] === prompt[c] ? "" : " in the place of ", other[c] === prompt[c] ? "" : piece(other[c])), el("div", {}, `${(100 * values[l * tokens + c]).toFixed(1)} % of the answer comes back`)],
       onPin: (l, c) => look(c),
     });

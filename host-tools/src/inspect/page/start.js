@@ -1,8 +1,9 @@
 /* The frame: what model, what prompt, which view. */
 const { model } = data;
-document.title = `${model.name} · atto inspect`;
-byId("model").textContent = model.name;
-byId("facts").textContent = [model.file, model.architecture, `${model.layers} layers`, `${model.heads} heads`, `width ${model.d_model}`, model.parameters ? count(model.parameters) + " parameters" : "", `vocabulary ${count(model.vocab)}`]
+const called = plain(model.file.replace(/\.atto$/, ""));
+document.title = `${called} · atto inspect`;
+byId("model").textContent = called;
+byId("facts").textContent = [model.name === called ? "" : plain(model.name), model.architecture, `${model.layers} layers`, `${model.heads} heads`, `width ${model.d_model}`, model.parameters ? count(model.parameters) + " parameters" : "", `vocabulary ${count(model.vocab)}`]
   .filter(Boolean).join(" · ");
 const chips = prompt.map((token, position) => el("button", { class: "token", type: "button", title: `position ${position}, token ${token}`, "aria-pressed": "false", onclick: () => look(position) }, show(token)));
 byId("tokens").append(...chips);
