@@ -39,7 +39,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
     const width = scroll.clientWidth;
     if (!width) return;
     const fit = Math.floor((width - left - 2) / heads);
-    cell = clamp(Math.min(fit, Math.max(26, Math.floor(900 / layers))), 20, 104);
+    cell = clamp(Math.min(fit, Math.max(26, Math.floor(1140 / layers))), 20, 104);
     const dense = devicePixelRatio || 1, w = left + heads * cell + 2, h = above + layers * cell + 2;
     small.style.width = w + "px";
     for (const canvas of [shots, thumbs]) {
@@ -176,7 +176,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "All heads"), el("div", { class: "row" }, meaning, picker)), scroll),
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "Heads that stand out"), el("span", { class: "soft", style: { fontSize: "12.5px" } }, "layer.head, by what the literature calls them")), notable)),
       el("section", { class: "card stay" },
-        el("header", {}, title, el("div", { class: "row" }, legend(level, "0", "1"), el("label", {}, "colours", scale))), large, about2, reading, figures)));
+        el("header", {}, title, el("div", { class: "row" }, legend(level, "0", "1"), el("label", {}, "colours", scale))), figures, large, about2, reading)));
   resized(scroll, drawAll);
   themed(() => { drawAll(); read(); });
   choose(head.layer, head.head);
