@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use attoformer::Image;
+use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::Architecture;
 use attoformer_tools::embed::write_npy;
 use attoformer_tools::engine::{Setup, kernels_named};
@@ -211,7 +212,7 @@ fn quantization(args: &Args, subject: &Subject, source: &Path) -> Result<quantiz
     };
     text.truncate(text.floor_char_boundary(args.text_bytes));
     let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..subject.setup };
-    let progress = Progress::new("tensors", u64::from(attoformer::image::directory::tensor_count(&checkpoint.config)));
+    let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());
     quantization::view(&checkpoint, args.format, setup, quantization::Text { name: &name, text: &text }, &progress)
 }
 
