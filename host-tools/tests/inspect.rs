@@ -297,6 +297,11 @@ fn a_browser_opens_every_view() {
         let dom = browser.open(&out.join("index.html"), view);
         assert!(dom.contains("data-ready=\"yes\"") && dom.contains(&format!("id=\"view-{view}\"")), "{view}");
     }
+    let (encoder, page) = (folder.path().join("encoder.atto"), folder.path().join("encoder.html"));
+    std::fs::write(&encoder, &planted::encoder()[..]).unwrap();
+    report([&string(&encoder), "--tokens-in", "1,5,6,7", "-o", &string(&page), "--json"]);
+    assert!(browser.open(&page, "attention").contains("data-ready=\"yes\""));
+
     let hostile = hostile_page(folder.path());
     for view in ["attention", "lens", "ablation"] {
         let dom = browser.open(&hostile, view);

@@ -10,6 +10,7 @@ use attoformer::image::header::Architecture;
 use attoformer_tools::embed::write_npy;
 use attoformer_tools::engine::{Setup, kernels_named};
 use attoformer_tools::eval::perplexity::documents;
+use attoformer_tools::inspect::board::Rows;
 use attoformer_tools::inspect::neurons::Neuron;
 use attoformer_tools::inspect::{Ablate, Inspection, Subject, Wanted, inspect, page, pieces, quantization};
 use attoformer_tools::quantize::{Format, calibration};
@@ -73,6 +74,9 @@ pub struct Args {
     /// The format that --against tries
     #[arg(long, default_value = "int4", value_name = "int8|int4|f16")]
     format: Format,
+    /// Show a head's weights as a board computed them: what `cargo xtask attention` printed for the same image and prompt
+    #[arg(long, value_name = "ROWS.json")]
+    board: Option<PathBuf>,
     /// A text for --mean and --against [default of --against: a built-in one]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
@@ -108,7 +112,9 @@ struct Report<'r> {
 pub fn run(args: Args) -> Result<(), Error> {
     let began = Instant::now();
     let as_page = args.output.extension().is_some_and(|extension| extension == "html" || extension == "htm");
-    for input in [Some(&args.file), args.neurons.as_ref(), args.text.as_ref(), args.against.as_ref()].into_iter().flatten() {
+    for input in
+        [Some(&args.file), args.neurons.as_ref(), args.text.as_ref(), args.against.as_ref(), args.board.as_ref()].into_iter().flatten()
+    {
         files::check_apart(&args.output, input)?;
     }
     let bytes = files::map(&args.file)?;
@@ -168,7 +174,14 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<Wanted, Error> {
         neurons,
         named: args.named.clone(),
         choosiest: args.choosiest,
+        board: args.board.as_deref().map(board).transpose()?,
     })
+}
+
+/// Rows of a board.
+fn board(path: &Path) -> Result<Rows, Error> {
+    let text = files::text(path)?;
+    serde_json::from_str(&text).map_err(|error| Error::file(path)(format!("it does not hold a board's rows: {error}")))
 }
 
 /// The longest input that is run.
@@ -242,6 +255,7 @@ fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64,
         ("patching", inspection.patching.is_some()),
         ("neurons", inspection.neurons.is_some()),
         ("quantization", inspection.quantization.is_some()),
+        ("board", inspection.board.is_some()),
     ];
     let views: Vec<&str> = views.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
     let top_head = inspection.ablation.as_ref().and_then(|ablation| ablation.ranking().first().copied());

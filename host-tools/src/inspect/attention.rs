@@ -56,7 +56,7 @@ impl Patterns {
 
     /// The weights in steps of 1 / [`UNIT`], two bytes each, little-endian, in base64: of a causal model only the keys up to the query. The steps of
     /// a row are dealt out so that they sum to [`UNIT`] exactly: the largest remainders are rounded up.
-    fn packed(&self, causal: bool) -> String {
+    pub(super) fn packed(&self, causal: bool) -> String {
         let mut bytes = Vec::new();
         for (index, row) in self.weights.chunks(self.tokens).enumerate() {
             let seen = if causal { index % self.tokens + 1 } else { self.tokens };

@@ -5,6 +5,7 @@
 
 pub mod ablation;
 pub mod attention;
+pub mod board;
 pub mod lens;
 pub mod neurons;
 pub mod page;

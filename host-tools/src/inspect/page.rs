@@ -4,7 +4,7 @@ use super::Inspection;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/base.js"),
     include_str!("page/map.js"),
     include_str!("page/attention.js"),
@@ -13,6 +13,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/patching.js"),
     include_str!("page/neurons.js"),
     include_str!("page/quantization.js"),
+    include_str!("page/board.js"),
     include_str!("page/start.js"),
 ];
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::neurons::Neuron;
 use super::pieces::Pieces;
 use super::subject::{Subject, feed};
-use super::{ablation, attention, is_causal, layers, lens, likeliest, neurons, patching, quantization};
+use super::{ablation, attention, board, is_causal, layers, lens, likeliest, neurons, patching, quantization};
 use crate::error::Error;
 use crate::report::facts::{architecture_name, kv_name};
 use crate::report::progress::Progress;
@@ -32,6 +32,8 @@ pub struct Wanted {
     pub named: Vec<Neuron>,
     /// And how many of the choosiest of each layer.
     pub choosiest: usize,
+    /// What a head looked at on a board.
+    pub board: Option<board::Rows>,
 }
 
 /// How parts are taken away.
@@ -97,6 +99,9 @@ pub struct Inspection {
     /// What rounding costs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantization: Option<quantization::View>,
+    /// What a head looked at on a board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<board::View>,
     /// What tokens look like: all that are named above.
     pub pieces: Pieces,
 }
@@ -136,6 +141,7 @@ pub fn inspect(subject: &Subject, prompt: &[u32], wanted: &Wanted) -> Result<Ins
         patching,
         neurons,
         quantization: None,
+        board: wanted.board.as_ref().map(|rows| board::view(subject, prompt, rows)).transpose()?,
         pieces: Pieces::default(),
     };
     inspection.pieces = Pieces::of(&subject.image, inspection.tokens());

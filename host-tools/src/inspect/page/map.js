@@ -39,8 +39,10 @@ class HeatMap {
     this.gap = 12;
     const room = this.width - this.left - gaps.length * this.gap - 2;
     this.w = clamp(room / cols, cell[0], cell[1]);
-    // Labels that are wider than their column are turned.
-    this.turned = (c) => pen.measureText(colLabel(c)).width > this.w - 2;
+    // Labels that are wider than their column are turned; where they are many, all are.
+    const wide = Array.from({ length: cols }, (_, c) => pen.measureText(colLabel(c)).width > this.w - 2);
+    const many = wide.filter(Boolean).length > cols / 4;
+    this.turned = (c) => many || wide[c];
     this.top = Math.max(20, Math.ceil(widest(cols, (c) => this.turned(c) ? colLabel(c) : "", narrow ? 76 : this.what.labels || 96)) + 10);
     this.h = this.what.square ? this.w : this.what.height || clamp(this.w, 14, 34);
     const size = [this.left + this.w * cols + gaps.length * this.gap + 2, this.top + this.h * rows + 2];
