@@ -29,7 +29,7 @@ pub struct Cost {
     /// Mean Kullback-Leibler divergence from the unrounded model, in nats a token.
     pub kl: f32,
     /// Perplexity.
-    pub perplexity: f32,
+    pub perplexity: f64,
 }
 
 /// The view.
@@ -42,7 +42,7 @@ pub struct View {
     /// Tokens scored.
     pub tokens: u64,
     /// Perplexity of the unrounded model.
-    pub perplexity: f32,
+    pub perplexity: f64,
     /// All tensors together, then each alone, dearest first.
     pub costs: Vec<Cost>,
 }
@@ -85,7 +85,7 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
         saved: plain.saturating_sub(bytes),
         rel_error: rounded(rel_error),
         kl: rounded(measures.kl_mean.unwrap_or(0.0)),
-        perplexity: rounded(measures.perplexity),
+        perplexity: millionths(measures.perplexity),
     };
     let mut costs = Vec::new();
     let name = crate::quantize::dtype_name(format.dtype());
@@ -102,9 +102,14 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
         format: format.to_string(),
         text: text.name.to_owned(),
         tokens: measures.tokens,
-        perplexity: rounded(measures.reference_perplexity.unwrap_or(0.0)),
+        perplexity: millionths(measures.reference_perplexity.unwrap_or(0.0)),
         costs,
     })
+}
+
+/// Small changes of a perplexity count, so it keeps more digits than what is only shown.
+fn millionths(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 fn measure(reference: &Packed, packed: &Packed, setup: Setup, text: Text, path: &Path) -> Result<perplexity::Measures, Error> {

@@ -170,7 +170,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
   chooseHead = choose;
 
   root.append(
-    el("p", { class: "note" }, "Each head looks back at the prompt with weights that sum to 1. Choose a head on the left; on the right, each row is a token that looks, each column a token that is looked at."),
+    el("p", { class: "note" }, "Each head looks back at the prompt with weights that sum to 1. Choose a head among all of them; in its large map, each row is a token that looks, each column a token that is looked at."),
     el("div", { class: "split", style: { "--left": "5fr" } },
       el("div", { class: "stack" },
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "All heads"), el("div", { class: "row" }, meaning, picker)), scroll),
