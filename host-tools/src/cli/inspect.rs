@@ -225,7 +225,9 @@ fn quantization(args: &Args, subject: &Subject, source: &Path) -> Result<quantiz
     };
     text.truncate(text.floor_char_boundary(args.text_bytes));
     let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..subject.setup };
-    let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());
+    let order = TensorOrder::new(&checkpoint.config);
+    let rounded = (0..order.count()).filter(|&index| !order.role_at(index).0.is_plain()).count();
+    let progress = Progress::new("tensors", rounded as u64);
     quantization::view(&checkpoint, args.format, setup, quantization::Text { name: &name, text: &text }, &progress)
 }
 
