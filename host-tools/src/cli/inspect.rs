@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use attoformer::Image;
 use attoformer::image::directory::TensorOrder;
-use attoformer::image::header::Architecture;
+use attoformer::image::header::{Architecture, AttentionKind};
 use attoformer_tools::embed::write_npy;
 use attoformer_tools::engine::{Setup, kernels_named};
 use attoformer_tools::eval::perplexity::documents;
@@ -117,6 +117,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     {
         files::check_apart(&args.output, input)?;
     }
+    if !as_page && args.output.is_file() {
+        let what = "it is a file, and neither a folder nor named .html: a page's name ends so, a folder holds page, data and arrays";
+        return Err(Error::file(&args.output)(what.to_owned()));
+    }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
     let prompt = match &args.prompt {
@@ -166,7 +170,7 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<Wanted, Error> {
     let other = args.other.as_ref().map(|text| tokens_of(image, text, &args.file)).transpose()?;
     let neurons = args.neurons.as_ref().map(|path| Ok((name_of(path), sequences(args, image, path)?))).transpose()?;
     Ok(Wanted {
-        attention: args.attention || unasked,
+        attention: args.attention || (unasked && image.config().attention == AttentionKind::Softmax),
         lens: args.lens || (unasked && writes),
         ablate: (args.ablate || args.mean || (unasked && writes)).then_some(method),
         other: other.map(|other| (other, args.window as usize)),
