@@ -50,7 +50,7 @@ impl<'a> Model<'a> {
         self.embed(kernels, tokens.iter().copied().zip(start..), false, x, scratch.inner);
         probe.rows(Site { layer: 0, part: Part::Embedded, start }, config.d_model as usize, x);
         let rotary = self.rotary(start..start + tokens.len(), turns);
-        for layer in 0..config.layers {
+        for layer in probe.first_layer()..config.layers {
             let Some(mut cache) = cache.layer(layer) else { return };
             if start == 0 {
                 cache.clear();

@@ -50,6 +50,12 @@ pub trait Probe {
         let _ = (site, width, rows);
     }
 
+    /// The layer at which a decoder's run begins: 0, or a later one for a probe that writes at [`Part::Embedded`] what that layer reads. A run that
+    /// differs from another only from some layer on need not repeat what is before it.
+    fn first_layer(&self) -> u32 {
+        0
+    }
+
     /// Whether [`Probe::attention`] is to be called.
     fn wants_attention(&self) -> bool {
         false

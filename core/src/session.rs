@@ -1,6 +1,7 @@
 //! One running sequence: its keys and values, its position, and the verbs that move it.
 
 mod encode;
+mod lens;
 
 use crate::arena::{Plan, Workspace};
 use crate::error::Error;

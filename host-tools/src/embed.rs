@@ -181,7 +181,7 @@ impl<W: Write + Seek> RowFile<W> {
     /// What the writer says.
     pub fn new(mut out: W, columns: usize, npy: bool) -> io::Result<Self> {
         if npy {
-            out.write_all(&npy_header(0, columns))?;
+            out.write_all(&npy_header(&[0, columns]))?;
         }
         Ok(RowFile { out, columns, rows: 0, npy })
     }
@@ -203,22 +203,34 @@ impl<W: Write + Seek> RowFile<W> {
     pub fn finish(mut self) -> io::Result<()> {
         if self.npy {
             self.out.seek(SeekFrom::Start(0))?;
-            self.out.write_all(&npy_header(self.rows, self.columns))?;
+            self.out.write_all(&npy_header(&[self.rows, self.columns]))?;
         }
         Ok(())
     }
 }
 
-/// A NumPy file's header, as long for any number of rows.
-fn npy_header(rows: usize, columns: usize) -> Vec<u8> {
+/// A NumPy file's header (format 1.0, f32, C order), as long for any shape.
+fn npy_header(shape: &[usize]) -> Vec<u8> {
     const BEFORE_HEADER: usize = 10;
     const LEN: usize = 128;
+    // As Python writes a tuple: one of a single size keeps its comma.
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend(((LEN - BEFORE_HEADER) as u16).to_le_bytes());
-    bytes.extend(format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}").into_bytes());
+    bytes.extend(format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{comma}), }}", sizes.join(", ")).into_bytes());
     bytes.resize(LEN - 1, b' ');
     bytes.push(b'\n');
     bytes
+}
+
+/// Writes a whole array as NumPy reads it.
+///
+/// # Errors
+/// What the writer says.
+pub fn write_npy(out: &mut impl Write, shape: &[usize], mut values: impl Iterator<Item = f32>) -> io::Result<()> {
+    out.write_all(&npy_header(shape))?;
+    values.try_for_each(|value| out.write_all(&value.to_le_bytes()))
 }
 
 #[cfg(test)]

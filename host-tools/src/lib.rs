@@ -17,6 +17,7 @@ pub mod eval;
 pub mod features;
 pub mod files;
 pub mod import;
+pub mod inspect;
 pub mod pack;
 pub mod quantize;
 pub mod report;

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable};
 
 use crate::{channel, count::Counter, fail, memory};
 
-type Tokens = Vec<u32, MAX_PROMPT>;
+pub(crate) type Tokens = Vec<u32, MAX_PROMPT>;
 
 /// Opens the image, reads the prompt, goes on from it, and reports.
 pub fn generate(image_at: u32, image_bytes: u32, source: &'static [u8], task: &Generate<'_>, counter: &mut Counter) {
@@ -100,7 +100,7 @@ fn sampler(wanted: Sampling) -> Result<Sampler, Error> {
 }
 
 /// The prompt as tokens; text gets the begin token in front.
-fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<Tokens, Error> {
+pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<Tokens, Error> {
     let full = Error::BufferTooSmall { need: MAX_PROMPT + 1, have: MAX_PROMPT };
     let mut tokens = Tokens::new();
     match prompt {

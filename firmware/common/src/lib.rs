@@ -5,6 +5,8 @@
 //! model needs no other build. What it finds out leaves as [`Frame`](attoformer_protocol::Frame)s.
 #![no_std]
 
+#[cfg(feature = "attention")]
+mod attention;
 mod channel;
 mod count;
 mod fail;
@@ -40,6 +42,10 @@ pub fn run(board: &Board) -> ! {
             let (counted, overhead) = counter.calibrate(instructions);
             channel::send(&Frame::Calibrated { counted, overhead });
         }
+        #[cfg(feature = "attention")]
+        Task::Attention(task) => attention::attention(job.image_at, job.image_bytes, &task),
+        #[cfg(not(feature = "attention"))]
+        Task::Attention(_) => fail::stop("this program cannot look inside: build it with the feature attention"),
     }
     defmt::info!("done");
     semihosting::process::exit(0)

@@ -34,6 +34,7 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let half = tokens.len() / 2;
     session.encode_batch(tokens, &[half, tokens.len() - half], |_, row| hash.logits(row))?;
     session.prefill(tokens)?;
+    hash.logits(session.lens(black_box(&[]))?);
     session.prefill_each(tokens, |position, logits| {
         black_box((position, logits));
     })?;

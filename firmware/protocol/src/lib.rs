@@ -45,6 +45,20 @@ pub enum Task<'a> {
         /// Instructions of the loop.
         instructions: u32,
     },
+    /// Read a prompt and send what one head looks at; programs built with the feature `attention` can.
+    Attention(#[serde(borrow)] Attention<'a>),
+}
+
+/// A head to watch while a prompt is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attention<'a> {
+    /// The prompt.
+    #[serde(borrow)]
+    pub prompt: Prompt<'a>,
+    /// The layer.
+    pub layer: u32,
+    /// The head.
+    pub head: u32,
 }
 
 /// A prompt and how to go on from it.
@@ -163,6 +177,15 @@ pub enum Frame<'a> {
         counted: u64,
         /// Instructions that the shortest countable region reads as.
         overhead: u64,
+    },
+    /// What the head of [`Task::Attention`] gives a run of keys.
+    Attention {
+        /// The query's position.
+        position: u32,
+        /// The first key's position.
+        key: u32,
+        /// A weight for each key, `u32` little-endian, in units of the row's sum.
+        weights: &'a [u8],
     },
     /// The work is done.
     Done(Answer),

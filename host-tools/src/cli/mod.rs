@@ -6,6 +6,7 @@ mod completions;
 mod embed;
 mod eval;
 mod info;
+mod inspect;
 mod pack;
 mod run;
 mod train;
@@ -37,6 +38,7 @@ enum Command {
     Classify(classify::Args),
     Transcribe(transcribe::Args),
     Bench(bench::Args),
+    Inspect(inspect::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Classify(args) => classify::run(args),
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args),
     };

@@ -76,7 +76,7 @@ impl Report {
             Frame::Text(text) => self.text.push_str(text),
             Frame::Logits(bytes) => self.logits.extend_from_slice(bytes),
             Frame::Done(answer) => self.finish(&answer),
-            Frame::Log(_) | Frame::Calibrated { .. } | Frame::Failed(_) => {}
+            Frame::Log(_) | Frame::Attention { .. } | Frame::Calibrated { .. } | Frame::Failed(_) => {}
         }
     }
 

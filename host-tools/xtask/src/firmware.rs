@@ -47,6 +47,12 @@ pub fn build_logging(machine: &Machine) -> Result<PathBuf> {
     build_package(machine, "attoformer-boards", machine.program, command.env("DEFMT_LOG", "info"))
 }
 
+/// Builds a machine's program that can send what heads look at.
+pub fn build_looking(machine: &Machine) -> Result<PathBuf> {
+    let mut command = cargo_in_firmware("build", machine.backend);
+    build_package(machine, "attoformer-boards", machine.program, command.args(["--features", "attention"]))
+}
+
 /// Builds a demo with this image in it.
 pub fn build_demo(machine: &Machine, program: &str, image: &Path) -> Result<PathBuf> {
     let image = image.canonicalize().with_context(|| format!("{} cannot be found", image.display()))?;

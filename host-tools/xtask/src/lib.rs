@@ -1,6 +1,7 @@
 //! What `cargo xtask` does, as functions that the whole-system tests call as well.
 
 pub mod answer;
+pub mod attention;
 pub mod emulator;
 pub mod firmware;
 #[cfg(feature = "logs")]

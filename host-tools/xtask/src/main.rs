@@ -22,6 +22,8 @@ enum Command {
     Test(commands::test::Arguments),
     /// Run an image on an emulated machine
     Qemu(commands::qemu::Arguments),
+    /// Read the weights of an attention head out of an emulated machine
+    Attention(commands::attention::Arguments),
     /// Count the kernels' instructions on an emulated machine
     Bench(commands::bench::Arguments),
     /// Link the engine with a panic handler that cannot link
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Test(arguments) => commands::test::run(&arguments),
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
+        Command::Attention(arguments) => commands::attention::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Setup => commands::setup::run(),

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod attention;
 pub mod bench;
 pub mod demo;
 pub mod nopanic;

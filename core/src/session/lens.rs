@@ -1,0 +1,31 @@
+//! What a row of the residual stream would say if the model ended there: the logit lens (nostalgebraist 2020, "interpreting GPT: the logit lens").
+
+use super::{Session, finite};
+use crate::error::Error;
+use crate::image::header::Architecture;
+use crate::layers::front;
+use crate::layers::linear::QuantizeScratch;
+
+impl Session<'_> {
+    /// Logits `(vocab)` of a row `(d_model)` of the residual stream behind the final norm and the head. Of a row behind the last layer, as a probe
+    /// sees it at [`Part::Residual`](crate::probe::Part::Residual), these are the model's own logits, bit for bit.
+    ///
+    /// The logits take the place of those of the token fed last; the sequence stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Architecture`] for an encoder, [`Error::Features`] for a row of another width or with values that are not finite,
+    /// [`Error::Overflow`].
+    pub fn lens(&mut self, row: &[f32]) -> Result<&[f32], Error> {
+        let (d_model, vocab) = (self.config().d_model as usize, self.config().vocab as usize);
+        if self.config().architecture == Architecture::Encoder {
+            return Err(Error::Architecture { asked: "show what its layers would say" });
+        }
+        if row.len() != d_model || !row.iter().all(|x| x.is_finite()) {
+            return Err(Error::Features { width: d_model, values: row.len() });
+        }
+        let workspace = &mut self.workspace;
+        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
+        self.model.head(self.kernels, row, workspace.inner, &mut quantize, workspace.output);
+        finite(front(workspace.output, vocab), self.position.saturating_sub(1))
+    }
+}

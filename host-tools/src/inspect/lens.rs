@@ -1,0 +1,160 @@
+//! The logit lens (nostalgebraist 2020): what the model would say if it ended behind a layer.
+
+use attoformer::probe::{Part, Site};
+use attoformer::{Probe, Session};
+use serde::Serialize;
+
+use super::subject::{Subject, feed};
+use super::{likeliest, log_sum_exp, rounded};
+use crate::error::Error;
+use crate::report::progress::Progress;
+
+/// Tokens shown of each distribution.
+pub const TOP: usize = 5;
+
+/// The residual stream of a prompt: `(layers + 1, tokens, d_model)`, the embedding first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Residuals {
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// Width of a row.
+    pub width: usize,
+    /// The rows.
+    pub values: Vec<f32>,
+}
+
+impl Residuals {
+    /// Runs a prompt.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn of(session: &mut Session, tokens: &[u32]) -> Result<Self, attoformer::Error> {
+        let (layers, width) = (super::layers(session.config()) as usize, session.config().d_model as usize);
+        let mut residuals = Residuals { tokens: tokens.len(), width, values: vec![0.0; (layers + 1) * tokens.len() * width] };
+        feed(session, tokens, &mut residuals)?;
+        Ok(residuals)
+    }
+
+    /// The rows `(tokens, d_model)` behind so many layers.
+    pub fn behind(&self, layers: usize) -> impl Iterator<Item = &[f32]> {
+        let size = self.tokens * self.width;
+        self.values[layers * size..][..size].chunks(self.width)
+    }
+}
+
+impl Residuals {
+    /// Writes over rows, wherever a run makes them, what they were behind so many layers.
+    pub(super) fn restore(&self, layers: usize, start: usize, rows: &mut [f32]) {
+        let from = (layers * self.tokens + start) * self.width;
+        rows.copy_from_slice(&self.values[from..][..rows.len()]);
+    }
+}
+
+impl Probe for Residuals {
+    fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
+        let behind = match site.part {
+            Part::Embedded => 0,
+            Part::Residual => site.layer as usize + 1,
+            _ => return,
+        };
+        let start = (behind * self.tokens + site.start) * width;
+        self.values[start..][..rows.len()].copy_from_slice(rows);
+    }
+}
+
+/// The view. Lists go by layers passed (0 is the embedding), then by position.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// Rows: the embedding, and one behind each layer.
+    pub rows: usize,
+    /// Tokens shown of each distribution.
+    pub top: usize,
+    /// The likeliest tokens, best first.
+    pub ids: Vec<u32>,
+    /// Their probabilities.
+    pub p: Vec<f32>,
+    /// Entropy of each distribution, in bits.
+    pub entropy: Vec<f32>,
+    /// The model's answer at each position: its likeliest token behind the last layer.
+    pub answers: Vec<u32>,
+    /// The answer's place in each distribution, 1 for the likeliest.
+    pub rank: Vec<u32>,
+    /// The answer's probability in each distribution.
+    pub answer_p: Vec<f32>,
+}
+
+/// What one row says.
+struct Cell {
+    top: [(u32, f32); TOP],
+    entropy: f32,
+    rank: u32,
+    answer_p: f32,
+}
+
+/// Looks at all layers and positions.
+///
+/// # Errors
+/// [`Error::File`] for models that do not write, or what the engine says.
+pub fn view(subject: &Subject, tokens: &[u32], progress: &Progress) -> Result<View, Error> {
+    subject.check_writes("the logit lens")?;
+    let residuals = subject.session(|session| Residuals::of(session, tokens))?;
+    let layers = super::layers(subject.config()) as usize;
+    let answers =
+        subject.session(|session| residuals.behind(layers).map(|row| session.lens(row).map(likeliest)).collect::<Result<Vec<_>, _>>())?;
+    let cells = subject.sweep(layers + 1, progress, |session, behind| {
+        residuals
+            .behind(behind)
+            .zip(&answers)
+            .map(|(row, &answer)| session.lens(row).map(|logits| cell(logits, answer)))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let cells: Vec<Cell> = cells.into_iter().flatten().collect();
+    // A vocabulary may be smaller than what is shown.
+    let top = TOP.min(subject.config().vocab as usize);
+    let shown = || cells.iter().flat_map(|cell| &cell.top[..top]);
+    Ok(View {
+        rows: layers + 1,
+        top,
+        ids: shown().map(|&(token, _)| token).collect(),
+        p: shown().map(|&(_, p)| p).collect(),
+        entropy: cells.iter().map(|cell| cell.entropy).collect(),
+        rank: cells.iter().map(|cell| cell.rank).collect(),
+        answer_p: cells.iter().map(|cell| cell.answer_p).collect(),
+        answers,
+    })
+}
+
+fn cell(logits: &[f32], answer: u32) -> Cell {
+    let normalizer = log_sum_exp(logits);
+    let p = |token: u32| (logits[token as usize] as f64 - normalizer).exp();
+    let mut best: Vec<u32> = Vec::with_capacity(TOP + 1);
+    for token in 0..logits.len() as u32 {
+        let worse = |other: &u32| logits[*other as usize] >= logits[token as usize];
+        let place = best.iter().rposition(worse).map_or(0, |place| place + 1);
+        if place < TOP {
+            best.insert(place, token);
+            best.truncate(TOP);
+        }
+    }
+    let mut top = [(0, 0.0); TOP];
+    top.iter_mut().zip(&best).for_each(|(slot, &token)| *slot = (token, rounded(p(token))));
+    let said = logits[answer as usize];
+    let better = logits.iter().enumerate().filter(|&(token, &logit)| logit > said || (logit == said && token < answer as usize)).count();
+    let entropy: f64 =
+        logits.iter().map(|&logit| logit as f64 - normalizer).map(|log| -log.exp() * log).sum::<f64>() / std::f64::consts::LN_2;
+    Cell { top, entropy: rounded(entropy), rank: better as u32 + 1, answer_p: rounded(p(answer)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    /// By hand: of two that are equal the first is better.
+    #[test]
+    fn a_cell_holds_the_best_and_the_answers_rank() {
+        let cell = cell(&[0.0, 2.0, 1.0, 2.0, -1.0, 0.5, -2.0], 2);
+        assert_eq!(cell.top.map(|(token, _)| token), [1, 3, 2, 5, 0]);
+        assert_eq!(cell.rank, 3);
+        assert!((cell.answer_p / cell.top[0].1 - (-1f32).exp()).abs() < 1e-3);
+    }
+}

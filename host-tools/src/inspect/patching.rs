@@ -1,0 +1,136 @@
+//! Activation patching (causal tracing, Meng et al. 2022): one prompt is run with a few rows of another prompt's run in their place.
+//!
+//! Where the answer comes back, the rows carried what the prompts differ in.
+
+use attoformer::Probe;
+use attoformer::probe::{Part, Site};
+use serde::Serialize;
+
+use super::lens::Residuals;
+use super::subject::{Subject, feed};
+use super::{log_probability, rounded};
+use crate::error::Error;
+use crate::report::progress::Progress;
+
+/// What is brought over.
+const PARTS: [Part; 3] = [Part::Residual, Part::Attention, Part::Mlp];
+
+/// All rows of a run that may be brought over, `(parts, layers, tokens, d_model)`.
+struct Donor {
+    layers: usize,
+    tokens: usize,
+    rows: Vec<f32>,
+}
+
+impl Donor {
+    fn at(&self, part: usize, layer: usize, position: usize, width: usize) -> usize {
+        ((part * self.layers + layer) * self.tokens + position) * width
+    }
+}
+
+impl Probe for Donor {
+    fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
+        let Some(part) = PARTS.iter().position(|&part| part == site.part) else { return };
+        let start = self.at(part, site.layer as usize, site.start, width);
+        self.rows[start..][..rows.len()].copy_from_slice(rows);
+    }
+}
+
+/// A probe that brings rows of one position over.
+struct Patch<'d> {
+    donor: &'d Donor,
+    /// The residual stream of the prompt that is run: layers before the patch are not run again.
+    whole: &'d Residuals,
+    part: usize,
+    layers: std::ops::Range<usize>,
+    position: usize,
+}
+
+impl Probe for Patch<'_> {
+    fn first_layer(&self) -> u32 {
+        self.layers.start as u32
+    }
+
+    fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
+        let layer = site.layer as usize;
+        if site.part == Part::Embedded {
+            return self.whole.restore(self.layers.start, site.start, rows);
+        }
+        let Some(row) = self.position.checked_sub(site.start) else { return };
+        if site.part != PARTS[self.part] || !self.layers.contains(&layer) || row * width >= rows.len() {
+            return;
+        }
+        let start = self.donor.at(self.part, layer, self.position, width);
+        rows[row * width..][..width].copy_from_slice(&self.donor.rows[start..][..width]);
+    }
+}
+
+/// The view. Each map goes by layer, then by position: how much of the answer's log-probability comes back, 0 for nothing and 1 for all of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    /// The other prompt, which is run.
+    pub other: Vec<u32>,
+    /// The answer to the prompt whose rows are brought over.
+    pub target: u32,
+    /// Its log-probability behind that prompt.
+    pub log_p: f32,
+    /// Its log-probability behind the other prompt.
+    pub other_log_p: f32,
+    /// Layers whose attention or MLP is brought over together, around the one named.
+    pub window: usize,
+    /// Layers.
+    pub layers: usize,
+    /// The residual stream behind a layer.
+    pub residual: Vec<f32>,
+    /// What the attention adds.
+    pub attention: Vec<f32>,
+    /// What the MLP adds.
+    pub mlp: Vec<f32>,
+}
+
+/// Runs `other` once for each part, layer and position, with that row of the run of `tokens`.
+///
+/// # Errors
+/// [`Error::Request`] for prompts of different lengths or with the same answer, [`Error::File`] for models that do not write, or what the
+/// engine says.
+pub fn view(subject: &Subject, tokens: &[u32], other: &[u32], target: u32, window: usize, progress: &Progress) -> Result<View, Error> {
+    subject.check_writes("patching")?;
+    let count = tokens.len();
+    if other.len() != count {
+        let (a, b) = (count, other.len());
+        return Err(Error::Request(format!(
+            "the prompt has {a} tokens and the other one {b}: patching needs as many in both, place by place"
+        )));
+    }
+    let (layers, width) = (subject.config().layers as usize, subject.config().d_model as usize);
+    let mut donor = Donor { layers, tokens: count, rows: vec![0.0; PARTS.len() * layers * count * width] };
+    let clean = subject.session(|session| feed(session, tokens, &mut donor).map(|logits| log_probability(logits, target)))?;
+    let corrupted = subject.session(|session| feed(session, other, &mut ()).map(|logits| log_probability(logits, target)))?;
+    let residuals = subject.session(|session| Residuals::of(session, other))?;
+    let lost = clean - corrupted;
+    if lost.abs() < 1e-3 {
+        return Err(Error::Request(
+            "both prompts give the answer the same probability: there is nothing to bring back; choose --target".to_owned(),
+        ));
+    }
+    let recovered = subject.sweep(PARTS.len() * layers * count, progress, |session, index| {
+        let (part, layer, position) = (index / (layers * count), index / count % layers, index % count);
+        // One row of the residual stream replaces all that was before it; a window is for what is added to it.
+        let reach = if PARTS[part] == Part::Residual { 0 } else { window.saturating_sub(1) };
+        let range = layer.saturating_sub(reach / 2)..(layer + reach.div_ceil(2) + 1).min(layers);
+        let mut patch = Patch { donor: &donor, whole: &residuals, part, layers: range, position };
+        Ok(rounded((log_probability(feed(session, other, &mut patch)?, target) - corrupted) / lost))
+    })?;
+    let map = |part: usize| recovered[part * layers * count..][..layers * count].to_vec();
+    Ok(View {
+        other: other.to_vec(),
+        target,
+        log_p: rounded(clean),
+        other_log_p: rounded(corrupted),
+        window,
+        layers,
+        residual: map(0),
+        attention: map(1),
+        mlp: map(2),
+    })
+}
