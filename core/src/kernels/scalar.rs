@@ -28,30 +28,55 @@ fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -
 
 /// `y = W x` for int8 weights: exact integer dots, then `acc * (row_scale * token_scale) + bias`. `out` is `(tokens, rows)`.
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    matmul_i8_of(matrix, x, out, i16_values);
+}
+
+/// The same for rows that another kernel set quantized, whose values `read` returns.
+pub(crate) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
+    matrix: &Matrix<'_>,
+    x: &QuantizedRows<'x>,
+    out: &mut [f32],
+    read: impl Fn(&'x [i16]) -> I + Copy,
+) {
     for row in 0..matrix.rows {
         match matrix.layout {
             Layout::Portable => {
                 let weights = matrix.row(row);
-                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), x));
+                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), read(x)));
             }
-            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), x)),
+            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), read(x))),
         }
     }
 }
 
 /// `y = W x` for int4 weights: exact integer sums over groups, each times its u8 scale, then as int8. `out` is `(tokens, rows)`.
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    matmul_i4_of(matrix, x, out, i16_values);
+}
+
+/// The same for rows that another kernel set quantized, whose values `read` returns.
+pub(crate) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
+    matrix: &Matrix<'_>,
+    x: &QuantizedRows<'x>,
+    out: &mut [f32],
+    read: impl Fn(&'x [i16]) -> I + Copy,
+) {
     let group = matrix.group.max(1);
     for row in 0..matrix.rows {
         let scales = matrix.group_scales_of(row);
         store_row(matrix, x, row, out, |x| {
-            let mut weights = nibbles(matrix, row);
-            x.chunks(group).zip(scales).fold(0i32, |sum, (x, &scale)| {
-                let part = dot_i8(weights.by_ref().take(group), x);
+            let (mut weights, mut x) = (nibbles(matrix, row), read(x));
+            scales.iter().fold(0i32, |sum, &scale| {
+                let part = dot_i8(weights.by_ref().take(group), x.by_ref().take(group));
                 sum.wrapping_add(part.wrapping_mul(scale as i32))
             })
         });
     }
+}
+
+#[inline(always)]
+fn i16_values(x: &[i16]) -> impl Iterator<Item = i32> {
+    x.iter().map(|&x| x as i32)
 }
 
 /// `y = W x` for f16 weights, widened to f32; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
@@ -204,13 +229,13 @@ pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
 }
 
 #[inline(always)]
-fn dot_i8(weights: impl Iterator<Item = i32>, x: &[i16]) -> i32 {
-    weights.zip(x).fold(0i32, |sum, (w, &x)| sum.wrapping_add(w.wrapping_mul(x as i32)))
+fn dot_i8(weights: impl Iterator<Item = i32>, x: impl Iterator<Item = i32>) -> i32 {
+    weights.zip(x).fold(0i32, |sum, (w, x)| sum.wrapping_add(w.wrapping_mul(x)))
 }
 
 /// Dequantizes the dot of every token with one row: `acc * (row_scale * token_scale) + bias`.
 #[inline(always)]
-fn store_row(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, row: usize, out: &mut [f32], dot: impl Fn(&[i16]) -> i32) {
+fn store_row<'x>(matrix: &Matrix<'_>, x: &QuantizedRows<'x>, row: usize, out: &mut [f32], dot: impl Fn(&'x [i16]) -> i32) {
     let scale = matrix.scale(row);
     for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
         if let Some(out) = out.get_mut(row) {

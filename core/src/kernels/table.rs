@@ -48,14 +48,14 @@ pub static SCALAR: Kernels = Kernels {
     gate: scalar::gate,
 };
 
-/// The kernel set beyond scalar that this CPU can run: found at run time on a PC, known to the compiler on a microcontroller.
-fn native() -> Option<&'static Kernels> {
+/// Kernel sets beyond scalar that this CPU can run, the fastest last: found at run time on a PC, known to the compiler on a microcontroller.
+fn native() -> impl DoubleEndedIterator<Item = &'static Kernels> {
     #[cfg(target_arch = "x86_64")]
-    return super::x86::avx2();
+    return [super::x86::avx2(), super::x86::avx512_vnni()].into_iter().flatten();
     #[cfg(attoformer_backend = "cortex-m-dsp")]
-    return Some(&super::cortex_m::CORTEX_M_DSP);
+    return core::iter::once(&super::cortex_m::CORTEX_M_DSP);
     #[cfg(not(any(target_arch = "x86_64", attoformer_backend = "cortex-m-dsp")))]
-    None
+    core::iter::empty()
 }
 
 /// Every kernel set that this CPU can run, scalar first.
@@ -65,7 +65,7 @@ pub fn all() -> impl Iterator<Item = &'static Kernels> {
 
 /// The fastest kernel set that this CPU can run.
 pub fn best() -> &'static Kernels {
-    native().unwrap_or(&SCALAR)
+    native().next_back().unwrap_or(&SCALAR)
 }
 
 /// A kernel set by its name, when this CPU can run it.

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod attention;
+mod avx512;
 mod dots;
 mod elementwise;
 mod exp;
@@ -18,11 +19,17 @@ use crate::image::header::Activation;
 
 cpufeatures::new!(cpu_avx2, "avx2");
 
+pub use avx512::avx512_vnni;
+
 /// The set, when this CPU (and its operating system) can run it.
 pub fn avx2() -> Option<&'static Kernels> {
+    cpu_avx2_f16c().then_some(&AVX2)
+}
+
+fn cpu_avx2_f16c() -> bool {
     // CPUID leaf 1, ECX bit 29 is F16C. A CPU with AVX2 has this leaf, and F16C needs nothing from the system that AVX2 does not need.
     let f16c = || core::arch::x86_64::__cpuid(1).ecx >> 29 & 1 == 1;
-    (cpu_avx2::get() && f16c()).then_some(&AVX2)
+    cpu_avx2::get() && f16c()
 }
 
 /// Private, so that [`avx2`] is the only way to its functions: they rely on the CPU having been asked.
