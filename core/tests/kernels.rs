@@ -9,22 +9,26 @@ mod random;
 
 use attoformer::image::directory::{Dtype, Layout};
 use attoformer::image::header::Activation;
-use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, SCALAR, ValueBlocks, Weighting};
+use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SCALAR, ValueBlocks, Weighting};
 use inputs::{BYTES, Bytes, FLOATS, Floats, Owned, counts, same};
 use random::Random;
 
 /// The case that differs.
 type Check = fn(&Kernels) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 15] = [
     ("quantize", quantize),
     ("matmul_i8", matmul_i8),
     ("matmul_i4", matmul_i4),
     ("matmul_f16", matmul_f16),
     ("matmul_f32", matmul_f32),
+    ("quantize_query", quantize_query),
     ("scores", scores),
+    ("scores_tile", scores_tile),
     ("weights", weights),
     ("mix", mix),
+    ("mix_tile", mix_tile),
+    ("layer_norm", layer_norm),
     ("rms_norm", rms_norm),
     ("activate", activate),
     ("gate", gate),
@@ -213,6 +217,76 @@ fn scores(set: &Kernels) -> Result<(), String> {
     Ok(())
 }
 
+fn quantize_query(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(10);
+    for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
+        let x = fill.row(&mut random, count);
+        let factor = random.pick(&[1.442_695 / 8.0, 1.0, 1e-30, 3e38]);
+        let row = |set: &Kernels| {
+            // Room for more than the query: it must stay as it is.
+            let mut out = vec![0x5555; count + count % 3];
+            let exponent = (set.quantize_query)(&x, factor, &mut out);
+            (out, exponent)
+        };
+        expect(row(set) == row(&SCALAR), || format!("{count} of {fill:?} times {factor}"))?;
+    }
+    Ok(())
+}
+
+fn scores_tile(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(11);
+    let head_dims = [1, 4, 8, 15, 16, 17, 32, 48, 64, 80, 96, 128, 256, 272, 512];
+    let shapes = head_dims.into_iter().flat_map(|head_dim| (0..=19).chain([31, 32, 33, 250]).map(move |count| (head_dim, count)));
+    for (head_dim, count) in shapes.chain([(64, 4096), (64, 1500)]) {
+        let queries = random.below(19);
+        let stride = (head_dim * (1 + random.below(3))).next_multiple_of(4);
+        let offset = random.below(stride / head_dim) * head_dim;
+        let extreme = random.below(3);
+        let values: Vec<i8> = (0..count * stride).map(|_| if extreme == 0 { -128 } else { random.below(256) as u8 as i8 }).collect();
+        let q: Vec<i16> = (0..queries * head_dim).map(|_| if extreme < 2 { -2048 } else { random.below(4097) as i16 - 2048 }).collect();
+        let scales = cache_scales(&mut random, count);
+        let exponents: Vec<i32> = (0..queries).map(|_| random.below(260) as i32 - 130).collect();
+        let all = random.below(2) == 0;
+        let seen: Vec<usize> = (0..queries).map(|_| if all { count } else { random.below(count + 1) }).collect();
+        let keys = KeyRows { values: &values, stride, offset, scales: &scales };
+        let tile = QueryTile { values: &q, head_dim, exponents: &exponents, seen: &seen };
+        let room = count + random.below(4);
+        let run = |set: &Kernels| {
+            let (mut out, mut largest) = (vec![0x5555_5555; queries * room], vec![0x5555; queries]);
+            (set.scores_tile)(&tile, &keys, room, &mut out, &mut largest);
+            // What a query does not see may hold anything.
+            let seen: Vec<i32> = out.chunks(room.max(1)).zip(&seen).flat_map(|(row, &seen)| row[..seen].to_vec()).collect();
+            (seen, largest)
+        };
+        expect(run(set) == run(&SCALAR), || format!("{queries} queries, {count} keys, head {head_dim} at {offset} of {stride}"))?;
+    }
+    Ok(())
+}
+
+fn mix_tile(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(12);
+    let head_dims = [1, 4, 8, 15, 16, 17, 31, 32, 33, 48, 64, 80, 96, 128, 200];
+    let shapes = head_dims.into_iter().flat_map(|head_dim| (0usize..=13).chain([61, 64]).map(move |count| (head_dim, count)));
+    for (head_dim, count) in shapes.chain([(64, 4096), (64, 1500)]) {
+        let queries = random.below(19);
+        let stride = (head_dim * (1 + random.below(3))).next_multiple_of(4);
+        let offset = random.below(stride / head_dim) * head_dim;
+        let extreme = random.below(2) == 0;
+        let value = |random: &mut Random| if extreme { -128 } else { random.below(256) as u8 as i8 };
+        let blocks = count.div_ceil(4) + random.below(2);
+        let values: Vec<[i8; 4]> = (0..blocks * stride).map(|_| [(); 4].map(|()| value(&mut random))).collect();
+        let weights: Vec<i16> = (0..queries * count).map(|_| if extreme { 4095 } else { random.below(4096) as i16 }).collect();
+        let values = ValueBlocks { values: &values, stride, offset };
+        let run = |set: &Kernels| {
+            let mut out = vec![0x5555_5555; queries * head_dim];
+            (set.mix_tile)(&weights, count, &values, head_dim, &mut out);
+            out
+        };
+        expect(run(set) == run(&SCALAR), || format!("{queries} queries, {count} keys, head {head_dim} at {offset} of {stride}"))?;
+    }
+    Ok(())
+}
+
 fn weights(set: &Kernels) -> Result<(), String> {
     let mut random = Random(5);
     for count in (0..=40).chain([63, 64, 65, 255, 256, 4095, 4096, 10_000]) {
@@ -253,6 +327,21 @@ fn mix(set: &Kernels) -> Result<(), String> {
             out
         };
         expect(run(set) == run(&SCALAR), || format!("{count} keys, head {head_dim} at {offset} of {stride}, extreme: {extreme}"))?;
+    }
+    Ok(())
+}
+
+fn layer_norm(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(13);
+    for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
+        let x = fill.row(&mut random, count);
+        let (scale, bias) = (Floats::Unit.row(&mut random, count), Floats::Unit.row(&mut random, count));
+        let row = |set: &Kernels| {
+            let mut out = vec![f32::MAX; count];
+            (set.layer_norm)(&x, &scale, &bias, 1e-5, &mut out);
+            out
+        };
+        expect(same(&row(set), &row(&SCALAR)), || format!("{count} of {fill:?}"))?;
     }
     Ok(())
 }
@@ -317,7 +406,7 @@ mod flipped {
         }
     }
 
-    pub fn sets() -> [(&'static str, Kernels); 13] {
+    pub fn sets() -> [(&'static str, Kernels); 18] {
         [
             (
                 "quantize",
@@ -338,6 +427,41 @@ mod flipped {
             ("matmul_i4", Kernels { matmul_i4: |m, x, out| ((SCALAR.matmul_i4)(m, x, out), flip(out)).1, ..SCALAR }),
             ("matmul_f16", Kernels { matmul_f16: |m, x, out| ((SCALAR.matmul_f16)(m, x, out), flip(out)).1, ..SCALAR }),
             ("matmul_f32", Kernels { matmul_f32: |m, x, out| ((SCALAR.matmul_f32)(m, x, out), flip(out)).1, ..SCALAR }),
+            ("quantize_query", Kernels { quantize_query: |x, factor, out| (SCALAR.quantize_query)(x, factor, out) ^ 1, ..SCALAR }),
+            (
+                "scores_tile",
+                Kernels {
+                    scores_tile: |queries, keys, stride, out, largest| {
+                        (SCALAR.scores_tile)(queries, keys, stride, out, largest);
+                        largest.iter_mut().take(1).for_each(|largest| *largest ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "scores_tile",
+                Kernels {
+                    scores_tile: |queries, keys, stride, out, largest| {
+                        (SCALAR.scores_tile)(queries, keys, stride, out, largest);
+                        out.iter_mut().take(1).for_each(|score| *score ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "mix_tile",
+                Kernels {
+                    mix_tile: |weights, stride, values, head_dim, out| {
+                        (SCALAR.mix_tile)(weights, stride, values, head_dim, out);
+                        out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "layer_norm",
+                Kernels { layer_norm: |x, scale, bias, eps, out| ((SCALAR.layer_norm)(x, scale, bias, eps, out), flip(out)).1, ..SCALAR },
+            ),
             ("scores", Kernels { scores: |q, exponent, keys, out| (SCALAR.scores)(q, exponent, keys, out) ^ 1, ..SCALAR }),
             (
                 "weights",

@@ -1,6 +1,6 @@
 //! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
 
-use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting, layout};
+use super::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting, layout};
 use crate::image::directory::Layout;
 use crate::image::header::Activation;
 use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
@@ -103,6 +103,15 @@ pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Quantizes one head's query to 12 bits into `out`; returns the exponent: [`crate::numeric::quantize_query`].
+pub fn quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
+    crate::numeric::quantize_query(x, factor, |index, value| {
+        if let Some(out) = out.get_mut(index) {
+            *out = value as i16;
+        }
+    })
+}
+
 /// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` are `quantize_query`'s.
 ///
 /// `score = floor(floor(dot * 2^h * m / 2^32) * 2^-s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
@@ -117,6 +126,28 @@ pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> 
         largest = largest.max(*out);
     }
     largest
+}
+
+/// [`scores`] of several queries of one head, `(queries, stride)`, each over the first keys that it sees: what lies behind them in a row is
+/// left in any state. `largest` gets the largest of each query.
+pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
+    scores_tile_of(scores, queries, keys, stride, out, largest);
+}
+
+/// The same with another kernel set's function for one query.
+#[inline(always)]
+pub(crate) fn scores_tile_of(
+    scores: impl Fn(&[i16], i32, &KeyRows<'_>, &mut [i32]) -> i32,
+    queries: &QueryTile<'_>,
+    keys: &KeyRows<'_>,
+    stride: usize,
+    out: &mut [i32],
+    largest: &mut [i32],
+) {
+    let outs = out.chunks_mut(stride.max(1)).zip(largest);
+    for (((q, &exponent), &seen), (out, largest)) in queries.rows().zip(queries.exponents).zip(queries.seen).zip(outs) {
+        *largest = scores(q, exponent, keys, out.get_mut(..seen).unwrap_or_default());
+    }
 }
 
 /// Bits by which a head's dot products can be shifted up: |dot| is at most 2^18 * head_dim.
@@ -176,6 +207,26 @@ pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
         for (out, v) in out.iter_mut().zip(head) {
             *out = w.iter().zip(v).fold(*out, |sum, (&w, &v)| sum.wrapping_add(w as i32 * v as i32));
         }
+    }
+}
+
+/// [`mix`] for several queries: `weights` is `(queries, stride)`, `out` is `(queries, head_dim)`.
+pub fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+    mix_tile_of(mix, weights, stride, values, head_dim, out);
+}
+
+/// The same with another kernel set's function for one query.
+#[inline(always)]
+pub(crate) fn mix_tile_of(
+    mix: impl Fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
+    weights: &[i16],
+    stride: usize,
+    values: &ValueBlocks<'_>,
+    head_dim: usize,
+    out: &mut [i32],
+) {
+    for (weights, out) in weights.chunks_exact(stride.max(1)).zip(out.chunks_exact_mut(head_dim.max(1))) {
+        mix(weights, values, out);
     }
 }
 

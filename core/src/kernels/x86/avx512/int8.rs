@@ -130,11 +130,20 @@ impl<'a> Product<'a> {
             let rows = self.rows_from(row);
             let mut sums = [_mm512_setzero_si512(); 4];
             let mut place = wide;
-            for at in (columns.0..columns.1).step_by(16) {
-                let words = (columns.1 - at) / 4;
-                let mask = if words >= 4 { None } else { Some((1 << words) - 1) };
-                // SAFETY: `checked` found sixteen rows from `row` on, each with all columns; the mask covers what is left of them.
-                let turned = turn(unsafe { gather(rows, at, mask) });
+            let whole = columns.1 - (columns.1 - columns.0) % 16;
+            for at in (columns.0..whole).step_by(16) {
+                // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
+                let turned = turn(unsafe { gather(rows, at, 0xf) });
+                for (sum, weights) in sums.iter_mut().zip(turned) {
+                    *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
+                    panel.put(place, weights);
+                    place += WIDE;
+                }
+            }
+            let words = (columns.1 - whole) / 4;
+            if words > 0 {
+                // SAFETY: as above; the mask covers what is left of them.
+                let turned = turn(unsafe { gather(rows, whole, (1 << words) - 1) });
                 for (sum, weights) in sums.iter_mut().zip(turned).take(words) {
                     *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
                     panel.put(place, weights);

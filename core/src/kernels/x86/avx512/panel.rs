@@ -38,26 +38,45 @@ impl Panel {
     }
 }
 
-/// Bytes `at..at + 16` of sixteen rows: lane j of register i is row 4j + i.
+/// Bytes `at..at + 16` of sixteen rows: lane j of register i is row 4j + i. Words of four bytes outside the mask are zeros.
 ///
 /// # Safety
-/// `mask`'s words of four bytes may be read from `at` on in sixteen rows.
+/// The mask's words may be read from `at` on in sixteen rows.
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 #[inline]
-pub unsafe fn gather(rows: Strided<u8>, at: usize, mask: Option<u8>) -> [__m512i; 4] {
-    core::array::from_fn(|i| {
-        // SAFETY: the mask covers what may be read; the rest of the memory is not touched.
-        let load = |row: usize| unsafe {
-            match mask {
-                None => _mm_loadu_si128(rows.at(row, at).cast()),
-                Some(mask) => _mm_maskz_loadu_epi32(mask, rows.at(row, at).cast()),
-            }
-        };
-        let all = _mm512_castsi128_si512(load(i));
-        let all = _mm512_mask_broadcast_i32x4(all, 0x00f0, load(4 + i));
-        let all = _mm512_mask_broadcast_i32x4(all, 0x0f00, load(8 + i));
-        _mm512_mask_broadcast_i32x4(all, 0xf000, load(12 + i))
-    })
+pub unsafe fn gather(rows: Strided<u8>, at: usize, mask: u8) -> [__m512i; 4] {
+    // SAFETY: the caller's.
+    unsafe {
+        [every_fourth(rows, 0, at, mask), every_fourth(rows, 1, at, mask), every_fourth(rows, 2, at, mask), every_fourth(rows, 3, at, mask)]
+    }
+}
+
+/// Rows `row`, `row + 4`, `row + 8` and `row + 12`.
+///
+/// # Safety
+/// The mask's words may be read from `at` on in these rows.
+#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[inline]
+unsafe fn every_fourth(rows: Strided<u8>, row: usize, at: usize, mask: u8) -> __m512i {
+    // SAFETY: the mask covers what may be read; the rest of the memory is not touched.
+    unsafe {
+        let a = words(rows.at(row, at), mask);
+        let b = words(rows.at(row + 4, at), mask);
+        let c = words(rows.at(row + 8, at), mask);
+        let d = words(rows.at(row + 12, at), mask);
+        let (ab, cd) =
+            (_mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b), _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d));
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(ab), cd)
+    }
+}
+
+/// # Safety
+/// The mask's words may be read.
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+unsafe fn words(from: *const u8, mask: u8) -> __m128i {
+    // SAFETY: the caller's; a masked load does not touch the rest.
+    unsafe { if mask == 0xf { _mm_loadu_si128(from.cast()) } else { _mm_maskz_loadu_epi32(mask, from.cast()) } }
 }
 
 /// From rows to columns: register c gets word c of every row, in the rows' order.
