@@ -63,25 +63,41 @@ fn tile_of_scores<const QUERIES: usize>(
                 pair.iter_mut().zip(widen(word)).for_each(|(place, widened)| *place = widened);
             }
         }
-        let mut dots = [_mm512_setzero_si512(); QUERIES];
-        for (at, &k) in (0..head_dim).step_by(2).zip(&turned) {
-            for (query, dot) in dots.iter_mut().enumerate() {
-                // SAFETY: the tile has so many queries, of an even number of dimensions.
-                let pair = unsafe { q.at(query, at).cast::<i32>().read_unaligned() };
-                *dot = _mm512_dpwssd_epi32(*dot, k, _mm512_set1_epi32(pair));
-            }
-        }
+        // SAFETY: the tile has so many queries of so many dimensions, an even number, and as many of the keys are turned.
+        let dots = unsafe { dots_of_tile::<QUERIES>(&turned, q, head_dim) };
         let scales = load_f32_at(keys.scales, key);
-        let outs = out.chunks_exact_mut(stride).skip(first);
-        for ((((out, dot), top), &exponent), &seen) in outs.zip(dots).zip(&mut tops).zip(exponents).zip(seen) {
-            let scores = score(dot, scales, exponent, headroom);
-            *top = _mm512_mask_max_epi32(*top, mask16(seen.saturating_sub(key)), *top, scores);
-            store_i32_at(out, key, scores);
+        for (query, dot) in dots.into_iter().enumerate() {
+            let scores = score(dot, scales, exponents.get(query).copied().unwrap_or_default(), headroom);
+            store_i32_at(out, (first + query) * stride + key, scores);
+            let seen = mask16(seen.get(query).map_or(0, |seen| seen.saturating_sub(key)));
+            if let Some(top) = tops.get_mut(query) {
+                *top = _mm512_mask_max_epi32(*top, seen, *top, scores);
+            }
         }
     }
     for (largest, top) in largest.iter_mut().skip(first).zip(tops) {
         *largest = _mm512_reduce_max_epi32(top);
     }
+}
+
+/// Dots of sixteen turned keys with each query.
+///
+/// # Safety
+/// `head_dim` elements may be read of each query; it is even and at most `WIDEST_HEAD`.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn dots_of_tile<const QUERIES: usize>(turned: &[__m512i; WIDEST_HEAD / 2], q: Strided<i16>, head_dim: usize) -> [__m512i; QUERIES] {
+    let mut dots = [_mm512_setzero_si512(); QUERIES];
+    for pair in 0..head_dim / 2 {
+        // SAFETY: the caller's.
+        let k = unsafe { turned.as_ptr().wrapping_add(pair).read() };
+        for (query, dot) in dots.iter_mut().enumerate() {
+            // SAFETY: the caller's.
+            let q = _mm512_set1_epi32(unsafe { q.at(query, 2 * pair).cast::<i32>().read_unaligned() });
+            *dot = _mm512_dpwssd_epi32(*dot, k, q);
+        }
+    }
+    dots
 }
 
 /// Signed bytes of words as halfwords: the first two of each word, then the others.
@@ -123,31 +139,41 @@ fn tile_of_sums<const QUERIES: usize>(
     out: &mut [i32],
 ) {
     let w = Strided { first: weights.as_ptr().wrapping_add(first * stride), stride };
-    for dim in (0..head_dim).step_by(32) {
-        let masks = [mask16(head_dim - dim), mask16((head_dim - dim).saturating_sub(16))];
-        let from = values.values.as_ptr().wrapping_add(values.offset + dim);
-        let mut sums = [[_mm512_setzero_si512(); 2]; QUERIES];
-        for block in 0..blocks {
-            let at = from.wrapping_add(block * values.stride);
-            // SAFETY: the masks cover the head's dimensions in this block; the rest of the memory is not touched.
-            let (v0, v1) =
-                unsafe { (_mm512_maskz_loadu_epi32(masks[0], at.cast()), _mm512_maskz_loadu_epi32(masks[1], at.wrapping_add(16).cast())) };
-            let ([v0_low, v0_high], [v1_low, v1_high]) = (widen(v0), widen(v1));
-            for (query, [sum0, sum1]) in sums.iter_mut().enumerate() {
-                // SAFETY: each query has a weight for each token of the block.
-                let (low, high) = unsafe {
-                    (w.at(query, 4 * block).cast::<i32>().read_unaligned(), w.at(query, 4 * block + 2).cast::<i32>().read_unaligned())
-                };
-                let (low, high) = (_mm512_set1_epi32(low), _mm512_set1_epi32(high));
-                *sum0 = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(*sum0, v0_low, low), v0_high, high);
-                *sum1 = _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(*sum1, v1_low, low), v1_high, high);
-            }
-        }
-        for (out, [sum0, sum1]) in out.chunks_exact_mut(head_dim).skip(first).zip(sums) {
-            store_i32_at(out, dim, sum0);
-            store_i32_at(out, dim + 16, sum1);
+    for dim in (0..head_dim).step_by(16) {
+        let rows = Strided { first: values.values.as_ptr().wrapping_add(values.offset + dim), stride: values.stride };
+        // SAFETY: the mask leaves the head's dimensions, which lie in each block; each query has four weights for it.
+        let sums = unsafe { sums_of_tile::<QUERIES>(w, rows, blocks, mask16(head_dim - dim)) };
+        for (out, sum) in out.chunks_exact_mut(head_dim).skip(first).zip(sums) {
+            store_i32_at(out, dim, sum);
         }
     }
+}
+
+/// Weighted sums of the mask's dimensions for each query.
+///
+/// # Safety
+/// These dimensions may be read in each block, and four weights for each block of every query.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+unsafe fn sums_of_tile<const QUERIES: usize>(
+    weights: Strided<i16>,
+    rows: Strided<[i8; 4]>,
+    blocks: usize,
+    mask: u16,
+) -> [__m512i; QUERIES] {
+    let mut sums = [_mm512_setzero_si512(); QUERIES];
+    for block in 0..blocks {
+        // SAFETY: the caller's; a masked load does not touch the rest.
+        let [low, high] = widen(unsafe { _mm512_maskz_loadu_epi32(mask, rows.at(block, 0).cast()) });
+        for (query, sum) in sums.iter_mut().enumerate() {
+            let at = weights.at(query, 4 * block).cast::<i32>();
+            // SAFETY: the caller's.
+            let (w_low, w_high) = unsafe { (at.read_unaligned(), at.wrapping_add(1).read_unaligned()) };
+            *sum = _mm512_dpwssd_epi32(*sum, low, _mm512_set1_epi32(w_low));
+            *sum = _mm512_dpwssd_epi32(*sum, high, _mm512_set1_epi32(w_high));
+        }
+    }
+    sums
 }
 
 /// `scalar::score`.

@@ -2,7 +2,7 @@
 
 use super::super::dots::Strided;
 use super::super::vector as ymm;
-use super::direct::dots_i8;
+use super::direct::{dots_i8, taken_off};
 use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, turn};
 use super::values;
 use super::vector::{load_f32_at, store_f32_at};
@@ -73,18 +73,25 @@ impl<'a> Product<'a> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
     fn run_direct(&self, out: &mut [f32]) {
         let Matrix { rows, scales, bias, .. } = *self.matrix;
-        for row in (0..rows).step_by(8) {
-            let row = row.min(rows - 8);
-            let tokens = out.chunks_exact_mut(rows).take(self.tokens).zip(self.x.scales);
-            for (token, (out, &scale)) in tokens.enumerate() {
-                // SAFETY: `checked` found `columns` bytes in every row and token.
-                let sums = unsafe { dots_i8(self.rows_from(row), self.token(token), self.columns) };
-                let scale = _mm256_mul_ps(ymm::load_f32_at(scales, row), _mm256_set1_ps(scale));
-                let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
-                if !bias.is_empty() {
-                    y = _mm256_add_ps(y, ymm::load_f32_at(bias, row));
+        for (first, out) in (0..self.tokens).step_by(MANY).zip(out.chunks_mut(rows * MANY)) {
+            let mut starts = [_mm512_setzero_si512(); MANY];
+            for (token, start) in (first..self.tokens).zip(&mut starts) {
+                // SAFETY: `checked` found `columns` bytes in every token.
+                *start = unsafe { taken_off(self.token(token), self.columns) };
+            }
+            for row in (0..rows).step_by(8) {
+                let row = row.min(rows - 8);
+                for ((token, out), start) in (first..self.tokens).zip(out.chunks_exact_mut(rows)).zip(&starts) {
+                    // SAFETY: `checked` found `columns` bytes in every row and token.
+                    let sums = unsafe { dots_i8(self.rows_from(row), self.token(token), self.columns, *start) };
+                    let token_scale = self.x.scales.get(token).copied().unwrap_or_default();
+                    let scale = _mm256_mul_ps(ymm::load_f32_at(scales, row), _mm256_set1_ps(token_scale));
+                    let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+                    if !bias.is_empty() {
+                        y = _mm256_add_ps(y, ymm::load_f32_at(bias, row));
+                    }
+                    ymm::store_f32_at(out, row, y);
                 }
-                ymm::store_f32_at(out, row, y);
             }
         }
     }
@@ -132,6 +139,11 @@ impl<'a> Product<'a> {
             let mut place = wide;
             let whole = columns.1 - (columns.1 - columns.0) % 16;
             for at in (columns.0..whole).step_by(16) {
+                // As much of the next sixteen rows, which follow in memory, is on its way meanwhile.
+                let next = rows.at(ROWS, ROWS * (at - columns.0));
+                for line in 0..4 {
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(64 * line).cast());
+                }
                 // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
                 let turned = turn(unsafe { gather(rows, at, 0xf) });
                 for (sum, weights) in sums.iter_mut().zip(turned) {
