@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 
 /// Tokens that a prefill on a PC processes together: enough to read each weight once for many of them.
-const BLOCK: u32 = 32;
+const BLOCK: u32 = 64;
 
 /// How a session is set up. It changes speed and memory, never results.
 #[derive(Clone, Copy, Debug)]
