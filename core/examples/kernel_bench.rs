@@ -1,6 +1,6 @@
 //! Times every kernel set that this CPU has against the scalar one, in one run: `cargo run --release -p attoformer --example kernel_bench`.
 //!
-//! Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
+//! A word behind `--` leaves only operations whose name contains it. Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
 
 use attoformer::image::directory::{Dtype, Layout};
 use attoformer::image::header::Activation;
@@ -32,6 +32,9 @@ fn main() {
 
 /// Best time of one call in nanoseconds, for each set in turn, and its ratio to the first. `work` is in multiply-accumulates, 0 for none.
 fn report(name: &str, sets: &[&Kernels], work: usize, mut call: impl FnMut(&Kernels)) {
+    if std::env::args().nth(1).is_some_and(|word| !name.contains(&word)) {
+        return;
+    }
     let mut best = vec![f64::INFINITY; sets.len()];
     for _ in 0..40 {
         for (best, set) in best.iter_mut().zip(sets) {
