@@ -3,6 +3,9 @@
 use super::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting, scalar};
 use crate::image::header::Activation;
 
+/// Of a row, with a scale, a bias and an epsilon.
+pub type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+
 /// One implementation of every kernel. [`scalar`] documents what each must compute.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernels {
@@ -31,7 +34,7 @@ pub struct Kernels {
     /// Weighted sums for several queries: [`scalar::mix_tile`].
     pub mix_tile: fn(&[i16], usize, &ValueBlocks<'_>, usize, &mut [i32]),
     /// Layer norm of one row, with scale and bias: [`crate::numeric::layer_norm`].
-    pub layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub layer_norm: LayerNorm,
     /// RMS norm of one row: [`crate::numeric::rms_norm`].
     pub rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// Non-linearity in place: [`scalar::activate`].
