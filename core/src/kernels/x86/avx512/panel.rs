@@ -45,6 +45,8 @@ impl Panel {
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 #[inline]
 pub unsafe fn gather(rows: Strided<u8>, at: usize, mask: u8) -> [__m512i; 4] {
+    // Hidden from the compiler, which would keep sixteen addresses through a loop: more than there are registers.
+    let rows = Strided { stride: core::hint::black_box(rows.stride), ..rows };
     // SAFETY: the caller's.
     unsafe {
         [every_fourth(rows, 0, at, mask), every_fourth(rows, 1, at, mask), every_fourth(rows, 2, at, mask), every_fourth(rows, 3, at, mask)]
