@@ -1,10 +1,10 @@
 //! Times every kernel set that this CPU has against the scalar one, in one run: `cargo run --release -p attoformer --example kernel_bench`.
 //!
-//! Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
+//! A word behind `--` leaves only operations whose name contains it. Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
 
 use attoformer::image::directory::{Dtype, Layout};
 use attoformer::image::header::Activation;
-use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
+use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -12,9 +12,9 @@ fn main() {
     let sets: Vec<&Kernels> = kernels::all().collect();
     let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
     println!("{:34} {:>12}", "operation", names.join(" / "));
-    for (rows, columns, tokens) in
-        [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)]
-    {
+    let decoders = [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)];
+    let encoders = [(384, 384, 8), (1152, 384, 64), (384, 1536, 64)];
+    for (rows, columns, tokens) in decoders.into_iter().chain(encoders) {
         for dtype in [Dtype::Int8, Dtype::Int4, Dtype::F16, Dtype::F32] {
             products(&sets, dtype, rows, columns, tokens);
         }
@@ -25,10 +25,16 @@ fn main() {
     for (head_dim, keys) in [(8, 32), (8, 256), (32, 256), (64, 256)] {
         attention(&sets, head_dim, keys);
     }
+    for (head_dim, keys) in [(32, 128), (64, 1500)] {
+        attention_of_eight(&sets, head_dim, keys);
+    }
 }
 
 /// Best time of one call in nanoseconds, for each set in turn, and its ratio to the first. `work` is in multiply-accumulates, 0 for none.
 fn report(name: &str, sets: &[&Kernels], work: usize, mut call: impl FnMut(&Kernels)) {
+    if std::env::args().nth(1).is_some_and(|word| !name.contains(&word)) {
+        return;
+    }
     let mut best = vec![f64::INFINITY; sets.len()];
     for _ in 0..40 {
         for (best, set) in best.iter_mut().zip(sets) {
@@ -109,9 +115,38 @@ fn rows(sets: &[&Kernels], count: usize) {
     report(&format!("quantize {count}"), sets, 0, |set| {
         black_box((set.quantize)(black_box(&x), &[], &mut quantized));
     });
+    report(&format!("quantize_query {count}"), sets, 0, |set| {
+        black_box((set.quantize_query)(black_box(&x), 0.18, &mut quantized));
+    });
+    report(&format!("layer_norm {count}"), sets, 0, |set| (set.layer_norm)(black_box(&x), &up, &up, 1e-5, &mut out));
     report(&format!("rms_norm {count}"), sets, 0, |set| (set.rms_norm)(black_box(&x), &up, 1e-5, &mut out));
     report(&format!("gate silu {count}"), sets, 0, |set| (set.gate)(Activation::Silu, black_box(&x), &up, &mut out));
+    report(&format!("gate erf {count}"), sets, 0, |set| (set.gate)(Activation::GeluErf, black_box(&x), &up, &mut out));
     report(&format!("gate gelu {count}"), sets, 0, |set| (set.gate)(Activation::GeluTanh, black_box(&x), &up, &mut out));
+}
+
+/// Eight queries that see all keys.
+fn attention_of_eight(sets: &[&Kernels], head_dim: usize, keys: usize) {
+    const QUERIES: usize = 8;
+    let stride = head_dim * 6;
+    let integers = |seed| floats(keys * stride, seed).iter().map(|x| (x * 127.0) as i8).collect::<Vec<i8>>();
+    let (key_values, values) = (integers(4), integers(5));
+    let (values, _) = values.as_chunks::<4>();
+    let scales: Vec<f32> = floats(keys, 6).iter().map(|x| 0.02 + x * 0.01).collect();
+    let q: Vec<i16> = floats(QUERIES * head_dim, 7).iter().map(|x| (x * 2047.0) as i16).collect();
+    let rows = KeyRows { values: &key_values, stride, offset: head_dim, scales: &scales };
+    let tile = QueryTile { values: &q, head_dim, exponents: &[12; QUERIES], seen: &[keys; QUERIES] };
+    let blocks = ValueBlocks { values, stride, offset: head_dim };
+    let (mut scores, mut largest) = (vec![0; QUERIES * keys], [0; QUERIES]);
+    let work = QUERIES * keys * head_dim;
+    report(&format!("scores of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
+        (set.scores_tile)(black_box(&tile), &rows, keys, &mut scores, &mut largest);
+    });
+    let weights: Vec<i16> = floats(QUERIES * keys, 8).iter().map(|x| (x * 2047.0 + 2048.0) as i16).collect();
+    let mut mixed = vec![0; QUERIES * head_dim];
+    report(&format!("mix of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
+        (set.mix_tile)(black_box(&weights), keys, &blocks, head_dim, &mut mixed);
+    });
 }
 
 fn attention(sets: &[&Kernels], head_dim: usize, keys: usize) {

@@ -9,29 +9,33 @@ mod random;
 
 use attoformer::image::directory::{Dtype, Layout};
 use attoformer::image::header::Activation;
-use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, SCALAR, ValueBlocks, Weighting};
+use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SCALAR, ValueBlocks, Weighting};
 use inputs::{BYTES, Bytes, FLOATS, Floats, Owned, counts, same};
 use random::Random;
 
 /// The case that differs.
 type Check = fn(&Kernels) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 15] = [
     ("quantize", quantize),
     ("matmul_i8", matmul_i8),
     ("matmul_i4", matmul_i4),
     ("matmul_f16", matmul_f16),
     ("matmul_f32", matmul_f32),
+    ("quantize_query", quantize_query),
     ("scores", scores),
+    ("scores_tile", scores_tile),
     ("weights", weights),
     ("mix", mix),
+    ("mix_tile", mix_tile),
+    ("layer_norm", layer_norm),
     ("rms_norm", rms_norm),
     ("activate", activate),
     ("gate", gate),
 ];
 
 /// Sets that this architecture's builds contain beside scalar.
-const BUILT: &[&str] = if cfg!(target_arch = "x86_64") { &["avx2"] } else { &[] };
+const BUILT: &[&str] = if cfg!(target_arch = "x86_64") { &["avx2", "avx512-vnni"] } else { &[] };
 
 #[test]
 fn every_set_equals_scalar() {
@@ -60,14 +64,31 @@ fn quantize(set: &Kernels) -> Result<(), String> {
         let x = fill.row(&mut random, start + count);
         let scaled = random.below(2) == 0;
         let in_scale = Floats::Unit.row(&mut random, if scaled { count } else { 0 });
+        let picks: Vec<usize> = (0..count).take(40).chain((40..count).rev().step_by(1 + count / 40)).collect();
         let row = |set: &Kernels| {
             let mut out = vec![0x5555; count.next_multiple_of(4)];
             let scale = (set.quantize)(&x[start..], &in_scale, &mut out);
-            (out, scale.to_bits())
+            (integers_of(set, count, &picks, &out), scale.to_bits())
         };
         expect(row(set) == row(&SCALAR), || format!("{count} of {fill:?}, input scale: {scaled}"))?;
     }
     Ok(())
+}
+
+/// Some integers of a quantized row, whose form only the set's own products know: what rows of zeros with a single one make of it. The last of
+/// them has its one in the padding, where there is any, and must get a zero.
+fn integers_of(set: &Kernels, count: usize, picks: &[usize], quantized: &[i16]) -> Vec<i32> {
+    let stride = quantized.len();
+    let places: Vec<usize> = picks.iter().copied().chain(count..stride).collect();
+    let mut owned = Owned::zeros(Dtype::Int8, places.len(), stride);
+    for (row, &place) in places.iter().enumerate() {
+        owned.set_byte(row * stride + place, 1);
+    }
+    let mut out = vec![f32::MAX; places.len()];
+    if stride > 0 {
+        (set.matmul_i8)(&owned.view(), &QuantizedRows { values: quantized, stride, scales: &[1.0] }, &mut out);
+    }
+    out.iter().map(|&x| x as i32).collect()
 }
 
 /// Shapes `(rows, columns, tokens)` around tiles and lanes.
@@ -75,7 +96,17 @@ fn shapes(longest: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let small = (1..=70).flat_map(|columns| (1..=9).map(move |n| (n, columns, 1 + (n * columns) % 9)));
     let tokens = [1, 15, 16, 17, 31, 32, 33, 48, 64].into_iter().flat_map(|columns| (1..=9).map(move |n| (10 - n % 4, columns, n)));
     let long = [127, 172, 255, 256, 512, 513, 1000, 4096].into_iter().flat_map(|columns| [(3, columns, 3), (9, columns, 1)]);
-    small.chain(tokens).chain(long).chain([(33, 64, 5), (64, 172, 4), (2, longest, 2)])
+    // Whole tiles of the wide kernels and beyond, and rows that they take in two parts.
+    let tiles =
+        [(16, 8), (48, 8), (50, 13), (95, 7), (112, 21)].into_iter().flat_map(|(rows, tokens)| [(rows, 64, tokens), (rows, 100, tokens)]);
+    small.chain(tokens).chain(long).chain(tiles).chain([
+        (33, 64, 5),
+        (64, 172, 4),
+        (33, 1536, 4),
+        (40, 3100, 9),
+        (2, longest, 2),
+        (17, longest, 4),
+    ])
 }
 
 fn integer_product(set: &Kernels, matrix: &Matrix<'_>, x: &[f32], tokens: usize) -> Vec<f32> {
@@ -186,6 +217,76 @@ fn scores(set: &Kernels) -> Result<(), String> {
     Ok(())
 }
 
+fn quantize_query(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(10);
+    for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
+        let x = fill.row(&mut random, count);
+        let factor = random.pick(&[0.18, 1.0, 1e-30, 3e38]);
+        let row = |set: &Kernels| {
+            // Room for more than the query: it must stay as it is.
+            let mut out = vec![0x5555; count + count % 3];
+            let exponent = (set.quantize_query)(&x, factor, &mut out);
+            (out, exponent)
+        };
+        expect(row(set) == row(&SCALAR), || format!("{count} of {fill:?} times {factor}"))?;
+    }
+    Ok(())
+}
+
+fn scores_tile(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(11);
+    let head_dims = [1, 4, 8, 15, 16, 17, 32, 48, 64, 80, 96, 128, 256, 272, 512];
+    let shapes = head_dims.into_iter().flat_map(|head_dim| (0..=19).chain([31, 32, 33, 250]).map(move |count| (head_dim, count)));
+    for (head_dim, count) in shapes.chain([(64, 4096), (64, 1500)]) {
+        let queries = random.below(19);
+        let stride = (head_dim * (1 + random.below(3))).next_multiple_of(4);
+        let offset = random.below(stride / head_dim) * head_dim;
+        let extreme = random.below(3);
+        let values: Vec<i8> = (0..count * stride).map(|_| if extreme == 0 { -128 } else { random.below(256) as u8 as i8 }).collect();
+        let q: Vec<i16> = (0..queries * head_dim).map(|_| if extreme < 2 { -2048 } else { random.below(4097) as i16 - 2048 }).collect();
+        let scales = cache_scales(&mut random, count);
+        let exponents: Vec<i32> = (0..queries).map(|_| random.below(260) as i32 - 130).collect();
+        let all = random.below(2) == 0;
+        let seen: Vec<usize> = (0..queries).map(|_| if all { count } else { random.below(count + 1) }).collect();
+        let keys = KeyRows { values: &values, stride, offset, scales: &scales };
+        let tile = QueryTile { values: &q, head_dim, exponents: &exponents, seen: &seen };
+        let room = count + random.below(4);
+        let run = |set: &Kernels| {
+            let (mut out, mut largest) = (vec![0x5555_5555; queries * room], vec![0x5555; queries]);
+            (set.scores_tile)(&tile, &keys, room, &mut out, &mut largest);
+            // What a query does not see may hold anything.
+            let seen: Vec<i32> = out.chunks(room.max(1)).zip(&seen).flat_map(|(row, &seen)| row[..seen].to_vec()).collect();
+            (seen, largest)
+        };
+        expect(run(set) == run(&SCALAR), || format!("{queries} queries, {count} keys, head {head_dim} at {offset} of {stride}"))?;
+    }
+    Ok(())
+}
+
+fn mix_tile(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(12);
+    let head_dims = [1, 4, 8, 15, 16, 17, 31, 32, 33, 48, 64, 80, 96, 128, 200];
+    let shapes = head_dims.into_iter().flat_map(|head_dim| (0usize..=13).chain([61, 64]).map(move |count| (head_dim, count)));
+    for (head_dim, count) in shapes.chain([(64, 4096), (64, 1500)]) {
+        let queries = random.below(19);
+        let stride = (head_dim * (1 + random.below(3))).next_multiple_of(4);
+        let offset = random.below(stride / head_dim) * head_dim;
+        let extreme = random.below(2) == 0;
+        let value = |random: &mut Random| if extreme { -128 } else { random.below(256) as u8 as i8 };
+        let blocks = count.div_ceil(4) + random.below(2);
+        let values: Vec<[i8; 4]> = (0..blocks * stride).map(|_| [(); 4].map(|()| value(&mut random))).collect();
+        let weights: Vec<i16> = (0..queries * count).map(|_| if extreme { 4095 } else { random.below(4096) as i16 }).collect();
+        let values = ValueBlocks { values: &values, stride, offset };
+        let run = |set: &Kernels| {
+            let mut out = vec![0x5555_5555; queries * head_dim];
+            (set.mix_tile)(&weights, count, &values, head_dim, &mut out);
+            out
+        };
+        expect(run(set) == run(&SCALAR), || format!("{queries} queries, {count} keys, head {head_dim} at {offset} of {stride}"))?;
+    }
+    Ok(())
+}
+
 fn weights(set: &Kernels) -> Result<(), String> {
     let mut random = Random(5);
     for count in (0..=40).chain([63, 64, 65, 255, 256, 4095, 4096, 10_000]) {
@@ -226,6 +327,21 @@ fn mix(set: &Kernels) -> Result<(), String> {
             out
         };
         expect(run(set) == run(&SCALAR), || format!("{count} keys, head {head_dim} at {offset} of {stride}, extreme: {extreme}"))?;
+    }
+    Ok(())
+}
+
+fn layer_norm(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(13);
+    for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
+        let x = fill.row(&mut random, count);
+        let (scale, bias) = (Floats::Unit.row(&mut random, count), Floats::Unit.row(&mut random, count));
+        let row = |set: &Kernels| {
+            let mut out = vec![f32::MAX; count];
+            (set.layer_norm)(&x, &scale, &bias, 1e-5, &mut out);
+            out
+        };
+        expect(same(&row(set), &row(&SCALAR)), || format!("{count} of {fill:?}"))?;
     }
     Ok(())
 }
@@ -290,7 +406,7 @@ mod flipped {
         }
     }
 
-    pub fn sets() -> [(&'static str, Kernels); 13] {
+    pub fn sets() -> [(&'static str, Kernels); 18] {
         [
             (
                 "quantize",
@@ -311,6 +427,41 @@ mod flipped {
             ("matmul_i4", Kernels { matmul_i4: |m, x, out| ((SCALAR.matmul_i4)(m, x, out), flip(out)).1, ..SCALAR }),
             ("matmul_f16", Kernels { matmul_f16: |m, x, out| ((SCALAR.matmul_f16)(m, x, out), flip(out)).1, ..SCALAR }),
             ("matmul_f32", Kernels { matmul_f32: |m, x, out| ((SCALAR.matmul_f32)(m, x, out), flip(out)).1, ..SCALAR }),
+            ("quantize_query", Kernels { quantize_query: |x, factor, out| (SCALAR.quantize_query)(x, factor, out) ^ 1, ..SCALAR }),
+            (
+                "scores_tile",
+                Kernels {
+                    scores_tile: |queries, keys, stride, out, largest| {
+                        (SCALAR.scores_tile)(queries, keys, stride, out, largest);
+                        largest.iter_mut().take(1).for_each(|largest| *largest ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "scores_tile",
+                Kernels {
+                    scores_tile: |queries, keys, stride, out, largest| {
+                        (SCALAR.scores_tile)(queries, keys, stride, out, largest);
+                        out.iter_mut().take(1).for_each(|score| *score ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "mix_tile",
+                Kernels {
+                    mix_tile: |weights, stride, values, head_dim, out| {
+                        (SCALAR.mix_tile)(weights, stride, values, head_dim, out);
+                        out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
+                    },
+                    ..SCALAR
+                },
+            ),
+            (
+                "layer_norm",
+                Kernels { layer_norm: |x, scale, bias, eps, out| ((SCALAR.layer_norm)(x, scale, bias, eps, out), flip(out)).1, ..SCALAR },
+            ),
             ("scores", Kernels { scores: |q, exponent, keys, out| (SCALAR.scores)(q, exponent, keys, out) ^ 1, ..SCALAR }),
             (
                 "weights",

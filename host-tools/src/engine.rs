@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 
 /// Tokens that a prefill on a PC processes together: enough to read each weight once for many of them.
-const BLOCK: u32 = 32;
+const BLOCK: u32 = 64;
 
 /// An image, and the file that errors name.
 #[derive(Clone, Copy, Debug)]

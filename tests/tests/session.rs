@@ -133,12 +133,13 @@ fn memory_is_what_was_stated_and_not_a_byte_less() {
     }
 }
 
-/// Runs a full context in an arena painted with `paint`.
+/// Runs a full context in an arena painted with `paint`, with the kernels for which the room of quantized rows is made: others' rows may be
+/// bytes.
 fn painted_run(image: &Image, paint: u8) -> Vec<u8> {
     let plan = Plan::packed(image.config());
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
     arena.fill(paint);
-    let mut session = Session::new(image, &mut arena).unwrap();
+    let mut session = Session::with_kernels(image, &mut arena, plan, &kernels::SCALAR).unwrap();
     let tokens = some_tokens(image.config(), image.config().context as usize);
     session.prefill(&tokens).unwrap();
     arena.to_vec()

@@ -13,5 +13,5 @@ mod views;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use table::{Kernels, SCALAR, all, best, by_name};
-pub use views::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting};
+pub use table::{Kernels, LayerNorm, SCALAR, all, best, by_name};
+pub use views::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting};

@@ -1,6 +1,6 @@
 //! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
 
-use super::{KeyRows, Matrix, QuantizedRows, ValueBlocks, Weighting, layout};
+use super::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting, layout};
 use crate::image::directory::Layout;
 use crate::image::header::Activation;
 use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
@@ -28,30 +28,55 @@ fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -
 
 /// `y = W x` for int8 weights: exact integer dots, then `acc * (row_scale * token_scale) + bias`. `out` is `(tokens, rows)`.
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    matmul_i8_of(matrix, x, out, i16_values);
+}
+
+/// The same for rows that another kernel set quantized, whose values `read` returns.
+pub(crate) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
+    matrix: &Matrix<'_>,
+    x: &QuantizedRows<'x>,
+    out: &mut [f32],
+    read: impl Fn(&'x [i16]) -> I + Copy,
+) {
     for row in 0..matrix.rows {
         match matrix.layout {
             Layout::Portable => {
                 let weights = matrix.row(row);
-                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), x));
+                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), read(x)));
             }
-            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), x)),
+            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), read(x))),
         }
     }
 }
 
 /// `y = W x` for int4 weights: exact integer sums over groups, each times its u8 scale, then as int8. `out` is `(tokens, rows)`.
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    matmul_i4_of(matrix, x, out, i16_values);
+}
+
+/// The same for rows that another kernel set quantized, whose values `read` returns.
+pub(crate) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
+    matrix: &Matrix<'_>,
+    x: &QuantizedRows<'x>,
+    out: &mut [f32],
+    read: impl Fn(&'x [i16]) -> I + Copy,
+) {
     let group = matrix.group.max(1);
     for row in 0..matrix.rows {
         let scales = matrix.group_scales_of(row);
         store_row(matrix, x, row, out, |x| {
-            let mut weights = nibbles(matrix, row);
-            x.chunks(group).zip(scales).fold(0i32, |sum, (x, &scale)| {
-                let part = dot_i8(weights.by_ref().take(group), x);
+            let (mut weights, mut x) = (nibbles(matrix, row), read(x));
+            scales.iter().fold(0i32, |sum, &scale| {
+                let part = dot_i8(weights.by_ref().take(group), x.by_ref().take(group));
                 sum.wrapping_add(part.wrapping_mul(scale as i32))
             })
         });
     }
+}
+
+#[inline(always)]
+fn i16_values(x: &[i16]) -> impl Iterator<Item = i32> {
+    x.iter().map(|&x| x as i32)
 }
 
 /// `y = W x` for f16 weights, widened to f32; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
@@ -78,6 +103,15 @@ pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Quantizes one head's query to 12 bits into `out`; returns the exponent: [`crate::numeric::quantize_query`].
+pub fn quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
+    crate::numeric::quantize_query(x, factor, |index, value| {
+        if let Some(out) = out.get_mut(index) {
+            *out = value as i16;
+        }
+    })
+}
+
 /// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` are `quantize_query`'s.
 ///
 /// `score = floor(floor(dot * 2^h * m / 2^32) * 2^-s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
@@ -92,6 +126,28 @@ pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> 
         largest = largest.max(*out);
     }
     largest
+}
+
+/// [`scores`] of several queries of one head, `(queries, stride)`, each over the first keys that it sees: what lies behind them in a row is
+/// left in any state. `largest` gets the largest of each query.
+pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
+    scores_tile_of(scores, queries, keys, stride, out, largest);
+}
+
+/// The same with another kernel set's function for one query.
+#[inline(always)]
+pub(crate) fn scores_tile_of(
+    scores: impl Fn(&[i16], i32, &KeyRows<'_>, &mut [i32]) -> i32,
+    queries: &QueryTile<'_>,
+    keys: &KeyRows<'_>,
+    stride: usize,
+    out: &mut [i32],
+    largest: &mut [i32],
+) {
+    let outs = out.chunks_mut(stride.max(1)).zip(largest);
+    for (((q, &exponent), &seen), (out, largest)) in queries.rows().zip(queries.exponents).zip(queries.seen).zip(outs) {
+        *largest = scores(q, exponent, keys, out.get_mut(..seen).unwrap_or_default());
+    }
 }
 
 /// Bits by which a head's dot products can be shifted up: |dot| is at most 2^18 * head_dim.
@@ -154,6 +210,26 @@ pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     }
 }
 
+/// [`mix`] for several queries: `weights` is `(queries, stride)`, `out` is `(queries, head_dim)`.
+pub fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+    mix_tile_of(mix, weights, stride, values, head_dim, out);
+}
+
+/// The same with another kernel set's function for one query.
+#[inline(always)]
+pub(crate) fn mix_tile_of(
+    mix: impl Fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
+    weights: &[i16],
+    stride: usize,
+    values: &ValueBlocks<'_>,
+    head_dim: usize,
+    out: &mut [i32],
+) {
+    for (weights, out) in weights.chunks_exact(stride.max(1)).zip(out.chunks_exact_mut(head_dim.max(1))) {
+        mix(weights, values, out);
+    }
+}
+
 /// Applies the non-linearity to every element.
 pub fn activate(activation: Activation, x: &mut [f32]) {
     match activation {
@@ -204,13 +280,13 @@ pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
 }
 
 #[inline(always)]
-fn dot_i8(weights: impl Iterator<Item = i32>, x: &[i16]) -> i32 {
-    weights.zip(x).fold(0i32, |sum, (w, &x)| sum.wrapping_add(w.wrapping_mul(x as i32)))
+fn dot_i8(weights: impl Iterator<Item = i32>, x: impl Iterator<Item = i32>) -> i32 {
+    weights.zip(x).fold(0i32, |sum, (w, x)| sum.wrapping_add(w.wrapping_mul(x)))
 }
 
 /// Dequantizes the dot of every token with one row: `acc * (row_scale * token_scale) + bias`.
 #[inline(always)]
-fn store_row(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, row: usize, out: &mut [f32], dot: impl Fn(&[i16]) -> i32) {
+fn store_row<'x>(matrix: &Matrix<'_>, x: &QuantizedRows<'x>, row: usize, out: &mut [f32], dot: impl Fn(&'x [i16]) -> i32) {
     let scale = matrix.scale(row);
     for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
         if let Some(out) = out.get_mut(row) {

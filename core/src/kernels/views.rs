@@ -89,6 +89,27 @@ impl<'a> QuantizedRows<'a> {
     }
 }
 
+/// Several quantized queries of one head.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryTile<'a> {
+    /// `(queries, head_dim)`.
+    pub values: &'a [i16],
+    /// Elements of a query.
+    pub head_dim: usize,
+    /// Exponent of each query.
+    pub exponents: &'a [i32],
+    /// Keys that each query sees: the first ones.
+    pub seen: &'a [usize],
+}
+
+impl<'a> QueryTile<'a> {
+    /// Each query's integers.
+    #[inline(always)]
+    pub fn rows(&self) -> impl Iterator<Item = &'a [i16]> {
+        self.values.chunks_exact(self.head_dim.max(1))
+    }
+}
+
 /// One head's view of a layer's int8 keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRows<'a> {

@@ -59,8 +59,11 @@ impl<'a> Mlp<'a> {
                 }
             }
         } else {
-            (kernels.activate)(self.activation, projected);
-            hidden.iter_mut().zip(&*projected).for_each(|(x, &y)| *x = y);
+            // Row by row, so that what is copied is still at hand.
+            for (row, out) in rows_mut(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
+                (kernels.activate)(self.activation, row);
+                out.iter_mut().zip(row).for_each(|(x, y)| *x = *y);
+            }
         }
         see(hidden);
         let out = front(wide, tokens * d_model);

@@ -5,7 +5,6 @@ use crate::image::Image;
 use crate::image::directory::Role;
 use crate::image::header::NormKind;
 use crate::kernels::Kernels;
-use crate::numeric::layer_norm;
 
 /// A norm's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +54,7 @@ impl<'a> Norm<'a> {
     fn apply_row(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
         match self.kind {
             NormKind::Rms => (kernels.rms_norm)(x, self.scale, self.eps, out),
-            NormKind::Layer => layer_norm(x, self.scale, self.bias, self.eps, out),
+            NormKind::Layer => (kernels.layer_norm)(x, self.scale, self.bias, self.eps, out),
         }
     }
 }

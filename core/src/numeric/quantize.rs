@@ -65,10 +65,16 @@ impl Quantizer {
 /// The scale is a power of two, so that a score needs only its key's scale: one product and one shift. Integers are within 0.5003 of a unit.
 pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32)) -> i32 {
     let max = clear_below(max_magnitude_bits(x.iter().map(|&x| x * factor)));
-    let exponent = 10 + 127 - (max >> 23) as i32;
+    let exponent = query_exponent(max);
     let scale = pow2(exponent);
     for (index, &x) in x.iter().enumerate() {
         store(index, if max == 0 { 0 } else { round_to_int((x * factor) * scale) });
     }
     if max == 0 { 0 } else { exponent }
+}
+
+/// For a query row whose largest magnitude, times the factor, has these bits.
+#[inline(always)]
+pub(crate) fn query_exponent(max_bits: u32) -> i32 {
+    10 + 127 - (max_bits >> 23) as i32
 }

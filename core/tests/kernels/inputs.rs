@@ -136,6 +136,15 @@ impl Owned {
         }
     }
 
+    /// Portable zeros of one byte each, scales of 1.
+    pub fn zeros(dtype: Dtype, rows: usize, columns: usize) -> Self {
+        Owned::of_bytes(dtype, Layout::Portable, rows, columns, 0, &vec![0; rows * columns], columns)
+    }
+
+    pub fn set_byte(&mut self, at: usize, value: u8) {
+        self.values.as_mut_bytes()[at] = value;
+    }
+
     /// int8 or int4. `group` 0 stands for the whole row.
     pub fn integers(random: &mut Random, dtype: Dtype, layout: Layout, fill: Bytes, shape: (usize, usize), group: usize) -> Self {
         let (rows, columns) = shape;

@@ -129,7 +129,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let wanted = wanted(&args, &image, &prompt)?;
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |threads| threads as usize);
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, context: Some(longest(&image, &prompt, &wanted)), block: None, ..Setup::default() };
+    let setup = Setup {
+        kernels: kernels_named(args.kernels.as_deref())?,
+        context: Some(longest(&image, &prompt, &wanted)),
+        block: None,
+        ..Setup::default()
+    };
     let subject = Subject { image, path: &args.file, setup, threads };
     let mut inspection = inspect(&subject, &prompt, &wanted)?;
     inspection.quantization = args.against.as_deref().map(|source| quantization(&args, &subject, source)).transpose()?;

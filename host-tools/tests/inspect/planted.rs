@@ -59,6 +59,7 @@ fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
         tokenizer: None,
         labels: Vec::new(),
         chat_template: None,
+        frontend: None,
         decoding: None,
     }
 }

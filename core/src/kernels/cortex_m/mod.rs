@@ -25,8 +25,8 @@ mod int8;
 mod linear;
 mod softmax;
 
-use super::Kernels;
 use super::layout::place;
+use super::{Kernels, scalar};
 
 /// The set.
 pub static CORTEX_M_DSP: Kernels = Kernels {
@@ -36,9 +36,13 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     matmul_i4: linear::matmul_i4,
     matmul_f16: float::matmul_f16,
     matmul_f32: float::matmul_f32,
+    quantize_query: scalar::quantize_query,
     scores: attention::scores,
+    scores_tile: |queries, keys, stride, out, largest| scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest),
     weights: softmax::weights,
     mix: attention::mix,
+    mix_tile: |weights, stride, values, head_dim, out| scalar::mix_tile_of(attention::mix, weights, stride, values, head_dim, out),
+    layer_norm: crate::numeric::layer_norm,
     rms_norm: float::rms_norm,
     activate: activation::activate,
     gate: activation::gate,

@@ -63,17 +63,17 @@ pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(rows: Strided<i8>,
 const SAFE_COLUMNS: usize = 128;
 
 /// int4 rows against tokens, each group's sum times the group's scale: whole sums, tokens outermost. `ROWS * TOKENS` is 8. A sum is exact where
-/// token values lie within -127..=127, which `quantize` sees to.
+/// token values lie within -127..=127, which `quantize` sees to. Tokens are i16, or `BYTES` that are 128 more; their stride counts bytes.
 ///
 /// # Safety
 /// Of `ROWS` rows `columns` nibbles may be read, in whole words of four bytes, and of their scales one for each `group` columns; of `TOKENS`
 /// tokens `columns` elements, rounded up to four. `group` is a multiple of 32.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
+pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>(
     rows: Strided<u8>,
     scales: Strided<u8>,
-    tokens: Strided<i16>,
+    tokens: Strided<u8>,
     columns: usize,
     group: usize,
 ) -> __m256i {
@@ -87,8 +87,13 @@ pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
             for (token, x) in x.iter_mut().enumerate() {
                 // SAFETY: `at + 32` elements are there.
                 *x = unsafe {
-                    let x0 = _mm256_loadu_si256(tokens.at(token, at).cast());
-                    deinterleave(x0, _mm256_loadu_si256(tokens.at(token, at + 16).cast()))
+                    if BYTES {
+                        let x0 = from_bytes(_mm_loadu_si128(tokens.at(token, at).cast()));
+                        deinterleave(x0, from_bytes(_mm_loadu_si128(tokens.at(token, at + 16).cast())))
+                    } else {
+                        let x0 = _mm256_loadu_si256(tokens.at(token, 2 * at).cast());
+                        deinterleave(x0, _mm256_loadu_si256(tokens.at(token, 2 * at + 32).cast()))
+                    }
                 };
             }
             for row in 0..ROWS {
@@ -108,8 +113,13 @@ pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
             for (token, x) in x.iter_mut().enumerate() {
                 // SAFETY: the masks cover what is left, rounded up to four elements; the rest of the memory is not touched.
                 *x = unsafe {
-                    let x0 = _mm256_maskload_epi32(tokens.at(token, at).cast(), load[0]);
-                    let x1 = _mm256_maskload_epi32(tokens.at(token, at + 16).cast(), load[1]);
+                    let (x0, x1) = if BYTES {
+                        let bytes = _mm256_maskload_epi32(tokens.at(token, at).cast(), mask(whole));
+                        (from_bytes(_mm256_castsi256_si128(bytes)), from_bytes(_mm256_extracti128_si256::<1>(bytes)))
+                    } else {
+                        let x0 = _mm256_maskload_epi32(tokens.at(token, 2 * at).cast(), load[0]);
+                        (x0, _mm256_maskload_epi32(tokens.at(token, 2 * at + 32).cast(), load[1]))
+                    };
                     deinterleave(_mm256_and_si256(x0, keep[0]), _mm256_and_si256(x1, keep[1]))
                 };
             }
@@ -131,6 +141,13 @@ pub unsafe fn dots_i4<const ROWS: usize, const TOKENS: usize>(
         }
     }
     total
+}
+
+/// Sixteen values from bytes that are 128 more.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn from_bytes(bytes: __m128i) -> __m256i {
+    _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(128))
 }
 
 /// Even and odd columns of 32, apart.

@@ -10,7 +10,7 @@ use core::arch::x86_64::*;
 #[target_feature(enable = "avx2")]
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::int8(matrix, x, out) {
-        Some(product) => product.run::<false>(out),
+        Some(product) => product.run::<INT8>(out),
         None => scalar::matmul_i8(matrix, x, out),
     }
 }
@@ -19,10 +19,22 @@ pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 #[target_feature(enable = "avx2")]
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::int4(matrix, x, out) {
-        Some(product) => product.run::<true>(out),
+        Some(product) => product.run::<INT4>(out),
         None => scalar::matmul_i4(matrix, x, out),
     }
 }
+
+/// `scalar::matmul_i4` for rows of bytes that are 128 more than their values; `None` leaves it to scalar.
+#[target_feature(enable = "avx2")]
+pub fn matmul_i4_bytes(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) -> Option<()> {
+    Product::int4(matrix, x, out).map(|product| product.run::<INT4_BYTES>(out))
+}
+
+/// What a product is made of.
+const INT8: u8 = 0;
+const INT4: u8 = 1;
+/// int4 weights and bytes that are 128 more than the tokens' values.
+const INT4_BYTES: u8 = 2;
 
 /// A product in the portable layout whose every row and token was found to be there: what the pointers below rely on.
 struct Product<'a> {
@@ -70,22 +82,22 @@ impl<'a> Product<'a> {
     /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has. The last tile overlaps the one before
     /// it where rows do not fill it: the same sums, twice.
     #[target_feature(enable = "avx2")]
-    fn run<const INT4: bool>(&self, out: &mut [f32]) {
+    fn run<const KIND: u8>(&self, out: &mut [f32]) {
         let rows = self.matrix.rows;
         if self.tokens == 1 {
             // Apart from the other case, whose registers it would have to share.
             for row in (0..rows).step_by(8) {
-                self.token_tile::<INT4>(row.min(rows - 8), 0, out);
+                self.token_tile::<KIND>(row.min(rows - 8), 0, out);
             }
             return;
         }
         for block in (0..rows).step_by(8) {
             for (pair, out) in out.chunks_mut(2 * rows).take(self.tokens.div_ceil(2)).enumerate() {
                 if 2 * pair + 1 < self.tokens {
-                    self.pair_tile::<INT4>(block.min(rows - 4), 2 * pair, out);
-                    self.pair_tile::<INT4>((block + 4).min(rows - 4), 2 * pair, out);
+                    self.pair_tile::<KIND>(block.min(rows - 4), 2 * pair, out);
+                    self.pair_tile::<KIND>((block + 4).min(rows - 4), 2 * pair, out);
                 } else {
-                    self.token_tile::<INT4>(block.min(rows - 8), 2 * pair, out);
+                    self.token_tile::<KIND>(block.min(rows - 8), 2 * pair, out);
                 }
             }
         }
@@ -94,8 +106,8 @@ impl<'a> Product<'a> {
     /// Eight rows with one token; `out` is `(rows, ..)`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn token_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let sums = self.dots::<INT4, 8, 1>(row, token);
+    fn token_tile<const KIND: u8>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let sums = self.dots::<KIND, 8, 1>(row, token);
         let token_scale = _mm256_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let scale = _mm256_mul_ps(load_f32_at(self.matrix.scales, row), token_scale);
         let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
@@ -108,8 +120,8 @@ impl<'a> Product<'a> {
     /// Four rows with two tokens; `out` is `(2, rows)`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn pair_tile<const INT4: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let sums = self.dots::<INT4, 4, 2>(row, token);
+    fn pair_tile<const KIND: u8>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let sums = self.dots::<KIND, 4, 2>(row, token);
         let token_scale = |token| _mm_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let token_scales = _mm256_set_m128(token_scale(token + 1), token_scale(token));
         let scale = _mm256_mul_ps(load_f32_twice(self.matrix.scales, row), token_scales);
@@ -123,18 +135,25 @@ impl<'a> Product<'a> {
     /// Eight sums, of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn dots<const INT4: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256i {
+    fn dots<const KIND: u8, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256i {
         debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
         let stride = self.matrix.row_bytes;
         let first = self.matrix.values.as_ptr().wrapping_add(row * stride);
         let tokens = Strided { first: self.x.values.as_ptr().wrapping_add(token * self.x.stride), stride: self.x.stride };
-        if INT4 {
-            let scales = Strided { first: self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups), stride: self.groups };
-            // SAFETY: `int4` found every row's nibbles and scales and every token's elements.
-            unsafe { dots_i4::<ROWS, TOKENS>(Strided { first, stride }, scales, tokens, self.columns, self.group) }
-        } else {
+        if KIND == INT8 {
             // SAFETY: `int8` found `columns` elements in every row and token.
-            unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) }
+            return unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) };
+        }
+        let rows = Strided { first, stride };
+        let scales = Strided { first: self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups), stride: self.groups };
+        let tokens = Strided { first: tokens.first.cast(), stride: 2 * tokens.stride };
+        // SAFETY: `int4` found every row's nibbles and scales and every token's elements.
+        unsafe {
+            if KIND == INT4_BYTES {
+                dots_i4::<true, ROWS, TOKENS>(rows, scales, tokens, self.columns, self.group)
+            } else {
+                dots_i4::<false, ROWS, TOKENS>(rows, scales, tokens, self.columns, self.group)
+            }
         }
     }
 }

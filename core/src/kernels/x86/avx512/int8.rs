@@ -1,0 +1,234 @@
+//! int8 weights against quantized rows.
+
+use super::super::dots::Strided;
+use super::super::vector as ymm;
+use super::direct::{dots_i8, taken_off};
+use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, turn};
+use super::values;
+use super::vector::{load_f32_at, store_f32_at};
+use crate::image::directory::Layout;
+use crate::kernels::{Matrix, QuantizedRows, scalar};
+use core::arch::x86_64::*;
+
+/// From so many tokens on it pays to turn the weights first.
+const MANY: usize = 4;
+
+/// `scalar::matmul_i8`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2")]
+pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    match Product::checked(matrix, x, out) {
+        Some(product) if product.tokens < MANY || matrix.rows < ROWS => product.run_direct(out),
+        Some(product) => product.run_panels(out),
+        None => scalar::matmul_i8_of(matrix, x, out, values),
+    }
+}
+
+/// A product in the portable layout whose every row and token was found to be there: what the pointers below rely on.
+struct Product<'a> {
+    matrix: &'a Matrix<'a>,
+    x: &'a QuantizedRows<'a>,
+    tokens: usize,
+    /// Length of a dot.
+    columns: usize,
+}
+
+/// Some columns of some rows, turned.
+struct Turned<'p, const WIDE: usize> {
+    panel: &'p Panel,
+    /// First row of each register.
+    rows: [usize; WIDE],
+    /// The columns: first, and behind the last.
+    columns: (usize, usize),
+    /// What takes off the 128 of the tokens' bytes.
+    less: [__m512i; WIDE],
+}
+
+impl<'a> Product<'a> {
+    /// `None` leaves the product to scalar, whose sum goes on into the padding, as far as both rows have it.
+    fn checked(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &[f32]) -> Option<Self> {
+        let Matrix { rows, row_bytes, .. } = *matrix;
+        let columns = row_bytes.min(x.stride);
+        let tokens = x.values.len().checked_div(x.stride)?.min(x.scales.len()).min(out.len().checked_div(rows)?);
+        let complete = matrix.layout == Layout::Portable
+            && columns > 0
+            && columns.is_multiple_of(4)
+            && rows >= 8
+            && rows.checked_mul(row_bytes)? <= matrix.values.len()
+            && matrix.scales.len() >= rows
+            && (matrix.bias.is_empty() || matrix.bias.len() >= rows);
+        complete.then_some(Product { matrix, x, tokens, columns })
+    }
+
+    /// Bytes of a token.
+    fn token(&self, token: usize) -> *const u8 {
+        self.x.values.as_ptr().wrapping_add(token * self.x.stride).cast()
+    }
+
+    fn rows_from(&self, row: usize) -> Strided<u8> {
+        let stride = self.matrix.row_bytes;
+        Strided { first: self.matrix.values.as_ptr().wrapping_add(row * stride), stride }
+    }
+
+    /// Eight rows with each token. The last eight overlap those before where rows do not fill them: the same sums, twice.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
+    fn run_direct(&self, out: &mut [f32]) {
+        let Matrix { rows, scales, bias, .. } = *self.matrix;
+        for (first, out) in (0..self.tokens).step_by(MANY).zip(out.chunks_mut(rows * MANY)) {
+            let mut starts = [_mm512_setzero_si512(); MANY];
+            for (token, start) in (first..self.tokens).zip(&mut starts) {
+                // SAFETY: `checked` found `columns` bytes in every token.
+                *start = unsafe { taken_off(self.token(token), self.columns) };
+            }
+            for row in (0..rows).step_by(8) {
+                let row = row.min(rows - 8);
+                for ((token, out), start) in (first..self.tokens).zip(out.chunks_exact_mut(rows)).zip(&starts) {
+                    // SAFETY: `checked` found `columns` bytes in every row and token.
+                    let sums = unsafe { dots_i8(self.rows_from(row), self.token(token), self.columns, *start) };
+                    let token_scale = self.x.scales.get(token).copied().unwrap_or_default();
+                    let scale = _mm256_mul_ps(ymm::load_f32_at(scales, row), _mm256_set1_ps(token_scale));
+                    let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+                    if !bias.is_empty() {
+                        y = _mm256_add_ps(y, ymm::load_f32_at(bias, row));
+                    }
+                    ymm::store_f32_at(out, row, y);
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn run_panels(&self, out: &mut [f32]) {
+        let mut panel = Panel::new();
+        for row in (0..self.matrix.rows).step_by(ROWS * WIDEST) {
+            match (self.matrix.rows - row).div_ceil(ROWS) {
+                1 => self.block::<1>(row, &mut panel, out),
+                2 => self.block::<2>(row, &mut panel, out),
+                _ => self.block::<WIDEST>(row, &mut panel, out),
+            }
+        }
+    }
+
+    /// All tokens with `16 * WIDE` rows from `row` on. The last sixteen overlap those before where rows do not fill them.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn block<const WIDE: usize>(&self, row: usize, panel: &mut Panel, out: &mut [f32]) {
+        let rows = core::array::from_fn(|wide| (row + wide * ROWS).min(self.matrix.rows - ROWS));
+        for first in (0..self.columns).step_by(CHUNK) {
+            let columns = (first, self.columns.min(first + CHUNK));
+            let less = self.fill(rows, columns, panel);
+            let turned = Turned { panel, rows, columns, less };
+            let mut token = 0;
+            while token < self.tokens {
+                token += match self.tokens - token {
+                    8.. => self.tile::<WIDE, 8>(&turned, token, out),
+                    4.. => self.tile::<WIDE, 4>(&turned, token, out),
+                    2.. => self.tile::<WIDE, 2>(&turned, token, out),
+                    _ => self.tile::<WIDE, 1>(&turned, token, out),
+                };
+            }
+        }
+    }
+
+    /// Turns some columns of some rows; returns -128 times the sum of each row.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn fill<const WIDE: usize>(&self, rows: [usize; WIDE], columns: (usize, usize), panel: &mut Panel) -> [__m512i; WIDE] {
+        let mut less = [_mm512_setzero_si512(); WIDE];
+        let unit = _mm512_set1_epi8(i8::MIN);
+        for (wide, (&row, less)) in rows.iter().zip(&mut less).enumerate() {
+            let rows = self.rows_from(row);
+            let mut sums = [_mm512_setzero_si512(); 4];
+            let mut place = wide;
+            let whole = columns.1 - (columns.1 - columns.0) % 16;
+            for at in (columns.0..whole).step_by(16) {
+                // As much of the next sixteen rows, which follow in memory, is on its way meanwhile.
+                let next = rows.at(ROWS, ROWS * (at - columns.0));
+                for line in 0..4 {
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(64 * line).cast());
+                }
+                // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
+                let turned = turn(unsafe { gather(rows, at, 0xf) });
+                for (sum, weights) in sums.iter_mut().zip(turned) {
+                    *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
+                    panel.put(place, weights);
+                    place += WIDE;
+                }
+            }
+            let words = (columns.1 - whole) / 4;
+            if words > 0 {
+                // SAFETY: as above; the mask covers what is left of them.
+                let turned = turn(unsafe { gather(rows, whole, (1 << words) - 1) });
+                for (sum, weights) in sums.iter_mut().zip(turned).take(words) {
+                    *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
+                    panel.put(place, weights);
+                    place += WIDE;
+                }
+            }
+            let [a, b, c, d] = sums;
+            let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
+            *less = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+        }
+        less
+    }
+
+    /// `TOKENS` tokens with turned rows; returns the number of tokens. Sums of columns that come first wait in `out`, as bits.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn tile<const WIDE: usize, const TOKENS: usize>(&self, turned: &Turned<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
+        debug_assert!(token + TOKENS <= self.tokens && turned.columns.1 <= self.columns);
+        let first = self.token(token).wrapping_add(turned.columns.0);
+        let tokens = Strided { first, stride: 2 * self.x.stride };
+        // SAFETY: `checked` found the columns of every token, `fill` wrote the panel's.
+        let sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, turned.columns.1 - turned.columns.0, turned.less) };
+        let rows = self.matrix.rows;
+        let outs = out.chunks_exact_mut(rows).skip(token);
+        for ((out, mut sums), &token_scale) in outs.zip(sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
+            if turned.columns.0 > 0 {
+                // All before any is stored: rows of two registers may overlap.
+                for (&row, sum) in turned.rows.iter().zip(&mut sums) {
+                    *sum = _mm512_add_epi32(*sum, _mm512_castps_si512(load_f32_at(out, row)));
+                }
+            }
+            for (&row, sum) in turned.rows.iter().zip(sums) {
+                if turned.columns.1 < self.columns {
+                    store_f32_at(out, row, _mm512_castsi512_ps(sum));
+                    continue;
+                }
+                let scale = _mm512_mul_ps(load_f32_at(self.matrix.scales, row), _mm512_set1_ps(token_scale));
+                let mut y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+                if !self.matrix.bias.is_empty() {
+                    y = _mm512_add_ps(y, load_f32_at(self.matrix.bias, row));
+                }
+                store_f32_at(out, row, y);
+            }
+        }
+        TOKENS
+    }
+}
+
+/// Sums of every token and row, on top of `start`.
+///
+/// # Safety
+/// `columns` is a multiple of four; the panel holds as many of them, and each token's may be read.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn dots<const WIDE: usize, const TOKENS: usize>(
+    panel: *const __m512i,
+    tokens: Strided<u8>,
+    columns: usize,
+    start: [__m512i; WIDE],
+) -> [[__m512i; WIDE]; TOKENS] {
+    let mut sums = [start; TOKENS];
+    for step in 0..columns / 4 {
+        let mut weights = start;
+        for (wide, weights) in weights.iter_mut().enumerate() {
+            // SAFETY: the panel holds this step's registers.
+            *weights = unsafe { panel.wrapping_add(step * WIDE + wide).read() };
+        }
+        for (token, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: four columns are there.
+            let x = _mm512_set1_epi32(unsafe { tokens.at(token, 4 * step).cast::<i32>().read_unaligned() });
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                *sum = _mm512_dpbusd_epi32(*sum, x, weights);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,96 @@
+//! Weights of sixteen rows at a time, turned so that a register holds four neighbouring columns of each row: a token's four bytes, spread over
+//! a register, meet all sixteen, and no sum runs across lanes.
+
+use super::super::dots::Strided;
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
+/// Rows of a register.
+pub const ROWS: usize = 16;
+/// Columns whose weights are turned at a time: they stay in the second-level cache.
+pub const CHUNK: usize = 1536;
+/// Registers of rows that a tile of sums takes at most.
+pub const WIDEST: usize = 3;
+
+/// Room for the weights of `16 * WIDEST` rows and `CHUNK` columns, and how many registers of rows are in use.
+pub struct Panel {
+    steps: [MaybeUninit<__m512i>; CHUNK / 4 * WIDEST],
+}
+
+impl Panel {
+    /// With nothing in it yet.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Panel { steps: [const { MaybeUninit::uninit() }; CHUNK / 4 * WIDEST] }
+    }
+
+    /// Where the weights lie: for each step of four columns, a register for each sixteen rows.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *const __m512i {
+        self.steps.as_ptr().cast()
+    }
+
+    #[inline(always)]
+    pub fn put(&mut self, at: usize, weights: __m512i) {
+        if let Some(place) = self.steps.get_mut(at) {
+            place.write(weights);
+        }
+    }
+}
+
+/// Bytes `at..at + 16` of sixteen rows: lane j of register i is row 4j + i. Words of four bytes outside the mask are zeros.
+///
+/// # Safety
+/// The mask's words may be read from `at` on in sixteen rows.
+#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[inline]
+pub unsafe fn gather(rows: Strided<u8>, at: usize, mask: u8) -> [__m512i; 4] {
+    // Hidden from the compiler, which would keep sixteen addresses through a loop: more than there are registers.
+    let rows = Strided { stride: core::hint::black_box(rows.stride), ..rows };
+    // SAFETY: the caller's.
+    unsafe {
+        [every_fourth(rows, 0, at, mask), every_fourth(rows, 1, at, mask), every_fourth(rows, 2, at, mask), every_fourth(rows, 3, at, mask)]
+    }
+}
+
+/// Rows `row`, `row + 4`, `row + 8` and `row + 12`.
+///
+/// # Safety
+/// The mask's words may be read from `at` on in these rows.
+#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[inline]
+unsafe fn every_fourth(rows: Strided<u8>, row: usize, at: usize, mask: u8) -> __m512i {
+    // SAFETY: the mask covers what may be read; the rest of the memory is not touched.
+    unsafe {
+        let a = words(rows.at(row, at), mask);
+        let b = words(rows.at(row + 4, at), mask);
+        let c = words(rows.at(row + 8, at), mask);
+        let d = words(rows.at(row + 12, at), mask);
+        let (ab, cd) =
+            (_mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b), _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d));
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(ab), cd)
+    }
+}
+
+/// # Safety
+/// The mask's words may be read.
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+unsafe fn words(from: *const u8, mask: u8) -> __m128i {
+    // SAFETY: the caller's; a masked load does not touch the rest.
+    unsafe { if mask == 0xf { _mm_loadu_si128(from.cast()) } else { _mm_maskz_loadu_epi32(mask, from.cast()) } }
+}
+
+/// From rows to columns: register c gets word c of every row, in the rows' order.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub fn turn([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab01, ab23) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let (cd01, cd23) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    [
+        _mm512_unpacklo_epi64(ab01, cd01),
+        _mm512_unpackhi_epi64(ab01, cd01),
+        _mm512_unpacklo_epi64(ab23, cd23),
+        _mm512_unpackhi_epi64(ab23, cd23),
+    ]
+}
