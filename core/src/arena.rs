@@ -73,6 +73,7 @@ impl Sizes {
         // Two runs of keys each begin at a whole block of four.
         let runs = if matches!(config.mask, MaskKind::Local) { 8 } else { 0 };
         let seen = max(plan.context as u64, config.encoder_context as u64).next_multiple_of(4) + runs;
+        let tile = tile(plan.block) as u64;
         let mapped = if config.qk_norm || matches!(config.attention, AttentionKind::Linear) { head_dim } else { 0 };
         Sizes([
             kv_bytes(config, plan.context),
@@ -86,15 +87,27 @@ impl Sizes {
             aligned(block * columns.next_multiple_of(4) * 2),
             aligned(block * 4),
             aligned(block * head_dim / 2 * 8),
-            aligned(head_dim.next_multiple_of(4) * 2),
-            aligned(head_dim * 4),
-            aligned(seen * 4),
-            aligned(seen * 2),
+            aligned(tile * head_dim.next_multiple_of(4) * 2),
+            aligned(tile * head_dim * 4),
+            aligned(tile * seen * 4),
+            aligned(tile * seen * 2),
             aligned(if runs == 0 { 0 } else { seen * 4 }),
             aligned(mapped * 4),
             aligned(plan.context as u64 * 4),
             aligned(config.output_dim(plan.context) * 4),
         ])
+    }
+}
+
+/// Queries of a head that attention takes together: one in a microcontroller's small blocks.
+const fn tile(block: u32) -> u32 {
+    let tile = block / 8;
+    if tile < 1 {
+        1
+    } else if tile > 8 {
+        8
+    } else {
+        tile
     }
 }
 
