@@ -77,6 +77,7 @@ impl Sizes {
         // A running state has no scores.
         let seen = if linear { 0 } else { max(plan.context as u64, config.encoder_context as u64).next_multiple_of(4) + runs };
         let mapped = if config.qk_norm || linear { head_dim } else { 0 };
+        let tile = tile(plan.block) as u64;
         Sizes([
             kv_bytes(config, plan.context),
             cross_bytes(config),
@@ -89,15 +90,27 @@ impl Sizes {
             aligned(block * columns.next_multiple_of(4) * 2),
             aligned(block * 4),
             aligned(block * head_dim / 2 * 8),
-            aligned(head_dim.next_multiple_of(4) * 2),
-            aligned(head_dim * 4),
-            aligned(seen * 4),
-            aligned(seen * 2),
+            aligned(tile * head_dim.next_multiple_of(4) * 2),
+            aligned(tile * head_dim * 4),
+            aligned(tile * seen * 4),
+            aligned(tile * seen * 2),
             aligned(if runs == 0 { 0 } else { seen * 4 }),
             aligned(mapped * 4),
             aligned(plan.context as u64 * 4),
             aligned(config.output_dim(plan.context) * 4),
         ])
+    }
+}
+
+/// Queries of a head that attention takes together: one in a microcontroller's small blocks.
+const fn tile(block: u32) -> u32 {
+    let tile = block / 8;
+    if tile < 1 {
+        1
+    } else if tile > 8 {
+        8
+    } else {
+        tile
     }
 }
 

@@ -5,6 +5,7 @@ use super::cache::{LayerCache, Rows};
 use super::linear_attention;
 use super::mask::Mask;
 use super::softmax::{Int8Head, Run, attend_float};
+use super::tile::Tile;
 use super::{front, rows, rows_mut};
 use crate::image::header::Config;
 use crate::kernels::Kernels;
@@ -15,15 +16,15 @@ use half::f16;
 /// The heads of one attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads<'a> {
-    heads: usize,
-    kv_heads: usize,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
     /// What products are multiplied with.
     scale: f32,
     /// The same times log2(e): integer scores are powers of two.
     scale_log2: f32,
-    bias: ScoreBias<'a>,
+    pub(super) bias: ScoreBias<'a>,
 }
 
 /// Token rows whose first columns are queries.
@@ -46,16 +47,16 @@ pub struct Sight {
     pub tokens: usize,
 }
 
-/// Buffers for one head of one query.
+/// Buffers for one head of one query, or of a tile of them.
 #[derive(Debug)]
 pub struct HeadScratch<'s> {
-    /// `(head_dim)`.
+    /// `(tile, head_dim)`.
     pub query: &'s mut [i16],
-    /// `(head_dim)`.
+    /// `(tile, head_dim)`.
     pub mixed: &'s mut [i32],
-    /// `(context)`.
+    /// `(tile, context)`.
     pub scores: &'s mut [i32],
-    /// `(context)`.
+    /// `(tile, context)`.
     pub weights: &'s mut [i16],
     /// Scales of the values of two runs of keys, `(context)` under a mask that has two.
     pub scales: &'s mut [f32],
@@ -160,7 +161,7 @@ pub struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn new(mask: Mask, sight: Sight, bias: ScoreBias<'a>) -> Self {
+    pub(super) fn new(mask: Mask, sight: Sight, bias: ScoreBias<'a>) -> Self {
         let [far, near] = mask.keys(sight.position, sight.tokens);
         let far = (!far.is_empty()).then(|| Run::new(far, sight.first, 0));
         let at = far.as_ref().map_or(0, |far| far.scores().end.next_multiple_of(4));
@@ -201,10 +202,33 @@ impl Attend<'_, '_> {
         inner: &'i mut [f32],
         probe: &mut impl Probe,
     ) -> &'i mut [f32] {
-        let queried = rows(queries.values, queries.width);
-        let attended = front(inner, queried.len() * heads.q_dim());
-        for ((row, out), sight) in queried.zip(rows_mut(attended, heads.q_dim())).zip(sights) {
-            heads.attend_row(self.kernels, row, self.mask, sight, self.cache, scratch, out, self.layer, probe);
+        let count = rows(queries.values, queries.width).len();
+        let attended = front(inner, count * heads.q_dim());
+        let mut sights = sights.take(count).peekable();
+        let (mut queried, mut out) = (queries.values, &mut *attended);
+        while sights.peek().is_some() {
+            let mut seen = Tile::new();
+            while let Some(next) =
+                sights.next_if(|&sight| seen.is_empty() || !probe.wants_attention() && heads.joins(self, &seen, sight, scratch))
+            {
+                if seen.push(Seen::new(self.mask, next, heads.bias)).is_err() {
+                    break;
+                }
+            }
+            let number = seen.len();
+            let (rows_now, behind) = queried.split_at_checked(number * queries.width).unwrap_or_default();
+            let (out_now, out_behind) = out.split_at_mut_checked(number * heads.q_dim()).unwrap_or_default();
+            (queried, out) = (behind, out_behind);
+            match (self.cache, &seen[..]) {
+                (LayerCache::Int8 { rows, key_scales, value_scales }, [_, _, ..]) => {
+                    let caches = Int8Head { rows, key_scales, value_scales, offset: 0, factor: heads.scale_log2 };
+                    heads.attend_tile(self.kernels, QueryRows { values: rows_now, ..queries }, &mut seen, caches, scratch, out_now);
+                }
+                (_, [one]) => {
+                    heads.attend_row(self.kernels, rows_now, self.mask, one.sight, self.cache, scratch, out_now, self.layer, probe);
+                }
+                _ => {}
+            }
         }
         attended
     }

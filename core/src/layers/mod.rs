@@ -15,6 +15,7 @@ pub mod mlp;
 pub mod norm;
 pub mod position;
 pub mod softmax;
+pub mod tile;
 
 /// Rows of `width` elements.
 pub(crate) fn rows<T>(values: &[T], width: usize) -> core::slice::ChunksExact<'_, T> {

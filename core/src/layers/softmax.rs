@@ -33,7 +33,7 @@ pub struct Run {
     /// Positions in the sequence.
     pub positions: Range<usize>,
     /// Places in the cache.
-    keys: Range<usize>,
+    pub keys: Range<usize>,
     /// First place of the block in which it begins.
     block: usize,
     /// Where that block's scores begin.
