@@ -264,3 +264,16 @@ fn an_output_loses_nothing_that_is_there() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     assert!(failure(["pack", &source, "-o", &pipe]).contains("not a regular file"));
 }
+
+#[test]
+fn import_lists_what_can_be_read() {
+    let list = json(["import", "--list", "--json"]);
+    let formats: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["format"].as_str().unwrap()).collect();
+    assert!(["hugging-face", "gguf", "llama2.c"].iter().all(|format| formats.contains(format)), "{formats:?}");
+    let table = text(&atto(["import", "--list"]).stdout);
+    assert_eq!(table.lines().count(), formats.len());
+    // Columns are aligned: what has a format begins at the same place in every line.
+    let about = list.as_array().unwrap().iter().map(|row| row["about"].as_str().unwrap());
+    let places: Vec<Option<usize>> = table.lines().zip(about).map(|(line, about)| line.find(about)).collect();
+    assert!(places.iter().all(|place| place.is_some() && *place == places[0]), "{table}");
+}

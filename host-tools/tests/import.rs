@@ -71,7 +71,8 @@ fn sizes_that_lie_are_refused_before_anything_is_allocated() {
             numbers[field] = value;
             let head: Vec<u8> = numbers.into_iter().flat_map(i32::to_le_bytes).collect();
             let bytes = [&head, &checkpoint()[28..]].concat();
-            assert!(llama2c::model(&bytes).is_err(), "field {field} = {value}");
+            // One key/value head with a minus sign is the same model with linear attention.
+            assert_eq!(llama2c::model(&bytes).is_ok(), (field, value) == (4, -1), "field {field} = {value}");
         }
     }
 }
@@ -114,7 +115,7 @@ fn a_tokenizer_of_another_size_is_refused() {
 fn other_files_are_named_for_what_they_are() {
     assert!(refusal(b"", b"").ends_with("tiny.bin: it is empty"));
     assert!(refusal(b"ATTO....", b"").contains("packed image already"));
-    assert!(refusal(b"GGUF....", b"").contains("GGUF"));
+    assert!(refusal(b"GGUF....", b"").contains("GGUF file of version"));
     assert!(refusal(b"24ka....", b"").contains("version 0"));
     let folder = tempfile::tempdir().unwrap();
     assert!(import::open(folder.path(), None).unwrap_err().to_string().contains("directory"));

@@ -5,6 +5,7 @@ mod classify;
 mod completions;
 mod embed;
 mod eval;
+mod import;
 mod info;
 mod inspect;
 mod pack;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Pack(pack::Args),
     Info(info::Args),
+    Import(import::Args),
     Run(run::Args),
     Embed(embed::Args),
     #[command(subcommand)]
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Pack(args) => pack::run(args),
         Command::Info(args) => info::run(args),
+        Command::Import(args) => import::run(args),
         Command::Run(args) => run::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),

@@ -1,10 +1,20 @@
 //! Trained models as they come, read into one in-memory [`Checkpoint`]. One file per source format.
 
+mod decoder;
+pub mod elements;
+mod encoder;
 pub mod frontend;
+pub mod gguf;
 pub mod huggingface;
 pub mod llama2c;
+mod model;
+mod readable;
+mod rope;
+mod sizes;
+mod taker;
 pub mod tokenizer_json;
 mod vocab_txt;
+mod weights;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +23,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::files;
+
+pub use readable::{Readable, readable};
 
 /// A trained model in memory, whatever file it came from. All weights are f32.
 #[derive(Clone, Debug)]
@@ -230,6 +242,12 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         return Err(Error::file(path)("it is a directory without a model.bin or a config.json: no model directory".to_owned()));
     }
     let bytes = files::map(&file)?;
+    if bytes.starts_with(&gguf::MAGIC) {
+        return match tokenizer {
+            None => gguf::open(&file, &bytes).map_err(Error::file(&file)),
+            Some(_) => Err(Error::file(&file)("it brings its own tokenizer: leave --tokenizer out".to_owned())),
+        };
+    }
     refuse_other_formats(&bytes).map_err(Error::file(&file))?;
     let (config, tensors) = llama2c::model(&bytes).map_err(Error::file(&file))?;
     let tokenizer = match tokenizer.map(Path::to_owned).or_else(|| llama2c::tokenizer_beside(&file, config.vocab)) {
@@ -254,7 +272,6 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
 fn refuse_other_formats(bytes: &[u8]) -> Result<(), String> {
     match bytes {
         [b'A', b'T', b'T', b'O', ..] => Err("it is a packed image already: give the checkpoint that it was made from".to_owned()),
-        [b'G', b'G', b'U', b'F', ..] => Err("GGUF files cannot be read yet, only llama2.c checkpoints".to_owned()),
         _ => Ok(()),
     }
 }

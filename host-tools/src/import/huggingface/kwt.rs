@@ -1,20 +1,18 @@
 //! Keyword transformer (Berg, O'Connor and Cruz 2021): a vision transformer over frames of sound, post-norm, with a class token.
 
-use std::path::Path;
-
 use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use serde::Deserialize;
 
-use super::take::Taker;
-use super::weights::Weights;
-use super::{Family, activation};
-use crate::error::Error;
-use crate::import::frontend::{Frontend, Mfcc};
-use crate::import::{Part, Tensor};
+use super::bert::activation;
+use super::directory::Directory;
+use crate::import::Part;
+use crate::import::frontend::Mfcc;
+use crate::import::model::Model;
+use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]
-pub struct Shape {
+struct Shape {
     hidden_size: u32,
     intermediate_size: u32,
     num_hidden_layers: u32,
@@ -23,6 +21,8 @@ pub struct Shape {
     hidden_act: String,
     norm_placement: String,
     layer_norm_eps: f32,
+    #[serde(default)]
+    qkv_bias: bool,
     attention_scale: f32,
     patch_size: [u32; 2],
     num_positions: u32,
@@ -31,78 +31,67 @@ pub struct Shape {
     frontend: Mfcc,
 }
 
-impl Family for Shape {
-    fn config(&self, folder: &Path) -> Result<Config, Error> {
-        self.shape().map_err(Error::file(&folder.join(super::CONFIG)))
-    }
+const NAMES: LayerNames = LayerNames {
+    attn_norm: "attention.output.LayerNorm",
+    query: "attention.attention.query",
+    key: "attention.attention.key",
+    value: "attention.attention.value",
+    attn_out: "attention.output.dense",
+    mlp_norm: "output.LayerNorm",
+    up: "intermediate.dense",
+    down: "output.dense",
+    ..LayerNames::NONE
+};
 
-    fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
-        self.take(Taker::new(weights, ""))
+/// Reads the shape.
+///
+/// # Errors
+/// A sentence's end: what contradicts itself, or is not known.
+pub fn read(directory: &Directory) -> Result<Model, String> {
+    let shape: Shape = directory.fields()?;
+    if shape.norm_placement != "post" || shape.patch_size[0] != 1 || shape.labels.len() != shape.num_labels as usize {
+        return Err("what can be read of this family has post-norms, patches of one frame, and a name for each label".to_owned());
     }
-
-    fn frontend(&self, folder: &Path) -> Result<Option<Frontend>, Error> {
-        self.frontend.frontend().map(Some).map_err(Error::file(&folder.join(super::CONFIG)))
-    }
-
-    fn labels(&self) -> Vec<String> {
-        self.labels.clone()
-    }
+    let config = Config {
+        architecture: Architecture::Encoder,
+        norm: NormKind::Layer,
+        placement: NormPlacement::Post,
+        activation: activation(&shape.hidden_act)?,
+        gated: false,
+        positions: PositionKind::Learned,
+        mask: MaskKind::Bidirectional,
+        d_model: shape.hidden_size,
+        d_hidden: shape.intermediate_size,
+        layers: shape.num_hidden_layers,
+        heads: shape.num_attention_heads,
+        kv_heads: shape.num_attention_heads,
+        head_dim: shape.head_dim,
+        context: shape.num_positions,
+        norm_eps: shape.layer_norm_eps,
+        final_norm: false,
+        pooling: Pooling::First,
+        classifier: Classifier::Sequence,
+        front: Front::Patches,
+        class_token: true,
+        labels: shape.num_labels,
+        features: shape.patch_size[1],
+        score_scale: shape.attention_scale,
+        ..Config::DECODER
+    };
+    let layers = Layers { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: Pairs::Neighbours };
+    let frontend = Some(shape.frontend.frontend()?);
+    Ok(Model { labels: shape.labels, frontend, ..Model::new(config, move |config, take| tensors(config, &layers, take)) })
 }
 
-impl Shape {
-    fn shape(&self) -> Result<Config, String> {
-        if self.norm_placement != "post" || self.patch_size[0] != 1 || self.labels.len() != self.num_labels as usize {
-            return Err("what can be read of this family has post-norms, patches of one frame, and a name for each label".to_owned());
-        }
-        Ok(Config {
-            architecture: Architecture::Encoder,
-            norm: NormKind::Layer,
-            placement: NormPlacement::Post,
-            activation: activation(&self.hidden_act)?,
-            gated: false,
-            positions: PositionKind::Learned,
-            mask: MaskKind::Bidirectional,
-            d_model: self.hidden_size,
-            d_hidden: self.intermediate_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            kv_heads: self.num_attention_heads,
-            head_dim: self.head_dim,
-            context: self.num_positions,
-            norm_eps: self.layer_norm_eps,
-            final_norm: false,
-            pooling: Pooling::First,
-            classifier: Classifier::Sequence,
-            front: Front::Patches,
-            class_token: true,
-            labels: self.num_labels,
-            features: self.patch_size[1],
-            score_scale: self.attention_scale,
-            ..Config::DECODER
-        })
+fn tensors(config: &Config, layers: &Layers, take: &mut Taker<'_, '_>) -> Result<(), String> {
+    let width = config.d_model as usize;
+    let class = take.values("embeddings.cls_token", &[1, 1, width])?;
+    take.put(Part::ClassToken, None, width, class, None);
+    let positions = take.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    take.put(Part::Positions, None, width, positions, None);
+    take.linear(Part::FrontFirst, None, "embeddings.patch_embeddings.projection", (config.d_model, config.features), true)?;
+    for layer in 0..config.layers {
+        take.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
     }
-
-    fn take(&self, mut take: Taker<'_, '_>) -> Result<Vec<Tensor>, String> {
-        let (width, hidden) = (self.hidden_size as usize, self.intermediate_size as usize);
-        let (q_dim, places) = ((self.num_attention_heads * self.head_dim) as usize, self.num_positions as usize);
-        let class = take.values("embeddings.cls_token", &[1, 1, width])?;
-        take.put(Part::ClassToken, None, (1, width), class, None);
-        let positions = take.values("embeddings.position_embeddings", &[1, places, width])?;
-        take.put(Part::Positions, None, (places, width), positions, None);
-        take.linear(Part::FrontFirst, None, "embeddings.patch_embeddings.projection", (width, self.patch_size[1] as usize))?;
-        for layer in 0..self.num_hidden_layers {
-            let name = |rest: &str| format!("encoder.layer.{layer}.{rest}");
-            let layer = Some(layer);
-            take.linear(Part::Query, layer, &name("attention.attention.query"), (q_dim, width))?;
-            take.linear(Part::Key, layer, &name("attention.attention.key"), (q_dim, width))?;
-            take.linear(Part::Value, layer, &name("attention.attention.value"), (q_dim, width))?;
-            take.linear(Part::AttnOut, layer, &name("attention.output.dense"), (width, q_dim))?;
-            take.layer_norm(Part::AttnNorm, layer, &name("attention.output.LayerNorm"), width)?;
-            take.linear(Part::Up, layer, &name("intermediate.dense"), (hidden, width))?;
-            take.linear(Part::Down, layer, &name("output.dense"), (width, hidden))?;
-            take.layer_norm(Part::MlpNorm, layer, &name("output.LayerNorm"), width)?;
-        }
-        take.linear(Part::Classifier, None, "classifier", (self.num_labels as usize, width))?;
-        Ok(take.tensors)
-    }
+    take.linear(Part::Classifier, None, "classifier", (config.labels, config.d_model), true)
 }

@@ -1,84 +1,68 @@
-//! Hugging Face model directories: `config.json` for the shape, `model.safetensors` for the weights, a tokenizer beside them. One file per
-//! family.
+//! Hugging Face model directories: `config.json` for the shape, `model.safetensors` (or several, with an index) for the weights, a tokenizer
+//! beside them. One file per family.
 
 mod bert;
+mod classifier;
+mod directory;
+mod distilbert;
+mod gpt2;
+mod gpt_neox;
+mod gptj;
 mod kwt;
+mod llama;
+mod marian;
 mod pooling;
-mod take;
-mod weights;
+mod roberta;
+mod rope;
+mod t5;
+mod vit;
 mod whisper;
 
 use std::path::Path;
 
-use attoformer::image::header::{Activation, Config, Front};
-use serde::de::DeserializeOwned;
+use attoformer::image::header::Config;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::frontend::Frontend;
-use super::{Checkpoint, Decoding, Tensor, Tokenizer, tokenizer_json};
+use super::model::Model;
+use super::taker::Taker;
+use super::{Checkpoint, Tokenizer, sizes, tokenizer_json};
 use crate::error::Error;
-use crate::files;
-use weights::Weights;
+use directory::{Directory, Files, json};
 
 /// The file that makes a folder a model directory.
 pub const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
 
-/// A family of models: what it makes of its configuration and its tensors.
-trait Family {
-    /// The engine's name for its shape. Begin and end tokens may be left to the tokenizer.
-    ///
-    /// # Errors
-    /// A sentence's end about config.json: what contradicts itself, or is not known.
-    fn config(&self, folder: &Path) -> Result<Config, Error>;
-
-    /// All tensors, taken from the file.
-    ///
-    /// # Errors
-    /// A sentence's end that names the tensor.
-    fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String>;
-
-    /// Radians per token of each rotary pair.
-    fn rotary(&self) -> Vec<f64> {
-        Vec::new()
-    }
-
-    /// Names of a classifier's labels.
-    fn labels(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// How sound becomes rows of features.
-    ///
-    /// # Errors
-    /// One sentence that names the file.
-    fn frontend(&self, _folder: &Path) -> Result<Option<Frontend>, Error> {
-        Ok(None)
-    }
-
-    /// How a transcript begins.
-    ///
-    /// # Errors
-    /// One sentence that names the file.
-    fn decoding(&self, _folder: &Path) -> Result<Option<Decoding>, Error> {
-        Ok(None)
-    }
+/// A family that can be read.
+pub struct Family {
+    /// Its name in the `model_type` of config.json.
+    pub name: &'static str,
+    /// What belongs to it.
+    pub about: &'static str,
+    read: fn(&Directory) -> Result<Model, String>,
 }
 
-/// A row of the table of families.
-struct Row {
-    /// The `model_type` of config.json.
-    model_type: &'static str,
-    /// Reads the fields of config.json.
-    read: fn(Value) -> Result<Box<dyn Family>, String>,
+const fn family(name: &'static str, about: &'static str, read: fn(&Directory) -> Result<Model, String>) -> Family {
+    Family { name, about, read }
 }
 
-/// Families that can be read.
-const FAMILIES: &[Row] = &[
-    Row { model_type: "bert", read: |config| Ok(Box::new(fields::<bert::Shape>(config)?)) },
-    Row { model_type: "kwt", read: |config| Ok(Box::new(fields::<kwt::Shape>(config)?)) },
-    Row { model_type: "whisper", read: |config| Ok(Box::new(fields::<whisper::Shape>(config)?)) },
+/// All that can be read.
+pub const FAMILIES: &[Family] = &[
+    family("llama", "decoders: Llama 1 to 3.2, SmolLM, TinyLlama", llama::llama),
+    family("mistral", "decoders: Mistral, with or without a sliding window", llama::mistral),
+    family("qwen2", "decoders: Qwen 1.5 to 2.5", llama::qwen2),
+    family("qwen3", "decoders: Qwen 3", llama::qwen3),
+    family("gpt2", "decoders: GPT-2, DistilGPT-2", gpt2::read),
+    family("gpt_neox", "decoders: GPT-NeoX, Pythia", gpt_neox::read),
+    family("gptj", "decoders: GPT-J", gptj::read),
+    family("bert", "encoders and classifiers: BERT, MiniLM, BGE, E5", bert::read),
+    family("distilbert", "encoders and classifiers: DistilBERT", distilbert::read),
+    family("roberta", "encoders and classifiers: RoBERTa, DistilRoBERTa", roberta::read),
+    family("xlm-roberta", "encoders and classifiers: XLM-RoBERTa, multilingual E5", roberta::read),
+    family("vit", "image encoders and classifiers: ViT", vit::read),
+    family("kwt", "sound classifiers: keyword transformers", kwt::read),
+    family("whisper", "speech to text: Whisper, Distil-Whisper", whisper::read),
+    family("marian", "translators: Marian, OPUS-MT", marian::read),
+    family("t5", "text to text: T5, Flan-T5", t5::read),
 ];
 
 /// Reads a model directory.
@@ -88,55 +72,50 @@ const FAMILIES: &[Row] = &[
 pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     let config_path = folder.join(CONFIG);
     let config: Value = json(&config_path)?;
-    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or("nothing");
-    let Some(row) = FAMILIES.iter().find(|row| row.model_type == model_type) else {
-        let known: Vec<&str> = FAMILIES.iter().map(|row| row.model_type).collect();
-        let what = format!("it states {model_type} as its model_type, which cannot be read yet; what can is {}", known.join(", "));
-        return Err(Error::file(&config_path)(what));
+    let name = config.get("model_type").and_then(Value::as_str).unwrap_or("nothing");
+    let Some(family) = FAMILIES.iter().find(|family| family.name == name) else {
+        let known = FAMILIES.iter().map(|family| family.name).collect::<Vec<&str>>().join(", ");
+        return Err(Error::file(&config_path)(format!(
+            "it states {name} as its model_type, which cannot be read yet; what can is {known}"
+        )));
     };
-    let name = name(&config, folder);
-    let family = (row.read)(config).map_err(Error::file(&config_path))?;
-    let path = folder.join(WEIGHTS);
-    let bytes = files::map(&path)?;
-    let mut weights = Weights::new(&bytes).map_err(Error::file(&path))?;
-    let mut shape = family.config(folder)?;
-    let tokenizer = if shape.has_embedding() { Some(tokenizer(folder, &shape)?) } else { None };
-    if let Some(tokenizer) = tokenizer.as_ref().filter(|_| shape.front == Front::Tokens) {
-        (shape.begin, shape.end) = (tokenizer.begin, tokenizer.end);
-    }
-    let tensors = family.tensors(&mut weights).and_then(|tensors| weights.finish().map(|()| tensors)).map_err(Error::file(&path))?;
+    let directory = Directory::open(folder, config)?;
+    let model = (family.read)(&directory).and_then(|model| sizes::check(&model.config).map(|()| model));
+    let Model { config, rotary, labels, frontend, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
+
+    let files = Files::open(folder)?;
+    let mut weights = files.weights()?;
+    let tokenizer = tokenizer(folder, family.name, &config)?;
+    let mut take = Taker::new(&mut weights, "");
+    let taken = take_all(&config, &mut take);
+    let tensors = take.tensors;
+    taken.and_then(|()| weights.finish()).map_err(Error::file(&files.path))?;
+    // What an encoder-decoder begins with is none of its tokenizer's marks.
+    let marks = tokenizer.as_ref().filter(|_| !config.has_cross()).map(|tokenizer| (tokenizer.begin, tokenizer.end));
+    let (begin, end) = marks.unwrap_or((config.begin, config.end));
     Ok(Checkpoint {
-        name,
-        sha256: Sha256::digest(&bytes[..]).into(),
-        path,
-        config: shape,
-        rotary: family.rotary(),
+        name: published_name(&directory.config, folder),
+        sha256: files.sha256(),
+        path: files.path,
+        config: Config { begin, end, ..config },
+        rotary,
         tensors,
         tokenizer,
-        labels: family.labels(),
+        labels,
         chat_template: None,
-        frontend: family.frontend(folder)?,
-        decoding: family.decoding(folder)?,
+        frontend,
+        decoding,
     })
 }
 
-/// An activation by the name that config.json files give it.
-fn activation(name: &str) -> Result<Activation, String> {
-    match name {
-        "gelu" => Ok(Activation::GeluErf),
-        "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-        "relu" => Ok(Activation::Relu),
-        "relu2" => Ok(Activation::SquaredRelu),
-        "silu" | "swish" => Ok(Activation::Silu),
-        other => Err(format!("its activation {other} is not one of gelu, gelu_new, relu, relu2, silu")),
-    }
-}
-
 /// The directory's tokenizer, whose pieces are the model's rows.
-fn tokenizer(folder: &Path, shape: &Config) -> Result<Tokenizer, Error> {
+fn tokenizer(folder: &Path, family: &str, shape: &Config) -> Result<Option<Tokenizer>, Error> {
+    if !matches!(family, "bert" | "distilbert") {
+        return Ok(None);
+    }
     let tokenizer = tokenizer_json::wordpiece(folder)?;
     match tokenizer.pieces.len() {
-        count if count == shape.vocab as usize => Ok(tokenizer),
+        count if count == shape.vocab as usize => Ok(Some(tokenizer)),
         count => {
             Err(Error::file(folder)(format!("its tokenizer has {count} pieces, its config.json states a vocabulary of {}", shape.vocab)))
         }
@@ -144,18 +123,8 @@ fn tokenizer(folder: &Path, shape: &Config) -> Result<Tokenizer, Error> {
 }
 
 /// The name that the model was published under, or the folder's.
-fn name(config: &Value, folder: &Path) -> String {
+fn published_name(config: &Value, folder: &Path) -> String {
     let published = config.get("_name_or_path").and_then(Value::as_str).and_then(|name| name.rsplit('/').next());
     let folder = folder.file_name().unwrap_or_default().to_string_lossy();
     published.filter(|name| !name.is_empty()).map_or_else(|| folder.into_owned(), str::to_owned)
-}
-
-/// A JSON file.
-fn json(path: &Path) -> Result<Value, Error> {
-    serde_json::from_slice(&files::map(path)?).map_err(|error| Error::file(path)(format!("it is no JSON: {error}")))
-}
-
-/// The fields that a reader wants of a JSON object.
-fn fields<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("it is not the model's configuration: {error}"))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use attoformer::image::header;
 use serde::Deserialize;
 
-use super::{fields, json};
+use super::directory::{fields, json};
 use crate::error::Error;
 
 /// How rows become an embedding.

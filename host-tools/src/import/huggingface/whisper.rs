@@ -1,20 +1,21 @@
 //! Whisper (Radford et al. 2022): log-mel frames through a convolution stem and an encoder, text from a decoder that looks at its rows.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use attoformer::image::header::{Architecture, Config, Front, MaskKind, NormKind, NormPlacement, PositionKind};
+use attoformer::image::header::{Architecture, Config, Front, NormKind, PositionKind};
 use serde::Deserialize;
 
-use super::take::Taker;
-use super::weights::Weights;
-use super::{Family, activation};
-use crate::error::Error;
-use crate::import::frontend::{Frontend, LogMel};
-use crate::import::{Decoding, Part, Tensor};
+use super::bert::activation;
+use super::directory::{Directory, fields};
+use crate::import::frontend::LogMel;
+use crate::import::model::Model;
+use crate::import::sizes::head_dim;
+use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
+use crate::import::{Decoding, Part};
 
 /// What config.json says.
 #[derive(Deserialize)]
-pub struct Shape {
+struct Shape {
     d_model: u32,
     encoder_layers: u32,
     decoder_layers: u32,
@@ -45,130 +46,111 @@ struct Generation {
     #[serde(default)]
     is_multilingual: bool,
     #[serde(default)]
-    lang_to_id: std::collections::BTreeMap<String, u32>,
+    lang_to_id: BTreeMap<String, u32>,
     #[serde(default)]
-    task_to_id: std::collections::BTreeMap<String, u32>,
+    task_to_id: BTreeMap<String, u32>,
 }
 
+/// How texts are generated.
+const GENERATION: &str = "generation_config.json";
+/// How sound becomes rows of features.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Layer norms of this family add 1e-5 to the variance; its configuration does not say so.
 const NORM_EPS: f32 = 1e-5;
+/// Keys have no bias: it would add the same to all scores of a query.
+const LAYERS: Layers = Layers {
+    names: &LayerNames {
+        attn_norm: "self_attn_layer_norm",
+        query: "self_attn.q_proj",
+        key: "self_attn.k_proj",
+        value: "self_attn.v_proj",
+        attn_out: "self_attn.out_proj",
+        mlp_norm: "final_layer_norm",
+        up: "fc1",
+        down: "fc2",
+        ..LayerNames::NONE
+    },
+    qkv_bias: [true, false, true],
+    out_bias: true,
+    mlp_bias: true,
+    pairs: Pairs::Neighbours,
+};
 
-impl Family for Shape {
-    fn config(&self, folder: &Path) -> Result<Config, Error> {
-        self.shape().map_err(Error::file(&folder.join(super::CONFIG)))
+/// Reads the shape.
+///
+/// # Errors
+/// A sentence's end: what contradicts itself, or is not known.
+pub fn read(directory: &Directory) -> Result<Model, String> {
+    let shape: Shape = directory.fields()?;
+    let heads = shape.encoder_attention_heads;
+    if shape.decoder_attention_heads != heads || shape.decoder_ffn_dim != shape.encoder_ffn_dim {
+        return Err("its encoder and decoder differ in heads or in the MLP's width, which cannot be read yet".to_owned());
     }
-
-    fn tensors(&self, weights: &mut Weights<'_>) -> Result<Vec<Tensor>, String> {
-        self.take(Taker::new(weights, "model."))
-    }
-
-    fn frontend(&self, folder: &Path) -> Result<Option<Frontend>, Error> {
-        let path = folder.join("preprocessor_config.json");
-        let log_mel: LogMel = super::fields(super::json(&path)?).map_err(Error::file(&path))?;
-        Ok(Some(log_mel.frontend()))
-    }
-
-    /// In English, without timestamps.
-    fn decoding(&self, folder: &Path) -> Result<Option<Decoding>, Error> {
-        let path = folder.join("generation_config.json");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let generation: Generation = super::fields(super::json(&path)?).map_err(Error::file(&path))?;
-        let mut prompt = vec![generation.decoder_start_token_id];
-        if generation.is_multilingual {
-            prompt.extend(generation.lang_to_id.get("<|en|>"));
-            prompt.extend(generation.task_to_id.get("transcribe"));
-        }
-        prompt.push(generation.no_timestamps_token_id);
-        Ok(Some(Decoding { prompt, suppressed: generation.suppress_tokens, suppressed_first: generation.begin_suppress_tokens }))
-    }
+    let config = Config {
+        architecture: Architecture::EncoderDecoder,
+        norm: NormKind::Layer,
+        activation: activation(&shape.activation_function)?,
+        gated: false,
+        positions: PositionKind::Learned,
+        d_model: shape.d_model,
+        d_hidden: shape.encoder_ffn_dim,
+        layers: shape.decoder_layers,
+        encoder_layers: shape.encoder_layers,
+        heads,
+        kv_heads: heads,
+        head_dim: head_dim(shape.d_model, heads, "d_model")?,
+        vocab: shape.vocab_size,
+        context: shape.max_target_positions,
+        encoder_context: shape.max_source_positions,
+        norm_eps: NORM_EPS,
+        tied_head: true,
+        front: Front::Convolution,
+        features: shape.num_mel_bins,
+        embedding_scale: if shape.scale_embedding { f64::from(shape.d_model).sqrt() as f32 } else { 0.0 },
+        begin: shape.decoder_start_token_id,
+        end: shape.eos_token_id,
+        ..Config::DECODER
+    };
+    let sound = directory.beside(PREPROCESSOR)?.ok_or_else(|| format!("there is no {PREPROCESSOR} beside it"))?;
+    let sound: LogMel = fields(sound).map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
+    Ok(Model { frontend: Some(sound.frontend()), decoding: decoding(directory)?, ..Model::new(config, tensors) })
 }
 
-impl Shape {
-    fn shape(&self) -> Result<Config, String> {
-        let heads = self.encoder_attention_heads;
-        if heads == 0 || !self.d_model.is_multiple_of(heads) {
-            return Err(format!("a d_model of {} does not divide into {heads} heads", self.d_model));
-        }
-        if self.decoder_attention_heads != heads || self.decoder_ffn_dim != self.encoder_ffn_dim {
-            return Err("its encoder and decoder differ in heads or in the MLP's width, which cannot be read yet".to_owned());
-        }
-        Ok(Config {
-            architecture: Architecture::EncoderDecoder,
-            norm: NormKind::Layer,
-            placement: NormPlacement::Pre,
-            activation: activation(&self.activation_function)?,
-            gated: false,
-            positions: PositionKind::Learned,
-            mask: MaskKind::Causal,
-            d_model: self.d_model,
-            d_hidden: self.encoder_ffn_dim,
-            layers: self.decoder_layers,
-            encoder_layers: self.encoder_layers,
-            heads,
-            kv_heads: heads,
-            head_dim: self.d_model / heads,
-            vocab: self.vocab_size,
-            context: self.max_target_positions,
-            encoder_context: self.max_source_positions,
-            norm_eps: NORM_EPS,
-            tied_head: true,
-            front: Front::Convolution,
-            features: self.num_mel_bins,
-            embedding_scale: if self.scale_embedding { (self.d_model as f32).sqrt() } else { 0.0 },
-            begin: self.decoder_start_token_id,
-            end: self.eos_token_id,
-            ..Config::DECODER
-        })
+/// In English, without timestamps.
+fn decoding(directory: &Directory) -> Result<Option<Decoding>, String> {
+    let Some(generation) = directory.beside(GENERATION)? else { return Ok(None) };
+    let generation: Generation = fields(generation).map_err(|error| format!("of its {GENERATION}, {error}"))?;
+    let mut prompt = vec![generation.decoder_start_token_id];
+    if generation.is_multilingual {
+        prompt.extend(generation.lang_to_id.get("<|en|>"));
+        prompt.extend(generation.task_to_id.get("transcribe"));
     }
+    prompt.push(generation.no_timestamps_token_id);
+    Ok(Some(Decoding { prompt, suppressed: generation.suppress_tokens, suppressed_first: generation.begin_suppress_tokens }))
+}
 
-    fn take(&self, mut take: Taker<'_, '_>) -> Result<Vec<Tensor>, String> {
-        let (width, vocab) = (self.d_model as usize, self.vocab_size as usize);
-        let embedding = take.values("decoder.embed_tokens.weight", &[vocab, width])?;
-        take.put(Part::Embedding, None, (vocab, width), embedding, None);
-        for (part, name, places) in [
-            (Part::EncoderPositions, "encoder.embed_positions.weight", self.max_source_positions as usize),
-            (Part::Positions, "decoder.embed_positions.weight", self.max_target_positions as usize),
-        ] {
-            let positions = take.values(name, &[places, width])?;
-            take.put(part, None, (places, width), positions, None);
-        }
-        convolution(&mut take, Part::FrontFirst, "encoder.conv1", (width, self.num_mel_bins as usize))?;
-        convolution(&mut take, Part::FrontSecond, "encoder.conv2", (width, width))?;
-        for layer in 0..self.encoder_layers {
-            self.block(&mut take, layer, &format!("encoder.layers.{layer}"), false)?;
-        }
-        take.layer_norm(Part::EncoderNorm, None, "encoder.layer_norm", width)?;
-        for layer in 0..self.decoder_layers {
-            self.block(&mut take, self.encoder_layers + layer, &format!("decoder.layers.{layer}"), true)?;
-        }
-        take.layer_norm(Part::FinalNorm, None, "decoder.layer_norm", width)?;
-        // A copy of the embedding in some files.
-        take.weights.skip("proj_out.weight");
-        Ok(take.tensors)
+fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+    let (width, features) = (config.d_model as usize, config.features as usize);
+    take.prefix = "model.";
+    take.matrix(Part::Embedding, None, "decoder.embed_tokens.weight", config.vocab, config.d_model)?;
+    take.matrix(Part::EncoderPositions, None, "encoder.embed_positions.weight", config.encoder_context, config.d_model)?;
+    take.matrix(Part::Positions, None, "decoder.embed_positions.weight", config.context, config.d_model)?;
+    convolution(take, Part::FrontFirst, "encoder.conv1", (width, features))?;
+    convolution(take, Part::FrontSecond, "encoder.conv2", (width, width))?;
+    for layer in 0..config.encoder_layers {
+        take.layer(config, &LAYERS, layer, &format!("encoder.layers.{layer}."))?;
     }
-
-    fn block(&self, take: &mut Taker<'_, '_>, layer: u32, name: &str, crosses: bool) -> Result<(), String> {
-        let (width, hidden) = (self.d_model as usize, self.encoder_ffn_dim as usize);
-        let (layer, square) = (Some(layer), (width, width));
-        let name = |rest: &str| format!("{name}.{rest}");
-        take.layer_norm(Part::AttnNorm, layer, &name("self_attn_layer_norm"), width)?;
-        take.linear(Part::Query, layer, &name("self_attn.q_proj"), square)?;
-        take.linear(Part::Key, layer, &name("self_attn.k_proj"), square)?;
-        take.linear(Part::Value, layer, &name("self_attn.v_proj"), square)?;
-        take.linear(Part::AttnOut, layer, &name("self_attn.out_proj"), square)?;
-        if crosses {
-            take.layer_norm(Part::CrossNorm, layer, &name("encoder_attn_layer_norm"), width)?;
-            take.linear(Part::CrossQuery, layer, &name("encoder_attn.q_proj"), square)?;
-            take.linear(Part::CrossKey, layer, &name("encoder_attn.k_proj"), square)?;
-            take.linear(Part::CrossValue, layer, &name("encoder_attn.v_proj"), square)?;
-            take.linear(Part::CrossOut, layer, &name("encoder_attn.out_proj"), square)?;
-        }
-        take.layer_norm(Part::MlpNorm, layer, &name("final_layer_norm"), width)?;
-        take.linear(Part::Up, layer, &name("fc1"), (hidden, width))?;
-        take.linear(Part::Down, layer, &name("fc2"), (width, hidden))
+    take.norm(Part::EncoderNorm, None, "encoder.layer_norm", config.d_model, config.norm)?;
+    for layer in 0..config.layers {
+        let (front, at) = (format!("decoder.layers.{layer}."), config.encoder_layers + layer);
+        take.layer(config, &LAYERS, at, &front)?;
+        let projections = [("q_proj", true), ("k_proj", false), ("v_proj", true), ("out_proj", true)];
+        take.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
     }
+    take.norm(Part::FinalNorm, None, "decoder.layer_norm", config.d_model, config.norm)?;
+    // A copy of the embedding in some files.
+    take.weights.skip("proj_out.weight");
+    Ok(())
 }
 
 /// A convolution of width 3, whose file has (out, in, tap): the taps' inputs come one after another.
@@ -177,6 +159,6 @@ fn convolution(take: &mut Taker<'_, '_>, part: Part, name: &str, (rows, inputs):
     let bias = take.values(&format!("{name}.bias"), &[rows])?;
     let by_tap = |row: &[f32]| (0..3).flat_map(|tap| row.chunks_exact(3).map(move |taps| taps[tap])).collect::<Vec<f32>>();
     let values = values.chunks_exact(3 * inputs).flat_map(by_tap).collect();
-    take.put(part, None, (rows, 3 * inputs), values, Some(bias));
+    take.put(part, None, 3 * inputs, values, Some(bias));
     Ok(())
 }

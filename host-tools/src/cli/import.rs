@@ -1,0 +1,26 @@
+//! `atto import`.
+
+use attoformer_tools::Error;
+use attoformer_tools::import::{Readable, readable};
+
+/// Tell which models can be read
+#[derive(clap::Args)]
+pub struct Args {
+    /// List formats and families
+    #[arg(long, required = true)]
+    list: bool,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the list.
+pub fn run(args: Args) -> Result<(), Error> {
+    let all = readable();
+    if args.json {
+        return super::print_json(&all);
+    }
+    let width = |column: fn(&Readable) -> &'static str| all.iter().map(|row| column(row).len()).max().unwrap_or(0);
+    let (format, name) = (width(|row| row.format), width(|row| row.name));
+    super::print(&all.iter().map(|row| format!("{:format$}  {:name$}  {}\n", row.format, row.name, row.about)).collect::<String>())
+}

@@ -1,0 +1,77 @@
+//! What stands behind an encoder: an embedding, or a classifier of texts, of tokens, or of where an answer begins and ends.
+
+use attoformer::image::header::{Classifier, Config, Pooler, Pooling};
+
+use super::directory::Directory;
+use crate::import::Part;
+use crate::import::taker::Taker;
+
+/// A family's names of the layers behind its encoder.
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// The dense layer before a classifier of texts, and its non-linearity.
+    pub pooler: (&'static str, Pooler),
+    /// The classifier of texts.
+    pub sequence: &'static str,
+}
+
+/// The classifier of tokens, in every family.
+const TOKENS: &str = "classifier";
+/// Begin and end of an answer, in every family.
+const ANSWER: &str = "qa_outputs";
+
+/// What stands behind this encoder.
+pub struct Head {
+    kind: Classifier,
+    names: Names,
+    classifier: &'static str,
+    /// Names of the labels; none for an embedding.
+    pub labels: Vec<String>,
+}
+
+impl Head {
+    /// What config.json says.
+    ///
+    /// # Errors
+    /// A sentence's end: its labels are not to be used.
+    pub fn read(directory: &Directory, names: Names) -> Result<Self, String> {
+        let (kind, classifier) = if directory.is_for("ForSequenceClassification") {
+            (Classifier::Sequence, names.sequence)
+        } else if directory.is_for("ForTokenClassification") {
+            (Classifier::Tokens, TOKENS)
+        } else if directory.is_for("ForQuestionAnswering") {
+            let labels = vec!["start".to_owned(), "end".to_owned()];
+            return Ok(Head { kind: Classifier::Tokens, names, classifier: ANSWER, labels });
+        } else {
+            return Ok(Head { kind: Classifier::None, names, classifier: "", labels: Vec::new() });
+        };
+        Ok(Head { kind, names, classifier, labels: directory.labels()? })
+    }
+
+    /// The encoder's config with this behind it.
+    pub fn config(&self, encoder: Config) -> Config {
+        let labels = self.labels.len() as u32;
+        let classified = Config { classifier: self.kind, labels, normalized: false, ..encoder };
+        match self.kind {
+            Classifier::None => encoder,
+            Classifier::Tokens => Config { pooling: Pooling::None, ..classified },
+            Classifier::Sequence => Config { pooling: Pooling::First, pooler: self.names.pooler.1, ..classified },
+        }
+    }
+
+    /// Its tensors. Their names stand beside the encoder's, but for a pooler's, which may be the encoder's own: a full name is given then.
+    ///
+    /// # Errors
+    /// A sentence's end that names the tensor.
+    pub fn tensors(&self, config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+        let width = config.d_model;
+        if self.kind == Classifier::Sequence && config.pooler != Pooler::None {
+            take.linear(Part::Pooler, None, self.names.pooler.0, (width, width), true)?;
+        }
+        if self.kind != Classifier::None {
+            take.prefix = "";
+            take.linear(Part::Classifier, None, self.classifier, (config.labels, width), true)?;
+        }
+        Ok(())
+    }
+}

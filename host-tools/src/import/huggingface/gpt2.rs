@@ -1,0 +1,113 @@
+//! GPT-2 (Radford et al. 2019). Its matrices are stored with their inputs as rows, query, key and value in one.
+
+use attoformer::image::header::{Config, NormKind, PositionKind};
+use serde::Deserialize;
+
+use super::bert::activation;
+use super::directory::{Directory, Token};
+use crate::import::Part;
+use crate::import::model::Model;
+use crate::import::sizes::head_dim;
+use crate::import::taker::{Taker, transposed};
+
+/// What config.json says.
+#[derive(Deserialize)]
+struct Shape {
+    n_embd: u32,
+    n_inner: Option<u32>,
+    n_layer: u32,
+    n_head: u32,
+    n_positions: u32,
+    vocab_size: u32,
+    #[serde(default = "gelu_new")]
+    activation_function: String,
+    layer_norm_epsilon: f32,
+    #[serde(default = "yes")]
+    tie_word_embeddings: bool,
+    #[serde(default = "yes")]
+    scale_attn_weights: bool,
+    #[serde(default)]
+    scale_attn_by_inverse_layer_idx: bool,
+    bos_token_id: Option<Token>,
+    eos_token_id: Option<Token>,
+}
+
+fn gelu_new() -> String {
+    "gelu_new".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads the shape.
+///
+/// # Errors
+/// A sentence's end: what contradicts itself, or is not known.
+pub fn read(directory: &Directory) -> Result<Model, String> {
+    let shape: Shape = directory.fields()?;
+    if shape.scale_attn_by_inverse_layer_idx {
+        return Err("its scores depend on the layer (scale_attn_by_inverse_layer_idx), which cannot be read".to_owned());
+    }
+    let config = Config {
+        norm: NormKind::Layer,
+        activation: activation(&shape.activation_function)?,
+        gated: false,
+        positions: PositionKind::Learned,
+        d_model: shape.n_embd,
+        d_hidden: shape.n_inner.unwrap_or(shape.n_embd.saturating_mul(4)),
+        layers: shape.n_layer,
+        heads: shape.n_head,
+        kv_heads: shape.n_head,
+        head_dim: head_dim(shape.n_embd, shape.n_head, "n_embd")?,
+        vocab: shape.vocab_size,
+        context: shape.n_positions,
+        norm_eps: shape.layer_norm_epsilon,
+        tied_head: shape.tie_word_embeddings,
+        begin: Token::first(&shape.bos_token_id),
+        end: Token::first(&shape.eos_token_id),
+        score_scale: if shape.scale_attn_weights { 0.0 } else { 1.0 },
+        ..Config::DECODER
+    };
+    Ok(Model::new(config, tensors))
+}
+
+fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+    const HEAD: &str = "lm_head.weight";
+    let (width, hidden) = (config.d_model, config.d_hidden);
+    take.prefix_if("transformer.");
+    take.matrix(Part::Embedding, None, "wte.weight", config.vocab, width)?;
+    take.matrix(Part::Positions, None, "wpe.weight", config.context, width)?;
+    for layer in 0..config.layers {
+        let name = |rest: &str| format!("h.{layer}.{rest}");
+        let at = Some(layer);
+        // Constants of the causal mask.
+        take.skip(&[&name("attn.bias"), &name("attn.masked_bias")]);
+        take.norm(Part::AttnNorm, at, &name("ln_1"), width, config.norm)?;
+        turned(take, &[Part::Query, Part::Key, Part::Value], at, &name("attn.c_attn"), (width, width))?;
+        turned(take, &[Part::AttnOut], at, &name("attn.c_proj"), (width, width))?;
+        take.norm(Part::MlpNorm, at, &name("ln_2"), width, config.norm)?;
+        turned(take, &[Part::Up], at, &name("mlp.c_fc"), (hidden, width))?;
+        turned(take, &[Part::Down], at, &name("mlp.c_proj"), (width, hidden))?;
+    }
+    take.norm(Part::FinalNorm, None, "ln_f", width, config.norm)?;
+    take.prefix = "";
+    if config.tied_head {
+        take.skip(&[HEAD]);
+        return Ok(());
+    }
+    take.matrix(Part::Head, None, HEAD, config.vocab, width)
+}
+
+/// A matrix of one or several parts of `rows` outputs each, stored with its inputs as rows.
+fn turned(take: &mut Taker<'_, '_>, parts: &[Part], layer: Option<u32>, name: &str, (rows, columns): (u32, u32)) -> Result<(), String> {
+    let (rows, columns) = (rows as usize, columns as usize);
+    let all = parts.len() * rows;
+    let values = transposed(&take.values(&format!("{name}.weight"), &[columns, all])?, all);
+    let bias = take.values(&format!("{name}.bias"), &[all])?;
+    for (index, &part) in parts.iter().enumerate() {
+        let own = &values[index * rows * columns..][..rows * columns];
+        take.put(part, layer, columns, own.to_vec(), Some(bias[index * rows..][..rows].to_vec()));
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Values that tell where they come from.
+
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+
+use attoformer_tools::import::{Checkpoint, Part};
+
+/// Value `index` of the tensor of this name: another number for each, exact in f32.
+pub fn value(name: &str, index: usize) -> f32 {
+    let mut mixed = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    mixed = (mixed ^ index as u32).wrapping_mul(0x9e37_79b1);
+    ((mixed ^ (mixed >> 15)) >> 8) as f32 / 8_388_608.0 - 1.0
+}
+
+/// All values of a tensor.
+pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
+    (0..shape.iter().product()).map(|index| value(name, index)).collect()
+}
+
+/// Asserts that a part's row is `source` of a tensor: `source(row, column)` is the index of the value that belongs there.
+pub fn expect(checkpoint: &Checkpoint, part: Part, layer: Option<u32>, name: &str, source: impl Fn(usize, usize) -> usize) {
+    let tensor = checkpoint.tensor(part, layer).unwrap_or_else(|| panic!("{part:?} {layer:?} is missing"));
+    assert_eq!(tensor.values.len(), tensor.rows * tensor.columns);
+    for (at, &found) in tensor.values.iter().enumerate() {
+        let (row, column) = (at / tensor.columns, at % tensor.columns);
+        assert_eq!(found, value(name, source(row, column)), "{part:?} {layer:?} at ({row}, {column}) from {name}");
+    }
+}
+
+/// The same of its bias.
+pub fn expect_bias(checkpoint: &Checkpoint, part: Part, layer: Option<u32>, name: &str, source: impl Fn(usize) -> usize) {
+    let bias = checkpoint.tensor(part, layer).and_then(|tensor| tensor.bias.clone()).unwrap_or_else(|| panic!("{part:?} has no bias"));
+    for (row, found) in bias.into_iter().enumerate() {
+        assert_eq!(found, value(name, source(row)), "bias of {part:?} {layer:?} at {row} from {name}");
+    }
+}
+
+/// Where row `row` of the engine's order lies in heads whose rows turn in halves: dimension `i` with `i + turning / 2`.
+pub fn in_halves(row: usize, head: usize, turning: usize) -> usize {
+    let (start, own) = (row / head * head, row % head);
+    start
+        + match own {
+            own if own >= turning => own,
+            own if own % 2 == 0 => own / 2,
+            own => (own - 1) / 2 + turning / 2,
+        }
+}

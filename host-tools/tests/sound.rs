@@ -1,0 +1,140 @@
+//! Hugging Face directories of models that read sound: every tensor in its place.
+
+#[path = "common/directory.rs"]
+mod directory;
+#[path = "common/values.rs"]
+mod values;
+
+use attoformer::image::header::{Classifier, Front, NormPlacement};
+use attoformer_tools::import::Part;
+use directory::Directory;
+use serde_json::json;
+use values::{expect, expect_bias};
+
+/// A place in rows of this many columns that nothing moved.
+fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
+    move |row, column| row * columns + column
+}
+
+/// Layers of weights and biases: `name.weight` (rows, columns) and `name.bias` (rows).
+fn layers(directory: Directory, layers: &[(String, Vec<usize>)]) -> Directory {
+    layers.iter().fold(directory, |directory, (name, shape)| {
+        directory.tensor(&format!("{name}.weight"), shape).tensor(&format!("{name}.bias"), &shape[..1])
+    })
+}
+
+fn whisper() -> Directory {
+    let config = json!({"model_type": "whisper", "d_model": 6, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2, "encoder_ffn_dim": 5, "decoder_ffn_dim": 5, "activation_function": "gelu", "vocab_size": 11,
+        "num_mel_bins": 4, "max_source_positions": 7, "max_target_positions": 8, "decoder_start_token_id": 9, "eos_token_id": 10});
+    let tables: [(&str, &[usize]); 3] = [
+        ("model.decoder.embed_tokens.weight", &[11, 6]),
+        ("model.encoder.embed_positions.weight", &[7, 6]),
+        ("model.decoder.embed_positions.weight", &[8, 6]),
+    ];
+    let mut parts = vec![("model.encoder.conv1".to_owned(), vec![6, 4, 3]), ("model.encoder.conv2".to_owned(), vec![6, 6, 3])];
+    let mut keys = Vec::new();
+    for (stack, attentions) in [("encoder", &["self_attn"][..]), ("decoder", &["self_attn", "encoder_attn"])] {
+        let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
+        parts.extend([(name("fc1"), vec![5, 6]), (name("fc2"), vec![6, 5]), (name("final_layer_norm"), vec![6])]);
+        parts.push((format!("model.{stack}.layer_norm"), vec![6]));
+        for attention in attentions {
+            parts.extend(["q", "v", "out"].map(|own| (name(&format!("{attention}.{own}_proj")), vec![6, 6])));
+            parts.push((name(&format!("{attention}_layer_norm")), vec![6]));
+            keys.push(name(&format!("{attention}.k_proj.weight")));
+        }
+    }
+    let sound = r#"{"feature_size": 4, "sampling_rate": 100, "hop_length": 5, "n_fft": 8, "n_samples": 70}"#;
+    let directory = layers(Directory::new(config, &tables), &parts).text("preprocessor_config.json", sound);
+    keys.iter().fold(directory, |directory, name| directory.tensor(name, &[6, 6]))
+}
+
+/// Keys without a bias, convolutions tap by tap.
+#[test]
+fn whisper_is_read_from_its_places() {
+    let directory = whisper();
+    directory.assert_all_are_needed();
+    let checkpoint = directory.open().unwrap();
+    // Column tap * inputs + channel of the engine is (channel, tap) of the file.
+    for (part, name, inputs) in [(Part::FrontFirst, "model.encoder.conv1", 4), (Part::FrontSecond, "model.encoder.conv2", 6)] {
+        let place = |row: usize, column: usize| (row * inputs + column % inputs) * 3 + column / inputs;
+        expect(&checkpoint, part, None, &format!("{name}.weight"), place);
+        expect_bias(&checkpoint, part, None, &format!("{name}.bias"), |row| row);
+    }
+    expect(&checkpoint, Part::EncoderPositions, None, "model.encoder.embed_positions.weight", plain(6));
+    expect(&checkpoint, Part::Positions, None, "model.decoder.embed_positions.weight", plain(6));
+    for (layer, stack) in [(0, "encoder"), (1, "decoder")] {
+        let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
+        expect(&checkpoint, Part::Query, Some(layer), &name("self_attn.q_proj.weight"), plain(6));
+        expect_bias(&checkpoint, Part::Query, Some(layer), &name("self_attn.q_proj.bias"), |row| row);
+        expect(&checkpoint, Part::Key, Some(layer), &name("self_attn.k_proj.weight"), plain(6));
+        assert_eq!(checkpoint.tensor(Part::Key, Some(layer)).unwrap().bias, None);
+        expect(&checkpoint, Part::Down, Some(layer), &name("fc2.weight"), plain(5));
+    }
+    expect(&checkpoint, Part::CrossValue, Some(1), "model.decoder.layers.0.encoder_attn.v_proj.weight", plain(6));
+    assert_eq!(checkpoint.tensor(Part::CrossKey, Some(1)).unwrap().bias, None);
+    let config = checkpoint.config;
+    assert_eq!((config.front, config.features, config.encoder_context, config.context), (Front::Convolution, 4, 7, 8));
+    assert_eq!((config.placement, config.tied_head, config.begin, config.end), (NormPlacement::Pre, true, 9, 10));
+    let sound = checkpoint.frontend.unwrap();
+    assert_eq!((checkpoint.decoding, sound.bands, sound.samples, sound.centred), (None, 4, 70, true));
+}
+
+#[test]
+fn whispers_first_tokens_are_those_of_its_generation_config() {
+    let english = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "suppress_tokens": [1, 2], "begin_suppress_tokens": [10]}"#;
+    let decoding = whisper().text("generation_config.json", english).open().unwrap().decoding.unwrap();
+    assert_eq!((decoding.prompt, decoding.suppressed, decoding.suppressed_first), (vec![9, 8], vec![1, 2], vec![10]));
+    let many = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "is_multilingual": true,
+        "lang_to_id": {"<|de|>": 3, "<|en|>": 4}, "task_to_id": {"transcribe": 5, "translate": 6}}"#;
+    assert_eq!(whisper().text("generation_config.json", many).open().unwrap().decoding.unwrap().prompt, [9, 4, 5, 8]);
+    let sentence = whisper().text("generation_config.json", "{}").refusal();
+    assert!(sentence.contains("generation_config.json") && sentence.contains("decoder_start_token_id"), "{sentence}");
+    assert!(whisper().with(json!({"decoder_ffn_dim": 6})).refusal().contains("differ in heads or in the MLP's width"));
+    assert!(whisper().text("preprocessor_config.json", "{}").refusal().contains("of its preprocessor_config.json"));
+    assert!(whisper().text("preprocessor_config.json", "{").refusal().contains("preprocessor_config.json: it is no JSON"));
+    let mut deaf = whisper();
+    deaf.texts.clear();
+    assert!(deaf.refusal().contains("there is no preprocessor_config.json beside it"));
+    assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("0 as its width of an input row"));
+}
+
+#[test]
+fn keyword_transformers_are_read_from_their_places() {
+    let config = json!({"model_type": "kwt", "hidden_size": 6, "intermediate_size": 5, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "head_dim": 4, "hidden_act": "gelu_pytorch_tanh", "norm_placement": "post", "layer_norm_eps": 1e-6, "attention_scale": 0.25,
+        "patch_size": [1, 3], "num_positions": 9, "num_labels": 2, "labels": ["yes", "no"],
+        "frontend": {"type": "mfcc", "sample_rate": 100, "num_samples": 45, "window_size": 8, "hop": 5, "centre_padding": false,
+            "preemphasis": 0.0, "window": "hann", "window_periodic": true, "fft_size": 8, "spectrum": "magnitude", "mel_bins": 4,
+            "mel_low_hz": 2.0, "mel_high_hz": 40.0, "mel_scale": "htk", "log": "natural", "log_epsilon": 1e-12, "dct_type": 2,
+            "num_coefficients": 3}});
+    let tables: [(&str, &[usize]); 5] = [
+        ("embeddings.cls_token", &[1, 1, 6]),
+        ("embeddings.position_embeddings", &[1, 9, 6]),
+        ("encoder.layer.0.attention.attention.query.weight", &[8, 6]),
+        ("encoder.layer.0.attention.attention.key.weight", &[8, 6]),
+        ("encoder.layer.0.attention.attention.value.weight", &[8, 6]),
+    ];
+    let all = [
+        ("embeddings.patch_embeddings.projection", vec![6, 3]),
+        ("encoder.layer.0.attention.output.dense", vec![6, 8]),
+        ("encoder.layer.0.attention.output.LayerNorm", vec![6]),
+        ("encoder.layer.0.intermediate.dense", vec![5, 6]),
+        ("encoder.layer.0.output.dense", vec![6, 5]),
+        ("encoder.layer.0.output.LayerNorm", vec![6]),
+        ("classifier", vec![2, 6]),
+    ];
+    let directory = layers(Directory::new(config, &tables), &all.map(|(name, shape)| (name.to_owned(), shape)));
+    directory.assert_all_are_needed();
+    let checkpoint = directory.open().unwrap();
+    expect(&checkpoint, Part::FrontFirst, None, "embeddings.patch_embeddings.projection.weight", plain(3));
+    expect(&checkpoint, Part::Query, Some(0), "encoder.layer.0.attention.attention.query.weight", plain(6));
+    expect(&checkpoint, Part::AttnOut, Some(0), "encoder.layer.0.attention.output.dense.weight", plain(8));
+    expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(6));
+    let config = checkpoint.config;
+    assert_eq!((config.front, config.class_token, config.features, config.score_scale), (Front::Patches, true, 3, 0.25));
+    assert_eq!((config.classifier, checkpoint.labels), (Classifier::Sequence, vec!["yes".to_owned(), "no".to_owned()]));
+    assert_eq!(checkpoint.frontend.unwrap().coefficients, 3);
+    assert!(directory.with(json!({"frontend": null})).refusal().contains("missing field `frontend`"));
+    assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("a name for each label"));
+}

