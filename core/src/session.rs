@@ -281,12 +281,12 @@ fn finite(output: &[f32], position: usize) -> Result<&[f32], Error> {
     if finite { Ok(output) } else { Err(Error::Overflow { position }) }
 }
 
-/// Writes the prompt's tokens behind `start` tokens already there, the begin token first at the start of a sequence; returns their end.
+/// Writes the prompt's tokens behind `start` tokens already there, the begin token first at the start of a sequence where the model wants it; returns their end.
 fn encode_prompt(tokenizer: &crate::Tokenizer<'_>, prompt: &str, start: usize, tokens: &mut [u32]) -> Result<usize, Error> {
     let context = tokens.len();
     let full = Error::ContextFull { tokens: context + 1, context };
     let mut end = start;
-    if start == 0 {
+    if start == 0 && tokenizer.adds_begin() {
         *tokens.first_mut().ok_or(full)? = tokenizer.begin();
         end = 1;
     }

@@ -56,17 +56,17 @@ pub trait Observer {
     fn wants_logits(&self) -> bool;
 }
 
-/// A prompt's tokens: the begin token, then the text.
+/// A prompt's tokens: the begin token, where the model wants it, then the text.
 ///
 /// # Errors
 /// [`Error::NoTokenizer`], or what the tokenizer says.
 pub fn encode(image: &Image, text: &str) -> Result<Vec<u32>, Error> {
     let tokenizer = image.tokenizer()?;
-    // One token per byte at most, one for the space in front, one to begin.
-    let mut tokens = vec![0; text.len() + 2];
+    let mut tokens = vec![0; tokenizer.room(text.len())];
+    let begins = usize::from(tokenizer.adds_begin());
     tokens[0] = tokenizer.begin();
-    let count = tokenizer.encode(text, &mut tokens[1..])?;
-    tokens.truncate(1 + count);
+    let count = tokenizer.encode(text, &mut tokens[begins..])?;
+    tokens.truncate(begins + count);
     Ok(tokens)
 }
 

@@ -182,7 +182,7 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
-    Tokenizer { pieces, begin: config.begin, end: config.end, unknown: 0, scheme }
+    Tokenizer::new(pieces, [config.begin, config.end, 0], scheme)
 }
 
 /// A checkpoint that writes exactly `script` after the begin token and then ends: the head's row of each token answers to the embedding

@@ -1,13 +1,17 @@
 //! Text to tokens and back, straight from the image's bytes: no heap, no copy of the vocabulary, no panic on any input.
 //!
 //! [`Tokenizer`] reads the image's tokenizer section (kind 1: SentencePiece-style BPE as llama2.c runs it; kind 2: WordPiece with BERT's
-//! normaliser), [`Decoder`] turns tokens back into text without ever splitting a character, [`StopMatcher`] ends a text at a stop string.
+//! normaliser; kind 3: byte-level BPE), [`Decoder`] turns tokens back into text without ever splitting a character, [`StopMatcher`] ends a text at a stop string.
 //!
-//! **Text cannot forge control tokens.** The pieces of the begin, end and unknown tokens, and the spelled-out pieces of the byte tokens
-//! (`<0x0A>`), are never matched against text. llama2.c looks them up like any other piece; its vocabularies hold no chain of merges that
-//! leads to one, so its results are the same. BERT's own tokenizer splits `[SEP]` at its brackets, so its results are the same too.
+//! **Text cannot forge control tokens.** The pieces of the begin, end and unknown tokens, of the section's other control tokens, and the
+//! spelled-out pieces of the byte tokens (`<0x0A>`), are never matched against text. llama2.c looks them up like any other piece; its
+//! vocabularies hold no chain of merges that leads to one, so its results are the same. BERT's own tokenizer splits `[SEP]` at its
+//! brackets, so its results are the same too. A chat template's text is the exception that a caller asks for:
+//! [`Tokenizer::encode_with_control`].
 
+mod added;
 mod bpe;
+mod byte_bpe;
 mod decode;
 mod section;
 mod stop;
@@ -18,7 +22,9 @@ pub use decode::Decoder;
 pub use stop::{MAX_STOP_BYTES, StopMatcher};
 
 use crate::error::Error;
+use added::Added;
 use bpe::Bpe;
+use byte_bpe::ByteBpe;
 use vocabulary::Vocabulary;
 use wordpiece::WordPiece;
 
@@ -35,6 +41,7 @@ pub struct Tokenizer<'a> {
 enum Kind<'a> {
     Bpe(Bpe<'a>),
     WordPiece(WordPiece<'a>),
+    ByteBpe(ByteBpe<'a>),
 }
 
 /// What [`Tokenizer::encode_with_specials`] wrote.
@@ -51,8 +58,8 @@ impl<'a> Tokenizer<'a> {
     ///
     /// # Errors
     /// [`Error::Tokenizer`] when the section has another size than it implies, states another vocabulary than `vocab`, holds offsets,
-    /// scores, an order, flags or token ids that contradict one another, or a piece that is not UTF-8 (the pieces of byte tokens are
-    /// never read and may be anything).
+    /// scores, an order, flags, pairs or token ids that contradict one another, or a piece that is not UTF-8 (the pieces of byte tokens
+    /// are never read and may be anything; those of byte-level BPE are bytes).
     pub fn new(section: &'a [u8], vocab: u32) -> Result<Self, Error> {
         section::read(section, vocab)
     }
@@ -72,14 +79,37 @@ impl<'a> Tokenizer<'a> {
         self.vocabulary().end
     }
 
+    /// Whether the model's inputs start with the begin token: [`Tokenizer::encode_with_specials`] writes it then.
+    pub fn adds_begin(&self) -> bool {
+        match &self.kind {
+            Kind::Bpe(bpe) => bpe.adds_begin,
+            Kind::WordPiece(_) => true,
+            Kind::ByteBpe(bpe) => bpe.adds_begin,
+        }
+    }
+
+    /// Whether the model's inputs close with the end token: [`Tokenizer::encode_with_specials`] writes it then.
+    pub fn adds_end(&self) -> bool {
+        match &self.kind {
+            Kind::Bpe(bpe) => bpe.adds_end,
+            Kind::WordPiece(_) => true,
+            Kind::ByteBpe(bpe) => bpe.adds_end,
+        }
+    }
+
+    /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included.
+    pub fn room(&self, bytes: usize) -> usize {
+        bytes.saturating_add(3)
+    }
+
     /// The token that stands for what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it
     /// stands for a whole word.
     pub fn unknown(&self) -> u32 {
         self.vocabulary().unknown
     }
 
-    /// The bytes that `token` stands for: one byte for a byte token, otherwise its piece (UTF-8, at most 255 bytes; in WordPiece with the
-    /// `##` of a piece inside a word).
+    /// The bytes that `token` stands for: one byte for a byte token, otherwise its piece (at most 255 bytes; UTF-8, but in byte-level BPE;
+    /// in WordPiece with the `##` of a piece inside a word).
     ///
     /// The begin and end tokens give their stored spelling here; a [`Decoder`] leaves them out of the text.
     ///
@@ -88,7 +118,7 @@ impl<'a> Tokenizer<'a> {
     pub fn piece(&self, token: u32) -> Result<&'a [u8], Error> {
         let byte = match &self.kind {
             Kind::Bpe(bpe) => bpe.byte(token),
-            Kind::WordPiece(_) => None,
+            Kind::WordPiece(_) | Kind::ByteBpe(_) => None,
         };
         match byte {
             Some(byte) => Ok(core::slice::from_ref(byte)),
@@ -99,10 +129,13 @@ impl<'a> Tokenizer<'a> {
     /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
     ///
     /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind
-    /// the tokens returned is scratch. WordPiece: BERT's normaliser (as the vocabulary's flags say: control characters removed and white
-    /// space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white space and around
-    /// punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when that fails or
-    /// when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
+    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters; the model's pattern cuts words, and ranked
+    /// pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
+    /// characters removed and white space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white
+    /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
+    /// that fails or when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
+    ///
+    /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
     /// `text.len() + 1` elements always suffice. Time is linear in the number of words.
     ///
@@ -110,50 +143,87 @@ impl<'a> Tokenizer<'a> {
     /// [`Error::BufferTooSmall`].
     pub fn encode(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
         match &self.kind {
-            Kind::Bpe(bpe) => bpe.encode(text, out),
-            Kind::WordPiece(wordpiece) => match wordpiece.encode(text, out) {
-                need if need > out.len() => Err(Error::BufferTooSmall { need, have: out.len() }),
-                count => Ok(count),
-            },
+            Kind::Bpe(bpe) => bpe.encode_parts(text, out, &bpe.added, false),
+            Kind::WordPiece(wordpiece) => wordpiece_tokens(wordpiece, text, out),
+            Kind::ByteBpe(bpe) => bpe.encode(text, out, false),
+        }
+    }
+
+    /// [`Tokenizer::encode`] for text that may spell control tokens, such as a chat template's: each becomes its token, and what is between
+    /// them is encoded by itself. **What a user typed must not come in here.** The result is that of the `tokenizers` crate.
+    ///
+    /// A section without a table of control tokens has three: begin, end and unknown.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`].
+    pub fn encode_with_control(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
+        let marks = Added::marks(self.vocabulary());
+        let marks = Added::of_marks(&marks);
+        match &self.kind {
+            Kind::Bpe(bpe) => bpe.encode_parts(text, out, if bpe.added.is_empty() { &marks } else { &bpe.added }, true),
+            Kind::WordPiece(wordpiece) => {
+                let encode = |text: &str, _, out: &mut [u32]| wordpiece_tokens(wordpiece, text, out);
+                marks.encode_parts(&wordpiece.vocabulary, text, true, out, encode)
+            }
+            Kind::ByteBpe(bpe) => bpe.encode(text, out, true),
         }
     }
 
     /// Writes `text` as a whole input of the model to `out`, whose length is the longest input wanted.
     ///
     /// WordPiece: `[CLS]`, the text's tokens, `[SEP]`. A text with too many tokens keeps its first `out.len() - 2`, as BERT has it, and
-    /// the others are counted. BPE: the begin token and the text's tokens; too many are an error, because a prompt must not be cut.
+    /// the others are counted. BPE: the begin and end tokens as [`Tokenizer::adds_begin`] and [`Tokenizer::adds_end`] say around the text's
+    /// tokens; too many are an error, because a prompt must not be cut.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`] without room for the special tokens, and see above.
     pub fn encode_with_specials(&self, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
         let have = out.len();
-        let (first, rest) = out.split_first_mut().ok_or(Error::BufferTooSmall { need: 1, have })?;
-        *first = self.begin();
-        match &self.kind {
-            Kind::Bpe(bpe) => Ok(Encoding { tokens: bpe.encode(text, rest)?.saturating_add(1), left_out: 0 }),
-            Kind::WordPiece(wordpiece) => {
-                let (_, room) = rest.split_last_mut().ok_or(Error::BufferTooSmall { need: 2, have })?;
-                let count = wordpiece.encode(text, room);
-                let kept = count.min(room.len());
-                if let Some(end) = rest.get_mut(kept) {
-                    *end = self.end();
-                }
-                Ok(Encoding { tokens: kept.saturating_add(2), left_out: count.saturating_sub(kept) })
-            }
+        let mut count = 0;
+        if self.adds_begin() {
+            *out.first_mut().ok_or(Error::BufferTooSmall { need: 1, have })? = self.begin();
+            count = 1;
         }
+        let rest = out.get_mut(count..).unwrap_or_default();
+        let mut left_out = 0;
+        if let Kind::WordPiece(wordpiece) = &self.kind {
+            let (_, room) = rest.split_last_mut().ok_or(Error::BufferTooSmall { need: 2, have })?;
+            let all = wordpiece.encode(text, room);
+            left_out = all.saturating_sub(room.len());
+            count = count.saturating_add(all.min(room.len()));
+        } else {
+            count = count.saturating_add(self.encode(text, rest)?);
+        }
+        if self.adds_end() {
+            *out.get_mut(count).ok_or(Error::BufferTooSmall { need: have.saturating_add(1), have })? = self.end();
+            count = count.saturating_add(1);
+        }
+        Ok(Encoding { tokens: count, left_out })
     }
 
     fn vocabulary(&self) -> &Vocabulary<'a> {
         match &self.kind {
             Kind::Bpe(bpe) => &bpe.vocabulary,
             Kind::WordPiece(wordpiece) => &wordpiece.vocabulary,
+            Kind::ByteBpe(bpe) => &bpe.vocabulary,
         }
     }
 
-    /// What `token` adds to a text, in two parts: the space before a word, and the piece. The begin and end tokens add nothing.
+    /// Whether `token` adds nothing to a text.
+    fn is_hidden(&self, token: u32) -> bool {
+        let added = match &self.kind {
+            Kind::Bpe(bpe) => bpe.added,
+            Kind::WordPiece(_) => Added::default(),
+            Kind::ByteBpe(bpe) => bpe.added,
+        };
+        token == self.begin() || token == self.end() || added.is_control(token, self.vocabulary())
+    }
+
+    /// What `token` adds to a text, in two parts: the space before a word, and the piece. Control tokens add nothing, but for a
+    /// WordPiece's other than begin and end.
     fn shown(&self, token: u32, at_start: bool) -> Result<[&'a [u8]; 2], Error> {
         let piece = self.piece(token)?;
-        if token == self.begin() || token == self.end() {
+        if self.is_hidden(token) {
             return Ok([&[], &[]]);
         }
         match &self.kind {
@@ -170,5 +240,12 @@ impl<'a> Tokenizer<'a> {
     /// shown of yet.
     fn starts_behind(&self, token: u32, at_start: bool) -> bool {
         token == self.begin() || (at_start && token == self.end() && matches!(self.kind, Kind::WordPiece(_)))
+    }
+}
+
+fn wordpiece_tokens(wordpiece: &WordPiece<'_>, text: &str, out: &mut [u32]) -> Result<usize, Error> {
+    match wordpiece.encode(text, out) {
+        need if need > out.len() => Err(Error::BufferTooSmall { need, have: out.len() }),
+        count => Ok(count),
     }
 }

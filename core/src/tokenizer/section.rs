@@ -1,6 +1,7 @@
 //! Reading the tokenizer section: everything it could lie about is checked here and in the kinds' own readers, once.
 
 use super::bpe::Bpe;
+use super::byte_bpe::{ByteBpe, Tables};
 use super::vocabulary::{Vocabulary, Words};
 use super::wordpiece::WordPiece;
 use super::{Kind, Tokenizer};
@@ -9,6 +10,9 @@ use crate::error::Error;
 const HEADER_BYTES: usize = 32;
 const KIND_SENTENCEPIECE: u32 = 1;
 const KIND_WORDPIECE: u32 = 2;
+const KIND_BYTE_BPE: u32 = 3;
+/// A table of added tokens follows the sorted ids.
+const FLAG_ADDED: u32 = 1 << 8;
 
 pub(super) fn wrong(what: &'static str) -> Error {
     Error::Tokenizer { what }
@@ -20,29 +24,26 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     let &[kind, count, longest, flags, begin, end, own, unknown] = header.as_chunks::<4>().0 else {
         return Err(wrong("the section is cut"));
     };
-    let kind = u32::from_le_bytes(kind);
-    if kind != KIND_SENTENCEPIECE && kind != KIND_WORDPIECE {
+    let [kind, count, longest, flags, begin, end, own, unknown] =
+        [kind, count, longest, flags, begin, end, own, unknown].map(u32::from_le_bytes);
+    if !matches!(kind, KIND_SENTENCEPIECE | KIND_WORDPIECE | KIND_BYTE_BPE) {
         return Err(wrong("its kind is not one this engine reads"));
     }
-    if u32::from_le_bytes(count) != vocab {
+    if count != vocab {
         return Err(wrong("its vocabulary differs from the header's"));
     }
     let entries = vocab as usize;
     let (offsets, rest) = words(rest, entries.checked_add(1))?;
     let (scores, rest) = words(rest, Some(if kind == KIND_SENTENCEPIECE { entries } else { 0 }))?;
-    let (sorted, bytes) = words(rest, Some(entries))?;
-    let (flags, own) = (u32::from_le_bytes(flags), u32::from_le_bytes(own));
-    let vocabulary = Vocabulary {
-        offsets,
-        sorted,
-        bytes,
-        longest: u32::from_le_bytes(longest) as usize,
-        begin: u32::from_le_bytes(begin),
-        end: u32::from_le_bytes(end),
-        unknown: u32::from_le_bytes(unknown),
-    };
+    let (sorted, rest) = words(rest, Some(entries))?;
+    let has_added = flags & FLAG_ADDED != 0 && kind != KIND_WORDPIECE;
+    let (added, rest) = if has_added { counted_words(rest, 2)? } else { words(rest, Some(0))? };
+    let (tables, bytes) = if kind == KIND_BYTE_BPE { byte_bpe_tables(rest, entries)? } else { (Tables::default(), rest) };
+    let flags = if has_added { flags & !FLAG_ADDED } else { flags };
+    let vocabulary = Vocabulary { offsets, sorted, bytes, longest: longest as usize, begin, end, unknown };
     let kind = match kind {
-        KIND_SENTENCEPIECE => Kind::Bpe(Bpe::new(vocabulary, scores, own, flags)?),
+        KIND_SENTENCEPIECE => Kind::Bpe(Bpe::new(vocabulary, scores, added, own, flags)?),
+        KIND_BYTE_BPE => Kind::ByteBpe(ByteBpe::new(vocabulary, added, tables, own, flags)?),
         _ => Kind::WordPiece(WordPiece::new(vocabulary, own, flags)?),
     };
     Ok(Tokenizer { kind })
@@ -53,4 +54,20 @@ fn words(bytes: &[u8], count: Option<usize>) -> Result<(Words<'_>, &[u8]), Error
     let size = count.and_then(|count| count.checked_mul(4)).ok_or(wrong("the section is cut"))?;
     let (front, rest) = bytes.split_at_checked(size).ok_or(wrong("the section is cut"))?;
     Ok((front.as_chunks::<4>().0, rest))
+}
+
+/// Splits a count, and `each` times so many words, off the front of `bytes`.
+fn counted_words(bytes: &[u8], each: usize) -> Result<(Words<'_>, &[u8]), Error> {
+    let (count, rest) = words(bytes, Some(1))?;
+    let count = count.first().map_or(0, |count| u32::from_le_bytes(*count) as usize);
+    words(rest, count.checked_mul(each))
+}
+
+/// Splits the tables of byte-level BPE off the front of `bytes`.
+fn byte_bpe_tables(bytes: &[u8], entries: usize) -> Result<(Tables<'_>, &[u8]), Error> {
+    let (bytes, rest) = words(bytes, Some(256))?;
+    let (starts, rest) = words(rest, entries.checked_add(1))?;
+    let count = starts.last().map_or(0, |count| u32::from_le_bytes(*count) as usize);
+    let (pairs, rest) = words(rest, count.checked_mul(3))?;
+    Ok((Tables { bytes, starts, pairs: pairs.as_chunks::<3>().0 }, rest))
 }

@@ -107,10 +107,10 @@ pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<To
         Prompt::Text(text) => {
             let tokenizer = image.tokenizer()?;
             tokens.resize_default(MAX_PROMPT).map_err(|_| full)?;
-            let (first, rest) = tokens.split_first_mut().ok_or(full)?;
-            *first = tokenizer.begin();
-            let count = tokenizer.encode(text, rest)?;
-            tokens.truncate(count + 1);
+            let begins = usize::from(tokenizer.adds_begin());
+            *tokens.first_mut().ok_or(full)? = tokenizer.begin();
+            let count = tokenizer.encode(text, tokens.get_mut(begins..).ok_or(full)?)?;
+            tokens.truncate(count + begins);
         }
         Prompt::Tokens(bytes) => {
             let (words, _) = bytes.as_chunks::<4>();

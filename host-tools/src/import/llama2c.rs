@@ -195,7 +195,7 @@ pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, String> {
     }
     check_byte_pieces(&pieces)?;
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
-    Ok(Tokenizer { pieces, begin: BEGIN, end: BEGIN, unknown: UNKNOWN, scheme })
+    Ok(Tokenizer::new(pieces, [BEGIN, BEGIN, UNKNOWN], scheme))
 }
 
 /// Whether tokens 3 to 258 are the bytes, as their names say.

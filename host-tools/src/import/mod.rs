@@ -12,14 +12,16 @@ mod readable;
 mod rope;
 mod sizes;
 mod taker;
+pub mod tokenizer;
 pub mod tokenizer_json;
-mod vocab_txt;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
 use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
+
+pub use tokenizer::{Piece, Scheme, Tokenizer};
 
 use crate::error::Error;
 use crate::files;
@@ -162,55 +164,6 @@ pub struct Tensor {
     pub values: Vec<f32>,
     /// One addend per row, where the layer has them.
     pub bias: Option<Vec<f32>>,
-}
-
-/// A vocabulary, and how it makes tokens of a text.
-#[derive(Clone, Debug)]
-pub struct Tokenizer {
-    /// Pieces by token id.
-    pub pieces: Vec<Piece>,
-    /// Token that begins a text.
-    pub begin: u32,
-    /// Token that ends a text.
-    pub end: u32,
-    /// Token of what cannot be encoded.
-    pub unknown: u32,
-    /// How texts are split.
-    pub scheme: Scheme,
-}
-
-/// How a vocabulary makes tokens of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// SentencePiece-style BPE: pieces with scores, and bytes for what no piece covers.
-    SentencePiece {
-        /// Token of byte 0; the other 255 follow.
-        first_byte: u32,
-        /// Whether a space is put before a text.
-        space_prefix: bool,
-    },
-    /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
-    WordPiece {
-        /// Control characters go, white space becomes a space.
-        clean_text: bool,
-        /// Chinese characters are words.
-        chinese: bool,
-        /// Accents go.
-        strip_accents: bool,
-        /// Letters become lower case.
-        lowercase: bool,
-        /// Words of more characters are unknown.
-        max_word_characters: u32,
-    },
-}
-
-/// One entry of a vocabulary.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
-    /// Text it stands for.
-    pub bytes: Vec<u8>,
-    /// Merges with a higher score come first; 0 where nothing is merged.
-    pub score: f32,
 }
 
 impl Checkpoint {

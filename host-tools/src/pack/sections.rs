@@ -2,6 +2,7 @@
 
 use attoformer::image::metadata::Metadata;
 
+use crate::import::tokenizer::Added;
 use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
@@ -22,22 +23,63 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
         put_words(out, pieces.iter().map(|piece| piece.score.to_bits()));
     }
     put_words(out, sorted);
+    put_added(tokenizer, out);
+    if let Scheme::ByteBpe { .. } = tokenizer.scheme {
+        put_pairs(tokenizer, out);
+    }
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
+}
+
+/// The table of added tokens, in the order of their pieces' bytes; nothing without any.
+fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
+    let mut added = tokenizer.added.clone();
+    added.sort_by_key(|added| &tokenizer.pieces[added.token as usize].bytes);
+    if added.is_empty() {
+        return;
+    }
+    put_words(out, [added.len() as u32]);
+    let marks = |added: &Added| flags(&[added.control, added.strip_left, added.strip_right, added.late]);
+    put_words(out, added.iter().flat_map(|added| [added.token, marks(added)]));
+}
+
+/// The tables of byte-level BPE: each byte's token, where the pairs of each left token start, and right token, rank and merged token of each pair.
+fn put_pairs(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
+    let apart = |token: usize| tokenizer.added.iter().any(|added| added.token as usize == token);
+    let of_byte = |byte: u8| tokenizer.pieces.iter().enumerate().position(|(id, piece)| piece.bytes == [byte] && !apart(id));
+    put_words(out, (0..=255).map(|byte| of_byte(byte).map_or(u32::MAX, |token| token as u32)));
+    let mut pairs: Vec<(u32, u32, u32, u32)> =
+        tokenizer.merges.iter().zip(0..).map(|(merge, rank)| (merge.left, merge.right, rank, merge.merged)).collect();
+    pairs.sort_unstable();
+    let starts = (0..=tokenizer.pieces.len() as u32).map(|left| pairs.partition_point(|pair| pair.0 < left) as u32);
+    put_words(out, starts);
+    put_words(out, pairs.iter().flat_map(|&(_, right, rank, merged)| [right, rank, merged]));
+}
+
+/// Bits, the first one lowest.
+fn flags(flags: &[bool]) -> u32 {
+    flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
 }
 
 /// Kind, flags, and the header's one field that each kind has for itself.
 fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const SENTENCEPIECE_BPE: u32 = 1;
     const WORDPIECE: u32 = 2;
-    let flags = |flags: &[bool]| flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag));
+    const BYTE_BPE: u32 = 3;
+    let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
         Scheme::SentencePiece { first_byte, space_prefix } => {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
-            (SENTENCEPIECE_BPE, flags(&[space_prefix, only_in_front]), first_byte)
+            let spaces = tokenizer.spaces;
+            let own =
+                flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end, spaces.no_second, spaces.only_at_start]);
+            (SENTENCEPIECE_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
             (WORDPIECE, flags(&[clean_text, chinese, strip_accents, lowercase]), max_word_characters)
+        }
+        Scheme::ByteBpe { split, whole_words, .. } => {
+            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words]) | added, split as u32)
         }
     }
 }

@@ -169,6 +169,6 @@ pub fn hostile() -> AlignedBytes {
     let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, space_prefix: false };
-    checkpoint.tokenizer = Some(Tokenizer { pieces, begin: 1, end: 2, unknown: 0, scheme });
+    checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
     packed(&checkpoint)
 }

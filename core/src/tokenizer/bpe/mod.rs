@@ -3,12 +3,18 @@
 mod encode;
 mod merge;
 
+use super::added::Added;
 use super::section::wrong;
 use super::vocabulary::{Vocabulary, Words};
 use crate::error::Error;
 
 const FLAG_SPACE_IN_FRONT: u32 = 1;
 const FLAG_SPACE_ONLY_FIRST: u32 = 2;
+const FLAG_NO_BEGIN: u32 = 4;
+const FLAG_END: u32 = 8;
+const FLAG_NO_SECOND_SPACE: u32 = 16;
+const FLAG_SPACE_AT_START: u32 = 32;
+const ALL_FLAGS: u32 = 2 * FLAG_SPACE_AT_START - 1;
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
 static BYTES: [u8; 256] = {
@@ -30,7 +36,29 @@ pub(super) struct Bpe<'a> {
     first_byte: u32,
     /// A space is put before a text.
     pub space_in_front: bool,
+    space_rule: SpaceRule,
     cut: Cut,
+    /// Tokens that a text may spell out.
+    pub added: Added<'a>,
+    /// The begin token stands before a text.
+    pub adds_begin: bool,
+    /// The end token stands behind a text.
+    pub adds_end: bool,
+}
+
+/// Which texts get no space in front, of those between control tokens.
+#[derive(Clone, Copy, Debug)]
+struct SpaceRule {
+    /// Those that begin with one.
+    no_second: bool,
+    /// Those behind a control token.
+    at_start: bool,
+}
+
+impl SpaceRule {
+    fn wants(self, text: &str, at_start: bool) -> bool {
+        !text.is_empty() && !(self.no_second && text.starts_with(' ')) && (at_start || !self.at_start)
+    }
 }
 
 /// Where a text may be cut into words that merge independently, because no piece reaches across.
@@ -46,9 +74,19 @@ enum Cut {
 
 impl<'a> Bpe<'a> {
     /// Checks what the section states.
-    pub fn new(vocabulary: Vocabulary<'a>, scores: Words<'a>, first_byte: u32, flags: u32) -> Result<Self, Error> {
-        let space_in_front = flags & FLAG_SPACE_IN_FRONT != 0;
-        let bpe = Bpe { vocabulary, scores, first_byte, space_in_front, cut: Cut::Never };
+    pub fn new(vocabulary: Vocabulary<'a>, scores: Words<'a>, added: Words<'a>, first_byte: u32, flags: u32) -> Result<Self, Error> {
+        let has = |flag| flags & flag != 0;
+        let bpe = Bpe {
+            vocabulary,
+            scores,
+            first_byte,
+            space_in_front: has(FLAG_SPACE_IN_FRONT),
+            space_rule: SpaceRule { no_second: has(FLAG_NO_SECOND_SPACE), at_start: has(FLAG_SPACE_AT_START) },
+            cut: Cut::Never,
+            added: Added::default(),
+            adds_begin: !has(FLAG_NO_BEGIN),
+            adds_end: has(FLAG_END),
+        };
         if first_byte.checked_add(256).is_none_or(|end| end > vocabulary.len()) {
             return Err(wrong("its byte tokens are not in the vocabulary"));
         }
@@ -60,7 +98,11 @@ impl<'a> Bpe<'a> {
         if !scores.iter().all(|score| f32::from_le_bytes(*score).is_finite()) {
             return Err(wrong("a score is not finite"));
         }
-        Ok(Bpe { cut: bpe.check_flags(flags)?, ..bpe })
+        let added = Added::new(added, &vocabulary)?;
+        if (0..=255).any(|byte| added.contains(first_byte.saturating_add(byte), &vocabulary)) {
+            return Err(wrong("an added token is a byte token"));
+        }
+        Ok(Bpe { cut: bpe.check_flags(flags)?, added, ..bpe })
     }
 
     /// The byte that `token` stands for, if it is a byte token.
@@ -73,14 +115,19 @@ impl<'a> Bpe<'a> {
         self.scores.get(token as usize).map_or(f32::NEG_INFINITY, |score| f32::from_le_bytes(*score))
     }
 
-    /// The token whose piece is `head` followed by `tail`: the lowest id of several, none that is a control token.
+    /// The token whose piece is `head` followed by `tail`: the lowest id of several, none that stands apart.
     fn find(&self, head: &[u8], tail: &[u8]) -> Option<u32> {
-        self.vocabulary.find(head, tail).find(|&token| !self.vocabulary.is_control(token) && self.byte(token).is_none())
+        self.vocabulary.find(head, tail).find(|&token| !self.is_apart(token))
+    }
+
+    /// Whether `token` is no part of words: text cannot merge to it.
+    fn is_apart(&self, token: u32) -> bool {
+        self.vocabulary.is_control(token) || self.byte(token).is_some() || self.added.contains(token, &self.vocabulary)
     }
 
     fn check_flags(&self, flags: u32) -> Result<Cut, Error> {
         // A flag of a later version may change the meaning of the rest.
-        if flags & !(FLAG_SPACE_IN_FRONT | FLAG_SPACE_ONLY_FIRST) != 0 {
+        if flags & !ALL_FLAGS != 0 {
             return Err(wrong("it has a flag this engine does not know"));
         }
         let mut runs = true;

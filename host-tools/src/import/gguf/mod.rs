@@ -3,6 +3,7 @@
 mod bert;
 mod llama;
 pub mod reader;
+mod tokenizer;
 
 use std::path::Path;
 
@@ -56,6 +57,13 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     let name = gguf.text("general.name")?.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned);
     let chat_template = gguf.text("tokenizer.chat_template")?.map(str::to_owned);
 
+    let mut tokenizer = tokenizer::read(&gguf)?;
+    if let Some(tokenizer) = &mut tokenizer {
+        tokenizer.pad_to(config.vocab as usize);
+        if tokenizer.pieces.len() != config.vocab as usize {
+            return Err(format!("its tokenizer has {} tokens, its table {}", tokenizer.pieces.len(), config.vocab));
+        }
+    }
     let mut weights = gguf.into_weights()?;
     let mut take = Taker::new(&mut weights, "");
     tensors(&config, &mut take)?;
@@ -68,7 +76,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
         config,
         rotary,
         tensors,
-        tokenizer: None,
+        tokenizer,
         labels,
         chat_template,
         frontend,

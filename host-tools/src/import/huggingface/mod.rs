@@ -108,12 +108,17 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     })
 }
 
-/// The directory's tokenizer, whose pieces are the model's rows.
+/// The directory's tokenizer, whose pieces are the model's rows; a table of tokens may be longer. `None` where the model reads no text, the folder
+/// has no tokenizer, or one of a kind that cannot be packed (Unigram): such a model is fed tokens.
 fn tokenizer(folder: &Path, family: &str, shape: &Config) -> Result<Option<Tokenizer>, Error> {
-    if !matches!(family, "bert" | "distilbert") {
+    let words = matches!(family, "bert" | "distilbert");
+    if !shape.has_embedding() || !(words || tokenizer_json::can_be_packed(folder)?) {
         return Ok(None);
     }
-    let tokenizer = tokenizer_json::wordpiece(folder)?;
+    let mut tokenizer = tokenizer_json::open(folder)?;
+    if !words {
+        tokenizer.pad_to(shape.vocab as usize);
+    }
     match tokenizer.pieces.len() {
         count if count == shape.vocab as usize => Ok(Some(tokenizer)),
         count => {

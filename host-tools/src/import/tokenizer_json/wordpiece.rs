@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Piece, Scheme, Tokenizer, vocab_txt};
+use super::vocab_txt;
 use crate::error::Error;
 use crate::files;
+use crate::import::tokenizer::{Piece, Scheme, Tokenizer};
 
 /// The library's file.
 const TOKENIZER: &str = "tokenizer.json";
@@ -180,12 +181,7 @@ impl Source<'_> {
             }
         }
         let special = |name: &str| ids.get(name).copied().ok_or_else(|| format!("its special token {name:?} is not among its pieces"));
-        Ok(Tokenizer {
-            begin: special(self.begin)?,
-            end: special(self.end)?,
-            unknown: special(self.unknown)?,
-            pieces: self.pieces.iter().map(|(piece, _)| Piece { bytes: piece.as_bytes().to_vec(), score: 0.0 }).collect(),
-            scheme: self.scheme,
-        })
+        let pieces = self.pieces.iter().map(|(piece, _)| Piece { bytes: piece.as_bytes().to_vec(), score: 0.0 }).collect();
+        Ok(Tokenizer::new(pieces, [special(self.begin)?, special(self.end)?, special(self.unknown)?], self.scheme))
     }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::tokenizer_json::{Source, settings};
-use super::{Scheme, Tokenizer};
+use super::wordpiece::{Source, settings};
 use crate::error::Error;
 use crate::files;
+use crate::import::tokenizer::{Scheme, Tokenizer};
 
 /// The settings' file.
 const CONFIG: &str = "tokenizer_config.json";

@@ -1,0 +1,265 @@
+//! A vocabulary, whatever file it came from, and what a packer must know of it. One file per kind that several formats hold.
+
+mod byte_bpe;
+mod sentencepiece;
+
+pub(in crate::import) use byte_bpe::pair;
+pub use byte_bpe::{ByteBpe, byte_bpe};
+pub use sentencepiece::{SentencePiece, sentencepiece};
+
+/// Longest piece that an image holds.
+pub(super) const PIECE_BYTES_MAX: usize = 255;
+
+/// A vocabulary, and how it makes tokens of a text.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    /// Pieces by token id.
+    pub pieces: Vec<Piece>,
+    /// Token that begins a text.
+    pub begin: u32,
+    /// Token that ends a text.
+    pub end: u32,
+    /// Token of what cannot be encoded.
+    pub unknown: u32,
+    /// Whether the begin token is written before a text (BPE; a WordPiece's always is).
+    pub adds_begin: bool,
+    /// Whether the end token is written behind a text (BPE; a WordPiece's always is).
+    pub adds_end: bool,
+    /// Pairs that merge, the first ones first (byte-level BPE).
+    pub merges: Vec<Merge>,
+    /// Tokens that a text may spell out (BPE).
+    pub added: Vec<Added>,
+    /// What becomes of spaces (SentencePiece).
+    pub spaces: Spaces,
+    /// How texts are split.
+    pub scheme: Scheme,
+}
+
+/// How a vocabulary makes tokens of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// SentencePiece-style BPE: pieces with scores, and bytes for what no piece covers.
+    SentencePiece {
+        /// Token of byte 0; the other 255 follow.
+        first_byte: u32,
+        /// Whether a space is put before a text.
+        space_prefix: bool,
+    },
+    /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
+    WordPiece {
+        /// Control characters go, white space becomes a space.
+        clean_text: bool,
+        /// Chinese characters are words.
+        chinese: bool,
+        /// Accents go.
+        strip_accents: bool,
+        /// Letters become lower case.
+        lowercase: bool,
+        /// Words of more characters are unknown.
+        max_word_characters: u32,
+    },
+    /// Byte-level BPE: pieces of bytes, and pairs that merge.
+    ByteBpe {
+        /// How texts are cut into words.
+        split: Split,
+        /// Texts are brought to Unicode's form C first.
+        nfc: bool,
+        /// A word that is a piece is not merged.
+        whole_words: bool,
+    },
+}
+
+/// Where byte-level BPE cuts a text into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// GPT-2's pattern.
+    Gpt2,
+    /// Llama 3's, which is GPT-4's.
+    Llama3,
+    /// Qwen 2's: the same with words of one digit.
+    Qwen2,
+    /// SmolLM's: words of one digit, then GPT-2's.
+    SmolLm,
+}
+
+/// What becomes of spaces in a SentencePiece vocabulary, beside the space in front.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// A text that begins with a space gets none in front.
+    pub no_second: bool,
+    /// The rest of a text behind a control token gets none in front.
+    pub only_at_start: bool,
+    /// U+2581 is a space.
+    pub block_is_space: bool,
+}
+
+/// One entry of a vocabulary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// Text it stands for.
+    pub bytes: Vec<u8>,
+    /// Merges with a higher score come first; 0 where nothing is merged by scores.
+    pub score: f32,
+}
+
+/// Two tokens that merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// The first.
+    pub left: u32,
+    /// The second.
+    pub right: u32,
+    /// What they merge to.
+    pub merged: u32,
+}
+
+/// A token that is matched before a text is split into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Its id.
+    pub token: u32,
+    /// Text cannot forge it: it is matched only where the caller asks for control tokens.
+    pub control: bool,
+    /// It takes the white space before it.
+    pub strip_left: bool,
+    /// It takes the white space behind it.
+    pub strip_right: bool,
+    /// It is matched in what the tokens without this mark leave.
+    pub late: bool,
+}
+
+impl Added {
+    /// A token without marks.
+    pub fn new(token: u32, control: bool) -> Self {
+        Added { token, control, strip_left: false, strip_right: false, late: false }
+    }
+}
+
+impl Tokenizer {
+    /// A tokenizer that writes the begin token before a text, and not the end token behind it.
+    pub fn new(pieces: Vec<Piece>, [begin, end, unknown]: [u32; 3], scheme: Scheme) -> Self {
+        Tokenizer {
+            pieces,
+            begin,
+            end,
+            unknown,
+            adds_begin: true,
+            adds_end: false,
+            merges: Vec::new(),
+            added: Vec::new(),
+            spaces: Spaces::default(),
+            scheme,
+        }
+    }
+
+    /// Adds empty pieces up to `rows`, for a model whose token table is longer than its vocabulary.
+    pub fn pad_to(&mut self, rows: usize) {
+        if rows > self.pieces.len() {
+            self.pieces.resize(rows, Piece { bytes: Vec::new(), score: 0.0 });
+        }
+    }
+}
+
+/// A vocabulary as a file lists it, such as GGUF's `tokenizer.ggml` entries.
+#[derive(Clone, Debug, Default)]
+pub struct TokenList {
+    /// Pieces by token id, as the file spells them.
+    pub tokens: Vec<String>,
+    /// What each is; empty where all are normal.
+    pub types: Vec<TokenType>,
+    /// Token that begins a text.
+    pub begin: Option<u32>,
+    /// Token that ends a text.
+    pub end: Option<u32>,
+    /// Token of what cannot be encoded.
+    pub unknown: Option<u32>,
+    /// Whether the begin token is written before a text; without it as the family has it.
+    pub adds_begin: Option<bool>,
+    /// Whether the end token is written behind a text.
+    pub adds_end: Option<bool>,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// Text.
+    Normal,
+    /// What cannot be encoded.
+    Unknown,
+    /// Text cannot spell it.
+    Control,
+    /// Matched before all others.
+    UserDefined,
+    /// Nothing.
+    Unused,
+    /// One byte.
+    Byte,
+}
+
+impl TokenType {
+    /// GGUF's number.
+    pub fn from_gguf(number: i32) -> Option<Self> {
+        match number {
+            1 => Some(TokenType::Normal),
+            2 => Some(TokenType::Unknown),
+            3 => Some(TokenType::Control),
+            4 => Some(TokenType::UserDefined),
+            5 => Some(TokenType::Unused),
+            6 => Some(TokenType::Byte),
+            _ => None,
+        }
+    }
+}
+
+impl TokenList {
+    /// The type of a token.
+    fn type_of(&self, token: usize) -> TokenType {
+        self.types.get(token).copied().unwrap_or(TokenType::Normal)
+    }
+
+    /// The tokens that are matched before all others.
+    fn added(&self) -> Vec<Added> {
+        let matched = |&token: &usize| !self.tokens[token].is_empty();
+        let tokens = (0..self.tokens.len()).filter(matched);
+        let added = tokens.filter_map(|token| match self.type_of(token) {
+            TokenType::Control | TokenType::Unknown => Some(Added::new(token as u32, true)),
+            TokenType::UserDefined => Some(Added::new(token as u32, false)),
+            _ => None,
+        });
+        added.collect()
+    }
+
+    /// The begin, end and unknown tokens; where one is not stated, another stands for it.
+    fn marks(&self) -> Result<[u32; 3], String> {
+        let stated = [self.begin, self.end, self.unknown];
+        let any = self.end.or(self.begin).or(self.unknown).ok_or("it states no token that begins or ends a text")?;
+        let marks = stated.map(|token| token.unwrap_or(any));
+        match marks.iter().find(|&&token| token as usize >= self.tokens.len()) {
+            Some(token) => Err(format!("its special token {token} is not one of its {} tokens", self.tokens.len())),
+            None if !self.types.is_empty() && self.types.len() != self.tokens.len() => {
+                Err(format!("it has {} tokens and {} token types", self.tokens.len(), self.types.len()))
+            }
+            None => Ok(marks),
+        }
+    }
+}
+
+/// Refuses pieces that an image cannot hold, and added tokens that are empty or there twice.
+fn check(tokenizer: Tokenizer) -> Result<Tokenizer, String> {
+    for (id, piece) in tokenizer.pieces.iter().enumerate() {
+        let shown = String::from_utf8_lossy(&piece.bytes).len().max(piece.bytes.len());
+        if shown > PIECE_BYTES_MAX {
+            return Err(format!("piece {id} has {shown} bytes, {PIECE_BYTES_MAX} at most can be packed"));
+        }
+    }
+    let bytes = |added: &Added| &tokenizer.pieces[added.token as usize].bytes;
+    let mut added: Vec<&Added> = tokenizer.added.iter().collect();
+    added.sort_by_key(|added| bytes(added));
+    if let Some(empty) = added.iter().find(|added| bytes(added).is_empty()) {
+        return Err(format!("its added token {} is empty", empty.token));
+    }
+    if let Some(pair) = added.windows(2).find(|pair| bytes(pair[0]) == bytes(pair[1])) {
+        return Err(format!("its added tokens {} and {} are equal", pair[0].token, pair[1].token));
+    }
+    Ok(tokenizer)
+}

@@ -1,0 +1,88 @@
+//! SentencePiece-style BPE: pieces with scores, whose spaces are written as U+2581.
+
+use super::{Added, Piece, Scheme, Spaces, TokenList, TokenType, Tokenizer, check};
+
+/// What stands for a space.
+const BLOCK: char = '\u{2581}';
+
+/// A SentencePiece-style BPE as its file states it.
+pub struct SentencePiece<'s> {
+    /// Pieces by token id.
+    pub tokens: &'s [String],
+    /// Merges with a higher score come first.
+    pub scores: &'s [f32],
+    /// Tokens that are matched before all others.
+    pub added: Vec<Added>,
+    /// Begin, end and unknown token.
+    pub marks: [u32; 3],
+    /// Whether the begin token is written before a text.
+    pub adds_begin: bool,
+    /// Whether the end token is written behind a text.
+    pub adds_end: bool,
+    /// Whether a space is put before a text.
+    pub space_prefix: bool,
+    /// What becomes of other spaces.
+    pub spaces: Spaces,
+}
+
+/// A GGUF file's tokenizer of model `llama`.
+///
+/// # Errors
+/// A sentence's end: what is wrong with it.
+pub fn sentencepiece(list: TokenList, scores: &[f32], space_prefix: bool) -> Result<Tokenizer, String> {
+    let mut added = list.added();
+    let marks = list.marks()?;
+    for mark in marks {
+        if list.type_of(mark as usize) != TokenType::Byte && !added.iter().any(|added| added.token == mark) {
+            added.push(Added::new(mark, true));
+        }
+    }
+    let source = SentencePiece {
+        tokens: &list.tokens,
+        scores,
+        added,
+        marks,
+        adds_begin: list.adds_begin.unwrap_or(true),
+        adds_end: list.adds_end.unwrap_or(false),
+        space_prefix,
+        spaces: Spaces { block_is_space: true, ..Spaces::default() },
+    };
+    source.tokenizer()
+}
+
+impl SentencePiece<'_> {
+    /// The vocabulary with spaces as they are.
+    ///
+    /// # Errors
+    /// A sentence's end: what is wrong with it.
+    pub fn tokenizer(&self) -> Result<Tokenizer, String> {
+        let SentencePiece { tokens, scores, .. } = *self;
+        if scores.len() != tokens.len() {
+            return Err(format!("it has {} tokens and {} scores", tokens.len(), scores.len()));
+        }
+        if let Some(token) = scores.iter().position(|score| !score.is_finite()) {
+            return Err(format!("the score of its token {token} is {}", scores[token]));
+        }
+        let first_byte = first_byte(tokens)?;
+        let pieces = tokens.iter().zip(scores);
+        let pieces = pieces.map(|(token, &score)| Piece { bytes: token.replace(BLOCK, " ").into_bytes(), score });
+        let scheme = Scheme::SentencePiece { first_byte, space_prefix: self.space_prefix };
+        check(Tokenizer {
+            adds_begin: self.adds_begin,
+            adds_end: self.adds_end,
+            added: self.added.clone(),
+            spaces: self.spaces,
+            ..Tokenizer::new(pieces.collect(), self.marks, scheme)
+        })
+    }
+}
+
+/// The token of byte 0, behind which the other 255 must follow.
+fn first_byte(tokens: &[String]) -> Result<u32, String> {
+    let name = |byte: usize| format!("<0x{byte:02X}>");
+    let first = tokens.iter().position(|token| *token == name(0)).ok_or("it has no byte tokens, <0x00> to <0xFF>")?;
+    match (0..256).find(|&byte| tokens.get(first + byte) != Some(&name(byte))) {
+        Some(byte) => Err(format!("its byte tokens do not follow one another: token {} is not {}", first + byte, name(byte))),
+        None => Ok(first as u32),
+    }
+}

@@ -1,0 +1,58 @@
+//! The tokenizer of a model directory: `tokenizer.json` of the `tokenizers` library, or `vocab.txt`. One file per kind.
+
+mod byte_bpe;
+mod vocab_txt;
+mod wordpiece;
+
+pub use wordpiece::wordpiece;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::tokenizer::Tokenizer;
+use crate::error::Error;
+
+/// The library's file.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// What tells the kinds apart.
+#[derive(Deserialize)]
+struct File {
+    model: Model,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+/// Whether the folder has a `tokenizer.json` of a kind that can be packed.
+///
+/// # Errors
+/// One sentence that names the file: it is no JSON.
+pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
+    let path = folder.join(TOKENIZER);
+    if !path.exists() {
+        return Ok(false);
+    }
+    let file: File = wordpiece::settings(&path)?;
+    Ok(matches!(&file.model.kind[..], "BPE" | "WordPiece"))
+}
+
+/// Reads the tokenizer of a model directory.
+///
+/// # Errors
+/// One sentence that names the file and what is wrong with it, or that its kind cannot be packed.
+pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
+    let path = folder.join(TOKENIZER);
+    if !path.exists() {
+        return wordpiece(folder);
+    }
+    let file: File = wordpiece::settings(&path)?;
+    match &file.model.kind[..] {
+        "BPE" => byte_bpe::read(&path),
+        _ => wordpiece(folder),
+    }
+}
