@@ -9,6 +9,7 @@
 //! prints.
 
 pub mod bench;
+pub mod chat;
 pub mod classify;
 pub mod embed;
 pub mod engine;

@@ -69,7 +69,7 @@ fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let texts = marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).chain(pieces.iter().map(|&piece| piece.to_owned()));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, space_prefix: true };
-    checkpoint.tokenizer = Some(Tokenizer { pieces, begin: 1, end: 2, unknown: 0, scheme });
+    checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap().image
 }
 

@@ -179,7 +179,7 @@ fn word_piece_section() -> Vec<u8> {
     let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
     let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
     let mut section = Vec::new();
-    pack::sections::tokenizer(&import::Tokenizer { pieces, begin: 1, end: 2, unknown: 0, scheme }, &mut section);
+    pack::sections::tokenizer(&import::Tokenizer::new(pieces, [1, 2, 0], scheme), &mut section);
     section
 }
 

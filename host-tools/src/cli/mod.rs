@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, which parses, calls and prints.
 
 mod bench;
+mod chat;
 mod classify;
 mod completions;
 mod embed;
@@ -37,6 +38,7 @@ enum Command {
     Embed(embed::Args),
     #[command(subcommand)]
     Eval(eval::Command),
+    Chat(chat::Args),
     Classify(classify::Args),
     Transcribe(transcribe::Args),
     Bench(bench::Args),
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
+        Command::Chat(args) => chat::run(args),
         Command::Classify(args) => classify::run(args),
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),

@@ -1,0 +1,77 @@
+//! `atto chat`.
+
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::path::PathBuf;
+
+use attoformer::{Image, Sampler};
+use attoformer_tools::chat::{Chat, Refusal};
+use attoformer_tools::engine::{Setup, kernels_named, threads};
+use attoformer_tools::{Error, files};
+
+/// Talk with a model: a line is a message, its answer comes as it is written
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image; it holds the model's chat template
+    file: PathBuf,
+    /// What the model is told before the conversation
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    system: Option<String>,
+    /// 0 takes the likeliest token; higher is bolder
+    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true)]
+    temperature: f32,
+    /// The random numbers follow from it
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    seed: u64,
+    /// Threads; no result depends on them
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
+    #[arg(long, value_name = "NAME")]
+    kernels: Option<String>,
+}
+
+/// Reads lines and streams answers, until the input ends.
+pub fn run(args: Args) -> Result<(), Error> {
+    let refuse = |error| Error::engine(&args.file)(error);
+    let bytes = files::map(&args.file)?;
+    let image = Image::new(&bytes).map_err(refuse)?;
+    let refused = |refusal: Refusal| Error::file(&args.file)(refusal.to_string());
+    let mut chat = Chat::new(image, args.system.clone()).map_err(refused)?;
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
+    let mut arena = setup.arena(image.config(), &args.file)?;
+    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
+    let mut sampler = Sampler::new(args.seed).temperature(args.temperature).map_err(refuse)?;
+    let asks = stdin().is_terminal();
+    let mut line = String::new();
+    loop {
+        if asks {
+            eprint!("> ");
+            let _ = stderr().flush();
+        }
+        line.clear();
+        if stdin().lock().read_line(&mut line).map_err(|error| Error::Request(format!("the line cannot be read: {error}")))? == 0 {
+            return Ok(());
+        }
+        let said = line.trim();
+        if said.is_empty() {
+            continue;
+        }
+        let prompt = match chat.ask(said) {
+            Ok(prompt) => prompt,
+            Err(Refusal::Control) => {
+                eprintln!("note: {}", Refusal::Control);
+                continue;
+            }
+            Err(refusal) => return Err(refused(refusal)),
+        };
+        let mut shown = Ok(());
+        chat.answer(&mut session, &prompt, &mut sampler, |text| {
+            if shown.is_ok() {
+                shown = super::print(text);
+            }
+        })
+        .map_err(refused)?;
+        shown?;
+        super::print("\n")?;
+    }
+}
