@@ -28,6 +28,8 @@ enum Command {
     Bench(commands::bench::Arguments),
     /// Link the engine with a panic handler that cannot link
     Nopanic(commands::nopanic::Arguments),
+    /// Bring public test models into a folder, by package name
+    Models(commands::models::Arguments),
     /// Install compiler targets and emulators
     Setup,
     /// Train the default model again and pack it
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Attention(arguments) => commands::attention::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
+        Command::Models(arguments) => commands::models::run_all(&arguments),
         Command::Setup => commands::setup::run(),
         Command::TrainDefault(arguments) => commands::train_default::run(&arguments),
     };

@@ -1,0 +1,142 @@
+//! Models that read sound, against the values that their publishers' programs gave: KWT-1 in `../shared/models/kwt1`, and Whisper tiny.en, a folder that
+//! `ATTOFORMER_WHISPER` names.
+
+use attoformer::image::header::KvType;
+use attoformer::{Image, Session};
+use attoformer_tests::models::shared;
+use attoformer_tools::engine::Setup;
+use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::progress::Progress;
+use attoformer_tools::{features, import, sound, transcribe};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn packed(model: &Path, int8: bool) -> AlignedBytes {
+    let checkpoint = import::open(model, None).unwrap_or_else(|error| panic!("{error}"));
+    let options = if int8 { Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() } } else { Options::reference() };
+    pack(&checkpoint, &options, &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
+}
+
+/// The largest difference of two rows.
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |worst, (a, b)| worst.max((a - b).abs()))
+}
+
+fn with_session<T>(image: &AlignedBytes, work: impl FnOnce(&Image, &mut Session) -> T) -> T {
+    let image = Image::new(image).unwrap();
+    let setup = Setup::default();
+    let mut arena = setup.arena(image.config(), Path::new("image")).unwrap();
+    let mut session = setup.session(&image, &mut arena).unwrap();
+    work(&image, &mut session)
+}
+
+#[test]
+fn keywords_are_what_the_published_model_hears() {
+    let (Some(model), Some(clips)) = (shared("models/kwt1"), shared("data/kws")) else {
+        println!("skipped: KWT-1 and its clips are not beside the checkout");
+        return;
+    };
+    let expected = json(&model.join("expected.json"));
+    let logits = |image: &Image, session: &mut Session, clip: &str| {
+        let frontend = image.frontend().unwrap();
+        let samples = sound::read_wav(&clips.join(clip), frontend.sample_rate).unwrap();
+        session.encode_features(&sound::features(&frontend, &samples)).unwrap().to_vec()
+    };
+    let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+    let clips_of = || expected.as_object().unwrap().iter().map(|(clip, row)| (clip.as_str(), numbers(row)));
+    let mut worst = 0.0f32;
+    with_session(&packed(&model, false), |image, session| {
+        for (clip, want) in clips_of() {
+            worst = worst.max(apart(&logits(image, session, clip), &want));
+        }
+        let frontend = image.frontend().unwrap();
+        let mut compared = 0;
+        for entry in std::fs::read_dir(&model).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+            let Some(clip) = name.strip_prefix("mfcc_expected_").and_then(|rest| rest.strip_suffix(".npy")) else { continue };
+            let samples = sound::read_wav(&clips.join(format!("{clip}.wav")), frontend.sample_rate).unwrap();
+            let found = sound::features(&frontend, &samples);
+            let difference = apart(&found, &features::read_npy(&entry, frontend.features()).unwrap());
+            println!("features of {clip}: {difference:.1e}");
+            assert!(difference < 1e-3);
+            compared += 1;
+        }
+        assert_eq!(compared, 3);
+    });
+    println!("f32 logits of {} clips: {worst:.1e}", clips_of().count());
+    assert!(clips_of().count() == 85 && worst < 2e-5, "{worst}");
+    let same = with_session(&packed(&model, true), |image, session| {
+        clips_of().filter(|(clip, want)| likeliest(&logits(image, session, clip)) == likeliest(want)).count()
+    });
+    println!("int8: the same label on {same} of 85");
+    assert!(same >= 84);
+}
+
+#[test]
+fn transcripts_are_those_of_whisper() {
+    let Some(model) = std::env::var_os("ATTOFORMER_WHISPER").map(PathBuf::from) else {
+        println!("skipped: ATTOFORMER_WHISPER names no folder of Whisper tiny.en (cargo xtask models)");
+        return;
+    };
+    let (Some(clips), Some(values)) = (shared("data/speech"), shared("models/whisper-tiny-en")) else {
+        println!("skipped: the clips are not beside the checkout");
+        return;
+    };
+    let expected = json(&clips.join("expected.json"));
+    let tokens_of = |clip: &Value| clip["tokens"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect::<Vec<u32>>();
+    for int8 in [false, true] {
+        let mut other = Vec::new();
+        with_session(&packed(&model, int8), |image, session| {
+            let frontend = image.frontend().unwrap();
+            for (name, clip) in expected.as_object().unwrap() {
+                let samples = sound::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
+                if !int8 {
+                    compare_steps(session, &sound::features(&frontend, &samples), name, clip, &values);
+                }
+                let transcript = transcribe::transcribe(session, &frontend, &samples, |_| {}).unwrap();
+                if transcript.tokens != tokens_of(clip) {
+                    other.push((name.clone(), clip["min_margin"].as_f64().unwrap()));
+                }
+            }
+        });
+        println!("{}: other tokens on {other:?} of {}", if int8 { "int8" } else { "f32" }, expected.as_object().unwrap().len());
+        assert!(other.iter().all(|(_, margin)| int8 && *margin < 0.1));
+    }
+}
+
+/// Features, encoder rows and first logits within 1e-3.
+fn compare_steps(session: &mut Session, rows: &[f32], name: &str, clip: &Value, values: &Path) {
+    let encoded = session.encode_features(rows).unwrap().to_vec();
+    if name == "jfk.wav" {
+        let bytes = std::fs::read(values.join("mel_expected_jfk.npy")).unwrap();
+        let wanted: Vec<f32> = npy(&bytes, 80 * 1100);
+        // The file has bands in rows.
+        let turned: Vec<f32> = (0..1100 * 80).map(|at| wanted[at % 80 * 1100 + at / 80]).collect();
+        let rows_wanted = npy(&std::fs::read(values.join("encoder_expected_jfk.npy")).unwrap(), 20 * 384);
+        let (features, encoder) = (apart(&rows[..turned.len()], &turned), apart(&encoded[..rows_wanted.len()], &rows_wanted));
+        println!("jfk: features {features:.1e}, encoder {encoder:.1e}");
+        assert!(features < 1e-3 && encoder < 1e-3);
+    }
+    let prompt: Vec<u32> = session.image().decoding().unwrap().prompt.to_vec();
+    let logits = session.prefill(&prompt).unwrap();
+    for first in clip["first_logits"].as_array().unwrap() {
+        let difference = (logits[first[0].as_u64().unwrap() as usize] - first[1].as_f64().unwrap() as f32).abs();
+        assert!(difference < 1e-3, "{name}: {difference}");
+    }
+}
+
+/// The last `count` values of a NumPy file of f32.
+fn npy(bytes: &[u8], count: usize) -> Vec<f32> {
+    bytes[bytes.len() - 4 * count..].as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
+}
