@@ -57,7 +57,9 @@ struct SpaceRule {
 
 impl SpaceRule {
     fn wants(self, text: &str, at_start: bool) -> bool {
-        !text.is_empty() && !(self.no_second && text.starts_with(' ')) && (at_start || !self.at_start)
+        let has_one = self.no_second && text.starts_with(' ');
+        let placed = at_start || !self.at_start;
+        placed && !has_one && !text.is_empty()
     }
 }
 

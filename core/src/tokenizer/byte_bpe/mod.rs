@@ -169,7 +169,10 @@ impl<'a> ByteBpe<'a> {
     /// Refuses pairs out of order, and those whose merged piece is not the two pieces: what is encoded decodes to the same bytes.
     fn check_pairs(&self) -> Result<(), Error> {
         let starts = self.tables.starts.iter().map(|start| u32::from_le_bytes(*start));
-        if !starts.clone().is_sorted() || starts.clone().next() != Some(0) || starts.last() != u32::try_from(self.tables.pairs.len()).ok() {
+        if !starts.clone().is_sorted()
+            || starts.clone().next() != Some(0)
+            || starts.clone().next_back() != u32::try_from(self.tables.pairs.len()).ok()
+        {
             return Err(wrong("the starts of its pairs do not ascend from 0 to their number"));
         }
         for left in 0..self.vocabulary.len() {

@@ -96,7 +96,8 @@ fn fold(character: char) -> char {
 /// `\s+(?!\S)|\s+`: the last of several spaces belongs to the word behind them.
 fn spaces(text: impl Iterator<Item = char> + Clone) -> usize {
     let length = run(text.clone(), Class::Space);
-    let at_end = text.skip(length).next().is_none();
+    let mut behind = text;
+    let at_end = behind.nth(length).is_none();
     if at_end || length < 2 { length } else { length.saturating_sub(1) }
 }
 
