@@ -1,5 +1,6 @@
-//! The Fourier transform of a real frame, by one of half its length (Cooley and Tukey 1965; the autosorting form of Stockham).
+//! The Fourier transform of a real frame, by a complex one of half its length (Cooley and Tukey 1965; the autosorting form of Stockham).
 
+use crate::layers::rows_mut;
 use crate::numeric::sin_cos;
 
 /// A complex number: real part, imaginary part.
@@ -26,77 +27,113 @@ pub const fn is_supported(length: usize) -> bool {
     rest == 1 && length.is_multiple_of(2)
 }
 
-/// Bins 0 to n / 2 of a real frame of n values, which lie in `frame` as n / 2 pairs and are overwritten; `turns` are those of n. Bin k of the first
-/// n / 2 goes to `see(k, bin)`, then bin n / 2.
+/// Bins 0 to n / 2 of a real frame of n values, which lie in `frame` as n / 2 pairs and are overwritten; `turns` are those of n. Each bin goes to
+/// `see(k, bin)`, in no order.
 pub fn real<'s>(mut frame: &'s mut [Complex], mut spare: &'s mut [Complex], turns: &[Complex], mut see: impl FnMut(usize, Complex)) {
     let half = turns.len();
-    let turn = |index: usize| turns.get(index).copied().unwrap_or_default();
-    // exp(-2 pi i k / half) from the table of twice the length.
-    let coarse = |index: usize| if 2 * index < half { turn(2 * index) } else { negative(turn(2 * index - half)) };
     let (mut length, mut stride) = (half, 1);
     while length > 1 {
-        let radix = if length.is_multiple_of(2) { 2 } else { 5 };
-        let part = length / radix;
-        for k in 0..part {
-            for q in 0..stride {
-                let input = |j: usize| frame.get(q + stride * (k + part * j)).copied().unwrap_or_default();
-                let mut put = |l: usize, value: Complex| {
-                    if let Some(place) = spare.get_mut(q + stride * (radix * k + l)) {
-                        *place = if k * l == 0 { value } else { product(value, coarse(k * l * stride)) };
-                    }
-                };
-                if radix == 2 {
-                    let (a, b) = (input(0), input(1));
-                    put(0, sum(a, b));
-                    put(1, sum(a, negative(b)));
-                } else {
-                    let bins = five([input(0), input(1), input(2), input(3), input(4)]);
-                    bins.into_iter().enumerate().for_each(|(l, bin)| put(l, bin));
-                }
-            }
+        let radix = match length {
+            _ if length.is_multiple_of(4) => 4,
+            _ if length.is_multiple_of(2) => 2,
+            _ => 5,
+        };
+        match radix {
+            4 => stage(frame, spare, turns, stride, four),
+            2 => stage(frame, spare, turns, stride, |[a, b]| [sum(a, b), difference(a, b)]),
+            _ => stage(frame, spare, turns, stride, five),
         }
         (frame, spare) = (spare, frame);
-        (length, stride) = (part, stride * radix);
+        (length, stride) = (length / radix, stride * radix);
     }
-    for k in 0..=half {
-        let a = frame.get(k % half.max(1)).copied().unwrap_or_default();
-        let b = conjugate(frame.get((half - k) % half.max(1)).copied().unwrap_or_default());
-        let even = sum(a, b);
-        let odd = sum(a, negative(b));
-        // -i times the odd part, turned.
-        let turned = product([odd[1], -odd[0]], if k == half { [-1.0, 0.0] } else { turn(k) });
-        see(k, [0.5 * (even[0] + turned[0]), 0.5 * (even[1] + turned[1])]);
+    // The frame's even places were real parts, its odd places imaginary ones: bins k and n / 2 - k hold both spectra.
+    let bin = |k: usize| frame.get(if k == half { 0 } else { k }).copied().unwrap_or_default();
+    for k in 0..=half / 2 {
+        let (a, b) = (bin(k), conjugate(bin(half - k)));
+        let (even, odd) = (sum(a, b), difference(a, b));
+        let turned = product([odd[1], -odd[0]], turns.get(k).copied().unwrap_or_default());
+        see(k, halved(sum(even, turned)));
+        see(half - k, halved(conjugate(difference(even, turned))));
     }
 }
 
+/// One stage: `stride` interleaved transforms of `R * part` values become `R * stride` of `part` values; `bins` transforms R values.
+#[inline(always)]
+fn stage<const R: usize>(
+    input: &[Complex],
+    output: &mut [Complex],
+    turns: &[Complex],
+    stride: usize,
+    bins: impl Fn([Complex; R]) -> [Complex; R],
+) {
+    let part = input.len() / R;
+    // exp(-2 pi i index / (n / 2)), from the table of n.
+    let turn = |index: usize| match turns.get(2 * index) {
+        Some(&turn) => turn,
+        None => turns.get(2 * index - turns.len()).map_or([0.0; 2], |&[re, im]| [-re, -im]),
+    };
+    for (k, out) in rows_mut(output, R * stride).enumerate() {
+        let turned: [Complex; R] = core::array::from_fn(|l| turn(k * l * stride));
+        for q in 0..stride {
+            let at = k * stride + q;
+            let values = bins(core::array::from_fn(|j| input.get(j * part + at).copied().unwrap_or_default()));
+            for (l, (value, turn)) in values.into_iter().zip(turned).enumerate() {
+                if let Some(place) = out.get_mut(l * stride + q) {
+                    *place = if k * l == 0 { value } else { product(value, turn) };
+                }
+            }
+        }
+    }
+}
+
+/// The transform of four values.
+#[inline(always)]
+fn four([x0, x1, x2, x3]: [Complex; 4]) -> [Complex; 4] {
+    let (p, m) = (sum(x0, x2), difference(x0, x2));
+    let (r, n) = (sum(x1, x3), difference(x1, x3));
+    // -i times n.
+    let n = [n[1], -n[0]];
+    [sum(p, r), sum(m, n), difference(p, r), difference(m, n)]
+}
+
 /// The transform of five values, by the sums and differences of those at equal distance from the first.
+#[inline(always)]
 fn five([x0, x1, x2, x3, x4]: [Complex; 5]) -> [Complex; 5] {
     /// Cosine and sine of a fifth and of two fifths of a turn.
     const C1: f32 = 0.309_017;
     const S1: f32 = 0.951_056_5;
     const C2: f32 = -0.809_017;
     const S2: f32 = 0.587_785_25;
-    let (p, m) = (sum(x1, x4), sum(x1, negative(x4)));
-    let (r, n) = (sum(x2, x3), sum(x2, negative(x3)));
+    let (p, m) = (sum(x1, x4), difference(x1, x4));
+    let (r, n) = (sum(x2, x3), difference(x2, x3));
     let real = |a: f32, b: f32| [x0[0] + (a * p[0] + b * r[0]), x0[1] + (a * p[1] + b * r[1])];
     let turned = |a: f32, b: f32| [a * m[1] + b * n[1], -(a * m[0] + b * n[0])];
     let (a, b) = (real(C1, C2), turned(S1, S2));
     let (c, d) = (real(C2, C1), turned(S2, -S1));
-    [sum(x0, sum(p, r)), sum(a, b), sum(c, d), sum(c, negative(d)), sum(a, negative(b))]
+    [sum(x0, sum(p, r)), sum(a, b), sum(c, d), difference(c, d), difference(a, b)]
 }
 
+#[inline(always)]
 fn sum(a: Complex, b: Complex) -> Complex {
     [a[0] + b[0], a[1] + b[1]]
 }
 
-fn negative(a: Complex) -> Complex {
-    [-a[0], -a[1]]
+#[inline(always)]
+fn difference(a: Complex, b: Complex) -> Complex {
+    [a[0] - b[0], a[1] - b[1]]
 }
 
+#[inline(always)]
 fn conjugate(a: Complex) -> Complex {
     [a[0], -a[1]]
 }
 
+#[inline(always)]
+fn halved(a: Complex) -> Complex {
+    [0.5 * a[0], 0.5 * a[1]]
+}
+
+#[inline(always)]
 fn product(a: Complex, b: Complex) -> Complex {
     [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
 }

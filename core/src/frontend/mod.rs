@@ -8,7 +8,7 @@ pub mod fft;
 mod section;
 mod stream;
 
-pub use section::{Frontend, Spectrum};
+pub use section::{Frontend, Sizes, Spectrum};
 pub use stream::Frames;
 
 use crate::error::Error;
@@ -48,12 +48,12 @@ impl Samples for [f32] {
 impl Frontend<'_> {
     /// Values that a scratch buffer needs: the table of turns, two transforms, the spectrum and the bands.
     pub const fn scratch_len(&self) -> usize {
-        3 * self.fft_len + self.bins() + self.bands
+        section::scratch_len(self.fft_len, self.bands)
     }
 
     /// Rows of a clip: every clip is cut, or filled up with silence, to one length.
     pub const fn rows(&self) -> usize {
-        if self.centred { self.samples / self.hop } else { (self.samples - self.frame_len) / self.hop + 1 }
+        section::row_count(self.samples, self.frame_len, self.hop, self.centred)
     }
 
     /// Samples of a clip.
@@ -110,8 +110,16 @@ impl Frontend<'_> {
         let Scratch { turns, frame, spare, spectrum, bands } = scratch;
         let values = frame.as_flattened_mut();
         values.fill(0.0);
+        let mut any = 0;
         for (place, (value, &weight)) in values.iter_mut().zip(self.window).enumerate() {
             *value = sample(place) * weight;
+            any |= value.to_bits() << 1;
+        }
+        let logs = if self.coefficients == 0 { &mut *row } else { &mut **bands };
+        if any == 0 {
+            // Digital silence, most of a short clip's 30 seconds: what the transform would come to.
+            logs.fill(self.log(0.0));
+            return self.cosine_transform(bands, row);
         }
         fft::real(frame, spare, turns, |bin, [re, im]| {
             if let Some(place) = spectrum.get_mut(bin) {
@@ -119,13 +127,22 @@ impl Frontend<'_> {
                 *place = if self.spectrum == Spectrum::Power { power } else { sqrt(power) };
             }
         });
-        let logs = if self.coefficients == 0 { &mut *row } else { &mut **bands };
         for ((log, &[first, count]), &at) in logs.iter_mut().zip(self.filters).zip(self.filter_at) {
             let weights = self.weights.get(at as usize..at as usize + count as usize).unwrap_or_default();
             let band = dot(spectrum.get(first as usize..first as usize + count as usize).unwrap_or_default(), weights);
-            let band = if band > self.log_floor { band } else { self.log_floor };
-            *log = if self.decimal { log10(band) } else { ln(band) };
+            *log = self.log(band);
         }
+        self.cosine_transform(bands, row);
+    }
+
+    /// A band's logarithm; what overflowed to no number counts as the floor.
+    fn log(&self, band: f32) -> f32 {
+        let band = if band > self.log_floor { band } else { self.log_floor };
+        if self.decimal { log10(band) } else { ln(band) }
+    }
+
+    /// The coefficients of a row, where the front end has them.
+    fn cosine_transform(&self, bands: &[f32], row: &mut [f32]) {
         for (out, cosines) in row.iter_mut().zip(rows(self.cosines, self.bands)) {
             *out = dot(bands, cosines);
         }

@@ -23,10 +23,11 @@ impl<'f, 's> Frames<'f, 's> {
     /// A stream at its start.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] for less than [`Frames::buffer_len`] values; [`Error::Section`] for a front end that needs the whole clip first.
+    /// [`Error::BufferTooSmall`] for less than [`Frames::buffer_len`] values; [`Error::Architecture`] for a front end that needs the
+    /// whole clip first.
     pub fn new(frontend: Frontend<'f>, buffer: &'s mut [f32]) -> Result<Self, Error> {
         if frontend.centred || frontend.range != 0.0 {
-            return Err(Error::Section { kind: crate::image::section::FRONTEND });
+            return Err(Error::Architecture { asked: "make features of a part of a clip" });
         }
         let small = Error::BufferTooSmall { need: Self::buffer_len(&frontend), have: buffer.len() };
         let (held, rest) = buffer.split_at_mut_checked(frontend.frame_len).ok_or(small)?;

@@ -304,5 +304,18 @@ fn read_sections(bytes: &[u8]) -> Result<[(u32, u32); KINDS], Error> {
     Ok(sections)
 }
 
+/// Where a section begins by an image's own word, known to the compiler; 0 where there is none.
+pub(crate) const fn section_at(bytes: &[u8], kind: u32) -> u32 {
+    let mut row = 0;
+    while row < SECTIONS_MAX && row < u32_at(bytes, 28) {
+        let at = SECTION_TABLE_AT + row as usize * SECTION_ROW;
+        if u32_at(bytes, at) == kind {
+            return u32_at(bytes, at + 4);
+        }
+        row += 1;
+    }
+    0
+}
+
 /// The format's version, for writers.
 pub const VERSION: u16 = FORMAT_VERSION;
