@@ -22,6 +22,7 @@ pub mod inspect;
 pub mod pack;
 pub mod quantize;
 pub mod report;
+pub mod resample;
 pub mod run;
 pub mod scaling;
 pub mod sound;

@@ -8,43 +8,51 @@ use hound::{SampleFormat, WavReader};
 
 use crate::error::Error;
 use crate::files;
+use crate::resample::resample;
 
-/// Reads a WAV file as samples from -1 to 1, its channels mixed down. Sixteen bits become `sample / 32768` exactly.
+/// Reads a WAV file as samples from -1 to 1, its channels mixed down, resampled to `rate` where it has another. Sixteen bits become
+/// `sample / 32768` exactly.
 ///
 /// # Errors
-/// One sentence that names the file: it is no WAV file, cut, empty, of another rate than `rate`, or holds values that are not finite.
+/// One sentence that names the file: it is no WAV file, cut, empty, of a rate that cannot be converted, or holds values that are not finite.
 pub fn read_wav(path: &Path, rate: u32) -> Result<Vec<f32>, Error> {
     let refuse = |what: String| Error::file(path)(what);
     let bytes = files::map(path)?;
     let reader = WavReader::new(&bytes[..]).map_err(|error| refuse(format!("it is no WAV file that can be read: {error}")))?;
     let form = reader.spec();
-    if form.sample_rate != rate {
-        let what = format!(
-            "it has {} samples a second, the model reads {rate}: convert it, such as with `sox IN -r {rate} OUT`",
-            form.sample_rate
-        );
-        return Err(refuse(what));
+    let (channels, stated) = (usize::from(form.channels), reader.len());
+    if channels == 0 || form.sample_rate == 0 {
+        return Err(refuse(format!("its header says {channels} channels, {} samples a second", form.sample_rate)));
     }
-    if form.channels == 0 {
-        return Err(refuse("it has no channels".to_owned()));
-    }
-    let cut = |error: hound::Error| refuse(format!("it is cut or damaged: {error}"));
-    let samples: Vec<f32> = match form.sample_format {
-        SampleFormat::Float => reader.into_samples::<f32>().collect::<Result<_, _>>().map_err(cut)?,
-        SampleFormat::Int => {
-            let full = (1u64 << (form.bits_per_sample.clamp(1, 32) - 1)) as f32;
-            reader.into_samples::<i32>().map(|sample| sample.map(|sample| sample as f32 / full)).collect::<Result<_, _>>().map_err(cut)?
-        }
+    let samples = samples(reader);
+    let Ok(samples) = samples else {
+        return Err(refuse(format!(
+            "it is cut or damaged: its header says {stated} samples, which are not there: copy or convert it again"
+        )));
     };
     if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
         return Err(refuse(format!("its sample {at} is {}", samples[at])));
     }
-    let channels = usize::from(form.channels);
     let mixed: Vec<f32> = samples.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32).collect();
     if mixed.is_empty() {
         return Err(refuse("it holds no sound".to_owned()));
     }
-    Ok(mixed)
+    resample(mixed, form.sample_rate, rate).ok_or_else(|| {
+        let remedy = format!("convert it first, such as with `sox IN -r {rate} OUT`");
+        refuse(format!("its {} samples a second cannot be made {rate} here: {remedy}", form.sample_rate))
+    })
+}
+
+/// All samples, from -1 to 1.
+fn samples(reader: WavReader<&[u8]>) -> hound::Result<Vec<f32>> {
+    let form = reader.spec();
+    match form.sample_format {
+        SampleFormat::Float => reader.into_samples::<f32>().collect(),
+        SampleFormat::Int => {
+            let full = (1u64 << (form.bits_per_sample.clamp(1, 32) - 1)) as f32;
+            reader.into_samples::<i32>().map(|sample| sample.map(|sample| sample as f32 / full)).collect()
+        }
+    }
 }
 
 /// An image's front end.

@@ -1,6 +1,6 @@
 //! From a checkpoint to an image: matrices fused, quantized and laid out, and the sections around them.
 
-mod frontend;
+pub mod frontend;
 mod fuse;
 pub mod layout;
 pub mod sections;
