@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::numeric::{
-    Quantizer, elu_plus_one, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, pow2, quantize_query, relu,
-    rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
+    Quantizer, elu_plus_one, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, ln, log10, max_magnitude_bits, pow2, quantize_query,
+    relu, rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
 };
 use random::Random;
 use std::f64::consts::{PI, TAU};
@@ -147,6 +147,34 @@ fn turns() {
 #[ignore = "four billion phases"]
 fn every_turn() {
     hold("sin_cos, every phase", power(-23.9), (0..=u32::MAX).map(turn_error));
+}
+
+/// Relative to the logarithm, or to an eighth where it is smaller.
+fn ln_error(x: f32) -> (f64, f64) {
+    let exact = f64::from(x).ln();
+    (f64::from(x), (f64::from(ln(x)) - exact).abs() / exact.abs().max(0.125))
+}
+
+fn log10_error(x: f32) -> (f64, f64) {
+    let exact = f64::from(x).log10();
+    (f64::from(x), (f64::from(log10(x)) - exact).abs() / exact.abs().max(0.0625))
+}
+
+#[test]
+fn logarithms() {
+    hold("ln", power(-22.0), floats(f32::MIN_POSITIVE, f32::MAX, STEP).map(ln_error));
+    hold("ln around 1", power(-22.0), floats(0.5, 2.0, 7).map(ln_error));
+    hold("log10", power(-22.0), floats(f32::MIN_POSITIVE, f32::MAX, STEP).map(log10_error));
+    assert_eq!((ln(1.0).to_bits(), log10(1.0).to_bits()), (0, 0));
+    // Not asked for, but not far off either: no value leads to a NaN.
+    assert!(floats(0.0, f32::INFINITY, STEP).all(|x| ln(x).is_finite()));
+}
+
+#[test]
+#[ignore = "two billion floats"]
+fn logarithms_of_every_float() {
+    hold("ln, every float", power(-22.0), floats(f32::MIN_POSITIVE, f32::MAX, 1).map(ln_error));
+    hold("log10, every float", power(-22.0), floats(f32::MIN_POSITIVE, f32::MAX, 1).map(log10_error));
 }
 
 #[test]

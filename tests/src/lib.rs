@@ -6,4 +6,5 @@ pub mod hostile;
 pub mod long;
 pub mod models;
 pub mod random_model;
+pub mod sounds;
 pub mod targets;

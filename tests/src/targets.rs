@@ -73,6 +73,17 @@ pub fn on_aarch64(image: &Path, prompts: &[Vec<u32>], generate: u32, chunk: usiz
     said.lines().map(|line| u32::from_str_radix(line, 16).with_context(|| format!("{line} is not a hash"))).collect()
 }
 
+/// The hash of a sound's features on an emulated AArch64 CPU; the front-end section is in a file.
+///
+/// # Errors
+/// When the program does not build or run.
+pub fn features_on_aarch64(section: &Path) -> Result<u32> {
+    let program = build_replay("aarch64-unknown-linux-gnu", "--bins")?.join("attoformer-replay");
+    let mut command = Command::new("qemu-aarch64");
+    let said = capture(command.args(["-L", "/usr/aarch64-linux-gnu", "-cpu", "max"]).arg(program).arg("--features").arg(section))?;
+    u32::from_str_radix(said.trim(), 16).with_context(|| format!("{said} is not a hash"))
+}
+
 /// Tokens with commas between them.
 fn spelled(tokens: &[u32]) -> String {
     tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
@@ -84,6 +95,7 @@ pub struct Wasm {
     memory: Memory,
     reserve: TypedFunc<u32, u32>,
     run: TypedFunc<(u32, u32, u32, u32, u32, u32), u64>,
+    features: TypedFunc<(u32, u32), u64>,
     image: (u32, u32),
 }
 
@@ -101,7 +113,8 @@ impl Wasm {
         let memory = instance.get_memory(&store, "memory").context("the module exports no memory")?;
         let reserve = instance.get_typed_func(&store, "reserve")?;
         let run = instance.get_typed_func(&store, "run")?;
-        let mut wasm = Wasm { store, memory, reserve, run, image: (0, image.len() as u32) };
+        let features = instance.get_typed_func(&store, "features")?;
+        let mut wasm = Wasm { store, memory, reserve, run, features, image: (0, image.len() as u32) };
         wasm.image.0 = wasm.put(image)?;
         Ok(wasm)
     }
@@ -110,6 +123,18 @@ impl Wasm {
         let at = self.reserve.call(&mut self.store, bytes.len() as u32)?;
         self.memory.write(&mut self.store, at as usize, bytes)?;
         Ok(at)
+    }
+
+    /// The hash of a sound's features.
+    ///
+    /// # Errors
+    /// When the engine refuses the section.
+    pub fn features_hash(&mut self, section: &[u8]) -> Result<u32> {
+        let at = self.put(section)?;
+        match self.features.call(&mut self.store, (at, section.len() as u32))? {
+            hash if hash >> 32 == 0 => Ok(hash as u32),
+            _ => bail!("the engine in the wasm module refused the front end"),
+        }
     }
 
     /// The hash of one job.

@@ -30,6 +30,9 @@ impl<'f, 's> Frames<'f, 's> {
             return Err(Error::Architecture { asked: "make features of a part of a clip" });
         }
         let small = Error::BufferTooSmall { need: Self::buffer_len(&frontend), have: buffer.len() };
+        if buffer.len() < Self::buffer_len(&frontend) {
+            return Err(small);
+        }
         let (held, rest) = buffer.split_at_mut_checked(frontend.frame_len).ok_or(small)?;
         let (row, rest) = rest.split_at_mut_checked(frontend.features()).ok_or(small)?;
         Ok(Frames { frontend, scratch: frontend.prepare(rest)?, held, filled: 0, row })

@@ -2,8 +2,11 @@
 //!
 //! Linked into the tests, run as a program under an emulator of another CPU, and exported from a wasm module.
 
+mod sound;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
+
+pub use sound::{features_hash, sound};
 
 use attoformer::arena::ALIGN;
 use attoformer::image::header::Architecture;

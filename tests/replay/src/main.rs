@@ -1,11 +1,18 @@
 //! `attoformer-replay IMAGE GENERATE CHUNK TOKENS...`: one hash a line for each list of tokens, with this CPU's best kernels.
+//! `attoformer-replay --features SECTION`: the hash of a sound's features.
 
 use attoformer::kernels;
-use attoformer_replay::{Job, Source, replay};
+use attoformer_replay::{Job, Source, features_hash, replay};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, section] = &arguments[..]
+        && option == "--features"
+    {
+        println!("{:08x}", features_hash(&std::fs::read(section)?)?);
+        return Ok(());
+    }
     let [image, generate, chunk, prompts @ ..] = &arguments[..] else {
         return Err("usage: attoformer-replay IMAGE GENERATE CHUNK TOKENS...".into());
     };

@@ -1,6 +1,6 @@
 //! The module's exports: the host reserves room, writes image and prompt there, and asks for the hash.
 
-use crate::{Job, Source, replay};
+use crate::{Job, Source, features_hash, replay};
 use attoformer::kernels;
 
 /// Room for `bytes` bytes, for as long as the module lives.
@@ -25,6 +25,19 @@ pub unsafe extern "C" fn run(
     // SAFETY: the caller keeps the contract above; `reserve` aligns to four bytes and never frees.
     let (image, prompt) = unsafe { (core::slice::from_raw_parts(image, image_bytes), core::slice::from_raw_parts(prompt, prompt_tokens)) };
     match replay(image, kernels::best(), Job { source: Source::Nothing, prompt, generate, chunk }) {
+        Ok(hash) => u64::from(hash),
+        Err(_) => 1 << 32,
+    }
+}
+
+/// The hash of a sound's features in the lower half; a refusal sets bit 32.
+///
+/// # Safety
+/// `section` must come from [`reserve`], with room for `section_bytes` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn features(section: *const u8, section_bytes: usize) -> u64 {
+    // SAFETY: the caller keeps the contract above; `reserve` never frees.
+    match features_hash(unsafe { core::slice::from_raw_parts(section, section_bytes) }) {
         Ok(hash) => u64::from(hash),
         Err(_) => 1 << 32,
     }
