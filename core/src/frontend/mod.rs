@@ -77,7 +77,7 @@ impl Frontend<'_> {
         }
         let out = front(out, wanted);
         let mut scratch = self.prepare(scratch)?;
-        for (row, start) in rows_mut(out, self.features()).zip((0..).step_by(self.hop)) {
+        for (row, start) in rows_mut(out, self.features()).zip((0..).step_by(self.hop.max(1))) {
             self.frame(|place| self.sample(samples, start + place), &mut scratch, row);
         }
         self.finish(out);

@@ -151,7 +151,13 @@ const fn word(bytes: &[u8], at: usize, index: usize) -> u32 {
 
 /// Whole frames in a clip; centred ones begin before it.
 pub(super) const fn row_count(samples: usize, frame_len: usize, hop: usize, centred: bool) -> usize {
-    if centred { samples / hop } else { (samples - frame_len) / hop + 1 }
+    // A hop is never zero; the compiler is told so.
+    let steps = if centred { samples } else { samples.saturating_sub(frame_len) }.checked_div(hop);
+    match steps {
+        Some(steps) if centred => steps,
+        Some(steps) => steps + 1,
+        None => 0,
+    }
 }
 
 /// The table of turns, two transforms, the spectrum and the bands.

@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 
+use attoformer::frontend::{Frames, Sizes};
 use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes, tokenizer::Decoder};
 use core::{fmt::Write, hint::black_box, panic::PanicInfo};
 
@@ -43,6 +44,8 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     hash.token(token);
     session.step(token)?;
 
+    hear(&image, black_box(&[]), black_box(&mut []), &mut hash)?;
+
     let tokenizer = image.tokenizer()?;
     let mut encoded = [0; 64];
     black_box(tokenizer.encode(text, &mut encoded)?);
@@ -59,6 +62,18 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     }
     hash.token(generation.output_hash());
     Ok(hash.value())
+}
+
+/// Makes features of a clip, whole and in pieces.
+fn hear(image: &Image<'_>, samples: &[i16], floats: &mut [f32], hash: &mut OutputHash) -> Result<(), Error> {
+    black_box(Sizes::of(image.bytes()));
+    let Some(frontend) = image.frontend() else { return Ok(()) };
+    let (scratch, rows) = floats.split_at_mut_checked(frontend.scratch_len()).unwrap_or_default();
+    frontend.clip(samples, scratch, rows)?;
+    hash.logits(rows);
+    let mut frames = Frames::new(frontend, floats)?;
+    frames.push(samples, |row| hash.logits(row));
+    Ok(())
 }
 
 /// Where text goes.
