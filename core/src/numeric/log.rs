@@ -20,7 +20,7 @@ pub fn ln(x: f32) -> f32 {
     e * LN_2_HIGH + (2.0 * (t + t * series) + e * LN_2_LOW)
 }
 
-/// Decimal logarithm of a positive, normal, finite x: [`ln`] times `1 / ln(10)`; error at most 2^-22 of the larger of |log10 x| and 1/16.
+/// Decimal logarithm of a positive, normal, finite x: [`ln`] times `1 / ln(10)`; error at most 2^-21.9 of the larger of |log10 x| and 1/16.
 pub fn log10(x: f32) -> f32 {
     ln(x) * core::f32::consts::LOG10_E
 }
