@@ -23,7 +23,7 @@ pub fn mfcc() -> Frontend {
 /// If the importer wants other fields.
 pub fn log_mel(samples: u32) -> Frontend {
     let config = json!({"feature_size": 80, "sampling_rate": 16000, "hop_length": 160, "n_fft": 400, "n_samples": samples});
-    serde_json::from_value::<LogMel>(config).expect("all fields are there").frontend()
+    serde_json::from_value::<LogMel>(config).expect("all fields are there").frontend().expect("a known front end")
 }
 
 /// The section that an image carries it in.

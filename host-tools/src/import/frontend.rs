@@ -1,5 +1,6 @@
 //! What a model's files say of the sound that it reads.
 
+use attoformer::frontend::fft;
 use serde::Deserialize;
 
 /// How sound becomes rows of features: frames, a spectrum, mel bands, their logarithms, and perhaps a cosine transform.
@@ -40,6 +41,42 @@ pub enum MelScale {
     Htk,
     /// Linear below 1 kHz (Slaney 1998), triangles linear in Hz with an area of 1.
     Slaney,
+}
+
+impl Frontend {
+    /// Itself, if the engine can compute it.
+    ///
+    /// # Errors
+    /// A sentence's end: the first value that cannot be.
+    fn checked(self) -> Result<Self, String> {
+        let [low, high] = self.range_hz;
+        let within = |name: &str, value: u32, from: u32, to: u32| {
+            if (from..=to).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("its front end has {value} {name}, between {from} and {to} can be"))
+            }
+        };
+        within("samples a second", self.sample_rate, 1, 1 << 20)?;
+        within("samples in a clip", self.samples, 1, 1 << 22)?;
+        within("samples in a frame", self.frame_len, 1, self.samples.min(self.fft_len).min(1 << 14))?;
+        within("samples from frame to frame", self.hop, 1, self.frame_len)?;
+        within("mel bands", self.bands, 1, 1 << 10)?;
+        within("coefficients", self.coefficients, 0, self.bands)?;
+        if self.fft_len > 1 << 14 || !fft::is_supported(self.fft_len as usize) {
+            return Err(format!("its front end transforms {} samples, not twice a product of twos and fives up to 16384", self.fft_len));
+        }
+        // A NaN is in no range.
+        let held = 0.0..=f64::from(self.sample_rate) / 2.0;
+        if !held.contains(&low) || !held.contains(&high) || low >= high {
+            return Err(format!("its front end hears from {low} to {high} Hz, which {} samples a second cannot hold", self.sample_rate));
+        }
+        if !(self.log_floor.is_normal() && self.log_floor > 0.0) {
+            return Err(format!("its front end's smallest value is {}, which has no logarithm", self.log_floor));
+        }
+        let values = u64::from(self.samples / self.hop + 1) * u64::from(self.bands);
+        if values > 1 << 24 { Err(format!("its front end makes {values} features of a clip, more than 16 million")) } else { Ok(self) }
+    }
 }
 
 /// The `frontend` of a keyword transformer's config.json.
@@ -88,7 +125,7 @@ impl Mfcc {
                     .to_owned(),
             );
         }
-        Ok(Frontend {
+        let frontend = Frontend {
             sample_rate: self.sample_rate,
             samples: self.num_samples,
             frame_len: self.window_size,
@@ -102,7 +139,8 @@ impl Mfcc {
             coefficients: self.num_coefficients,
             log_floor: self.log_epsilon,
             decimal_range: None,
-        })
+        };
+        frontend.checked()
     }
 }
 
@@ -118,8 +156,11 @@ pub struct LogMel {
 
 impl LogMel {
     /// The front end (Radford et al. 2022, section 2.2).
-    pub fn frontend(&self) -> Frontend {
-        Frontend {
+    ///
+    /// # Errors
+    /// A sentence's end: what cannot be.
+    pub fn frontend(&self) -> Result<Frontend, String> {
+        let frontend = Frontend {
             sample_rate: self.sampling_rate,
             samples: self.n_samples,
             frame_len: self.n_fft,
@@ -133,6 +174,26 @@ impl LogMel {
             coefficients: 0,
             log_floor: 1e-10,
             decimal_range: Some(8.0),
-        }
+        };
+        frontend.checked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogMel;
+
+    #[test]
+    fn what_the_engine_cannot_compute_is_refused_in_words() {
+        let whisper = || LogMel { feature_size: 80, sampling_rate: 16000, hop_length: 160, n_fft: 400, n_samples: 480_000 };
+        assert!(whisper().frontend().is_ok());
+        let refusal = |form: LogMel| form.frontend().unwrap_err();
+        assert!(refusal(LogMel { hop_length: 0, ..whisper() }).contains("0 samples from frame to frame, between 1 and 400"));
+        assert!(refusal(LogMel { n_fft: 402, ..whisper() }).contains("transforms 402 samples"));
+        assert!(refusal(LogMel { n_fft: u32::MAX, ..whisper() }).contains("4294967295 samples in a frame, between 1 and 16384"));
+        assert!(refusal(LogMel { n_samples: 399, ..whisper() }).contains("400 samples in a frame, between 1 and 399"));
+        assert!(refusal(LogMel { feature_size: 0, ..whisper() }).contains("0 mel bands"));
+        assert!(refusal(LogMel { sampling_rate: 0, ..whisper() }).contains("0 samples a second"));
+        assert!(refusal(LogMel { n_samples: 1 << 22, hop_length: 1, ..whisper() }).contains("more than 16 million"));
     }
 }

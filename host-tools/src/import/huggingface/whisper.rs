@@ -112,8 +112,8 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         ..Config::DECODER
     };
     let sound = directory.beside(PREPROCESSOR)?.ok_or_else(|| format!("there is no {PREPROCESSOR} beside it"))?;
-    let sound: LogMel = fields(sound).map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
-    Ok(Model { frontend: Some(sound.frontend()), decoding: decoding(directory)?, ..Model::new(config, tensors) })
+    let sound = fields(sound).and_then(|sound: LogMel| sound.frontend()).map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
+    Ok(Model { frontend: Some(sound), decoding: decoding(directory)?, ..Model::new(config, tensors) })
 }
 
 /// In English, without timestamps.
