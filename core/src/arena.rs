@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const ALIGN: usize = 16;
 /// Tokens that a prefill processes together unless the plan says otherwise.
 pub const DEFAULT_BLOCK: u32 = 8;
-/// Keys that one exact weighted sum may span (rule 5 of the numeric specification).
+/// Keys that one exact weighted sum may span (rule 7 of the numeric specification).
 pub const KEYS_PER_SUM: usize = 4096;
 
 /// How a session will be used: what its memory depends on beside the model.

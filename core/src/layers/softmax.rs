@@ -54,7 +54,7 @@ impl Run {
 }
 
 impl Int8Head<'_, '_> {
-    /// Rule 5 of the numeric specification: integers from the scores to the weighted sums.
+    /// Rule 7 of the numeric specification: integers from the scores to the weighted sums.
     #[expect(clippy::too_many_arguments, reason = "one head of an int8 cache, and what it takes")]
     pub fn attend(
         &self,

@@ -91,35 +91,34 @@ impl<'a> Added<'a> {
         self.rows.is_empty()
     }
 
-    /// Writes the added tokens in `text` to `out`, and what is between them by `encode`, which is told whether it starts the text.
+    /// Writes the added tokens in `text` to `out`, and what is between them by `encode`.
     pub fn encode_parts(
         &self,
         vocabulary: &Vocabulary<'_>,
         text: &str,
         with_control: bool,
         out: &mut [u32],
-        encode: impl Fn(&str, bool, &mut [u32]) -> Result<usize, Error>,
+        encode: impl Fn(&str, &mut [u32]) -> Result<usize, Error>,
     ) -> Result<usize, Error> {
         let have = out.len();
         let mut count = 0_usize;
-        let mut put = |part: Part<'_>, at_start| {
+        let mut put = |part: Part<'_>| {
             let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
             let room = out.get_mut(count..).ok_or(full)?;
             let tokens = match part {
                 Part::Token(token) => room.first_mut().map(|first| *first = token).map(|()| 1).ok_or(full)?,
-                Part::Text(text) => encode(text, at_start, room)?,
+                Part::Text(text) => encode(text, room)?,
             };
             count = count.saturating_add(tokens);
             Ok(())
         };
-        let mut at_start = true;
         for part in self.parts(vocabulary, text, with_control, 0) {
             if let Part::Text(text) = part {
                 for part in self.parts(vocabulary, text, with_control, LATE) {
-                    put(part, core::mem::take(&mut at_start))?;
+                    put(part)?;
                 }
             } else {
-                put(part, core::mem::take(&mut at_start))?;
+                put(part)?;
             }
         }
         Ok(count)

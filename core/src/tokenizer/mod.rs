@@ -162,8 +162,7 @@ impl<'a> Tokenizer<'a> {
         match &self.kind {
             Kind::Bpe(bpe) => bpe.encode_parts(text, out, if bpe.added.is_empty() { &marks } else { &bpe.added }, true),
             Kind::WordPiece(wordpiece) => {
-                let encode = |text: &str, _, out: &mut [u32]| wordpiece_tokens(wordpiece, text, out);
-                marks.encode_parts(&wordpiece.vocabulary, text, true, out, encode)
+                marks.encode_parts(&wordpiece.vocabulary, text, true, out, |text, out| wordpiece_tokens(wordpiece, text, out))
             }
             Kind::ByteBpe(bpe) => bpe.encode(text, out, true),
         }

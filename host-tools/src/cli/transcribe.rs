@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::{Setup, kernels_named, threads};
 use attoformer_tools::transcribe::transcribe;
 use attoformer_tools::{Error, files, sound};
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub struct Args {
     /// The sound
     #[arg(value_name = "CLIP.wav")]
     clip: PathBuf,
-    /// Threads; this version runs on one, and no result depends on it
+    /// Threads; no result depends on them
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
@@ -42,14 +42,11 @@ struct Report<'r> {
 /// Transcribes, and streams or reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
-    if args.threads > 1 {
-        eprintln!("note: this version runs on one thread");
-    }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let frontend = sound::frontend(&image, &args.file)?;
     let samples = sound::read_wav(&args.clip, frontend.sample_rate)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let began = Instant::now();

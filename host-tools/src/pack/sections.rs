@@ -70,9 +70,7 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
         Scheme::SentencePiece { first_byte, space_prefix } => {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
-            let spaces = tokenizer.spaces;
-            let own =
-                flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end, spaces.no_second, spaces.only_at_start]);
+            let own = flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end]);
             (SENTENCEPIECE_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {

@@ -7,8 +7,7 @@ use crate::tokenizer::added::Added;
 impl Bpe<'_> {
     /// Writes the tokens of `text` to `out`, those of `added` that it spells among them.
     pub fn encode_parts(&self, text: &str, out: &mut [u32], added: &Added<'_>, with_control: bool) -> Result<usize, Error> {
-        let encode = |text: &str, at_start, room: &mut [u32]| self.encode(text, at_start, room);
-        added.encode_parts(&self.vocabulary, text, with_control, out, encode)
+        added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| self.encode(text, room))
     }
 
     /// [`Tokenizer::encode`](crate::Tokenizer::encode), by llama2.c's rule: a space is put before a text that is not empty (when the
@@ -22,10 +21,10 @@ impl Bpe<'_> {
     /// # Errors
     /// [`Error::BufferTooSmall`] as soon as the characters of a word do not fit what is left of `out`; a word longer than `out` costs
     /// no more than `out` being filled once.
-    fn encode(&self, text: &str, at_start: bool, out: &mut [u32]) -> Result<usize, Error> {
+    fn encode(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
         let have = out.len();
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-        let front = if self.space_in_front && self.space_rule.wants(text, at_start) { " " } else { "" };
+        let front = if self.space_in_front && !text.is_empty() { " " } else { "" };
         let mut room = out;
         let mut characters = 0; // tokens of the current word, at the start of `room`
         let mut before = None;

@@ -12,9 +12,7 @@ const FLAG_SPACE_IN_FRONT: u32 = 1;
 const FLAG_SPACE_ONLY_FIRST: u32 = 2;
 const FLAG_NO_BEGIN: u32 = 4;
 const FLAG_END: u32 = 8;
-const FLAG_NO_SECOND_SPACE: u32 = 16;
-const FLAG_SPACE_AT_START: u32 = 32;
-const ALL_FLAGS: u32 = 2 * FLAG_SPACE_AT_START - 1;
+const ALL_FLAGS: u32 = 2 * FLAG_END - 1;
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
 static BYTES: [u8; 256] = {
@@ -36,7 +34,6 @@ pub(super) struct Bpe<'a> {
     first_byte: u32,
     /// A space is put before a text.
     pub space_in_front: bool,
-    space_rule: SpaceRule,
     cut: Cut,
     /// Tokens that a text may spell out.
     pub added: Added<'a>,
@@ -44,23 +41,6 @@ pub(super) struct Bpe<'a> {
     pub adds_begin: bool,
     /// The end token stands behind a text.
     pub adds_end: bool,
-}
-
-/// Which texts get no space in front, of those between control tokens.
-#[derive(Clone, Copy, Debug)]
-struct SpaceRule {
-    /// Those that begin with one.
-    no_second: bool,
-    /// Those behind a control token.
-    at_start: bool,
-}
-
-impl SpaceRule {
-    fn wants(self, text: &str, at_start: bool) -> bool {
-        let has_one = self.no_second && text.starts_with(' ');
-        let placed = at_start || !self.at_start;
-        placed && !has_one && !text.is_empty()
-    }
 }
 
 /// Where a text may be cut into words that merge independently, because no piece reaches across.
@@ -83,7 +63,6 @@ impl<'a> Bpe<'a> {
             scores,
             first_byte,
             space_in_front: has(FLAG_SPACE_IN_FRONT),
-            space_rule: SpaceRule { no_second: has(FLAG_NO_SECOND_SPACE), at_start: has(FLAG_SPACE_AT_START) },
             cut: Cut::Never,
             added: Added::default(),
             adds_begin: !has(FLAG_NO_BEGIN),

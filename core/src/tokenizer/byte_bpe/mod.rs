@@ -1,6 +1,7 @@
 //! Byte-level byte-pair encoding (GPT-2 and its heirs): words by one of a few patterns, each merged from single bytes by ranked pairs.
 //!
-//! The results are those of the `tokenizers` crate.
+//! The results are those of the `tokenizers` crate. A text is not brought to a Unicode normal form: vocabularies that want one (Qwen's) want their
+//! texts in it.
 
 mod merge;
 mod split;
@@ -78,8 +79,7 @@ impl<'a> ByteBpe<'a> {
     pub fn encode(&self, text: &str, out: &mut [u32], with_control: bool) -> Result<usize, Error> {
         let have = out.len();
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-        let encode = |text: &str, _, room: &mut [u32]| self.encode_text(text.chars(), room).ok_or(full);
-        self.added.encode_parts(&self.vocabulary, text, with_control, out, encode)
+        self.added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| self.encode_text(text.chars(), room).ok_or(full))
     }
 
     /// The tokens of a text without added tokens; `None` when `out` is too short.
@@ -122,7 +122,7 @@ impl<'a> ByteBpe<'a> {
 
     /// Whether `token` is no part of words: text cannot merge to it.
     fn is_apart(&self, token: u32) -> bool {
-        self.vocabulary.is_control(token) || self.added.contains(token, &self.vocabulary)
+        self.vocabulary.is_control(token) || self.added.is_control(token, &self.vocabulary)
     }
 
     /// The token of a byte.

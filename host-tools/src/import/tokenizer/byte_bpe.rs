@@ -73,8 +73,8 @@ impl ByteBpe<'_> {
         let letters = Letters::new();
         let mut pieces: Vec<Piece> = Vec::new();
         for token in self.tokens {
-            // What no byte string spells cannot be merged to: an unused piece, shown as it is.
-            let bytes = letters.bytes(token).unwrap_or_else(|| token.as_bytes().to_vec());
+            // What no byte string spells stands for no text.
+            let bytes = letters.bytes(token).unwrap_or_default();
             pieces.push(Piece { bytes, score: 0.0 });
         }
         for added in &self.added {

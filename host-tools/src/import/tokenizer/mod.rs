@@ -29,8 +29,6 @@ pub struct Tokenizer {
     pub merges: Vec<Merge>,
     /// Tokens that a text may spell out (BPE).
     pub added: Vec<Added>,
-    /// What becomes of spaces (SentencePiece).
-    pub spaces: Spaces,
     /// How texts are split.
     pub scheme: Scheme,
 }
@@ -82,17 +80,6 @@ pub enum Split {
     SmolLm,
 }
 
-/// What becomes of spaces in a SentencePiece vocabulary, beside the space in front.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spaces {
-    /// A text that begins with a space gets none in front.
-    pub no_second: bool,
-    /// The rest of a text behind a control token gets none in front.
-    pub only_at_start: bool,
-    /// U+2581 is a space.
-    pub block_is_space: bool,
-}
-
 /// One entry of a vocabulary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Piece {
@@ -138,18 +125,7 @@ impl Added {
 impl Tokenizer {
     /// A tokenizer that writes the begin token before a text, and not the end token behind it.
     pub fn new(pieces: Vec<Piece>, [begin, end, unknown]: [u32; 3], scheme: Scheme) -> Self {
-        Tokenizer {
-            pieces,
-            begin,
-            end,
-            unknown,
-            adds_begin: true,
-            adds_end: false,
-            merges: Vec::new(),
-            added: Vec::new(),
-            spaces: Spaces::default(),
-            scheme,
-        }
+        Tokenizer { pieces, begin, end, unknown, adds_begin: true, adds_end: false, merges: Vec::new(), added: Vec::new(), scheme }
     }
 
     /// Adds empty pieces up to `rows`, for a model whose token table is longer than its vocabulary.

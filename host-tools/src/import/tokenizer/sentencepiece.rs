@@ -1,6 +1,6 @@
 //! SentencePiece-style BPE: pieces with scores, whose spaces are written as U+2581.
 
-use super::{Added, Piece, Scheme, Spaces, TokenList, TokenType, Tokenizer, check};
+use super::{Added, Piece, Scheme, TokenList, TokenType, Tokenizer, check};
 
 /// What stands for a space.
 const BLOCK: char = '\u{2581}';
@@ -21,8 +21,6 @@ pub struct SentencePiece<'s> {
     pub adds_end: bool,
     /// Whether a space is put before a text.
     pub space_prefix: bool,
-    /// What becomes of other spaces.
-    pub spaces: Spaces,
 }
 
 /// A GGUF file's tokenizer of model `llama`.
@@ -45,7 +43,6 @@ pub fn sentencepiece(list: TokenList, scores: &[f32], space_prefix: bool) -> Res
         adds_begin: list.adds_begin.unwrap_or(true),
         adds_end: list.adds_end.unwrap_or(false),
         space_prefix,
-        spaces: Spaces { block_is_space: true, ..Spaces::default() },
     };
     source.tokenizer()
 }
@@ -71,7 +68,6 @@ impl SentencePiece<'_> {
             adds_begin: self.adds_begin,
             adds_end: self.adds_end,
             added: self.added.clone(),
-            spaces: self.spaces,
             ..Tokenizer::new(pieces.collect(), self.marks, scheme)
         })
     }

@@ -31,6 +31,12 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
+    #[serde(default)]
+    dropout: Option<f64>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
 }
 
 /// A merge, as older and newer files write it.
@@ -57,7 +63,7 @@ struct Added {
     normalized: bool,
 }
 
-/// Tokens that models of these kinds end a text with, the likeliest first.
+/// Tokens that models of these kinds end a text with, where no file beside says which.
 const ENDS: [&str; 6] = ["<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "</s>", "<eos>", "<|eot_id|>"];
 
 /// Reads the file.
@@ -66,14 +72,41 @@ const ENDS: [&str; 6] = ["<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "</s>
 /// One sentence that names it and what is wrong with it.
 pub fn read(path: &Path) -> Result<Tokenizer, Error> {
     let file: File = settings(path)?;
-    of_file(&file).map_err(Error::file(path))
+    let stated = stated_end(path)?;
+    of_file(&file, stated).map_err(Error::file(path))
 }
 
-fn of_file(file: &File) -> Result<Tokenizer, String> {
+/// The end token that the files beside state: `tokenizer_config.json` by its text, or `config.json` by its id (the first of several).
+fn stated_end(path: &Path) -> Result<Option<Value>, Error> {
+    for (name, field) in [("tokenizer_config.json", "eos_token"), ("config.json", "eos_token_id")] {
+        let beside = path.with_file_name(name);
+        if !beside.exists() {
+            continue;
+        }
+        let end = match &settings::<Value>(&beside)?[field] {
+            Value::Object(token) => token.get("content").cloned(),
+            Value::Array(ids) => ids.first().cloned(),
+            token => Some(token.clone()),
+        };
+        if let Some(end) = end.filter(|end| !end.is_null()) {
+            return Ok(Some(end));
+        }
+    }
+    Ok(None)
+}
+
+fn of_file(file: &File, stated_end: Option<Value>) -> Result<Tokenizer, String> {
     if file.model.byte_fallback {
         return Err(
             "its BPE falls back on bytes, as SentencePiece's does; only byte-level BPE can be read from this kind of file".to_owned()
         );
+    }
+    let marked = |mark: &Option<String>| mark.as_ref().is_some_and(|mark| !mark.is_empty());
+    if marked(&file.model.continuing_subword_prefix)
+        || marked(&file.model.end_of_word_suffix)
+        || file.model.dropout.is_some_and(|p| p > 0.0)
+    {
+        return Err("its BPE marks the parts of words, or drops merges by chance, which cannot be packed".to_owned());
     }
     let nfc = match kind(&file.normalizer) {
         "" => false,
@@ -82,7 +115,7 @@ fn of_file(file: &File) -> Result<Tokenizer, String> {
     };
     let tokens = tokens(file)?;
     let added = file.added_tokens.iter().map(added).collect::<Result<Vec<tokenizer::Added>, String>>()?;
-    let Around { begin, end, adds_end } = around(file, &tokens)?;
+    let Around { begin, end, adds_end } = around(file, &tokens, stated_end)?;
     let merges = file.model.merges.iter().map(|merge| match merge {
         Pair::Text(text) => tokenizer::pair(text),
         Pair::Parts([left, right]) => Ok((&left[..], &right[..])),
@@ -135,11 +168,18 @@ struct Around {
     adds_end: bool,
 }
 
-/// One token before a text, perhaps one behind it. More than one before it are a prompt, which a model's own decoding writes.
-fn around(file: &File, tokens: &[String]) -> Result<Around, String> {
+/// One token before a text, perhaps one behind it.
+fn around(file: &File, tokens: &[String], stated_end: Option<Value>) -> Result<Around, String> {
     let find = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
     let id = |name: &str| find(name).ok_or_else(|| format!("its token {name:?} is not in its vocabulary"));
-    let end = ENDS.iter().find_map(|name| find(name)).ok_or("none of its tokens is one that ends a text, such as <|endoftext|>")?;
+    let end = match stated_end {
+        Some(Value::String(name)) => id(&name)?,
+        Some(number) => {
+            let token = number.as_u64().filter(|&token| token < tokens.len() as u64);
+            token.ok_or_else(|| format!("its end token {number} is not one of its {} tokens", tokens.len()))? as u32
+        }
+        None => ENDS.iter().find_map(|name| find(name)).ok_or("none of its tokens is one that ends a text, such as <|endoftext|>")?,
+    };
     let processors = match kind(&file.post_processor) {
         "Sequence" => file.post_processor["processors"].as_array().cloned().unwrap_or_default(),
         _ => vec![file.post_processor.clone()],
@@ -159,7 +199,10 @@ fn around(file: &File, tokens: &[String]) -> Result<Around, String> {
         return match &names[..] {
             [Some(begin), None] => Ok(Around { begin: Some(id(begin)?), end, adds_end: false }),
             [Some(begin), None, Some(end)] => Ok(Around { begin: Some(id(begin)?), end: id(end)?, adds_end: true }),
-            _ => Ok(Around { begin: None, end, adds_end: false }),
+            [None] => Ok(Around { begin: None, end, adds_end: false }),
+            // A transcript's prompt, which the model's own decoding writes.
+            [Some(_), Some(_), .., None, Some(_)] => Ok(Around { begin: None, end, adds_end: false }),
+            _ => Err("its post_processor puts something around a text that cannot be packed".to_owned()),
         };
     }
     Ok(Around { begin: None, end, adds_end: false })
@@ -171,7 +214,15 @@ fn split(pre_tokenizer: &Value) -> Result<Split, String> {
         "Sequence" => pre_tokenizer["pretokenizers"].as_array().cloned().unwrap_or_default(),
         _ => vec![pre_tokenizer.clone()],
     };
-    let pattern = |step: &Value| step["pattern"]["Regex"].as_str().unwrap_or_default().to_owned();
+    let is_split = |step: &Value, wanted: &str| {
+        kind(step) == "Split"
+            && step["pattern"]["Regex"].as_str() == Some(wanted)
+            && step["behavior"].as_str() == Some("Isolated")
+            && !step["invert"].as_bool().unwrap_or(false)
+    };
+    let only_spells = |step: &Value| {
+        kind(step) == "ByteLevel" && step["use_regex"].as_bool() == Some(false) && !step["add_prefix_space"].as_bool().unwrap_or(false)
+    };
     let cuts = |step: &Value| step["use_regex"].as_bool().unwrap_or(true) && !step["add_prefix_space"].as_bool().unwrap_or(false);
     match &steps[..] {
         [bytes] if kind(bytes) == "ByteLevel" && cuts(bytes) => Ok(Split::Gpt2),
@@ -183,8 +234,8 @@ fn split(pre_tokenizer: &Value) -> Result<Split, String> {
         {
             Ok(Split::SmolLm)
         }
-        [words, bytes] if kind(words) == "Split" && kind(bytes) == "ByteLevel" && pattern(words) == LLAMA_3 => Ok(Split::Llama3),
-        [words, bytes] if kind(words) == "Split" && kind(bytes) == "ByteLevel" && pattern(words) == QWEN_2 => Ok(Split::Qwen2),
+        [words, bytes] if is_split(words, LLAMA_3) && only_spells(bytes) => Ok(Split::Llama3),
+        [words, bytes] if is_split(words, QWEN_2) && only_spells(bytes) => Ok(Split::Qwen2),
         _ => Err("its pre_tokenizer is not one that can be packed: those of GPT-2, Llama 3, Qwen 2 and SmolLM".to_owned()),
     }
 }
