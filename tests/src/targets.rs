@@ -30,6 +30,7 @@ pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Opti
     let (kind, source) = match job.source {
         Source::Nothing => (protocol::Source::Nothing, Vec::new()),
         Source::Tokens(tokens) => (protocol::Source::Tokens, tokens.iter().flat_map(|token| token.to_le_bytes()).collect()),
+        Source::Samples(samples) => (protocol::Source::Samples, samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()),
         Source::Features(rows) => (protocol::Source::Features, rows.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()),
     };
     let task = Task::Generate(Generate {

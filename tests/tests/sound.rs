@@ -2,8 +2,11 @@
 //! `ATTOFORMER_WHISPER` names.
 
 use attoformer::image::header::KvType;
+use attoformer::kernels::SCALAR;
 use attoformer::{Image, Session};
+use attoformer_replay::{Job, Source};
 use attoformer_tests::models::shared;
+use attoformer_tests::targets::{on_board, on_this_cpu};
 use attoformer_tools::engine::Setup;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::{Options, pack};
@@ -11,7 +14,10 @@ use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{features, import, sound, transcribe};
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use xtask::machines;
+use xtask::process::is_installed;
 
 fn packed(model: &Path, int8: bool) -> AlignedBytes {
     let checkpoint = import::open(model, None).unwrap_or_else(|error| panic!("{error}"));
@@ -81,6 +87,43 @@ fn keywords_are_what_the_published_model_hears() {
     });
     println!("int8: the same label on {same} of 85");
     assert!(same >= 84);
+}
+
+/// The whole way on a microcontroller, from samples to labels: the same bits as here, in 256 KB of RAM.
+#[test]
+fn a_cortex_m4f_hears_the_same_keyword() {
+    let (Some(model), Some(clips)) = (shared("models/kwt1"), shared("data/kws")) else {
+        println!("skipped: KWT-1 and its clips are not beside the checkout");
+        return;
+    };
+    let machine = machines::find("mps2-an386").expect("the machine is in the table");
+    if !is_installed(machine.emulator) {
+        println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);
+        return;
+    }
+    let image = packed(&model, true);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&image).unwrap();
+    let wav = std::fs::read(clips.join("yes_1000ms.wav")).unwrap();
+    // Behind the header of 44 bytes.
+    let samples: Vec<i16> = wav[44..].as_chunks().0.iter().take(16_000).map(|&bytes| i16::from_le_bytes(bytes)).collect();
+    let job = Job { source: Source::Samples(&samples), prompt: &[], generate: 0, chunk: 1 };
+    let expected = on_this_cpu(&image, &SCALAR, job).unwrap();
+    let report = on_board(&machine, file.path(), job, None).unwrap();
+    assert_eq!(report.output_hash, format!("{expected:08x}"));
+    assert!(report.self_test);
+    let ram = report.ram_bytes_arena + report.ram_bytes_frontend + report.ram_bytes_static + report.stack_high_water;
+    println!(
+        "{ram} bytes of RAM: {} arena, {} front end, {} static, {} stack; {} instructions; {} + {} bytes of flash",
+        report.ram_bytes_arena,
+        report.ram_bytes_frontend,
+        report.ram_bytes_static,
+        report.stack_high_water,
+        report.instructions_encode,
+        report.flash_bytes_code,
+        report.flash_bytes_model
+    );
+    assert!(ram <= 256 * 1024);
 }
 
 #[test]

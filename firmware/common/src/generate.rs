@@ -1,5 +1,6 @@
 //! Running the model.
 
+use attoformer::frontend::Sizes;
 use attoformer::image::header::Architecture;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, Tokenizer, arena_bytes, tokenizer::Decoder};
 use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
@@ -44,7 +45,7 @@ fn work(
 
     let given = task.arena_bytes.map_or(need, |bytes| bytes as usize);
     let have = arena.len();
-    let arena = arena.get_mut(..given).ok_or(Error::ArenaTooSmall { need: given, have })?;
+    let (arena, behind) = arena.split_at_mut_checked(given).ok_or(Error::ArenaTooSmall { need: given, have })?;
     let mut session = Session::with_plan(&image, arena, plan)?;
     defmt::info!("image of {=usize} bytes open, arena of {=usize}", bytes.len(), need);
     let self_tested = match session.self_test() {
@@ -57,7 +58,9 @@ fn work(
 
     let mut answer = Answer { flash_bytes_model: image.bytes().len() as u32, ram_bytes_arena: need as u32, ..Answer::default() };
     if task.source != Source::Nothing {
-        let (hash, instructions) = encode(&mut session, task, source, counter)?;
+        let floats = hearing_room(&image, task.source, behind)?;
+        answer.ram_bytes_frontend = size_of_val(floats) as u32;
+        let (hash, instructions) = encode(&mut session, task, source, floats, counter)?;
         channel::send(&Frame::Encoded { instructions });
         answer.output_hash = hash;
     }
@@ -72,10 +75,30 @@ fn work(
     Ok(answer)
 }
 
+/// Where the front end works and puts its rows, behind the arena; nothing where no sound is heard.
+fn hearing_room<'b>(image: &Image<'_>, source: Source, behind: &'b mut [u8]) -> Result<&'b mut [f32], Error> {
+    let sizes = Sizes::of(image.bytes());
+    let count = if source == Source::Samples { sizes.scratch + sizes.rows * sizes.features } else { 0 };
+    let small = Error::BufferTooSmall { need: count, have: behind.len() / size_of::<f32>() };
+    <[f32]>::mut_from_prefix_with_elems(behind, count).map(|(floats, _)| floats).map_err(|_| small)
+}
+
 /// Encodes the source; returns the hash of what comes out, and the instructions it took.
-fn encode(session: &mut Session<'_>, task: &Generate<'_>, source: &[u8], counter: &mut Counter) -> Result<(u32, u64), Error> {
+fn encode(
+    session: &mut Session<'_>,
+    task: &Generate<'_>,
+    source: &[u8],
+    floats: &mut [f32],
+    counter: &mut Counter,
+) -> Result<(u32, u64), Error> {
     let (result, instructions) = counter.count(|| {
         let output = match task.source {
+            Source::Samples => {
+                let frontend = session.image().frontend().ok_or(Error::Architecture { asked: "hear sound" })?;
+                let (scratch, rows) = floats.split_at_mut_checked(frontend.scratch_len()).unwrap_or_default();
+                frontend.clip(words::<i16>(source)?, scratch, rows)?;
+                session.encode_features(rows)?
+            }
             Source::Features => session.encode_features(words(source)?)?,
             _ => session.encode(words(source)?)?,
         };

@@ -206,6 +206,8 @@ pub struct Answer {
     pub flash_bytes_model: u32,
     /// Arena that the plan asked for.
     pub ram_bytes_arena: u32,
+    /// Features and scratch of the front end, where sound was heard.
+    pub ram_bytes_frontend: u32,
     /// Highest byte of the arena that was written, plus one.
     pub arena_high_water: u32,
     /// Statics of the program.

@@ -31,6 +31,9 @@ pub struct Report {
     pub flash_bytes_model: u32,
     /// Bytes of the arena that the plan asks for.
     pub ram_bytes_arena: u32,
+    /// Bytes of the front end's features and scratch, where sound was heard.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub ram_bytes_frontend: u32,
     /// Bytes of the arena up to the last that was written.
     pub arena_high_water: u32,
     /// Bytes of statics.
@@ -48,6 +51,10 @@ pub struct Report {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+fn is_nothing(bytes: &u32) -> bool {
+    *bytes == 0
 }
 
 impl Report {
@@ -87,6 +94,7 @@ impl Report {
         self.flash_bytes_model = answer.flash_bytes_model;
         self.ram_bytes_arena = answer.ram_bytes_arena;
         self.arena_high_water = answer.arena_high_water;
+        self.ram_bytes_frontend = answer.ram_bytes_frontend;
         self.ram_bytes_static = answer.ram_bytes_static;
         self.stack_high_water = answer.stack_high_water;
     }

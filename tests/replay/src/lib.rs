@@ -22,6 +22,8 @@ pub enum Source<'j> {
     Tokens(&'j [u32]),
     /// Rows of features.
     Features(&'j [f32]),
+    /// Sound for the image's front end.
+    Samples(&'j [i16]),
 }
 
 /// What to feed and how.
@@ -54,6 +56,12 @@ pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u
         Source::Nothing => {}
         Source::Tokens(tokens) => encoded.logits(session.encode(tokens)?),
         Source::Features(features) => encoded.logits(session.encode_features(features)?),
+        Source::Samples(samples) => {
+            let frontend = image.frontend().ok_or(Error::Architecture { asked: "hear sound" })?;
+            let (mut scratch, mut rows) = (vec![0.0; frontend.scratch_len()], vec![0.0; frontend.rows() * frontend.features()]);
+            frontend.clip(samples, &mut scratch, &mut rows)?;
+            encoded.logits(session.encode_features(&rows)?);
+        }
     }
     if session.config().architecture == Architecture::Encoder {
         return Ok(encoded.value());

@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, required_unless_present = "calibrate")]
     image: Option<PathBuf>,
     /// The text to go on from
-    #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate", "source_tokens", "features"])]
+    #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate", "source_tokens", "features", "sound"])]
     prompt: Option<String>,
     /// The tokens to go on from, separated by commas
     #[arg(long, value_delimiter = ',')]
@@ -41,8 +41,11 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', conflicts_with = "features")]
     source_tokens: Option<Vec<u32>>,
     /// Rows of features for the model's encoder: a file of f32, little-endian
-    #[arg(long)]
+    #[arg(long, conflicts_with = "sound")]
     features: Option<PathBuf>,
+    /// Sound for the image's front end: a file of 16-bit samples, little-endian, without a header, at the model's rate
+    #[arg(long)]
+    sound: Option<PathBuf>,
     /// Tokens to generate
     #[arg(short = 'n', default_value_t = 32)]
     generate: u32,
@@ -145,9 +148,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// What the encoder is to read.
 fn source(arguments: &Arguments) -> Result<(Source, Vec<u8>)> {
-    if let Some(path) = &arguments.features {
-        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        return Ok((Source::Features, bytes));
+    for (path, kind) in [(&arguments.features, Source::Features), (&arguments.sound, Source::Samples)] {
+        if let Some(path) = path {
+            return Ok((kind, std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?));
+        }
     }
     match &arguments.source_tokens {
         Some(tokens) => Ok((Source::Tokens, tokens.iter().flat_map(|token| token.to_le_bytes()).collect())),
