@@ -12,7 +12,8 @@ use crate::files;
 pub fn read_npy(path: &Path, width: usize) -> Result<Vec<f32>, Error> {
     let refuse = |what: String| Error::file(path)(what);
     let bytes = files::map(path)?;
-    let array = npyz::NpyFile::new(&bytes[..]).map_err(|error| refuse(format!("it is no NumPy file: {error}")))?;
+    // The parser's own words may quote the whole header.
+    let array = npyz::NpyFile::new(&bytes[..]).map_err(|_| refuse("it is no NumPy file, or its header is damaged".to_owned()))?;
     let shape = array.shape().to_vec();
     if shape.len() != 2 || shape[1] != width as u64 || array.order() != npyz::Order::C {
         return Err(refuse(format!("its shape is {shape:?}, the model reads rows of {width}")));

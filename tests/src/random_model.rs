@@ -9,7 +9,7 @@ pub use families::families;
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{Activation, Architecture, Config, KvType, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
+use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
@@ -86,14 +86,6 @@ impl RandomModel {
     /// Two layers of the Llama family whose sizes divide by nothing, with a tokenizer.
     pub fn small() -> Self {
         let config = Config {
-            architecture: Architecture::Decoder,
-            norm: NormKind::Rms,
-            placement: NormPlacement::Pre,
-            activation: Activation::Silu,
-            gated: true,
-            positions: PositionKind::Rotary,
-            mask: MaskKind::Causal,
-            kv: KvType::F32,
             d_model: 24,
             d_hidden: 43,
             layers: 2,
@@ -102,13 +94,7 @@ impl RandomModel {
             head_dim: 6,
             vocab: 293,
             context: 40,
-            window: 0,
-            norm_eps: 1e-5,
             tied_head: true,
-            final_norm: true,
-            embedding_norm: false,
-            pooling: Pooling::None,
-            normalized: false,
             begin: 1,
             end: 2,
             ..Config::DECODER
