@@ -76,7 +76,7 @@ pub struct RandomModel {
     pub bias: bool,
     /// Whether the output head has a bias.
     pub head_bias: bool,
-    /// Whether the table of [`PositionKind::Learned`] is sines and cosines instead of drawn numbers.
+    /// Whether the table of `PositionKind::Learned` is sines and cosines instead of drawn numbers.
     pub sinusoidal: bool,
     /// Seed of the weights, not 0.
     pub seed: u32,
