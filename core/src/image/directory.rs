@@ -184,6 +184,7 @@ impl Entry {
             && (if self.dtype == Dtype::Int4 { inside(self.group_scales, group_bytes, 4) } else { self.group_scales == 0 })
             && optional(self.bias, self.rows as u64 * 4)
             && optional(self.in_scale, self.columns as u64 * 4)
+            && (quantized || self.in_scale == 0)
             && !(self.role.is_plain() && (self.bias != 0 || self.in_scale != 0))
     }
 }

@@ -48,6 +48,8 @@ impl<'a> Embedding<'a> {
         let table = self.tokens.matrix();
         for ((token, position), out) in tokens.zip(rows_mut(out, table.columns)) {
             read_row(table, token as usize, out);
+            // The columns of a table that is the head's, too, may be scaled for the head.
+            out.iter_mut().zip(self.tokens.in_scale()).for_each(|(x, &scale)| *x *= scale);
             if self.scale != 0.0 {
                 out.iter_mut().for_each(|x| *x *= self.scale);
             }

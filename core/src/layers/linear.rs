@@ -62,6 +62,11 @@ impl<'a> Linear<'a> {
         &self.matrix
     }
 
+    /// What its inputs are multiplied with; empty for nothing.
+    pub fn in_scale(&self) -> &'a [f32] {
+        self.in_scale
+    }
+
     /// `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
     pub fn apply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         match parts(scratch.parallel, x.len().saturating_mul(self.matrix.rows)) {

@@ -7,7 +7,7 @@ use super::fuse::{Fused, fuse, name};
 use super::layout;
 use super::writer::align;
 use super::{Checkpoint, Options};
-use crate::quantize::{Format, quantize};
+use crate::quantize::{Format, quantize, smoothing};
 use crate::report::progress::Progress;
 
 const VALUES_ALIGN: usize = 16;
@@ -125,8 +125,9 @@ fn put_tensor(
 ) -> Result<Stored, String> {
     let dtype = format.dtype();
     let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
-    let calibration = options.calibration.as_ref().filter(|_| is_integer);
-    let factors = calibration.and_then(|calibration| calibration.column_factors(role, layer, fused.matrix()));
+    let columns = fused.columns as usize;
+    let inputs = options.calibration.as_ref().and_then(|calibration| calibration.inputs(role, layer, columns));
+    let factors = format.steps(columns).zip(inputs).map(|(steps, inputs)| smoothing::factors(inputs, fused.matrix(), steps));
     if let Some(factors) = &factors {
         fused.scale_columns(factors);
     }

@@ -2,7 +2,8 @@
 
 use super::{best_scale, largest, nearest, normalized};
 
-const LIMIT: f32 = 7.0;
+/// The largest integer.
+pub(super) const LIMIT: f32 = 7.0;
 /// Largest group scale.
 const GROUP_SCALE_MAX: f32 = 255.0;
 /// Factors tried on the scale that puts a group's largest magnitude at 7: clipping it may serve the others.

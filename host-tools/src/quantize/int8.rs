@@ -5,7 +5,8 @@
 
 use super::{NEGLIGIBLE, largest, nearest};
 
-const LIMIT: f32 = 127.0;
+/// The largest integer.
+pub(super) const LIMIT: f32 = 127.0;
 
 /// A row's scale; 0 for a row of (next to) nothing.
 pub fn scale(row: &[f32]) -> f32 {

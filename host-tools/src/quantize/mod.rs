@@ -5,12 +5,15 @@
 pub mod calibration;
 pub mod int4;
 pub mod int8;
+pub mod smoothing;
 
 use std::fmt;
 use std::str::FromStr;
 
 use attoformer::image::directory::Dtype;
 use half::f16;
+
+use smoothing::Steps;
 
 /// How a tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,16 @@ impl Format {
     /// Columns that share an int4 scale; 0 for the row, and for the other formats.
     pub fn group(self) -> u32 {
         if let Format::Int4 { group } = self { group } else { 0 }
+    }
+
+    /// What the error of its rounding follows from; `None` for floats.
+    pub fn steps(self, columns: usize) -> Option<Steps> {
+        let (group, limit) = match self {
+            Format::F32 | Format::F16 => return None,
+            Format::Int8 => (0, int8::LIMIT),
+            Format::Int4 { group } => (group as usize, int4::LIMIT),
+        };
+        Some(Steps { group: if group == 0 { columns } else { group }, limit })
     }
 
     /// The same format with another int4 group.
