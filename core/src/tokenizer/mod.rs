@@ -13,6 +13,7 @@ mod added;
 mod bpe;
 mod byte_bpe;
 mod decode;
+mod nfc;
 mod section;
 mod stop;
 mod vocabulary;
@@ -97,9 +98,14 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included.
+    /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included: one a byte, or three where
+    /// texts are brought to form C, in which some characters are three.
     pub fn room(&self, bytes: usize) -> usize {
-        bytes.saturating_add(3)
+        let growth = match &self.kind {
+            Kind::ByteBpe(bpe) if bpe.nfc => nfc::GROWTH,
+            _ => 1,
+        };
+        bytes.saturating_mul(growth).saturating_add(3)
     }
 
     /// The token that stands for what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it
@@ -129,15 +135,15 @@ impl<'a> Tokenizer<'a> {
     /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
     ///
     /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind
-    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters; the model's pattern cuts words, and ranked
-    /// pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
+    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters, in Unicode's form C where the vocabulary says so;
+    /// the model's pattern cuts words, and ranked pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
     /// characters removed and white space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white
     /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
     /// that fails or when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
     ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
-    /// `text.len() + 1` elements always suffice. Time is linear in the number of words.
+    /// [`Tokenizer::room`] elements always suffice. Time is linear in the number of words.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`].

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, KvType};
-use attoformer_tools::import::{Checkpoint, Scheme};
+use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::quantize::calibration::{self, Calibration};
@@ -86,9 +86,6 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
     pack::check_output(&args.output)?;
-    if checkpoint.tokenizer.as_ref().is_some_and(|tokenizer| matches!(tokenizer.scheme, Scheme::ByteBpe { nfc: true, .. })) {
-        eprintln!("note: its tokenizer brings texts to Unicode's form C first, the engine does not: give it texts in that form");
-    }
     if checkpoint.tokenizer.is_none() && checkpoint.config.has_embedding() {
         eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
     }

@@ -76,8 +76,8 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
             (WORDPIECE, flags(&[clean_text, chinese, strip_accents, lowercase]), max_word_characters)
         }
-        Scheme::ByteBpe { split, whole_words, .. } => {
-            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words]) | added, split as u32)
+        Scheme::ByteBpe { split, nfc, whole_words } => {
+            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
         }
     }
 }
