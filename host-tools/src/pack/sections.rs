@@ -2,7 +2,7 @@
 
 use attoformer::image::metadata::Metadata;
 
-use crate::import::tokenizer::Added;
+use crate::import::tokenizer::{Added, Spaces};
 use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
@@ -22,12 +22,31 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     if let Scheme::SentencePiece { .. } = tokenizer.scheme {
         put_words(out, pieces.iter().map(|piece| piece.score.to_bits()));
     }
+    if let Scheme::Unigram { .. } = tokenizer.scheme {
+        put_scores(tokenizer, out);
+    }
     put_words(out, sorted);
     put_added(tokenizer, out);
     if let Scheme::ByteBpe { .. } = tokenizer.scheme {
         put_pairs(tokenizer, out);
     }
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
+}
+
+/// Whether scores of a Unigram are more exact than f32.
+fn is_wide(tokenizer: &Tokenizer) -> bool {
+    tokenizer.scores.iter().any(|&score| f64::from(score as f32) != score)
+}
+
+/// The scores of a Unigram, as f32 where that is exact, else as f64.
+fn put_scores(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
+    let padding = std::iter::repeat(0.0); // behind the vocabulary, for a longer table of tokens
+    let scores = tokenizer.scores.iter().copied().chain(padding).take(tokenizer.pieces.len());
+    if is_wide(tokenizer) {
+        out.extend(scores.flat_map(f64::to_le_bytes));
+    } else {
+        out.extend(scores.flat_map(|score| (score as f32).to_le_bytes()));
+    }
 }
 
 /// The table of added tokens, in the order of their pieces' bytes; nothing without any.
@@ -65,6 +84,7 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const SENTENCEPIECE_BPE: u32 = 1;
     const WORDPIECE: u32 = 2;
     const BYTE_BPE: u32 = 3;
+    const UNIGRAM: u32 = 4;
     let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
         Scheme::SentencePiece { first_byte, space_prefix } => {
@@ -78,6 +98,12 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
         }
         Scheme::ByteBpe { split, nfc, whole_words } => {
             (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
+        }
+        Scheme::Unigram { first_byte, spaces } => {
+            let Spaces { trimmed, squeezed, parted, in_front, only_first, cut } = spaces;
+            let own = flags(&[tokenizer.adds_begin, tokenizer.adds_end, first_byte.is_some(), is_wide(tokenizer)]);
+            let of_spaces = flags(&[trimmed, squeezed, parted, in_front]) << 4 | flags(&[only_first, cut]) << 9;
+            (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))
         }
     }
 }

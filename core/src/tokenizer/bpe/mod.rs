@@ -15,7 +15,7 @@ const FLAG_END: u32 = 8;
 const ALL_FLAGS: u32 = 2 * FLAG_END - 1;
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
-static BYTES: [u8; 256] = {
+pub(super) static BYTES: [u8; 256] = {
     let mut all = [0; 256];
     let mut byte = 0;
     while byte < 256 {

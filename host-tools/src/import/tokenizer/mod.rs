@@ -2,10 +2,12 @@
 
 mod byte_bpe;
 mod sentencepiece;
+mod unigram;
 
 pub(in crate::import) use byte_bpe::pair;
 pub use byte_bpe::{ByteBpe, byte_bpe};
 pub use sentencepiece::{SentencePiece, sentencepiece};
+pub use unigram::Unigram;
 
 /// Longest piece that an image holds.
 pub(super) const PIECE_BYTES_MAX: usize = 255;
@@ -25,6 +27,8 @@ pub struct Tokenizer {
     pub adds_begin: bool,
     /// Whether the end token is written behind a text (BPE; a WordPiece's always is).
     pub adds_end: bool,
+    /// Logarithms of the pieces' probabilities (Unigram, whose pieces' own scores are 0).
+    pub scores: Vec<f64>,
     /// Pairs that merge, the first ones first (byte-level BPE).
     pub merges: Vec<Merge>,
     /// Tokens that a text may spell out (BPE).
@@ -65,6 +69,30 @@ pub enum Scheme {
         /// A word that is a piece is not merged.
         whole_words: bool,
     },
+    /// Unigram: pieces with scores that add up.
+    Unigram {
+        /// Token of byte 0, the other 255 follow; where unknown characters are byte tokens.
+        first_byte: Option<u32>,
+        /// What is done to the spaces of a text.
+        spaces: Spaces,
+    },
+}
+
+/// What a Unigram does to the spaces of a text, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// White space at the text's end goes.
+    pub trimmed: bool,
+    /// Several spaces become one that is no white space: U+2581.
+    pub squeezed: bool,
+    /// Words end at white space, which goes.
+    pub parted: bool,
+    /// A space is put before each word, or text that is not parted, if it has none.
+    pub in_front: bool,
+    /// But only where it starts the whole text.
+    pub only_first: bool,
+    /// Words begin with each space.
+    pub cut: bool,
 }
 
 /// Where byte-level BPE cuts a text into words.
@@ -125,7 +153,18 @@ impl Added {
 impl Tokenizer {
     /// A tokenizer that writes the begin token before a text, and not the end token behind it.
     pub fn new(pieces: Vec<Piece>, [begin, end, unknown]: [u32; 3], scheme: Scheme) -> Self {
-        Tokenizer { pieces, begin, end, unknown, adds_begin: true, adds_end: false, merges: Vec::new(), added: Vec::new(), scheme }
+        Tokenizer {
+            pieces,
+            begin,
+            end,
+            unknown,
+            adds_begin: true,
+            adds_end: false,
+            scores: Vec::new(),
+            merges: Vec::new(),
+            added: Vec::new(),
+            scheme,
+        }
     }
 
     /// Adds empty pieces up to `rows`, for a model whose token table is longer than its vocabulary.

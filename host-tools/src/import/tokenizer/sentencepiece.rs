@@ -74,7 +74,7 @@ impl SentencePiece<'_> {
 }
 
 /// The token of byte 0, behind which the other 255 must follow.
-fn first_byte(tokens: &[String]) -> Result<u32, String> {
+pub(super) fn first_byte(tokens: &[String]) -> Result<u32, String> {
     let name = |byte: usize| format!("<0x{byte:02X}>");
     let first = tokens.iter().position(|token| *token == name(0)).ok_or("it has no byte tokens, <0x00> to <0xFF>")?;
     match (0..256).find(|&byte| tokens.get(first + byte) != Some(&name(byte))) {

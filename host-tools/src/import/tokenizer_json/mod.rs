@@ -1,6 +1,7 @@
 //! The tokenizer of a model directory: `tokenizer.json` of the `tokenizers` library, or `vocab.txt`. One file per kind.
 
 mod byte_bpe;
+mod unigram;
 mod vocab_txt;
 mod wordpiece;
 
@@ -38,7 +39,11 @@ pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
         return Ok(false);
     }
     let file: File = wordpiece::settings(&path)?;
-    Ok(matches!(&file.model.kind[..], "BPE" | "WordPiece"))
+    match &file.model.kind[..] {
+        "BPE" | "WordPiece" => Ok(true),
+        "Unigram" => unigram::has_charsmap(&path).map(|has| !has),
+        _ => Ok(false),
+    }
 }
 
 /// Reads the tokenizer of a model directory.
@@ -53,6 +58,7 @@ pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
     let file: File = wordpiece::settings(&path)?;
     match &file.model.kind[..] {
         "BPE" => byte_bpe::read(&path),
+        "Unigram" => unigram::read(&path),
         _ => wordpiece(folder),
     }
 }
