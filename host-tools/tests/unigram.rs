@@ -225,3 +225,33 @@ fn what_cannot_be_packed_is_refused() {
     refused(&|file| file["added_tokens"][0]["id"] = 100_000.into(), "is not token 100000");
     refused(&|file| file["post_processor"] = json!({ "type": "Sequence" }), "post_processor");
 }
+
+/// A section with other bytes, or fewer, is refused or runs; nothing panics.
+#[test]
+fn damaged_sections_never_panic() {
+    let mut numbers = Numbers(24);
+    for file in variants() {
+        let pair = Pair::new(&file);
+        let mut refused = 0;
+        for _ in 0..400 {
+            let mut section = pair.section.clone();
+            // One in two in the header, where each byte tells.
+            let end = if numbers.word() % 2 == 0 { 32 } else { section.len() };
+            section[numbers.word() as usize % end] = numbers.word() as u8;
+            if numbers.word() % 8 == 0 {
+                section.truncate(numbers.word() as usize % section.len());
+            }
+            match Tokenizer::new(&section, pair.vocab) {
+                Ok(tokenizer) => {
+                    let mut out = [0; 40];
+                    for text in ["", "the 漢字 text </s>", "x\u{301} a much longer text than there is room for"] {
+                        let _ = tokenizer.encode_with_control(text, &mut out);
+                        let _ = tokenizer.encode_with_specials(text, &mut out);
+                    }
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 50, "{refused}");
+    }
+}
