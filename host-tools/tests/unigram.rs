@@ -236,9 +236,9 @@ fn damaged_sections_never_panic() {
         for _ in 0..400 {
             let mut section = pair.section.clone();
             // One in two in the header, where each byte tells.
-            let end = if numbers.word() % 2 == 0 { 32 } else { section.len() };
+            let end = if numbers.word().is_multiple_of(2) { 32 } else { section.len() };
             section[numbers.word() as usize % end] = numbers.word() as u8;
-            if numbers.word() % 8 == 0 {
+            if numbers.word().is_multiple_of(8) {
                 section.truncate(numbers.word() as usize % section.len());
             }
             match Tokenizer::new(&section, pair.vocab) {
