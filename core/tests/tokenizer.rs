@@ -249,7 +249,7 @@ fn each_contradiction_is_named() {
         }
     };
     let put = |at: usize, value: u32| what(&|bytes| bytes[at..at + 4].copy_from_slice(&value.to_le_bytes()));
-    assert!(put(0, 4).contains("kind"));
+    assert!(put(0, 5).contains("kind"));
     assert!(put(4, 7).contains("vocabulary"));
     assert!(put(8, 7).contains("longest") && put(8, 5).contains("longest"));
     assert!(put(12, 64).contains("flag"));
