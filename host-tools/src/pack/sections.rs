@@ -67,10 +67,18 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const BYTE_BPE: u32 = 3;
     let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
-        Scheme::SentencePiece { first_byte, space_prefix } => {
+        Scheme::SentencePiece { first_byte, spaces } => {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
-            let own = flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end]);
+            let own = flags(&[
+                spaces.in_front,
+                only_in_front,
+                !tokenizer.adds_begin,
+                tokenizer.adds_end,
+                spaces.block,
+                spaces.only_at_start,
+                spaces.unless_there,
+            ]);
             (SENTENCEPIECE_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {

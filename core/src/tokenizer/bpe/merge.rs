@@ -104,7 +104,7 @@ impl Word<'_, '_> {
             None => self.tokenizer.vocabulary.stored(token),
         };
         match (left.and_then(piece), right.and_then(piece)) {
-            (Some(left), Some(right)) => self.tokenizer.find(left, right).unwrap_or(NONE),
+            (Some(left), Some(right)) => self.tokenizer.merged(left, right).unwrap_or(NONE),
             _ => NONE,
         }
     }

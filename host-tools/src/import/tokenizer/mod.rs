@@ -5,6 +5,7 @@ mod sentencepiece;
 
 pub(in crate::import) use byte_bpe::pair;
 pub use byte_bpe::{ByteBpe, byte_bpe};
+pub(in crate::import) use sentencepiece::BLOCK;
 pub use sentencepiece::{SentencePiece, sentencepiece};
 
 /// Longest piece that an image holds.
@@ -40,8 +41,8 @@ pub enum Scheme {
     SentencePiece {
         /// Token of byte 0; the other 255 follow.
         first_byte: u32,
-        /// Whether a space is put before a text.
-        space_prefix: bool,
+        /// What it does about spaces.
+        spaces: Spaces,
     },
     /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
     WordPiece {
@@ -67,6 +68,24 @@ pub enum Scheme {
     },
 }
 
+/// What SentencePiece-style BPE does about spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// One is put before a text.
+    pub in_front: bool,
+    /// But not behind an added token.
+    pub only_at_start: bool,
+    /// But not before a text that has one.
+    pub unless_there: bool,
+    /// U+2581 is a space.
+    pub block: bool,
+}
+
+impl Spaces {
+    /// Those of llama2.c.
+    pub const IN_FRONT: Spaces = Spaces { in_front: true, only_at_start: false, unless_there: false, block: false };
+}
+
 /// Where byte-level BPE cuts a text into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
@@ -85,9 +104,12 @@ pub enum Split {
 pub struct Piece {
     /// Text it stands for.
     pub bytes: Vec<u8>,
-    /// Merges with a higher score come first; 0 where nothing is merged by scores.
+    /// Merges with a higher score come first, nothing merges to a score of [`NEVER`]; 0 where nothing is merged by scores.
     pub score: f32,
 }
+
+/// The score of a piece that no two tokens merge to.
+pub const NEVER: f32 = f32::MIN;
 
 /// Two tokens that merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The tokenizer of a model directory: `tokenizer.json` of the `tokenizers` library, or `vocab.txt`. One file per kind.
 
+mod bpe;
 mod byte_bpe;
+mod sentencepiece;
 mod vocab_txt;
 mod wordpiece;
 
@@ -52,7 +54,7 @@ pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
     }
     let file: File = wordpiece::settings(&path)?;
     match &file.model.kind[..] {
-        "BPE" => byte_bpe::read(&path),
+        "BPE" => bpe::read(&path),
         _ => wordpiece(folder),
     }
 }
