@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, PreTokenizerWrapper, Tokenizer as Library};
+use tokenizers::{AddedToken, Model, PreTokenizerWrapper, Tokenizer as Library};
 
 mod common;
 #[path = "common/texts.rs"]
@@ -194,4 +194,74 @@ fn text_cannot_forge_a_control_token() {
     let mut tokens = vec![0; 64];
     let count = tokenizer.encode("<|endoftext|>", &mut tokens).unwrap();
     assert!(count > 1 && !tokens[..count].contains(&end));
+}
+
+/// The older files, whose special tokens lie beside them, are read as `tokenizer.json` is.
+#[test]
+fn older_files_give_the_library_s_tokens() {
+    for (family, class) in [("gpt2", "GPT2Tokenizer"), ("gpt2", "WhisperTokenizer"), ("qwen2", "Qwen2TokenizerFast")] {
+        let library = trained(family);
+        let folder = tempfile::tempdir().unwrap();
+        library.get_model().save(folder.path(), None).unwrap();
+        let write = |name: &str, value: Value| std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+        let added = library.get_added_tokens_decoder();
+        let specials = ["<|im_start|>", "<|im_end|>", "<|end"];
+        if class == "GPT2Tokenizer" {
+            let ids: serde_json::Map<String, Value> = added.iter().map(|(&id, token)| (token.content.clone(), id.into())).collect();
+            write("added_tokens.json", Value::Object(ids));
+            let odd = json!({"content": "<odd>", "lstrip": true, "rstrip": true, "normalized": false, "single_word": false});
+            let others = json!([specials[0], specials[1], specials[2], odd]);
+            write("special_tokens_map.json", json!({"eos_token": "<|endoftext|>", "additional_special_tokens": others}));
+            write("tokenizer_config.json", json!({"tokenizer_class": class}));
+        } else {
+            let listed: serde_json::Map<String, Value> =
+                added.iter().map(|(id, token)| (id.to_string(), serde_json::to_value(token).unwrap())).collect();
+            write("tokenizer_config.json", json!({"tokenizer_class": class, "eos_token": "<|endoftext|>", "added_tokens_decoder": listed}));
+        }
+        let mut pair = Pair::of_folder(library, folder.path());
+        let mut numbers = Numbers(9);
+        let texts: Vec<String> = (0..2_000).map(|_| generated(&mut numbers, OWN)).collect();
+        // added_tokens.json does not say what is matched late: no token here lies in another.
+        pair.check(TEXTS.into_iter().chain(texts.iter().map(String::as_str)));
+    }
+}
+
+/// RoBERTa's marks stand around a text though no file names them.
+#[test]
+fn older_files_of_roberta_have_its_marks() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = trained("gpt2");
+    library.get_model().save(folder.path(), None).unwrap();
+    let count = library.get_vocab_size(false);
+    let marks: serde_json::Map<String, Value> = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        .iter()
+        .enumerate()
+        .map(|(at, name)| ((*name).to_owned(), (count + at).into()))
+        .collect();
+    std::fs::write(folder.path().join("added_tokens.json"), Value::Object(marks).to_string()).unwrap();
+    std::fs::write(folder.path().join("config.json"), r#"{"model_type": "roberta"}"#).unwrap();
+    let tokenizer = tokenizer_json::open(folder.path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((tokenizer.begin as usize, tokenizer.end as usize), (count, count + 2));
+    assert!(tokenizer.adds_begin && tokenizer.adds_end);
+    let mask = tokenizer.added.iter().find(|added| added.token as usize == count + 4).unwrap();
+    assert!(mask.control && mask.strip_left && !mask.strip_right);
+}
+
+/// What the older files cannot say is one sentence that names the file.
+#[test]
+fn older_files_that_cannot_be_read_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    trained("gpt2").get_model().save(folder.path(), None).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let refusal = || tokenizer_json::open(folder.path()).expect_err("it was read").to_string();
+    write("config.json", r#"{"model_type": "clip"}"#);
+    assert!(refusal().contains("clip is not one whose vocab.json"), "{}", refusal());
+    write("config.json", r#"{"model_type": "gpt2"}"#);
+    write("tokenizer_config.json", r#"{"add_prefix_space": true}"#);
+    assert!(refusal().contains("its pre_tokenizer is not one that can be packed"), "{}", refusal());
+    write("merges.txt", "#version: 0.2\na b\nab\n");
+    assert!(refusal().contains("merges.txt: its line 3 is not two pieces"), "{}", refusal());
+    write("merges.txt", "#version: 0.2\na <none>\n");
+    write("tokenizer_config.json", "{}");
+    assert!(refusal().contains("which it lacks"), "{}", refusal());
 }
