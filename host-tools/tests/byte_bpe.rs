@@ -17,7 +17,7 @@ mod common;
 #[path = "common/texts.rs"]
 mod texts;
 use common::Numbers;
-use texts::{generated, open_texts};
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// Texts to train on: this project's own.
 const TEXTS: [&str; 4] = [
@@ -264,4 +264,25 @@ fn older_files_that_cannot_be_read_are_refused() {
     write("merges.txt", "#version: 0.2\na <none>\n");
     write("tokenizer_config.json", "{}");
     assert!(refusal().contains("which it lacks"), "{}", refusal());
+}
+
+/// A megabyte without a space takes time in proportion to its length, a second or two; its first part becomes the library's tokens.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let mut pair = Pair::new(trained("qwen2"));
+    for text in without_a_space(TEXTS[2]) {
+        let took = seconds(&pair, &text);
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        pair.check([&text[..text.floor_char_boundary(20_000)]].into_iter());
+    }
+}
+
+/// Seconds to encode a text.
+fn seconds(pair: &Pair, text: &str) -> f64 {
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    let mut out = vec![0; tokenizer.room(text.len())];
+    let start = std::time::Instant::now();
+    tokenizer.encode(text, &mut out).unwrap();
+    start.elapsed().as_secs_f64()
 }

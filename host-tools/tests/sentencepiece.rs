@@ -15,7 +15,7 @@ mod common;
 #[path = "common/texts.rs"]
 mod texts;
 use common::Numbers;
-use texts::{generated, open_texts};
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// Texts to train on: this project's own.
 const TEXTS: [&str; 4] = [
@@ -276,4 +276,21 @@ fn what_cannot_be_packed_is_refused() {
         vocab.insert("<byte>".to_owned(), id);
     });
     assert!(bytes.contains("its byte tokens do not follow one another"), "{bytes}");
+}
+
+/// A megabyte without a space takes time in proportion to its length, a second or two; its first part becomes the library's tokens.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let file = file(form("llama"), false, true);
+    let (section, vocab) = packed(&file).unwrap();
+    let tokenizer = Tokenizer::new(&section, vocab).unwrap();
+    for text in without_a_space(TEXTS[2]) {
+        let mut out = vec![0; tokenizer.room(text.len())];
+        let start = std::time::Instant::now();
+        tokenizer.encode(&text, &mut out).unwrap();
+        let took = start.elapsed().as_secs_f64();
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        check(&file, [&text[..text.floor_char_boundary(20_000)]].into_iter());
+    }
 }

@@ -19,7 +19,7 @@ mod common;
 #[path = "common/texts.rs"]
 mod texts;
 use common::Numbers;
-use texts::{generated, open_texts};
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// The library's tokenizer and ours, over one vocabulary.
 struct Pair {
@@ -180,5 +180,21 @@ fn every_character_becomes_the_library_s_tokens() {
         let pair = Pair::new(&vocabulary);
         let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character}b a\u{301}{character}\u{302E}")).collect();
         pair.check(texts.iter().map(String::as_str));
+    }
+}
+
+/// A megabyte without a space is a word that is too long, or as many as it has symbols; either takes time in proportion to its length.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let pair = Pair::new(&vocabulary(every_piece(&['\0'..='\u{24FF}'])));
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    for text in without_a_space(include_str!("../../docs/image.md")) {
+        let mut out = vec![0; tokenizer.room(text.len())];
+        let start = std::time::Instant::now();
+        tokenizer.encode(&text, &mut out).unwrap();
+        let took = start.elapsed().as_secs_f64();
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        pair.check([&text[..text.floor_char_boundary(20_000)]]);
     }
 }

@@ -16,6 +16,7 @@ mod decode;
 mod section;
 mod stop;
 mod vocabulary;
+mod windows;
 mod wordpiece;
 
 pub use decode::Decoder;

@@ -106,3 +106,16 @@ const ODD: &[&str] = &[
     "\u{2F81A}",
     "\u{37E}",
 ];
+
+/// Texts of a megabyte without a space: letters of few and of many kinds, one letter, a pair, joined emoji, and what prose leaves without its spaces.
+pub fn without_a_space(prose: &str) -> Vec<String> {
+    const BYTES: usize = 1_000_000;
+    let mut numbers = Numbers(13);
+    let mut letters = |kinds: u64| (0..BYTES).map(|_| char::from(b'a' + (numbers.word() % kinds) as u8)).collect::<String>();
+    let prose: String = prose.chars().filter(char::is_ascii_alphabetic).collect();
+    let repeated = |text: &str| text.repeat(BYTES.div_ceil(text.len()));
+    vec![letters(26), letters(2), repeated("a"), repeated("="), repeated("ab"), repeated("\u{1F469}\u{200D}"), repeated(&prose)]
+}
+
+/// What such a text may take on a slow and busy machine; time that grows with the square of the length would be hours.
+pub const SECONDS_MAX: f64 = 60.0;

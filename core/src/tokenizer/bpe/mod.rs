@@ -20,7 +20,7 @@ const ALL_FLAGS: u32 = 2 * FLAG_UNLESS_THERE - 1;
 /// The score of a piece that no two tokens merge to.
 const NEVER: f32 = f32::MIN;
 /// What SentencePiece writes for a space.
-const BLOCK: &str = "\u{2581}";
+const BLOCK: char = '\u{2581}';
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
 static BYTES: [u8; 256] = {

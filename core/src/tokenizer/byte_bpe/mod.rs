@@ -11,6 +11,7 @@ mod unicode;
 use super::added::Added;
 use super::section::wrong;
 use super::vocabulary::{Vocabulary, Words};
+use super::windows;
 use crate::error::Error;
 use split::Split;
 
@@ -105,7 +106,7 @@ impl<'a> ByteBpe<'a> {
             *out.first_mut()? = token;
             return Some(1);
         }
-        merge::encode(self, word.filter(|&byte| self.byte(byte) != ABSENT), out)
+        windows::encode(self, word.map(|byte| self.byte(byte)).filter(|&token| token != ABSENT), out)
     }
 
     /// The token that a word is as a whole.
