@@ -5,6 +5,9 @@ mod directory;
 #[path = "common/values.rs"]
 mod values;
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use attoformer::Image;
 use attoformer_tools::chat::Chat;
 use attoformer_tools::pack::{Options, pack};
@@ -126,4 +129,27 @@ fn templates_that_fail_are_one_line() {
         assert!(said.contains(word) && said.lines().count() == 1, "{said}");
     }
     assert!(asked(&model("llama", &tokenizer), None, "hello").unwrap_err().contains("no chat template"));
+}
+
+/// Lines that are no text are named by their place; empty ones and white space are no messages.
+#[test]
+fn lines_that_are_no_text_are_refused() {
+    let directory = model("llama", &sentencepiece()).text("chat_template.jinja", IN_BRACKETS);
+    let folder = directory.write();
+    directory.write_weights(&folder.path().join("model.safetensors"), |_| true);
+    let image = folder.path().join("chat.atto");
+    let atto = |args: &[&std::ffi::OsStr], typed: &[u8]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atto"));
+        let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that has seen enough closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(typed);
+        child.wait_with_output().unwrap()
+    };
+    let packed = atto(&["pack".as_ref(), folder.path().as_ref(), "-o".as_ref(), image.as_ref()], b"");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let chat: [&std::ffi::OsStr; 2] = ["chat".as_ref(), image.as_ref()];
+    let silent = atto(&chat, b"\n \t \r\n\n");
+    assert!(silent.status.success() && silent.stdout.is_empty());
+    let broken = atto(&chat, b"\n  \nhi \xc3(\n");
+    assert_eq!(String::from_utf8_lossy(&broken.stderr), "error: stdin: it is not UTF-8 from byte 7 on\n");
 }
