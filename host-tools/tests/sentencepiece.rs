@@ -217,7 +217,7 @@ fn random_merges_give_the_library_s_tokens() {
         let form = form(["llama", "gemma", "first", "always", "never"][numbers.word() as usize % 5]);
         (file["normalizer"], file["pre_tokenizer"], file["decoder"]) = (form.normalizer, form.pre_tokenizer, form.decoder);
         let mut letters = |count: usize| (0..count).map(|_| ["a", "b", "c", " ", "▁"][numbers.word() as usize % 5]).collect::<String>();
-        let texts: Vec<String> = (1..60).map(|length| letters(length)).collect();
+        let texts: Vec<String> = (1..60).map(&mut letters).collect();
         check(&file, texts.iter().map(String::as_str));
     }
 }
@@ -237,7 +237,7 @@ fn file_of_random_merges(mut file: Value, numbers: &mut Numbers) -> Value {
         } else if !pieces.contains(&merged) {
             continue;
         }
-        if numbers.word() % 4 > 0 && !merges.contains(&json!([left, right])) {
+        if !numbers.word().is_multiple_of(4) && !merges.contains(&json!([left, right])) {
             merges.insert(numbers.word() as usize % (merges.len() + 1), json!([left, right]));
         }
     }

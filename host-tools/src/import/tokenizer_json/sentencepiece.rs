@@ -149,8 +149,8 @@ impl Words<'_> {
     /// The pieces' scores: the order of the ranks by which they come about.
     fn scores(&self, pairs: &Pairs, before_each_space: bool) -> Vec<f32> {
         let inside = |piece: &str| piece.chars().skip(1).any(|character| character == BLOCK);
-        let can_be = |id: u32| !self.apart[id as usize] && !(before_each_space && inside(&self.tokens[id as usize]));
-        let ranked = (0..self.tokens.len() as u32).filter(|&id| can_be(id)).filter_map(|id| Some((self.last_rank(id, pairs)?, id)));
+        let is_never = |id: u32| self.apart[id as usize] || (before_each_space && inside(&self.tokens[id as usize]));
+        let ranked = (0..self.tokens.len() as u32).filter(|&id| !is_never(id)).filter_map(|id| Some((self.last_rank(id, pairs)?, id)));
         let by_rank: BTreeMap<usize, u32> = ranked.collect();
         let mut scores = vec![NEVER; self.tokens.len()];
         for (order, id) in by_rank.into_values().enumerate() {
