@@ -129,8 +129,8 @@ impl<'a> Tokenizer<'a> {
 
     /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
     ///
-    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind
-    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters; the model's pattern cuts words, and ranked
+    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, or the next 128 of them; what
+    /// lies behind the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters; the model's pattern cuts words, and ranked
     /// pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
     /// characters removed and white space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white
     /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
@@ -138,7 +138,8 @@ impl<'a> Tokenizer<'a> {
     ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
-    /// `text.len() + 1` elements always suffice. Time is linear in the number of words.
+    /// `text.len() + 1` elements always suffice. Time is linear in the length of the text, also of one long word: BPE merges it in windows, longer
+    /// ones only where a change far away reaches back.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`].

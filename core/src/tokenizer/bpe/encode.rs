@@ -18,7 +18,7 @@ impl Bpe<'_> {
     /// whose joined piece has the highest score (the leftmost of equals) are merged, until no two can be. Byte tokens are not merged.
     ///
     /// A word is a space and what follows up to the next space, or a run of spaces and what follows; for the rare vocabulary with pieces
-    /// across words the whole text is one. Time is linear in the length of the text, but where a change far away reaches back (see `windows`).
+    /// across words the whole text is one. Long words are merged in windows (see `windows`).
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`] as soon as the tokens, or a window's characters, do not fit what is left of `out`.
