@@ -141,7 +141,7 @@ fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usiz
     let mut library: Library = serde_json::from_value(file.clone()).unwrap();
     let (section, vocab) = packed(file).unwrap();
     let tokenizer = Tokenizer::new(&section, vocab).unwrap();
-    assert!(tokenizer.adds_begin() && tokenizer.begin() == 1);
+    assert!(tokenizer.adds_begin());
     let mut all = 0;
     let mut out = Vec::new();
     for with_control in [true, false] {
@@ -174,7 +174,10 @@ fn agrees(file: &Value, generated_texts: usize) {
         all += check(file, text.lines().take(300));
     }
     let mut numbers = Numbers(3);
-    let texts: Vec<String> = (0..generated_texts).map(|_| generated(&mut numbers, OWN)).collect();
+    // Gemma's runs of U+2581 are added tokens, which text does not spell here: see the importer.
+    let runs = file["added_tokens"].as_array().unwrap().iter().any(|added| added["content"] == "▁▁");
+    let texts = (0..generated_texts).map(|_| generated(&mut numbers, OWN)).filter(|text| !(runs && text.contains("▁▁")));
+    let texts: Vec<String> = texts.collect();
     all += check(file, texts.iter().map(String::as_str));
     println!("{generated_texts} generated texts, {all} tokens in all");
 }
@@ -205,6 +208,17 @@ fn every_character_becomes_the_library_s_tokens() {
     let file = file(form("llama"), false, true);
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character} {character}")).collect();
     check(&file, texts.iter().map(String::as_str));
+}
+
+/// A model's own file, such as Llama 2's, Mistral's or Gemma's.
+#[test]
+fn a_model_s_own_file_gives_the_library_s_tokens() {
+    let Some(path) = std::env::var_os("ATTOFORMER_SENTENCEPIECE") else {
+        println!("skipped: ATTOFORMER_SENTENCEPIECE names no tokenizer.json of a SentencePiece-style BPE");
+        return;
+    };
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    agrees(&file, 100_000);
 }
 
 /// The library's ranks need not follow the pieces' order: random merges, every pair of which may be absent.

@@ -30,8 +30,8 @@ pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String>
             added.push(tokenizer::Added::new(mark, true));
         }
     }
-    let apart = |id: u32| added.iter().any(|added| added.token == id) || is_byte(&tokens[id as usize]);
-    let apart: Vec<bool> = (0..tokens.len() as u32).map(apart).collect();
+    let mut apart: Vec<bool> = tokens.iter().map(|token| is_byte(token)).collect();
+    added.iter().for_each(|added| apart[added.token as usize] = true);
     let words = Words { ids: &file.model.vocab, tokens: &tokens, apart: &apart };
     words.check()?;
     let scores = words.scores(&words.pairs(&file.merges()?)?, before_each_space);
@@ -82,7 +82,8 @@ impl Cut {
     }
 }
 
-/// An added token as a packer wants it. A token of spaces spelled with U+2581 (Gemma's) is a piece like others: texts do not spell it so.
+/// An added token as a packer wants it. A token of spaces spelled with U+2581 (Gemma's) is a piece like others, which spaces merge to: a text that
+/// spells U+2581 itself, several times in a row, is cut there by the library and not here.
 fn to_match(token: &Added, normalizer: &Value) -> Result<Option<tokenizer::Added>, String> {
     let spaced = token.content.contains([BLOCK, ' ']);
     if !token.special && !token.normalized && token.content.contains(BLOCK) {
