@@ -171,7 +171,7 @@ fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usiz
 fn agrees(file: &Value, generated_texts: usize) {
     let mut all = check(file, TEXTS.iter().flat_map(|text| text.lines().chain([&text[..text.floor_char_boundary(10_000)]])));
     for (_, text) in open_texts() {
-        all += check(file, text.lines().take(300));
+        all += check(file, text.lines().take(100));
     }
     let mut numbers = Numbers(3);
     // Gemma's runs of U+2581 are added tokens, which text does not spell here: see the importer.
@@ -194,7 +194,7 @@ fn every_form_agrees(generated_texts: usize) {
 
 #[test]
 fn texts_become_the_library_s_tokens() {
-    every_form_agrees(1_000);
+    every_form_agrees(300);
 }
 
 #[test]
@@ -204,6 +204,7 @@ fn a_hundred_thousand_texts_become_the_library_s_tokens() {
 }
 
 #[test]
+#[ignore = "a minute"]
 fn every_character_becomes_the_library_s_tokens() {
     let file = file(form("llama"), false, true);
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character} {character}")).collect();
