@@ -141,6 +141,34 @@ fn failures_are_sentences_that_name_the_file() {
     }
 }
 
+/// Nothing, white space only and a megabyte without a space are prompts like others, as far as the context goes; bytes that are no text are not.
+#[test]
+fn odd_prompts_are_read_or_refused_in_a_sentence() {
+    let (tiny, image) = packed();
+    for (prompt, tokens) in [("", 1), (" ", 3), ("\t\r\n ", 6)] {
+        let report = json(["run", &image, "--prompt", prompt, "-n", "1", "--json"]);
+        assert_eq!(report["prompt_tokens"], tokens, "{prompt:?}");
+    }
+    // An argument holds 128 KiB at most. `run` reads no file of prompts; `eval` reads texts as `embed` does.
+    let long = failure(["run", &image, "--prompt", &"x".repeat(100_000)]);
+    assert!(long.starts_with(&image) && long.contains("context"), "{long}");
+    let file = string(&tiny.path("broken.txt"));
+    std::fs::write(&file, b"once upon\n a \xff time").unwrap();
+    let broken = failure(["eval", "perplexity", &image, "--text", &file]);
+    assert_eq!(broken, format!("{file}: it is not UTF-8 from byte 13 on"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_prompt_that_is_no_utf8_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_tiny, image) = packed();
+    let broken = std::ffi::OsStr::from_bytes(b"once \xff");
+    let output = atto([std::ffi::OsStr::new("run"), image.as_ref(), "--prompt".as_ref(), broken]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("invalid UTF-8"), "{}", text(&output.stderr));
+}
+
 #[test]
 fn wrong_usage_exits_with_2() {
     for args in [

@@ -16,8 +16,10 @@ use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 
 mod common;
+#[path = "common/texts.rs"]
+mod texts;
 use common::Numbers;
-use common::strings::generated;
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// The library's tokenizer and ours, over one vocabulary.
 struct Pair {
@@ -103,12 +105,7 @@ fn every_piece(ranges: &[std::ops::RangeInclusive<char>]) -> impl Iterator<Item 
 #[test]
 fn open_texts_become_the_library_s_tokens() {
     let pair = Pair::new(&uncased());
-    for name in ["sts-dev.csv", "tinystories_dev.txt", "wikitext2_dev.txt"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            println!("skipped: {} is not there", path.display());
-            continue;
-        };
+    for (name, text) in open_texts() {
         let (all, known) = pair.check(text.lines());
         println!("{name}: {} lines, {all} tokens, {known} of them known", text.lines().count());
         assert!(all > 10_000 && known > all / 2);
@@ -140,7 +137,7 @@ fn specials_and_truncation_are_the_library_s() {
 /// Strings that nobody writes.
 fn check_generated(count: usize, seed: u64) {
     let mut numbers = Numbers(seed);
-    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers)).collect();
+    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, ODD)).collect();
     let uncased = uncased();
     let (all, known) = Pair::new(&uncased).check(texts.iter().map(String::as_str));
     println!("{count} strings, {all} tokens, {known} of them known");
@@ -156,6 +153,9 @@ fn check_generated(count: usize, seed: u64) {
         Pair::new(&rich).check(texts.iter().take(count / 4).map(String::as_str));
     }
 }
+
+/// What WordPiece treats in a way of its own.
+const ODD: &[&str] = &["[SEP]", "[unused1]", "##ing"];
 
 #[test]
 fn generated_strings_become_the_library_s_tokens() {
@@ -180,5 +180,21 @@ fn every_character_becomes_the_library_s_tokens() {
         let pair = Pair::new(&vocabulary);
         let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character}b a\u{301}{character}\u{302E}")).collect();
         pair.check(texts.iter().map(String::as_str));
+    }
+}
+
+/// A megabyte without a space is a word that is too long, or as many as it has symbols; either takes time in proportion to its length.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let pair = Pair::new(&vocabulary(every_piece(&['\0'..='\u{24FF}'])));
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    for text in without_a_space(include_str!("../../docs/image.md")) {
+        let mut out = vec![0; tokenizer.room(text.len())];
+        let start = std::time::Instant::now();
+        tokenizer.encode(&text, &mut out).unwrap();
+        let took = start.elapsed().as_secs_f64();
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        pair.check([&text[..text.floor_char_boundary(20_000)]]);
     }
 }

@@ -18,6 +18,7 @@ mod section;
 mod stop;
 mod unigram;
 mod vocabulary;
+mod windows;
 mod wordpiece;
 
 pub use decode::Decoder;
@@ -141,9 +142,10 @@ impl<'a> Tokenizer<'a> {
 
     /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
     ///
-    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind
-    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters, in Unicode's form C where the vocabulary says so;
-    /// the model's pattern cuts words, and ranked pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
+    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, or the next 128 of them; what
+    /// lies behind the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters, in Unicode's form C where the vocabulary
+    /// says so; the model's pattern cuts words, and ranked pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's
+    /// normaliser (as the vocabulary's flags say: control
     /// characters removed and white space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white
     /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
     /// that fails or when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
@@ -152,7 +154,8 @@ impl<'a> Tokenizer<'a> {
     ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
-    /// [`Tokenizer::room`] elements always suffice. Time is linear in the number of words.
+    /// [`Tokenizer::room`] elements always suffice. Time is linear in the length of the text, also of one long word: BPE merges it in windows,
+    /// longer ones only where a change far away reaches back.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`].

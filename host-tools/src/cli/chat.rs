@@ -30,6 +30,28 @@ pub struct Args {
     kernels: Option<String>,
 }
 
+/// The lines of stdin.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    /// Bytes before the line.
+    before: usize,
+}
+
+impl Lines {
+    /// The next one; `None` behind the last.
+    fn next(&mut self) -> Result<Option<&str>, Error> {
+        self.before += self.line.len();
+        self.line.clear();
+        let read = stdin().lock().read_until(b'\n', &mut self.line);
+        if read.map_err(|error| Error::Request(format!("stdin: the line cannot be read: {error}")))? == 0 {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&self.line);
+        text.map(Some).map_err(|error| Error::Request(format!("stdin: it is not UTF-8 from byte {} on", self.before + error.valid_up_to())))
+    }
+}
+
 /// Reads lines and streams answers, until the input ends.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
@@ -42,16 +64,13 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let mut sampler = Sampler::new(args.seed).temperature(args.temperature).map_err(refuse)?;
     let asks = stdin().is_terminal();
-    let mut line = String::new();
+    let mut lines = Lines::default();
     loop {
         if asks {
             eprint!("> ");
             let _ = stderr().flush();
         }
-        line.clear();
-        if stdin().lock().read_line(&mut line).map_err(|error| Error::Request(format!("the line cannot be read: {error}")))? == 0 {
-            return Ok(());
-        }
+        let Some(line) = lines.next()? else { return Ok(()) };
         let said = line.trim();
         if said.is_empty() {
             continue;

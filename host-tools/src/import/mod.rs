@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
 
-pub use tokenizer::{Piece, Scheme, Tokenizer};
+pub use tokenizer::{Piece, Scheme, Spaces, Tokenizer};
 
 use crate::error::Error;
 use crate::files;

@@ -2,7 +2,7 @@
 
 use attoformer::image::metadata::Metadata;
 
-use crate::import::tokenizer::{Added, Spaces};
+use crate::import::tokenizer::{Added, WordSpaces};
 use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
@@ -87,10 +87,18 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const UNIGRAM: u32 = 4;
     let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
-        Scheme::SentencePiece { first_byte, space_prefix } => {
+        Scheme::SentencePiece { first_byte, spaces } => {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
-            let own = flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end]);
+            let own = flags(&[
+                spaces.in_front,
+                only_in_front,
+                !tokenizer.adds_begin,
+                tokenizer.adds_end,
+                spaces.block,
+                spaces.only_at_start,
+                spaces.unless_there,
+            ]);
             (SENTENCEPIECE_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
@@ -100,7 +108,7 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
             (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
         }
         Scheme::Unigram { first_byte, spaces } => {
-            let Spaces { trimmed, squeezed, parted, in_front, only_first, cut } = spaces;
+            let WordSpaces { trimmed, squeezed, parted, in_front, only_first, cut } = spaces;
             let own = flags(&[tokenizer.adds_begin, tokenizer.adds_end, first_byte.is_some(), is_wide(tokenizer)]);
             let of_spaces = flags(&[trimmed, squeezed, parted, in_front]) << 4 | flags(&[only_first, cut]) << 9;
             (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))

@@ -11,6 +11,7 @@ use super::added::Added;
 use super::nfc::Characters;
 use super::section::wrong;
 use super::vocabulary::{Vocabulary, Words};
+use super::windows;
 use crate::error::Error;
 use split::Split;
 
@@ -113,7 +114,7 @@ impl<'a> ByteBpe<'a> {
             *out.first_mut()? = token;
             return Some(1);
         }
-        merge::encode(self, word.filter(|&byte| self.byte(byte) != ABSENT), out)
+        windows::encode(self, word.map(|byte| self.byte(byte)).filter(|&token| token != ABSENT), out)
     }
 
     /// The token that a word is as a whole.

@@ -102,19 +102,10 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         tensors,
         tokenizer,
         labels,
-        chat_template: chat_template(folder)?,
+        chat_template: directory.chat_template()?,
         frontend,
         decoding,
     })
-}
-
-/// The chat template of `tokenizer_config.json`, where there is one.
-fn chat_template(folder: &Path) -> Result<Option<String>, Error> {
-    let path = folder.join("tokenizer_config.json");
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(json(&path)?["chat_template"].as_str().map(str::to_owned))
 }
 
 /// The directory's tokenizer, whose pieces are the model's rows; a table of tokens may be longer. `None` where the model reads no text, the folder

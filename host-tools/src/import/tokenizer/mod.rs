@@ -6,6 +6,7 @@ mod unigram;
 
 pub(in crate::import) use byte_bpe::pair;
 pub use byte_bpe::{ByteBpe, byte_bpe};
+pub(in crate::import) use sentencepiece::BLOCK;
 pub use sentencepiece::{SentencePiece, sentencepiece};
 pub use unigram::Unigram;
 
@@ -44,8 +45,8 @@ pub enum Scheme {
     SentencePiece {
         /// Token of byte 0; the other 255 follow.
         first_byte: u32,
-        /// Whether a space is put before a text.
-        space_prefix: bool,
+        /// What it does about spaces.
+        spaces: Spaces,
     },
     /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
     WordPiece {
@@ -74,13 +75,13 @@ pub enum Scheme {
         /// Token of byte 0, the other 255 follow; where unknown characters are byte tokens.
         first_byte: Option<u32>,
         /// What is done to the spaces of a text.
-        spaces: Spaces,
+        spaces: WordSpaces,
     },
 }
 
 /// What a Unigram does to the spaces of a text, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spaces {
+pub struct WordSpaces {
     /// White space at the text's end goes.
     pub trimmed: bool,
     /// Several spaces become one that is no white space: U+2581.
@@ -93,6 +94,24 @@ pub struct Spaces {
     pub only_first: bool,
     /// Words begin with each space.
     pub cut: bool,
+}
+
+/// What SentencePiece-style BPE does about spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// One is put before a text.
+    pub in_front: bool,
+    /// But not behind an added token.
+    pub only_at_start: bool,
+    /// But not before a text that has one.
+    pub unless_there: bool,
+    /// U+2581 is a space.
+    pub block: bool,
+}
+
+impl Spaces {
+    /// Those of llama2.c.
+    pub const IN_FRONT: Spaces = Spaces { in_front: true, only_at_start: false, unless_there: false, block: false };
 }
 
 /// Where byte-level BPE cuts a text into words.
@@ -113,9 +132,12 @@ pub enum Split {
 pub struct Piece {
     /// Text it stands for.
     pub bytes: Vec<u8>,
-    /// Merges with a higher score come first; 0 where nothing is merged by scores.
+    /// Merges with a higher score come first, nothing merges to a score of [`NEVER`]; 0 where nothing is merged by scores.
     pub score: f32,
 }
+
+/// The score of a piece that no two tokens merge to.
+pub const NEVER: f32 = f32::MIN;
 
 /// Two tokens that merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Unigram: pieces with the logarithms of their probabilities, whose spaces are written as U+2581.
 
-use super::{Added, Piece, Scheme, Spaces, Tokenizer, check};
+use super::{Added, Piece, Scheme, Tokenizer, WordSpaces, check};
 
 /// What stands for a space.
 const BLOCK: char = '\u{2581}';
@@ -22,7 +22,7 @@ pub struct Unigram<'s> {
     /// Whether unknown characters are byte tokens.
     pub byte_fallback: bool,
     /// What is done to spaces.
-    pub spaces: Spaces,
+    pub spaces: WordSpaces,
 }
 
 impl Unigram<'_> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::wordpiece::settings;
 use crate::error::Error;
-use crate::import::tokenizer::{self, Spaces, Tokenizer};
+use crate::import::tokenizer::{self, Tokenizer, WordSpaces};
 
 #[derive(Deserialize)]
 struct File {
@@ -124,8 +124,8 @@ fn added(added: &Added) -> Result<tokenizer::Added, String> {
 }
 
 /// What the normaliser does to spaces: nothing else can be packed.
-fn normalizer(value: &Value) -> Result<Spaces, String> {
-    let mut spaces = Spaces::default();
+fn normalizer(value: &Value) -> Result<WordSpaces, String> {
+    let mut spaces = WordSpaces::default();
     for step in steps(value, "normalizers") {
         let runs = step["pattern"]["Regex"].as_str() == Some(" {2,}");
         let to_one = step["content"].as_str() == Some(BLOCK);
@@ -142,7 +142,7 @@ fn normalizer(value: &Value) -> Result<Spaces, String> {
 }
 
 /// Metaspace, perhaps behind a cut at white space.
-fn pre_tokenizer(value: &Value, spaces: &mut Spaces) -> Result<(), String> {
+fn pre_tokenizer(value: &Value, spaces: &mut WordSpaces) -> Result<(), String> {
     let steps = steps(value, "pretokenizers");
     let metaspace = match &steps[..] {
         [metaspace] if kind(metaspace) == "Metaspace" => metaspace,

@@ -1,18 +1,29 @@
-//! Strings that nobody writes, for comparing tokenizers.
+//! Texts that nobody writes: all planes of Unicode, joiners, mixed scripts, white space of every kind, long words.
 
-use super::Numbers;
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
-/// A few pieces of text of every kind, joined.
-pub fn generated(numbers: &mut Numbers) -> String {
+use crate::common::{Numbers, shared};
+
+/// The open texts beside the repository, each with its name; where they are absent it says so.
+pub fn open_texts() -> impl Iterator<Item = (&'static str, String)> {
+    ["sts-dev.csv", "tinystories_dev.txt", "wikitext2_dev.txt"].into_iter().filter_map(|name| {
+        let path = shared(&format!("data/{name}"))?;
+        Some((name, std::fs::read_to_string(path).unwrap()))
+    })
+}
+
+/// A few pieces of text of every kind, joined; `own` are those that matter to one tokenizer.
+pub fn generated(numbers: &mut Numbers, own: &[&str]) -> String {
     let mut below = |bound: usize| numbers.word() as usize % bound;
     let mut text = String::new();
     for _ in 0..1 + below(8) {
         let times = if below(40) == 0 { 30 + below(100) } else { 1 + below(6) };
-        let kind = below(SPANS.len() + 2);
+        let kind = below(SPANS.len() + 3);
         for _ in 0..times {
             match SPANS.get(kind) {
                 Some(span) => text.extend(char::from_u32(span.0 + below((span.1 - span.0 + 1) as usize) as u32)),
                 None if kind == SPANS.len() => text.push_str(ODD[below(ODD.len())]),
+                None if kind == SPANS.len() + 1 => text.push_str(own[below(own.len())]),
                 None => text.extend(char::from_u32(below(0x11_0000) as u32)),
             }
         }
@@ -58,7 +69,7 @@ const SPANS: &[(u32, u32)] = &[
 
 const SPACES: &[&str] = &[
     " ", "  ", "\t", "\n", "\r\n", "\u{B}", "\u{C}", "\u{85}", "\u{A0}", "\u{1680}", "\u{2003}", "\u{2028}", "\u{2029}", "\u{202F}",
-    "\u{205F}", "\u{3000}", "\u{200B}", "\u{FEFF}",
+    "\u{205F}", "\u{3000}", "\u{200B}", "\u{FEFF}", " \n \n", "\r\n\r\n", "    ",
 ];
 
 const ODD: &[&str] = &[
@@ -85,12 +96,26 @@ const ODD: &[&str] = &[
     "\u{AD}",
     "…",
     "«",
-    "[SEP]",
-    "[unused1]",
-    "##ing",
     "don't",
+    "we'LL",
+    "'ſ",
+    "0123456789",
+    "ⅷ½²٣",
     "U.S.A.",
     "豈",
     "\u{2F81A}",
     "\u{37E}",
 ];
+
+/// Texts of a megabyte without a space: letters of few and of many kinds, one letter, a pair, joined emoji, and what prose leaves without its spaces.
+pub fn without_a_space(prose: &str) -> Vec<String> {
+    const BYTES: usize = 1_000_000;
+    let mut numbers = Numbers(13);
+    let mut letters = |kinds: u64| (0..BYTES).map(|_| char::from(b'a' + (numbers.word() % kinds) as u8)).collect::<String>();
+    let prose: String = prose.chars().filter(char::is_ascii_alphabetic).collect();
+    let repeated = |text: &str| text.repeat(BYTES.div_ceil(text.len()));
+    vec![letters(26), letters(2), repeated("a"), repeated("="), repeated("ab"), repeated("\u{1F469}\u{200D}"), repeated(&prose)]
+}
+
+/// What such a text may take on a slow and busy machine; time that grows with the square of the length would be hours.
+pub const SECONDS_MAX: f64 = 60.0;
