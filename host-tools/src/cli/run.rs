@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = sampling::temperature)]
     temperature: f32,
     /// Draw from the K likeliest tokens only
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     top_k: Option<u32>,
     /// Draw from the fewest tokens that hold this share of the probability
     #[arg(long, value_name = "P", allow_hyphen_values = true, value_parser = sampling::top_p)]
