@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     system: Option<String>,
     /// 0 takes the likeliest token; higher is bolder
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = super::sampling::temperature)]
     temperature: f32,
     /// The random numbers follow from it
     #[arg(long, default_value_t = 0, value_name = "S")]

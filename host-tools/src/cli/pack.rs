@@ -36,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     context: Option<u32>,
     /// Order of the weights in memory
-    #[arg(long, default_value = "portable", value_parser = ["portable", "cortex-m-dsp", "cortex-m55", "cortex-m3", "rv32"])]
-    layout: String,
+    #[arg(long, default_value = "portable", value_name = "portable|cortex-m-dsp")]
+    layout: Target,
     /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         overrides: args.tensors,
         kv: args.kv,
         context: args.context,
-        target: args.layout.parse::<Target>().map_err(Error::Request)?,
+        target: args.layout,
         calibration,
     };
     let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());

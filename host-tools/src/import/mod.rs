@@ -56,7 +56,7 @@ pub struct Checkpoint {
 }
 
 /// Tokens that a decoder starts from, and tokens that it may not choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoding {
     /// Fed first.
     pub prompt: Vec<u32>,
