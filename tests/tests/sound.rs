@@ -12,6 +12,7 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::transcribe::Wish;
 use attoformer_tools::{features, import, sound, transcribe};
 use serde_json::Value;
 use std::io::Write;
@@ -147,7 +148,7 @@ fn transcripts_are_those_of_whisper() {
                 if !int8 {
                     compare_steps(session, &sound::features(&frontend, &samples), name, clip, &values);
                 }
-                let transcript = transcribe::transcribe(session, &frontend, &samples, |_| {}).unwrap();
+                let transcript = transcribe::transcribe(session, &frontend, &samples, Wish::default(), |_| {}).unwrap();
                 if transcript.tokens != tokens_of(clip) {
                     other.push((name.clone(), clip["min_margin"].as_f64().unwrap()));
                 }

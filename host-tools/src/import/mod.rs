@@ -56,7 +56,7 @@ pub struct Checkpoint {
 }
 
 /// Tokens that a decoder starts from, and tokens that it may not choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoding {
     /// Fed first.
     pub prompt: Vec<u32>,
@@ -64,6 +64,16 @@ pub struct Decoding {
     pub suppressed: Vec<u32>,
     /// Not chosen as the first token.
     pub suppressed_first: Vec<u32>,
+    /// A token for each language, where there are several.
+    pub languages: Vec<u32>,
+    /// The token that asks for a transcript; 0 where none does.
+    pub transcribe: u32,
+    /// The token that asks for a translation into English; 0 where none does.
+    pub translate: u32,
+    /// The token that asks for no timestamps, which are all tokens behind it; 0 where none does.
+    pub no_timestamps: u32,
+    /// The latest timestamp that a window may begin with, counted from 0 s.
+    pub first_timestamp_max: u32,
 }
 
 /// `base^(-2i / dim)` radians for each of `dim / 2` pairs (Su et al. 2021, section 3.2.2).

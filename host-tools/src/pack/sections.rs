@@ -118,8 +118,9 @@ pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
 
 /// The decoding section.
 pub fn decoding(decoding: &Decoding, out: &mut Vec<u8>) {
-    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first];
+    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first, &decoding.languages];
     put_words(out, lists.map(|list| list.len() as u32));
+    put_words(out, [decoding.transcribe, decoding.translate, decoding.no_timestamps, decoding.first_timestamp_max]);
     put_words(out, lists.into_iter().flatten().copied());
 }
 
