@@ -8,6 +8,7 @@ pub mod gguf;
 pub mod huggingface;
 pub mod llama2c;
 mod model;
+pub mod pictures;
 mod readable;
 mod rope;
 mod sizes;
@@ -18,6 +19,7 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
+use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
 
@@ -51,6 +53,8 @@ pub struct Checkpoint {
     pub chat_template: Option<String>,
     /// How sound becomes rows of features, for models that read it.
     pub frontend: Option<frontend::Frontend>,
+    /// How a picture becomes rows of features, for models that read it.
+    pub pictures: Option<Pictures>,
     /// How a transcript begins, for models that write one.
     pub decoding: Option<Decoding>,
 }
@@ -228,6 +232,7 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         labels: Vec::new(),
         chat_template: None,
         frontend: None,
+        pictures: None,
         decoding: None,
     })
 }

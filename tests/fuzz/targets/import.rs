@@ -52,6 +52,7 @@ fn llama2c_checkpoint(model: &[u8], vocabulary: &[u8]) -> Option<Checkpoint> {
         labels: Vec::new(),
         chat_template: None,
         frontend: None,
+        pictures: None,
         decoding: None,
     })
 }
