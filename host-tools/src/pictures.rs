@@ -11,10 +11,11 @@ use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use crate::error::Error;
 use crate::files;
 
-/// Longest side of a picture, most pixels of one (before and after its size changes), most bytes that a decoder may ask for.
+/// Longest side of a picture, most pixels of one, most bytes that a decoder may ask for, most pixels in another size.
 const SIDE_MAX: u32 = 1 << 14;
 const PIXELS_MAX: u64 = 1 << 26;
-const BYTES_MAX: u64 = 1 << 29;
+const BYTES_MAX: u64 = 1 << 28;
+const RESIZED_MAX: u64 = 1 << 24;
 
 /// How an image reads pictures.
 ///
@@ -38,7 +39,7 @@ pub fn read(path: &Path, pictures: &Pictures) -> Result<Vec<f32>, Error> {
     Ok(rows)
 }
 
-/// Red, green and blue, eight bits each: palettes are looked up, grey is all three, the upper bits of sixteen stay, opacity is left out.
+/// Red, green and blue, eight bits each: palettes are looked up, grey is all three, sixteen bits are rounded, opacity is left out.
 fn decode(path: &Path) -> Result<RgbImage, Error> {
     let refuse = |what: String| Error::file(path)(what);
     let bytes = files::map(path)?;
@@ -66,7 +67,26 @@ fn decode(path: &Path) -> Result<RgbImage, Error> {
     if width == 0 || height == 0 {
         return Err(refuse(format!("it says {width} by {height} pixels: it holds no picture")));
     }
-    Ok(reader().decode().map_err(damaged)?.into_rgb8())
+    let picture = reader().decode().map_err(damaged)?;
+    if format == ImageFormat::Jpeg && !has_end(&bytes) {
+        return Err(refuse("it is cut: its end is missing: copy it again".to_owned()));
+    }
+    Ok(picture.into_rgb8())
+}
+
+/// Whether a JPEG's scans end with their mark; decoders paint what is missing grey and say nothing.
+fn has_end(bytes: &[u8]) -> bool {
+    const SCAN: u8 = 0xda;
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let [0xff, kind, high, low, ..] = *rest {
+        if kind == SCAN {
+            return rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
+        }
+        // Before a marker there may be more of its first byte.
+        let length = if kind == 0xff { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// A decoder's words on one line.
@@ -90,10 +110,9 @@ fn fitted(picture: RgbImage, pictures: &Pictures) -> Result<RgbImage, String> {
             "it has {columns} by {rows} pixels, the model looks at {wanted_columns} by {wanted_rows} of them: make it larger"
         ));
     }
-    if columns.max(rows) > u64::from(SIDE_MAX) {
-        return Err(format!(
-            "its {width} by {height} pixels would become {columns} by {rows}: it is too long for its width, cut a part out of it"
-        ));
+    // Rows are brought to their number first, in the picture's own width.
+    if columns.max(u64::from(width)) * rows > RESIZED_MAX {
+        return Err(format!("its {width} by {height} pixels would become {columns} by {rows}: that is too much, cut a part out of it"));
     }
     let filter = match pictures.filter {
         Filter::Nearest => FilterType::Nearest,

@@ -133,7 +133,7 @@ fn run_accuracy(args: &AccuracyArgs) -> Result<(), Error> {
     let mut text = format!("accuracy {:.2} %: {} of {} inputs", 100.0 * measures.accuracy, measures.right, measures.inputs);
     text += &match measures.left_out {
         0 => "\n".to_owned(),
-        count => format!("; {count} more have labels that the model does not know\n"),
+        count => format!("; {count} left out, whose label the model does not have\n"),
     };
     if let (Some(accuracy), Some(agreement), Some(apart)) = (measures.reference_accuracy, measures.agreement, measures.largest_difference) {
         text += &format!("reference {:.2} %, the same label on {:.2} %, logits within {apart:.2e}\n", 100.0 * accuracy, 100.0 * agreement);
