@@ -116,8 +116,8 @@ fn logits(session: &mut Session, subject: Subject<'_>, example: &Example) -> Res
     }
 }
 
-fn work<'e>(
-    examples: &mut dyn Iterator<Item = &'e Example>,
+fn work(
+    examples: &mut dyn Iterator<Item = &Example>,
     mut answer: impl FnMut(&Example) -> Result<Answer, Error>,
     give: &mut dyn FnMut(Result<Answer, Error>) -> bool,
 ) -> Result<(), Error> {

@@ -114,8 +114,8 @@ impl Examples {
         let mut examples = Examples::default();
         for (number, record) in reader.records().enumerate() {
             let wrong = |line: u64, what: String| Error::file(path)(format!("line {line}: {what}"));
-            let record = record.map_err(|error| wrong(error.position().map_or(0, csv::Position::line), "it is not UTF-8".to_owned()))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let record = record.map_err(|error| wrong(line_of(&bytes, error.position()), "it is not UTF-8".to_owned()))?;
+            let line = line_of(&bytes, record.position());
             let (Some(input), Some(label), 2) = (record.get(0), record.get(1), record.len()) else {
                 let parted = if tabs { "a tab" } else { "a comma" };
                 return Err(wrong(line, format!("it has {} fields, not an input and its label with {parted} between them", record.len())));
@@ -132,6 +132,14 @@ impl Examples {
         }
         if examples.list.is_empty() { Err(Error::file(path)("it holds no inputs".to_owned())) } else { Ok(examples) }
     }
+}
+
+/// The line that a record begins on; the reader's place is before the empty lines that it skips.
+fn line_of(bytes: &[u8], place: Option<&csv::Position>) -> u64 {
+    let Some(place) = place else { return 0 };
+    let rest = bytes.get(place.byte() as usize..).unwrap_or_default();
+    let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|&&byte| byte == b'\n').count();
+    place.line() + skipped as u64
 }
 
 /// Whether a file beside others is an input, and not a note about them.
