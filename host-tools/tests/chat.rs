@@ -61,6 +61,7 @@ fn image(template: &str) -> AlignedBytes {
         labels: Vec::new(),
         chat_template: Some(template.to_owned()),
         frontend: None,
+        pictures: None,
         decoding: None,
     };
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image

@@ -114,6 +114,7 @@ impl RandomModel {
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
             frontend: None,
+            pictures: None,
             decoding: None,
             tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),

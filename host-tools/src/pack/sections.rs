@@ -1,5 +1,6 @@
 //! The smaller sections: tokenizer, rotary table, golden vector, metadata.
 
+use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::metadata::Metadata;
 
 use crate::import::tokenizer::{Added, WordSpaces};
@@ -126,9 +127,22 @@ pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
 
 /// The decoding section.
 pub fn decoding(decoding: &Decoding, out: &mut Vec<u8>) {
-    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first];
+    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first, &decoding.languages];
     put_words(out, lists.map(|list| list.len() as u32));
+    put_words(out, [decoding.transcribe, decoding.translate, decoding.no_timestamps, decoding.first_timestamp_max]);
     put_words(out, lists.into_iter().flatten().copied());
+}
+
+/// The pictures section.
+pub fn pictures(pictures: &Pictures, out: &mut Vec<u8>) {
+    let [height, width] = match pictures.resize {
+        Resize::Keep => [0, 0],
+        Resize::Shorter(side) => [side, 0],
+        Resize::To(height, width) => [height, width],
+    };
+    put_words(out, [pictures.height, pictures.width, pictures.channels, pictures.patch].map(|count| count as u32));
+    put_words(out, std::iter::once(pictures.scale).chain(pictures.mean).chain(pictures.deviation).map(f32::to_bits));
+    put_words(out, [height as u32, width as u32, pictures.filter as u32, 0, 0]);
 }
 
 /// The metadata section.

@@ -60,6 +60,7 @@ fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
         labels: Vec::new(),
         chat_template: None,
         frontend: None,
+        pictures: None,
         decoding: None,
     }
 }

@@ -3,7 +3,7 @@
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::frontend::{Frontend, MelScale};
-use attoformer_tools::import::tokenizer::{Spaces, TokenList, TokenType, Tokenizer, Unigram, byte_bpe};
+use attoformer_tools::import::tokenizer::{TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
 use attoformer_tools::import::{Checkpoint, Decoding};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
@@ -148,7 +148,7 @@ pub fn bytes(pattern: &str) -> Tokenizer {
 pub fn unigram() -> Tokenizer {
     let tokens = ["<unk>", "<s>", "</s>", "▁", "▁the", "th", "e", "lo", "w", "l", "o", "an", "a", "n", "é", "日"].map(str::to_owned);
     let scores = (0..tokens.len()).map(|id| -0.5 * id as f64).collect();
-    let spaces = Spaces { in_front: true, squeezed: true, cut: true, ..Spaces::default() };
+    let spaces = WordSpaces { in_front: true, squeezed: true, cut: true, ..WordSpaces::default() };
     let source = Unigram {
         tokens: &tokens,
         scores,

@@ -81,7 +81,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     };
     let directory = Directory::open(folder, config)?;
     let model = (family.read)(&directory).and_then(|model| sizes::check(&model.config).map(|()| model));
-    let Model { config, rotary, labels, frontend, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
+    let Model { config, rotary, labels, frontend, pictures, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
 
     let files = Files::open(folder)?;
     let mut weights = files.weights()?;
@@ -104,6 +104,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         labels,
         chat_template: directory.chat_template()?,
         frontend,
+        pictures,
         decoding,
     })
 }
