@@ -249,10 +249,10 @@ fn each_contradiction_is_named() {
         }
     };
     let put = |at: usize, value: u32| what(&|bytes| bytes[at..at + 4].copy_from_slice(&value.to_le_bytes()));
-    assert!(put(0, 4).contains("kind"));
+    assert!(put(0, 5).contains("kind"));
     assert!(put(4, 7).contains("vocabulary"));
     assert!(put(8, 7).contains("longest") && put(8, 5).contains("longest"));
-    assert!(put(12, 64).contains("flag"));
+    assert!(put(12, 128).contains("flag"));
     for at in [16, 20, 28] {
         assert!(put(at, vocab as u32).contains("not in the vocabulary"));
     }
@@ -274,4 +274,31 @@ fn each_contradiction_is_named() {
     let piece = "x".repeat(256);
     assert!(Tokenizer::new(&Vocabulary::new(&[(&piece[1..], 0.0)]).section(), 260).is_ok());
     assert!(Tokenizer::new(&Vocabulary::new(&[(&piece, 0.0)]).section(), 260).is_err());
+}
+
+/// What the `tokenizers` crate's forms need: U+2581 as a space, no space behind an added token or before one that is there, pieces that nothing
+/// merges to.
+#[test]
+fn flags_of_spaces_and_pieces_that_are_never_made() {
+    let vocabulary = Vocabulary::small();
+    let with_flags = |flags: u32, text: &str| {
+        let mut section = vocabulary.section();
+        let stated = u32::from_le_bytes(section[12..16].try_into().unwrap()) | flags;
+        section[12..16].copy_from_slice(&stated.to_le_bytes());
+        let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
+        encode(&tokenizer, text)
+    };
+    assert_eq!(with_flags(16, "a\u{2581}the\u{2581}"), with_flags(0, "a the "));
+    assert_eq!(with_flags(0, "\u{2581}").len(), 4);
+    assert_eq!(with_flags(16, "\u{2581}").len(), 2);
+    assert_eq!(with_flags(64, " the"), with_flags(0, "the"));
+    assert_eq!(with_flags(16 | 64, "\u{2581}the"), with_flags(0, "the"));
+    assert_eq!(with_flags(32, "the"), with_flags(0, "the"));
+
+    let mut never = vocabulary.clone();
+    let the = never.pieces.iter().position(|(piece, _)| piece == b" the").unwrap();
+    never.pieces[the].1 = f32::MIN;
+    let section = never.section();
+    let tokenizer = Tokenizer::new(&section, never.vocab()).unwrap();
+    assert_eq!(encode(&tokenizer, "the"), [the as u32 - 2, the as u32 - 1]);
 }

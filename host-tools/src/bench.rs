@@ -11,10 +11,10 @@ const ENOUGH: Duration = Duration::from_secs(1);
 /// Speeds, each the best of the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Speeds {
-    /// Prompt tokens per second.
-    pub prefill: f64,
-    /// Generated tokens per second, one by one.
-    pub decode: f64,
+    /// Prompt tokens per second; `None` without any.
+    pub prefill: Option<f64>,
+    /// Generated tokens per second, one by one; `None` without any.
+    pub decode: Option<f64>,
 }
 
 /// Feeds `prompt` tokens, then `generate` more one by one, again and again.
@@ -24,20 +24,24 @@ pub struct Speeds {
 pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<Speeds, Error> {
     let tokens = spread(session, prompt + generate);
     let (fed, stepped) = tokens.split_at(prompt);
-    let mut best = Speeds { prefill: 0.0, decode: 0.0 };
+    let mut best = Speeds { prefill: None, decode: None };
+    // `None` is less than any speed.
+    let faster = |best: Option<f64>, found: Option<f64>| if found > best { found } else { best };
     let began = Instant::now();
-    while best.prefill == 0.0 || began.elapsed() < ENOUGH {
+    loop {
         session.reset();
         let start = Instant::now();
         session.prefill(fed)?;
-        best.prefill = best.prefill.max(rate(fed.len(), start.elapsed()));
+        best.prefill = faster(best.prefill, rate(fed.len(), start.elapsed()));
         let start = Instant::now();
         for &token in stepped {
             session.step(token)?;
         }
-        best.decode = best.decode.max(rate(stepped.len(), start.elapsed()));
+        best.decode = faster(best.decode, rate(stepped.len(), start.elapsed()));
+        if began.elapsed() >= ENOUGH {
+            return Ok(best);
+        }
     }
-    Ok(best)
 }
 
 /// Seconds that an encoder takes for one sequence of `count` tokens, or rows of features, the best of the rounds.
@@ -64,9 +68,9 @@ pub(crate) fn spread(session: &Session, count: usize) -> Vec<u32> {
     (0..count as u64).map(|index| (index * 7919 % vocab) as u32).collect()
 }
 
-/// Things per second; 0 for no things.
-pub fn rate(count: usize, time: Duration) -> f64 {
-    if count == 0 { 0.0 } else { count as f64 / time.as_secs_f64().max(1e-9) }
+/// Things per second; `None` for no things.
+pub fn rate(count: usize, time: Duration) -> Option<f64> {
+    (count > 0).then(|| count as f64 / time.as_secs_f64().max(1e-9))
 }
 
 /// The most memory this process ever held, where the system tells.

@@ -39,6 +39,18 @@ pub enum Refusal {
     Control,
 }
 
+/// Characters of what a template says that are shown.
+const SAID_MAX: usize = 200;
+
+impl Refusal {
+    /// One line, whatever the template raised.
+    fn template(what: &str, error: &minijinja::Error) -> Self {
+        let said = error.to_string();
+        let said: String = said.split_whitespace().collect::<Vec<&str>>().join(" ").chars().take(SAID_MAX).collect();
+        Refusal::Template(format!("its chat template {what}: {said}"))
+    }
+}
+
 impl<'i> Chat<'i> {
     /// A conversation with the image's template.
     ///
@@ -53,12 +65,12 @@ impl<'i> Chat<'i> {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_fuel(Some(FUEL));
+        // Templates are written for Python, whose texts and tables have methods.
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |what: String| -> Result<String, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, what))
         });
-        environment
-            .add_template("chat", template)
-            .map_err(|error| Refusal::Template(format!("its chat template cannot be read: {error}")))?;
+        environment.add_template("chat", template).map_err(|error| Refusal::template("cannot be read", &error))?;
         let messages = system.into_iter().map(|content| Message { role: "system", content }).collect();
         Ok(Chat { image, environment, messages })
     }
@@ -89,9 +101,9 @@ impl<'i> Chat<'i> {
         let tokenizer = self.image.tokenizer()?;
         let spelled = |token: u32| tokenizer.piece(token).ok().and_then(|piece| std::str::from_utf8(piece).ok()).unwrap_or_default();
         let (bos_token, eos_token) = (spelled(tokenizer.begin()), spelled(tokenizer.end()));
-        let template = self.environment.get_template("chat").map_err(|error| Refusal::Template(error.to_string()))?;
+        let template = self.environment.get_template("chat").map_err(|error| Refusal::template("is not there", &error))?;
         let values = context! { messages => self.messages, add_generation_prompt => true, bos_token, eos_token };
-        let text = template.render(values).map_err(|error| Refusal::Template(format!("its chat template cannot be run: {error}")))?;
+        let text = template.render(values).map_err(|error| Refusal::template("cannot be run", &error))?;
         let mut tokens = vec![0; tokenizer.room(text.len())];
         let count = tokenizer.encode_with_control(&text, &mut tokens)?;
         tokens.truncate(count);

@@ -1,6 +1,13 @@
 //! What an image takes its input for.
 
-use attoformer::{Error, Image};
+use std::path::Path;
+
+use attoformer::image::header::{Classifier, Front};
+use attoformer::{Error as EngineError, Image, Session};
+
+use crate::engine::Subject;
+use crate::error::Error;
+use crate::{features, pictures, sound};
 
 /// A label and its share.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -11,23 +18,67 @@ pub struct Guess {
     pub p: f64,
 }
 
+/// Names of an image's labels, or their numbers where it names none.
+///
+/// # Errors
+/// [`EngineError::Architecture`] for a model that tells nothing apart, or each token by itself.
+pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
+    if image.config().classifier != Classifier::Sequence {
+        return Err(EngineError::Architecture { asked: "classify" });
+    }
+    let names: Vec<&str> = image.labels().collect();
+    Ok((0..image.config().labels as usize)
+        .map(|index| names.get(index).map_or_else(|| index.to_string(), |&name| name.to_owned()))
+        .collect())
+}
+
 /// The labels of logits, the likeliest first.
 ///
 /// # Errors
-/// [`Error::Architecture`] for a model that tells nothing apart.
-pub fn guesses(image: &Image, logits: &[f32]) -> Result<Vec<Guess>, Error> {
-    if image.config().labels == 0 {
-        return Err(Error::Architecture { asked: "classify" });
-    }
-    let names: Vec<&str> = image.labels().collect();
+/// Those of [`labels`].
+pub fn guesses(image: &Image, logits: &[f32]) -> Result<Vec<Guess>, EngineError> {
     let largest = logits.iter().fold(f32::MIN, |largest, &logit| largest.max(logit));
     let shares: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
     let sum: f64 = shares.iter().sum();
-    let guess = |(index, share): (usize, f64)| Guess {
-        label: names.get(index).map_or_else(|| index.to_string(), |&name| name.to_owned()),
-        p: share / sum,
-    };
-    let mut guesses: Vec<Guess> = shares.into_iter().enumerate().map(guess).collect();
+    let mut guesses: Vec<Guess> = labels(image)?.into_iter().zip(shares).map(|(label, share)| Guess { label, p: share / sum }).collect();
     guesses.sort_by(|a, b| b.p.total_cmp(&a.p));
     Ok(guesses)
+}
+
+/// The logits of what a file holds: a sound, a picture, or rows of features.
+///
+/// # Errors
+/// One sentence that names the file, or the image.
+pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, input: &Path) -> Result<&'s [f32], Error> {
+    if subject.image.config().front == Front::Tokens {
+        return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
+    }
+    session.encode_features(&rows(subject, input)?).map_err(Error::engine(subject.path))
+}
+
+/// The logits of a text.
+///
+/// # Errors
+/// What the engine says.
+pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<&'s [f32], EngineError> {
+    let image = *session.image();
+    let mut tokens = vec![0; image.config().context as usize];
+    let count = image.tokenizer()?.encode_with_specials(text, &mut tokens)?.tokens;
+    session.encode(&tokens[..count])
+}
+
+/// A file's rows of features.
+fn rows(Subject { image, path }: Subject<'_>, input: &Path) -> Result<Vec<f32>, Error> {
+    let width = image.config().features as usize;
+    let ending = input.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match &*ending {
+        "wav" => {
+            let frontend = sound::frontend(image, path)?;
+            Ok(sound::features(&frontend, &sound::read_wav(input, frontend.sample_rate)?))
+        }
+        "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?),
+        "npy" => features::read_npy(input, width),
+        "csv" => features::read_csv(input, width),
+        _ => Err(Error::file(input)("its name ends in none of .wav, .png, .jpg, .npy and .csv".to_owned())),
+    }
 }

@@ -20,6 +20,7 @@ pub mod files;
 pub mod import;
 pub mod inspect;
 pub mod pack;
+pub mod pictures;
 pub mod quantize;
 pub mod report;
 pub mod resample;

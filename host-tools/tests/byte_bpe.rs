@@ -1,122 +1,193 @@
-//! Byte-level BPE gives the tokens of the `tokenizers` crate: for vocabularies trained here on the project's own sources, with the patterns of GPT-2 and
-//! SmolLM, and for Whisper's where `ATTOFORMER_WHISPER` names its folder.
+//! Byte-level BPE gives the tokens of the `tokenizers` crate, and its text back: for the patterns of GPT-2, SmolLM, Llama 3 and Qwen 2 with vocabularies
+//! trained here on the project's own texts, and for Whisper's own where `ATTOFORMER_WHISPER` names its folder.
+
+use std::path::Path;
 
 use attoformer::Tokenizer;
+use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer_json;
 use attoformer_tools::pack::sections;
-use std::path::Path;
+use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::{AddedToken, Tokenizer as Library};
+use tokenizers::{AddedToken, Model, NormalizedString, Normalizer, NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Library};
 
-/// Texts to train on: this project's own sources.
-const TEXTS: [&str; 3] = [include_str!("byte_bpe.rs"), include_str!("wordpiece.rs"), include_str!("../src/quantize/calibration.txt")];
+mod common;
+#[path = "common/texts.rs"]
+mod texts;
+use common::Numbers;
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
-fn trained(digits: bool) -> Library {
+/// Texts to train on: this project's own.
+const TEXTS: [&str; 4] = [
+    include_str!("byte_bpe.rs"),
+    include_str!("wordpiece.rs"),
+    include_str!("../../docs/image.md"),
+    include_str!("../src/quantize/calibration.txt"),
+];
+
+/// As the models' own files spell them.
+const LLAMA_3: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN_2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Added tokens and parts of them.
+const OWN: &[&str] =
+    &["<|im_end|>", " <|im_start|> ", "<|endoftext|>", "<|endo", "<|end", "<odd>", "  <odd>\n ", "<think>", "late", " late", "<|", "|>"];
+
+fn pre_tokenizer(family: &str) -> Value {
+    let bytes = |cuts: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": cuts});
+    let words = |pattern: &str| {
+        let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+        json!({"type": "Sequence", "pretokenizers": [split, bytes(false)]})
+    };
+    match family {
+        "gpt2" => bytes(true),
+        "smollm" => json!({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true}, bytes(true)]}),
+        "llama3" => words(LLAMA_3),
+        "qwen2" => words(QWEN_2),
+        other => panic!("{other}"),
+    }
+}
+
+/// A vocabulary of this family, with added tokens of every kind.
+fn trained(family: &str) -> Library {
     let mut library = Library::new(BPE::default());
-    let bytes = PreTokenizerWrapper::from(ByteLevel::new(false, true, true));
-    library.with_pre_tokenizer(Some(if digits {
-        PreTokenizerWrapper::from(Sequence::new(vec![PreTokenizerWrapper::from(Digits::new(true)), bytes]))
-    } else {
-        bytes
-    }));
-    let special = ["<|endoftext|>", "<|im_start|>"].map(|name| AddedToken::from(name, true));
-    let mut trainer: TrainerWrapper = BpeTrainerBuilder::new()
-        .vocab_size(1200)
+    let pre_tokenizer: PreTokenizerWrapper = serde_json::from_value(pre_tokenizer(family)).unwrap();
+    library.with_pre_tokenizer(Some(pre_tokenizer)).with_decoder(Some(ByteLevel::default()));
+    let special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map(|name| AddedToken::from(name, true));
+    let trainer = BpeTrainerBuilder::new()
+        .vocab_size(2500)
         .show_progress(false)
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .special_tokens(special.to_vec())
-        .build()
-        .into();
-    library.train(&mut trainer, TEXTS.iter().flat_map(|text| text.lines())).unwrap();
+        .build();
+    let mut numbers = Numbers(5);
+    let strange: Vec<String> = (0..300).map(|_| generated(&mut numbers, OWN)).collect();
+    let texts = TEXTS.iter().flat_map(|text| text.lines()).chain(strange.iter().map(String::as_str));
+    library.train(&mut TrainerWrapper::BpeTrainer(trainer), texts).unwrap();
+    // Qwen 2 brings texts to form C, behind which no added token can be packed.
     library
+        .add_tokens([AddedToken::from("<think>", false).normalized(false), AddedToken::from("late", false).normalized(family != "qwen2")])
+        .unwrap();
+    library.add_special_tokens([AddedToken::from("<odd>", true).lstrip(true).rstrip(true), AddedToken::from("<|end", true)]).unwrap();
+    // Llama 3's files say that a word which is a piece is not merged.
+    let mut file: Value = serde_json::from_str(&library.to_string(false).unwrap()).unwrap();
+    file["model"]["ignore_merges"] = (family == "llama3").into();
+    serde_json::from_value(file).unwrap()
 }
 
-/// The library's file, read and packed as a model directory's is.
-fn packed(folder: &Path) -> (Vec<u8>, u32) {
-    let tokenizer = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
-    let mut section = Vec::new();
-    sections::tokenizer(&tokenizer, &mut section);
-    (section, tokenizer.pieces.len() as u32)
+/// The library's tokenizer and ours, read from the library's file and packed as a model directory's is.
+struct Pair {
+    library: Library,
+    section: Vec<u8>,
+    vocab: u32,
 }
 
-/// xorshift32 (Marsaglia 2003).
-fn next(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
-}
-
-/// A text of characters from all planes, white space of every kind, joiners, digits, contractions and plain words.
-fn text(state: &mut u32) -> String {
-    const PARTS: [&str; 24] = [
-        " ",
-        "  ",
-        "\n",
-        "\r\n",
-        "\t",
-        "\u{a0}",
-        "\u{3000}",
-        "\u{2028}",
-        "'s",
-        "'LL",
-        "'re",
-        "don't",
-        "12345",
-        "٣٤",
-        "Ⅷ",
-        "½",
-        "naïve",
-        "日本語",
-        "👩\u{200d}👩\u{200d}👧",
-        "e\u{301}",
-        "!?",
-        "...",
-        "word",
-        "Über",
-    ];
-    let count = 1 + next(state) % 12;
-    (0..count)
-        .map(|_| match next(state) % 3 {
-            0 => char::from_u32(next(state) % 0x11_0000).unwrap_or('x').to_string(),
-            1 => char::from_u32(next(state) % 0x3000).unwrap_or(' ').to_string(),
-            _ => PARTS[next(state) as usize % PARTS.len()].to_owned(),
-        })
-        .collect()
-}
-
-fn agrees(library: &Library, folder: &Path, generated: usize) {
-    let (section, vocab) = packed(folder);
-    let tokenizer = Tokenizer::new(&section, vocab).unwrap();
-    let check = |text: &str| {
-        let mut tokens = vec![0; tokenizer.room(text.len())];
-        let count = tokenizer.encode_with_control(text, &mut tokens).unwrap();
-        let wanted = library.encode(text, false).unwrap();
-        assert_eq!(&tokens[..count], wanted.get_ids(), "{text:?}");
-    };
-    TEXTS.iter().for_each(|text| check(text));
-    let long = "supercalifragilistic".repeat(3000);
-    for text in ["", " ", "\n\n ", "<|endoftext|>", "a<|endoftext|> b <|im_start|>user\nhi", "<|endoftext", &long] {
-        check(text);
-    }
-    let mut state = 2_463_534_242;
-    (0..generated).for_each(|_| check(&text(&mut state)));
-}
-
-#[test]
-fn trained_vocabularies_give_the_library_s_tokens() {
-    for digits in [false, true] {
+impl Pair {
+    fn new(library: Library) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let library = trained(digits);
         library.save(folder.path().join("tokenizer.json"), false).unwrap();
-        agrees(&library, folder.path(), 50_000);
+        Pair::of_folder(library, folder.path())
+    }
+
+    fn of_folder(library: Library, folder: &Path) -> Self {
+        let ours = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
+        let mut section = Vec::new();
+        sections::tokenizer(&ours, &mut section);
+        Pair { library, section, vocab: ours.pieces.len() as u32 }
+    }
+
+    /// Compares the two on each text, where it may spell control tokens and where it may not; returns how many tokens there were.
+    fn check<'t>(&mut self, texts: impl Iterator<Item = &'t str> + Clone) -> usize {
+        let tokenizer = Tokenizer::new(&self.section, self.vocab).unwrap();
+        let mut out = Vec::new();
+        let mut all = 0;
+        for with_control in [true, false] {
+            self.library.set_encode_special_tokens(!with_control);
+            for text in texts.clone() {
+                out.resize(tokenizer.room(text.len()), 0);
+                let encode = if with_control { Tokenizer::encode_with_control } else { Tokenizer::encode };
+                let count = encode(&tokenizer, text, &mut out).unwrap();
+                let wanted = self.library.encode_fast(text, false).unwrap();
+                assert!(
+                    out[..count] == *wanted.get_ids(),
+                    "{text:?}, control {with_control}: {:?}, not {:?}",
+                    &out[..count],
+                    wanted.get_ids()
+                );
+                all += count;
+                if !with_control {
+                    let mut wanted = NormalizedString::from(text);
+                    if let Some(normalizer) = self.library.get_normalizer() {
+                        normalizer.normalize(&mut wanted).unwrap();
+                    }
+                    assert_eq!(decoded(&tokenizer, &out[..count]), wanted.get(), "back from its tokens");
+                }
+            }
+        }
+        all
     }
 }
+
+fn decoded(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
+    let mut decoder = Decoder::new();
+    let mut text = String::new();
+    tokens.iter().for_each(|&token| text.push_str(decoder.push(tokenizer, token).unwrap()));
+    text + decoder.finish()
+}
+
+/// The texts that each family is compared on. Returns how many tokens they were.
+fn agrees(pair: &mut Pair, generated_texts: usize) {
+    let mut all = pair.check(TEXTS.into_iter());
+    for (name, text) in open_texts() {
+        let tokens = pair.check(text.lines().chain([&text[..text.floor_char_boundary(200_000)]]));
+        println!("{name}: {tokens} tokens");
+        all += tokens;
+    }
+    let mut numbers = Numbers(2);
+    let texts: Vec<String> = (0..generated_texts).map(|_| generated(&mut numbers, OWN)).collect();
+    all += pair.check(texts.iter().map(String::as_str));
+    println!("{generated_texts} generated texts, {all} tokens in all");
+}
+
+/// Each character of Unicode, or one in `step`, between letters, between digits, by itself and as a contraction: a wrong entry in a table shows.
+fn agrees_on_characters(pair: &mut Pair, step: usize) {
+    let texts: Vec<String> =
+        ('\0'..=char::MAX).step_by(step).map(|character| format!("b{character}b 1{character}1 {character} '{character}e")).collect();
+    pair.check(texts.iter().map(String::as_str));
+}
+
+macro_rules! families {
+    ($($family:ident),*) => { $(mod $family {
+        use super::*;
+
+        #[test]
+        fn texts_become_the_library_s_tokens() {
+            agrees(&mut Pair::new(trained(stringify!($family))), 10_000);
+        }
+
+        #[test]
+        #[ignore = "a minute"]
+        fn a_hundred_thousand_texts_become_the_library_s_tokens() {
+            agrees(&mut Pair::new(trained(stringify!($family))), 100_000);
+        }
+
+        #[test]
+        fn characters_become_the_library_s_tokens() {
+            agrees_on_characters(&mut Pair::new(trained(stringify!($family))), 29);
+        }
+
+        #[test]
+        #[ignore = "a minute"]
+        fn every_character_becomes_the_library_s_tokens() {
+            agrees_on_characters(&mut Pair::new(trained(stringify!($family))), 1);
+        }
+    })* };
+}
+families!(gpt2, smollm, llama3, qwen2);
 
 #[test]
 fn whisper_s_vocabulary_gives_the_library_s_tokens() {
@@ -125,19 +196,112 @@ fn whisper_s_vocabulary_gives_the_library_s_tokens() {
         return;
     };
     let folder = Path::new(&folder);
-    agrees(&Library::from_file(folder.join("tokenizer.json")).unwrap(), folder, 100_000);
+    let library = Library::from_file(folder.join("tokenizer.json")).unwrap();
+    agrees(&mut Pair::of_folder(library, folder), 100_000);
 }
 
 /// A text without control tokens' names in it cannot forge one.
 #[test]
 fn text_cannot_forge_a_control_token() {
-    let folder = tempfile::tempdir().unwrap();
-    let library = trained(false);
-    library.save(folder.path().join("tokenizer.json"), false).unwrap();
-    let (section, vocab) = packed(folder.path());
-    let tokenizer = Tokenizer::new(&section, vocab).unwrap();
-    let end = library.token_to_id("<|endoftext|>").unwrap();
+    let pair = Pair::new(trained("gpt2"));
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    let end = pair.library.token_to_id("<|endoftext|>").unwrap();
     let mut tokens = vec![0; 64];
     let count = tokenizer.encode("<|endoftext|>", &mut tokens).unwrap();
     assert!(count > 1 && !tokens[..count].contains(&end));
+}
+
+/// The older files, whose special tokens lie beside them, are read as `tokenizer.json` is.
+#[test]
+fn older_files_give_the_library_s_tokens() {
+    for (family, class) in [("gpt2", "GPT2Tokenizer"), ("gpt2", "WhisperTokenizer"), ("qwen2", "Qwen2TokenizerFast")] {
+        let mut library = trained(family);
+        if family == "qwen2" {
+            // The class has it, its files do not say so.
+            library.with_normalizer(Some(NormalizerWrapper::from(NFC))).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        library.get_model().save(folder.path(), None).unwrap();
+        let write = |name: &str, value: Value| std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+        let added = library.get_added_tokens_decoder();
+        let specials = ["<|im_start|>", "<|im_end|>", "<|end"];
+        if class == "GPT2Tokenizer" {
+            let ids: serde_json::Map<String, Value> = added.iter().map(|(&id, token)| (token.content.clone(), id.into())).collect();
+            write("added_tokens.json", Value::Object(ids));
+            let odd = json!({"content": "<odd>", "lstrip": true, "rstrip": true, "normalized": false, "single_word": false});
+            let others = json!([specials[0], specials[1], specials[2], odd]);
+            write("special_tokens_map.json", json!({"eos_token": "<|endoftext|>", "additional_special_tokens": others}));
+            write("tokenizer_config.json", json!({"tokenizer_class": class}));
+        } else {
+            let listed: serde_json::Map<String, Value> =
+                added.iter().map(|(id, token)| (id.to_string(), serde_json::to_value(token).unwrap())).collect();
+            write("tokenizer_config.json", json!({"tokenizer_class": class, "eos_token": "<|endoftext|>", "added_tokens_decoder": listed}));
+        }
+        let mut pair = Pair::of_folder(library, folder.path());
+        let mut numbers = Numbers(9);
+        let texts: Vec<String> = (0..2_000).map(|_| generated(&mut numbers, OWN)).collect();
+        // added_tokens.json does not say what is matched late: no token here lies in another.
+        pair.check(TEXTS.into_iter().chain(texts.iter().map(String::as_str)));
+    }
+}
+
+/// RoBERTa's marks stand around a text though no file names them.
+#[test]
+fn older_files_of_roberta_have_its_marks() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = trained("gpt2");
+    library.get_model().save(folder.path(), None).unwrap();
+    let count = library.get_vocab_size(false);
+    let marks: serde_json::Map<String, Value> = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        .iter()
+        .enumerate()
+        .map(|(at, name)| ((*name).to_owned(), (count + at).into()))
+        .collect();
+    std::fs::write(folder.path().join("added_tokens.json"), Value::Object(marks).to_string()).unwrap();
+    std::fs::write(folder.path().join("config.json"), r#"{"model_type": "roberta"}"#).unwrap();
+    let tokenizer = tokenizer_json::open(folder.path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((tokenizer.begin as usize, tokenizer.end as usize), (count, count + 2));
+    assert!(tokenizer.adds_begin && tokenizer.adds_end);
+    let mask = tokenizer.added.iter().find(|added| added.token as usize == count + 4).unwrap();
+    assert!(mask.control && mask.strip_left && !mask.strip_right);
+}
+
+/// What the older files cannot say is one sentence that names the file.
+#[test]
+fn older_files_that_cannot_be_read_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    trained("gpt2").get_model().save(folder.path(), None).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let refusal = || tokenizer_json::open(folder.path()).expect_err("it was read").to_string();
+    write("config.json", r#"{"model_type": "clip"}"#);
+    assert!(refusal().contains("clip is not one whose vocab.json"), "{}", refusal());
+    write("config.json", r#"{"model_type": "gpt2"}"#);
+    write("tokenizer_config.json", r#"{"add_prefix_space": true}"#);
+    assert!(refusal().contains("its pre_tokenizer is not one that can be packed"), "{}", refusal());
+    write("merges.txt", "#version: 0.2\na b\nab\n");
+    assert!(refusal().contains("merges.txt: its line 3 is not two pieces"), "{}", refusal());
+    write("merges.txt", "#version: 0.2\na <none>\n");
+    write("tokenizer_config.json", "{}");
+    assert!(refusal().contains("which it lacks"), "{}", refusal());
+}
+
+/// A megabyte without a space takes time in proportion to its length, a second or two; its first part becomes the library's tokens.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let mut pair = Pair::new(trained("qwen2"));
+    for text in without_a_space(TEXTS[2]) {
+        let took = seconds(&pair, &text);
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        pair.check([&text[..text.floor_char_boundary(20_000)]].into_iter());
+    }
+}
+
+/// Seconds to encode a text.
+fn seconds(pair: &Pair, text: &str) -> f64 {
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    let mut out = vec![0; tokenizer.room(text.len())];
+    let start = std::time::Instant::now();
+    tokenizer.encode(text, &mut out).unwrap();
+    start.elapsed().as_secs_f64()
 }

@@ -61,6 +61,7 @@ fn image(template: &str) -> AlignedBytes {
         labels: Vec::new(),
         chat_template: Some(template.to_owned()),
         frontend: None,
+        pictures: None,
         decoding: None,
     };
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
@@ -105,6 +106,8 @@ fn templates_that_loop_raise_or_are_none_are_refused() {
     for (template, word) in [
         ("{% for i in range(100000000) %}{% for j in range(100000000) %}x{% endfor %}{% endfor %}", "cannot be run"),
         ("{{ raise_exception('only two roles') }}", "only two roles"),
+        ("{{ raise_exception('only\ntwo\r\nroles' + 'x' * 100000) }}", "only two roles"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "cannot be run"),
         ("{{ messages[0].missing.deeper }}", "cannot be run"),
         ("{% for %}", "cannot be read"),
     ] {
@@ -112,6 +115,7 @@ fn templates_that_loop_raise_or_are_none_are_refused() {
         let asked = Chat::new(Image::new(&bytes).unwrap(), None).and_then(|mut chat| chat.ask("Hello"));
         let said = asked.unwrap_err().to_string();
         assert!(said.contains(word), "{template}: {said}");
+        assert!(said.lines().count() == 1 && said.len() < 300, "{said}");
     }
     let bytes = image("");
     let said = Chat::new(Image::new(&bytes).unwrap(), None).err().unwrap().to_string();

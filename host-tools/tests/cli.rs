@@ -126,12 +126,7 @@ fn failures_are_sentences_that_name_the_file() {
         (&["run", &image, "--tokens-in", "1,283"], "token 283 is not in the vocabulary of 283"),
         (&["run", &image, "--prompt", "a", "--context", "21"], "the image allows 1 to 20"),
         (&["run", &image, "--prompt", "a", "--kernels", "none"], "there are no kernels none"),
-        (&["run", &image, "--prompt", "a", "--temperature", "NaN"], "temperature"),
-        (&["run", &image, "--prompt", "a", "--temperature", "-1"], "temperature"),
-        (&["run", &image, "--prompt", "a", "--top-p", "0"], "top_p"),
-        (&["run", &image, "--prompt", "a", "--top-p", "1.5"], "top_p"),
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
-        (&["pack", &string(&tiny.source()), "-o", &image, "--layout", "rv32"], "cannot be written yet"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
         (&["pack", &string(&tiny.source()), "-o", &string(&tiny.source())], "name another output"),
         (&["train", "c.toml", "-o", "d"], "--features train"),
@@ -139,6 +134,34 @@ fn failures_are_sentences_that_name_the_file() {
         let sentence = failure(args);
         assert!(sentence.contains(part), "{args:?}: {sentence}");
     }
+}
+
+/// Nothing, white space only and a megabyte without a space are prompts like others, as far as the context goes; bytes that are no text are not.
+#[test]
+fn odd_prompts_are_read_or_refused_in_a_sentence() {
+    let (tiny, image) = packed();
+    for (prompt, tokens) in [("", 1), (" ", 3), ("\t\r\n ", 6)] {
+        let report = json(["run", &image, "--prompt", prompt, "-n", "1", "--json"]);
+        assert_eq!(report["prompt_tokens"], tokens, "{prompt:?}");
+    }
+    // An argument holds 128 KiB at most. `run` reads no file of prompts; `eval` reads texts as `embed` does.
+    let long = failure(["run", &image, "--prompt", &"x".repeat(100_000)]);
+    assert!(long.starts_with(&image) && long.contains("context"), "{long}");
+    let file = string(&tiny.path("broken.txt"));
+    std::fs::write(&file, b"once upon\n a \xff time").unwrap();
+    let broken = failure(["eval", "perplexity", &image, "--text", &file]);
+    assert_eq!(broken, format!("{file}: it is not UTF-8 from byte 13 on"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_prompt_that_is_no_utf8_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_tiny, image) = packed();
+    let broken = std::ffi::OsStr::from_bytes(b"once \xff");
+    let output = atto([std::ffi::OsStr::new("run"), image.as_ref(), "--prompt".as_ref(), broken]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("invalid UTF-8"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -153,6 +176,48 @@ fn wrong_usage_exits_with_2() {
     ] {
         assert_eq!(atto(args).status.code(), Some(2), "{args:?}");
     }
+}
+
+/// The option is at fault, not the image, which need not even be there.
+#[test]
+fn a_value_out_of_range_names_its_option() {
+    let mut cases: Vec<Vec<&str>> = vec![
+        vec!["pack", "a", "-o", "b", "--layout", "rv32"],
+        vec!["pack", "a", "-o", "b", "--weights", "int3"],
+        vec!["chat", "a", "--temperature", "-0.5"],
+        vec!["run", "a", "--prompt", "x", "--threads", "0"],
+    ];
+    for (option, values) in [
+        ("--temperature", &["NaN", "-1", "inf", "warm"][..]),
+        ("--top-k", &["0", "-1", "2.5"]),
+        ("--top-p", &["0", "1.5", "NaN"]),
+        ("--repetition-penalty", &["0", "-1", "inf"]),
+    ] {
+        cases.extend(values.iter().map(|value| vec!["run", "a", "--prompt", "x", option, value]));
+    }
+    for args in cases {
+        let [.., option, value] = args[..] else { unreachable!("every case ends with an option") };
+        let output = atto(&args);
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}: {stderr}");
+        let first = stderr.lines().next().unwrap();
+        assert!(first.contains(option) && first.contains(&format!("'{value}'")), "{args:?}: {stderr}");
+    }
+    let help = text(&atto(["pack", "--help"]).stdout);
+    assert!(help.contains("--layout <portable|cortex-m-dsp>"), "{help}");
+}
+
+/// Nothing is fed one by one where one token is wanted: no rate is no number.
+#[test]
+fn a_rate_that_was_not_measured_is_no_zero() {
+    let (_tiny, image) = packed();
+    let report = json(["run", &image, "--prompt", "a", "-n", "1", "--json"]);
+    assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(report["decode_tokens_per_s"].is_null(), "{report}");
+    let said = text(&atto(["run", &image, "--prompt", "a", "-n", "1"]).stderr);
+    assert!(said.contains(", 1 written, ended by") && !said.contains(" 0 tokens/s"), "{said}");
+    let report = json(["bench", &image, "--prompt-len", "4", "--gen-len", "0", "--json"]);
+    assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0 && report["decode_tokens_per_s"].is_null(), "{report}");
 }
 
 #[test]

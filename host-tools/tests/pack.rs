@@ -116,7 +116,7 @@ fn what_cannot_be_packed_is_said() {
         let sentence = refused(&Options { context: Some(context), ..Options::reference() });
         assert!(sentence.contains("the model was trained for 1 to 20"), "{sentence}");
     }
-    assert!("rv32".parse::<Target>().unwrap_err().contains("cannot be written yet"));
+    assert!("rv32".parse::<Target>().unwrap_err().contains("not one of portable, cortex-m-dsp"));
 }
 
 #[test]

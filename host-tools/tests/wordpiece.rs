@@ -16,7 +16,10 @@ use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 
 mod common;
+#[path = "common/texts.rs"]
+mod texts;
 use common::Numbers;
+use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// The library's tokenizer and ours, over one vocabulary.
 struct Pair {
@@ -102,12 +105,7 @@ fn every_piece(ranges: &[std::ops::RangeInclusive<char>]) -> impl Iterator<Item 
 #[test]
 fn open_texts_become_the_library_s_tokens() {
     let pair = Pair::new(&uncased());
-    for name in ["sts-dev.csv", "tinystories_dev.txt", "wikitext2_dev.txt"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-        let Ok(text) = std::fs::read_to_string(&path) else {
-            println!("skipped: {} is not there", path.display());
-            continue;
-        };
+    for (name, text) in open_texts() {
         let (all, known) = pair.check(text.lines());
         println!("{name}: {} lines, {all} tokens, {known} of them known", text.lines().count());
         assert!(all > 10_000 && known > all / 2);
@@ -139,7 +137,7 @@ fn specials_and_truncation_are_the_library_s() {
 /// Strings that nobody writes.
 fn check_generated(count: usize, seed: u64) {
     let mut numbers = Numbers(seed);
-    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers)).collect();
+    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, ODD)).collect();
     let uncased = uncased();
     let (all, known) = Pair::new(&uncased).check(texts.iter().map(String::as_str));
     println!("{count} strings, {all} tokens, {known} of them known");
@@ -156,98 +154,8 @@ fn check_generated(count: usize, seed: u64) {
     }
 }
 
-/// A few pieces of text of every kind, joined.
-fn generated(numbers: &mut Numbers) -> String {
-    let mut below = |bound: usize| numbers.word() as usize % bound;
-    let mut text = String::new();
-    for _ in 0..1 + below(8) {
-        let times = if below(40) == 0 { 30 + below(100) } else { 1 + below(6) };
-        let kind = below(SPANS.len() + 2);
-        for _ in 0..times {
-            match SPANS.get(kind) {
-                Some(span) => text.extend(char::from_u32(span.0 + below((span.1 - span.0 + 1) as usize) as u32)),
-                None if kind == SPANS.len() => text.push_str(ODD[below(ODD.len())]),
-                None => text.extend(char::from_u32(below(0x11_0000) as u32)),
-            }
-        }
-        if below(2) == 0 {
-            text.push_str(SPACES[below(SPACES.len())]);
-        }
-    }
-    text
-}
-
-/// ASCII and its controls, Latin, combining marks, Greek and Cyrillic, Hebrew to Arabic, Indic, Hangul letters and syllables, punctuation
-/// and symbols, kana, ideographs of four blocks, musical symbols, emoji, private use, tags, all planes.
-const SPANS: &[(u32, u32)] = &[
-    (0x61, 0x7A),
-    (0x61, 0x65),
-    (0x20, 0x7E),
-    (0, 0xFF),
-    (0xC0, 0x24F),
-    (0x1E00, 0x1FFF),
-    (0x300, 0x36F),
-    (0x1D165, 0x1D172),
-    (0x370, 0x52F),
-    (0x590, 0x8FF),
-    (0x900, 0xDFF),
-    (0xE00, 0x1FFF),
-    (0x1100, 0x11FF),
-    (0xAC00, 0xD7A3),
-    (0x2000, 0x206F),
-    (0x2070, 0x2BFF),
-    (0x302A, 0x30FF),
-    (0x3400, 0x9FFF),
-    (0xA000, 0xABFF),
-    (0xF900, 0xFFFF),
-    (0x1D15E, 0x1D1C0),
-    (0x1E000, 0x1E94A),
-    (0x1F300, 0x1FAFF),
-    (0x2F800, 0x2FA1F),
-    (0x2_0000, 0x2_CEB0),
-    (0xE000, 0xF8FF),
-    (0xE_0000, 0xE_01EF),
-    (0x1_0000, 0x1_13FF),
-];
-
-const SPACES: &[&str] = &[
-    " ", "  ", "\t", "\n", "\r\n", "\u{B}", "\u{C}", "\u{85}", "\u{A0}", "\u{1680}", "\u{2003}", "\u{2028}", "\u{2029}", "\u{202F}",
-    "\u{205F}", "\u{3000}", "\u{200B}", "\u{FEFF}",
-];
-
-const ODD: &[&str] = &[
-    "İ",
-    "ı",
-    "ß",
-    "ẞ",
-    "ς",
-    "Σ",
-    "ﬁ",
-    "Å",
-    "e\u{301}",
-    "\u{344}",
-    "\u{F73}",
-    "क\u{94D}\u{200D}ष",
-    "각",
-    "각",
-    "👩\u{200D}👩\u{200D}👧",
-    "👍🏽",
-    "🇪🇸",
-    "a\u{302E}\u{1D165}",
-    "\u{FFFD}",
-    "\0",
-    "\u{AD}",
-    "…",
-    "«",
-    "[SEP]",
-    "[unused1]",
-    "##ing",
-    "don't",
-    "U.S.A.",
-    "豈",
-    "\u{2F81A}",
-    "\u{37E}",
-];
+/// What WordPiece treats in a way of its own.
+const ODD: &[&str] = &["[SEP]", "[unused1]", "##ing"];
 
 #[test]
 fn generated_strings_become_the_library_s_tokens() {
@@ -272,5 +180,21 @@ fn every_character_becomes_the_library_s_tokens() {
         let pair = Pair::new(&vocabulary);
         let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character}b a\u{301}{character}\u{302E}")).collect();
         pair.check(texts.iter().map(String::as_str));
+    }
+}
+
+/// A megabyte without a space is a word that is too long, or as many as it has symbols; either takes time in proportion to its length.
+#[test]
+fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+    let pair = Pair::new(&vocabulary(every_piece(&['\0'..='\u{24FF}'])));
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    for text in without_a_space(include_str!("../../docs/image.md")) {
+        let mut out = vec![0; tokenizer.room(text.len())];
+        let start = std::time::Instant::now();
+        tokenizer.encode(&text, &mut out).unwrap();
+        let took = start.elapsed().as_secs_f64();
+        println!("{:?}: {} bytes in {took} s", text.chars().take(6).collect::<String>(), text.len());
+        assert!(took < SECONDS_MAX, "{took} s");
+        pair.check([&text[..text.floor_char_boundary(20_000)]]);
     }
 }

@@ -1,5 +1,7 @@
 //! Files as nobody should write them: cut, altered, with numbers at their extremes.
 
+pub mod images;
+
 use attoformer::arena_bytes;
 use attoformer::image::header::{Config, HEADER_BYTES};
 use attoformer::{Image, Plan};
@@ -62,7 +64,8 @@ fn extreme(copy: &mut [u8], dense: &[std::ops::Range<usize>], numbers: &mut Numb
     let at = place(copy.len(), dense, numbers) & !3;
     let Some(word) = copy.get(at..).and_then(|rest| rest.first_chunk()) else { return "nothing".to_owned() };
     let (before, len) = (u32::from_le_bytes(*word), copy.len() as u32);
-    let values = [0, 1, 2, 3, u32::MAX, u32::MAX - 15, 1 << 31, i32::MAX as u32, len, len - 1, len + 1, before + 1, f32::NAN.to_bits()];
+    let values =
+        [0, 1, 2, 3, u32::MAX, u32::MAX - 15, 1 << 31, i32::MAX as u32, len, len - 1, len + 1, before.wrapping_add(1), f32::NAN.to_bits()];
     let value = match numbers.below(values.len() + 4) {
         0 => before.wrapping_sub(1),
         1 => 1 << numbers.below(32),
@@ -74,7 +77,7 @@ fn extreme(copy: &mut [u8], dense: &[std::ops::Range<usize>], numbers: &mut Numb
     format!("word at {at} set from {before} to {value}")
 }
 
-/// The parts of an image that a reader relies on: header, section table, directory, tokenizer, rotary table, golden vector.
+/// The parts of an image that a reader relies on: header, section table, and every section but the weights.
 ///
 /// # Panics
 /// When the image is not one.
@@ -86,7 +89,7 @@ pub fn dense_parts(image: &[u8]) -> Vec<std::ops::Range<usize>> {
         let at = bytes.as_ptr() as usize - start;
         at..at + bytes.len()
     };
-    let parts = [0..128, 128..TABLE_END].into_iter().chain([1, 2, 4, 5, 6].map(section));
+    let parts = [0..128, 128..TABLE_END].into_iter().chain([1, 2, 4, 5, 6, 7, 9, 10, 11].map(section));
     parts.filter(|part| !part.is_empty()).collect()
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tokenizer, rotary_frequencies};
+use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Spaces, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -114,6 +114,7 @@ impl RandomModel {
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
             frontend: None,
+            pictures: None,
             decoding: None,
             tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
@@ -167,7 +168,7 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let texts = marks.into_iter().chain(bytes).chain(PIECES.map(str::to_owned)).chain(made);
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: Spaces::IN_FRONT };
     Tokenizer::new(pieces, [config.begin, config.end, 0], scheme)
 }
 

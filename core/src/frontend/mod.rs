@@ -5,6 +5,7 @@
 //! front-end section; `docs/image.md` says how.
 
 pub mod fft;
+pub mod pictures;
 mod section;
 mod stream;
 

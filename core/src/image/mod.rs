@@ -13,6 +13,7 @@ mod shape;
 use crate::arena::{Plan, arena_bytes};
 use crate::error::Error;
 use crate::frontend::Frontend;
+use crate::frontend::pictures::Pictures;
 use crate::tokenizer::Tokenizer;
 use bytes::u32_at;
 use decoding::Decoding;
@@ -44,8 +45,10 @@ pub mod section {
     pub const CHAT: u32 = 10;
     /// How a transcript begins and what is never written, [`super::decoding::Decoding`].
     pub const DECODING: u32 = 11;
+    /// How a picture becomes rows of features, [`crate::frontend::pictures`].
+    pub const PICTURES: u32 = 12;
     /// Highest kind that this engine knows.
-    pub const KNOWN_MAX: u32 = 11;
+    pub const KNOWN_MAX: u32 = 12;
 }
 
 /// An image from a file beside the source, as a constant `&'static [u8]` at the alignment that [`Image::new`] wants.
@@ -186,6 +189,11 @@ impl<'a> Image<'a> {
         Frontend::new(self.section(section::FRONTEND)).ok()
     }
 
+    /// How a picture becomes rows of features; `None` where the image does not read pictures, or does not say.
+    pub fn pictures(&self) -> Option<Pictures> {
+        Pictures::new(self.section(section::PICTURES)).ok()
+    }
+
     /// How a transcript begins and what is never written; `None` where the image does not say.
     pub fn decoding(&self) -> Option<Decoding<'a>> {
         Decoding::read(self.section(section::DECODING), self.config.vocab)
@@ -230,7 +238,7 @@ impl<'a> Image<'a> {
         if self.section(section::ROTARY).len() == want { Ok(()) } else { Err(Error::Section { kind: section::ROTARY }) }
     }
 
-    /// Labels are text, a name for each output; decoding tokens are in the vocabulary.
+    /// Labels are text, a name for each output; front ends make rows of the model's width; decoding tokens are in the vocabulary.
     fn check_words(&self) -> Result<(), Error> {
         let labels = self.section(section::LABELS);
         let named = core::str::from_utf8(labels).is_ok_and(|text| text.lines().count() == self.config.labels as usize);
@@ -241,6 +249,13 @@ impl<'a> Image<'a> {
             let frontend = Frontend::new(self.section(section::FRONTEND))?;
             if frontend.features() != self.config.features as usize {
                 return Err(Error::Section { kind: section::FRONTEND });
+            }
+        }
+        if !self.section(section::PICTURES).is_empty() {
+            let pictures = Pictures::new(self.section(section::PICTURES))?;
+            let rows = pictures.rows() + usize::from(self.config.class_token);
+            if pictures.features() != self.config.features as usize || rows > self.config.context as usize {
+                return Err(Error::Section { kind: section::PICTURES });
             }
         }
         if !self.section(section::DECODING).is_empty() && self.decoding().is_none() {

@@ -86,6 +86,11 @@ impl<'a> Added<'a> {
         self.flags(token, vocabulary).is_some_and(|flags| flags & CONTROL != 0)
     }
 
+    /// Whether any is matched in what the others leave.
+    pub fn any_late(&self) -> bool {
+        self.rows.iter().any(|row| read(row).1 & LATE != 0)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

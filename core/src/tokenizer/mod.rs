@@ -1,7 +1,7 @@
 //! Text to tokens and back, straight from the image's bytes: no heap, no copy of the vocabulary, no panic on any input.
 //!
 //! [`Tokenizer`] reads the image's tokenizer section (kind 1: SentencePiece-style BPE as llama2.c runs it; kind 2: WordPiece with BERT's
-//! normaliser; kind 3: byte-level BPE), [`Decoder`] turns tokens back into text without ever splitting a character, [`StopMatcher`] ends a text at a stop string.
+//! normaliser; kind 3: byte-level BPE; kind 4: Unigram), [`Decoder`] turns tokens back into text without ever splitting a character, [`StopMatcher`] ends a text at a stop string.
 //!
 //! **Text cannot forge control tokens.** The pieces of the begin, end and unknown tokens, of the section's other control tokens, and the
 //! spelled-out pieces of the byte tokens (`<0x0A>`), are never matched against text. llama2.c looks them up like any other piece; its
@@ -13,9 +13,12 @@ mod added;
 mod bpe;
 mod byte_bpe;
 mod decode;
+mod nfc;
 mod section;
 mod stop;
+mod unigram;
 mod vocabulary;
+mod windows;
 mod wordpiece;
 
 pub use decode::Decoder;
@@ -25,6 +28,7 @@ use crate::error::Error;
 use added::Added;
 use bpe::Bpe;
 use byte_bpe::ByteBpe;
+use unigram::Unigram;
 use vocabulary::Vocabulary;
 use wordpiece::WordPiece;
 
@@ -42,6 +46,7 @@ enum Kind<'a> {
     Bpe(Bpe<'a>),
     WordPiece(WordPiece<'a>),
     ByteBpe(ByteBpe<'a>),
+    Unigram(Unigram<'a>),
 }
 
 /// What [`Tokenizer::encode_with_specials`] wrote.
@@ -85,6 +90,7 @@ impl<'a> Tokenizer<'a> {
             Kind::Bpe(bpe) => bpe.adds_begin,
             Kind::WordPiece(_) => true,
             Kind::ByteBpe(bpe) => bpe.adds_begin,
+            Kind::Unigram(unigram) => unigram.adds_begin,
         }
     }
 
@@ -94,16 +100,23 @@ impl<'a> Tokenizer<'a> {
             Kind::Bpe(bpe) => bpe.adds_end,
             Kind::WordPiece(_) => true,
             Kind::ByteBpe(bpe) => bpe.adds_end,
+            Kind::Unigram(unigram) => unigram.adds_end,
         }
     }
 
-    /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included.
+    /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included: one a byte, or three where
+    /// texts are brought to form C, in which some characters are three; two in Unigram, which may put a space behind each added token.
     pub fn room(&self, bytes: usize) -> usize {
-        bytes.saturating_add(3)
+        let growth = match &self.kind {
+            Kind::ByteBpe(bpe) if bpe.nfc => nfc::GROWTH,
+            Kind::Unigram(_) => 2,
+            _ => 1,
+        };
+        bytes.saturating_mul(growth).saturating_add(3)
     }
 
     /// The token that stands for what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it
-    /// stands for a whole word.
+    /// stands for a whole word, in Unigram for unknown characters that follow one another, unless they become byte tokens.
     pub fn unknown(&self) -> u32 {
         self.vocabulary().unknown
     }
@@ -118,6 +131,7 @@ impl<'a> Tokenizer<'a> {
     pub fn piece(&self, token: u32) -> Result<&'a [u8], Error> {
         let byte = match &self.kind {
             Kind::Bpe(bpe) => bpe.byte(token),
+            Kind::Unigram(unigram) => unigram.byte(token),
             Kind::WordPiece(_) | Kind::ByteBpe(_) => None,
         };
         match byte {
@@ -128,16 +142,20 @@ impl<'a> Tokenizer<'a> {
 
     /// Writes the tokens of `text` to `out` and returns how many they are. No begin token is written.
     ///
-    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, all at once; what lies behind
-    /// the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters; the model's pattern cuts words, and ranked
-    /// pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's normaliser (as the vocabulary's flags say: control
+    /// BPE: llama2.c's `encode`. `out` must have room for the tokens before a word and the word's characters, or the next 128 of them; what
+    /// lies behind the tokens returned is scratch. Byte-level BPE: the same, with bytes for characters, in Unicode's form C where the vocabulary
+    /// says so; the model's pattern cuts words, and ranked pairs merge them (Sennrich et al. 2016; Radford et al. 2019). WordPiece: BERT's
+    /// normaliser (as the vocabulary's flags say: control
     /// characters removed and white space made one kind, Chinese characters each a word, accents stripped, lower case), words cut at white
     /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
     /// that fails or when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
     ///
+    /// Unigram: spaces as the vocabulary wants them, each word cut into the pieces whose scores add up to most (Kudo 2018).
+    ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
-    /// `text.len() + 1` elements always suffice. Time is linear in the number of words.
+    /// [`Tokenizer::room`] elements always suffice. Time is linear in the length of the text, also of one long word: BPE merges it in windows,
+    /// longer ones only where a change far away reaches back.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`].
@@ -146,6 +164,7 @@ impl<'a> Tokenizer<'a> {
             Kind::Bpe(bpe) => bpe.encode_parts(text, out, &bpe.added, false),
             Kind::WordPiece(wordpiece) => wordpiece_tokens(wordpiece, text, out),
             Kind::ByteBpe(bpe) => bpe.encode(text, out, false),
+            Kind::Unigram(unigram) => unigram.encode(text, out, &unigram.added, false),
         }
     }
 
@@ -165,6 +184,7 @@ impl<'a> Tokenizer<'a> {
                 marks.encode_parts(&wordpiece.vocabulary, text, true, out, |text, out| wordpiece_tokens(wordpiece, text, out))
             }
             Kind::ByteBpe(bpe) => bpe.encode(text, out, true),
+            Kind::Unigram(unigram) => unigram.encode(text, out, if unigram.added.is_empty() { &marks } else { &unigram.added }, true),
         }
     }
 
@@ -205,6 +225,7 @@ impl<'a> Tokenizer<'a> {
             Kind::Bpe(bpe) => &bpe.vocabulary,
             Kind::WordPiece(wordpiece) => &wordpiece.vocabulary,
             Kind::ByteBpe(bpe) => &bpe.vocabulary,
+            Kind::Unigram(unigram) => &unigram.vocabulary,
         }
     }
 
@@ -214,6 +235,7 @@ impl<'a> Tokenizer<'a> {
             Kind::Bpe(bpe) => bpe.added,
             Kind::WordPiece(_) => Added::default(),
             Kind::ByteBpe(bpe) => bpe.added,
+            Kind::Unigram(unigram) => unigram.added,
         };
         token == self.begin() || token == self.end() || added.is_control(token, self.vocabulary())
     }
@@ -227,6 +249,7 @@ impl<'a> Tokenizer<'a> {
         }
         match &self.kind {
             Kind::Bpe(bpe) if at_start && bpe.space_in_front => Ok([&[], piece.strip_prefix(b" ").unwrap_or(piece)]),
+            Kind::Unigram(unigram) if at_start && unigram.spaces.in_front => Ok([&[], piece.strip_prefix(b" ").unwrap_or(piece)]),
             Kind::WordPiece(_) if !at_start => Ok(match piece.strip_prefix(wordpiece::INSIDE) {
                 Some(inside) => [&[], inside],
                 None => [b" ", piece],

@@ -2,6 +2,7 @@
 
 use super::bpe::Bpe;
 use super::byte_bpe::{ByteBpe, Tables};
+use super::unigram::{self, Unigram};
 use super::vocabulary::{Vocabulary, Words};
 use super::wordpiece::WordPiece;
 use super::{Kind, Tokenizer};
@@ -11,6 +12,7 @@ const HEADER_BYTES: usize = 32;
 const KIND_SENTENCEPIECE: u32 = 1;
 const KIND_WORDPIECE: u32 = 2;
 const KIND_BYTE_BPE: u32 = 3;
+const KIND_UNIGRAM: u32 = 4;
 /// A table of added tokens follows the sorted ids.
 const FLAG_ADDED: u32 = 1 << 8;
 
@@ -26,7 +28,7 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     };
     let [kind, count, longest, flags, begin, end, own, unknown] =
         [kind, count, longest, flags, begin, end, own, unknown].map(u32::from_le_bytes);
-    if !matches!(kind, KIND_SENTENCEPIECE | KIND_WORDPIECE | KIND_BYTE_BPE) {
+    if !matches!(kind, KIND_SENTENCEPIECE | KIND_WORDPIECE | KIND_BYTE_BPE | KIND_UNIGRAM) {
         return Err(wrong("its kind is not one this engine reads"));
     }
     if count != vocab {
@@ -34,7 +36,12 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     }
     let entries = vocab as usize;
     let (offsets, rest) = words(rest, entries.checked_add(1))?;
-    let (scores, rest) = words(rest, Some(if kind == KIND_SENTENCEPIECE { entries } else { 0 }))?;
+    let scores = match kind {
+        KIND_SENTENCEPIECE => Some(entries),
+        KIND_UNIGRAM => entries.checked_mul(if flags & unigram::FLAG_WIDE != 0 { 2 } else { 1 }),
+        _ => Some(0),
+    };
+    let (scores, rest) = words(rest, scores)?;
     let (sorted, rest) = words(rest, Some(entries))?;
     let has_added = flags & FLAG_ADDED != 0 && kind != KIND_WORDPIECE;
     let (added, rest) = if has_added { counted_words(rest, 2)? } else { words(rest, Some(0))? };
@@ -43,6 +50,7 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     let vocabulary = Vocabulary { offsets, sorted, bytes, longest: longest as usize, begin, end, unknown };
     let kind = match kind {
         KIND_SENTENCEPIECE => Kind::Bpe(Bpe::new(vocabulary, scores, added, own, flags)?),
+        KIND_UNIGRAM => Kind::Unigram(Unigram::new(vocabulary, scores, added, own, flags)?),
         KIND_BYTE_BPE => Kind::ByteBpe(ByteBpe::new(vocabulary, added, tables, own, flags)?),
         _ => Kind::WordPiece(WordPiece::new(vocabulary, own, flags)?),
     };

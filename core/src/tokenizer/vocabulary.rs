@@ -7,7 +7,8 @@ use core::cmp::Ordering;
 /// Little-endian u32 or f32 values as they lie in the image, at any alignment.
 pub(super) type Words<'a> = &'a [[u8; 4]];
 
-const MAX_PIECE_BYTES: usize = 255;
+/// A decoder's buffer holds no more.
+pub(super) const MAX_PIECE_BYTES: usize = 255;
 
 /// What every kind of tokenizer section holds.
 #[derive(Clone, Copy, Debug)]

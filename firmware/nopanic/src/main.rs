@@ -70,6 +70,9 @@ fn hear(image: &Image<'_>, samples: &[i16], floats: &mut [f32], hash: &mut Outpu
     let Some(frontend) = image.frontend() else { return Ok(()) };
     let (scratch, rows) = floats.split_at_mut_checked(frontend.scratch_len()).unwrap_or_default();
     frontend.clip(samples, scratch, rows)?;
+    if let Some(pictures) = image.pictures() {
+        pictures.patches(black_box(&[0; 64]), rows)?;
+    }
     hash.logits(rows);
     let mut frames = Frames::new(frontend, floats)?;
     frames.push(samples, |row| hash.logits(row));

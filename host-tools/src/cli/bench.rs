@@ -79,8 +79,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         speeds = Some(measure(&mut session, args.prompt_len, args.gen_len).map_err(refuse)?);
     }
     let report = Report {
-        prefill_tokens_per_s: speeds.map(|speeds| speeds.prefill),
-        decode_tokens_per_s: speeds.map(|speeds| speeds.decode),
+        prefill_tokens_per_s: speeds.and_then(|speeds| speeds.prefill),
+        decode_tokens_per_s: speeds.and_then(|speeds| speeds.decode),
         encode_ms: encode.map(|seconds| 1000.0 * seconds),
         sequences_per_s: encode.map(|seconds| 1.0 / seconds),
         kernels: setup.kernels.name,
@@ -92,8 +92,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     let encoding =
         encode.map(|seconds| format!("{} rows in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds));
-    let writing = speeds.map(|speeds| format!("prefill {:.0} tokens/s, decode {:.0} tokens/s", speeds.prefill, speeds.decode));
-    let figures: Vec<String> = encoding.into_iter().chain(writing).collect();
+    let speed = |name: &str, rate: Option<f64>| rate.map(|rate| format!("{name} {rate:.0} tokens/s"));
+    let writing: Vec<String> =
+        [speed("prefill", report.prefill_tokens_per_s), speed("decode", report.decode_tokens_per_s)].into_iter().flatten().collect();
+    let figures: Vec<String> = encoding.into_iter().chain((!writing.is_empty()).then(|| writing.join(", "))).collect();
     let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
     super::print(&format!("{} ({} kernels, {threads})\n", figures.join("; "), report.kernels))
 }

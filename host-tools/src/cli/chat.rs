@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     system: Option<String>,
     /// 0 takes the likeliest token; higher is bolder
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = super::sampling::temperature)]
     temperature: f32,
     /// The random numbers follow from it
     #[arg(long, default_value_t = 0, value_name = "S")]
@@ -28,6 +28,28 @@ pub struct Args {
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
+}
+
+/// The lines of stdin.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    /// Bytes before the line.
+    before: usize,
+}
+
+impl Lines {
+    /// The next one; `None` behind the last.
+    fn next(&mut self) -> Result<Option<&str>, Error> {
+        self.before += self.line.len();
+        self.line.clear();
+        let read = stdin().lock().read_until(b'\n', &mut self.line);
+        if read.map_err(|error| Error::Request(format!("stdin: the line cannot be read: {error}")))? == 0 {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&self.line);
+        text.map(Some).map_err(|error| Error::Request(format!("stdin: it is not UTF-8 from byte {} on", self.before + error.valid_up_to())))
+    }
 }
 
 /// Reads lines and streams answers, until the input ends.
@@ -42,16 +64,13 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let mut sampler = Sampler::new(args.seed).temperature(args.temperature).map_err(refuse)?;
     let asks = stdin().is_terminal();
-    let mut line = String::new();
+    let mut lines = Lines::default();
     loop {
         if asks {
             eprint!("> ");
             let _ = stderr().flush();
         }
-        line.clear();
-        if stdin().lock().read_line(&mut line).map_err(|error| Error::Request(format!("the line cannot be read: {error}")))? == 0 {
-            return Ok(());
-        }
+        let Some(line) = lines.next()? else { return Ok(()) };
         let said = line.trim();
         if said.is_empty() {
             continue;

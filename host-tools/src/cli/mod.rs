@@ -11,6 +11,7 @@ mod info;
 mod inspect;
 mod pack;
 mod run;
+mod sampling;
 mod train;
 mod transcribe;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, KvType};
-use attoformer_tools::import::{Checkpoint, Scheme};
+use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::quantize::calibration::{self, Calibration};
@@ -36,8 +36,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     context: Option<u32>,
     /// Order of the weights in memory
-    #[arg(long, default_value = "portable", value_parser = ["portable", "cortex-m-dsp", "cortex-m55", "cortex-m3", "rv32"])]
-    layout: String,
+    #[arg(long, default_value = "portable", value_name = "portable|cortex-m-dsp")]
+    layout: Target,
     /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -86,9 +86,6 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
     pack::check_output(&args.output)?;
-    if checkpoint.tokenizer.as_ref().is_some_and(|tokenizer| matches!(tokenizer.scheme, Scheme::ByteBpe { nfc: true, .. })) {
-        eprintln!("note: its tokenizer brings texts to Unicode's form C first, the engine does not: give it texts in that form");
-    }
     if checkpoint.tokenizer.is_none() && checkpoint.config.has_embedding() {
         eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
     }
@@ -98,7 +95,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         overrides: args.tensors,
         kv: args.kv,
         context: args.context,
-        target: args.layout.parse::<Target>().map_err(Error::Request)?,
+        target: args.layout,
         calibration,
     };
     let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());

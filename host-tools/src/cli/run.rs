@@ -12,6 +12,8 @@ use attoformer_tools::run::{self, Observer, Outcome, Request};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
+use super::sampling;
+
 /// Write on from a prompt
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,16 +35,16 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
     /// 0 takes the likeliest token; higher is bolder
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = sampling::temperature)]
     temperature: f32,
     /// Draw from the K likeliest tokens only
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..))]
     top_k: Option<u32>,
     /// Draw from the fewest tokens that hold this share of the probability
-    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    #[arg(long, value_name = "P", allow_hyphen_values = true, value_parser = sampling::top_p)]
     top_p: Option<f32>,
     /// Divide the logits of tokens that were there already
-    #[arg(long, default_value_t = 1.0, value_name = "R", allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 1.0, value_name = "R", allow_hyphen_values = true, value_parser = sampling::repetition_penalty)]
     repetition_penalty: f32,
     /// The random numbers follow from it
     #[arg(long, default_value_t = 0, value_name = "S")]
@@ -69,8 +71,10 @@ struct Report<'r> {
     tokens: &'r [u32],
     text: &'r str,
     prompt_tokens: usize,
-    prefill_tokens_per_s: f64,
-    decode_tokens_per_s: f64,
+    /// `null` where nothing was fed, so that there was nothing to measure.
+    prefill_tokens_per_s: Option<f64>,
+    /// The same of tokens fed one by one.
+    decode_tokens_per_s: Option<f64>,
     kernels: &'static str,
     threads: usize,
     arena_bytes: usize,
@@ -150,11 +154,12 @@ fn end_name(end: End) -> &'static str {
 }
 
 fn summary(outcome: &Outcome, prompt: usize) -> String {
+    let at = |rate: Option<f64>| rate.map_or(String::new(), |rate| format!(" at {rate:.0} tokens/s"));
     format!(
-        "{prompt} tokens read at {:.0} tokens/s, {} written at {:.0} tokens/s, ended by {}, hash {:08x}",
-        rate(prompt, outcome.prefill),
+        "{prompt} tokens read{}, {} written{}, ended by {}, hash {:08x}",
+        at(rate(prompt, outcome.prefill)),
         outcome.tokens.len(),
-        rate(outcome.steps, outcome.decode),
+        at(rate(outcome.steps, outcome.decode)),
         end_name(outcome.end),
         outcome.output_hash
     )

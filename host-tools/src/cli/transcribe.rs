@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use attoformer::Image;
 use attoformer_tools::engine::{Setup, kernels_named, threads};
-use attoformer_tools::transcribe::transcribe;
+use attoformer_tools::transcribe::{Segment, Wish, language_name, transcribe};
 use attoformer_tools::{Error, files, sound};
 use serde::Serialize;
 
@@ -17,6 +17,15 @@ pub struct Args {
     /// The sound
     #[arg(value_name = "CLIP.wav")]
     clip: PathBuf,
+    /// Write each part on a line with the times when it begins and ends
+    #[arg(long)]
+    timestamps: bool,
+    /// The language that is spoken, such as de, for multilingual models [default: what the model hears]
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
+    /// Write it in English, for multilingual models
+    #[arg(long)]
+    translate: bool,
     /// Threads; no result depends on them
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
@@ -32,6 +41,12 @@ pub struct Args {
 struct Report<'r> {
     text: &'r str,
     tokens: &'r [u32],
+    /// Only of multilingual models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// Only with timestamps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<&'r [Segment]>,
     audio_s: f64,
     encode_s: f64,
     decode_s: f64,
@@ -45,13 +60,14 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let frontend = sound::frontend(&image, &args.file)?;
+    let wish = Wish::new(&image, args.language.as_deref(), args.translate, args.timestamps).map_err(Error::file(&args.file))?;
     let samples = sound::read_wav(&args.clip, frontend.sample_rate)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let began = Instant::now();
     let mut shown = Ok(());
-    let transcript = transcribe(&mut session, &frontend, &samples, |text| {
+    let transcript = transcribe(&mut session, &frontend, &samples, wish, |text| {
         if !args.json && shown.is_ok() {
             shown = super::print(text);
         }
@@ -59,12 +75,18 @@ pub fn run(args: Args) -> Result<(), Error> {
     .map_err(refuse)?;
     shown?;
     let audio_s = samples.len() as f64 / f64::from(frontend.sample_rate);
+    let language = transcript.language.map(|token| language_name(&image, token));
     if !args.json {
-        return super::print("\n");
+        if let (Some(language), None) = (&language, &args.language) {
+            eprintln!("language: {language}, as the model hears it");
+        }
+        return super::print(if args.timestamps { "" } else { "\n" });
     }
     super::print_json(&Report {
         text: &transcript.text,
         tokens: &transcript.tokens,
+        language,
+        segments: args.timestamps.then_some(&transcript.segments[..]),
         audio_s,
         encode_s: transcript.encode.as_secs_f64(),
         decode_s: transcript.decode.as_secs_f64(),

@@ -1,5 +1,6 @@
 //! What an image is worth, measured on data.
 
+pub mod accuracy;
 pub mod perplexity;
 pub mod sts;
 

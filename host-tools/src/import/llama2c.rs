@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{AttentionKind, Config};
 
-use super::{Part, Piece, Scheme, Tensor, Tokenizer};
+use super::{Part, Piece, Scheme, Spaces, Tensor, Tokenizer};
 
 /// Base of the rotary frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
@@ -194,7 +194,7 @@ pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, String> {
         return Err(format!("it holds more than the {vocab} pieces of the model's vocabulary"));
     }
     check_byte_pieces(&pieces)?;
-    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, space_prefix: true };
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: Spaces::IN_FRONT };
     Ok(Tokenizer::new(pieces, [BEGIN, BEGIN, UNKNOWN], scheme))
 }
 

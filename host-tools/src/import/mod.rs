@@ -8,6 +8,7 @@ pub mod gguf;
 pub mod huggingface;
 pub mod llama2c;
 mod model;
+pub mod pictures;
 mod readable;
 mod rope;
 mod sizes;
@@ -18,10 +19,11 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
+use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
 
-pub use tokenizer::{Piece, Scheme, Tokenizer};
+pub use tokenizer::{Piece, Scheme, Spaces, Tokenizer, WordSpaces};
 
 use crate::error::Error;
 use crate::files;
@@ -51,12 +53,14 @@ pub struct Checkpoint {
     pub chat_template: Option<String>,
     /// How sound becomes rows of features, for models that read it.
     pub frontend: Option<frontend::Frontend>,
+    /// How a picture becomes rows of features, for models that read it.
+    pub pictures: Option<Pictures>,
     /// How a transcript begins, for models that write one.
     pub decoding: Option<Decoding>,
 }
 
 /// Tokens that a decoder starts from, and tokens that it may not choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoding {
     /// Fed first.
     pub prompt: Vec<u32>,
@@ -64,6 +68,16 @@ pub struct Decoding {
     pub suppressed: Vec<u32>,
     /// Not chosen as the first token.
     pub suppressed_first: Vec<u32>,
+    /// A token for each language, where there are several.
+    pub languages: Vec<u32>,
+    /// The token that asks for a transcript; 0 where none does.
+    pub transcribe: u32,
+    /// The token that asks for a translation into English; 0 where none does.
+    pub translate: u32,
+    /// The token that asks for no timestamps, which are all tokens behind it; 0 where none does.
+    pub no_timestamps: u32,
+    /// The latest timestamp that a window may begin with, counted from 0 s.
+    pub first_timestamp_max: u32,
 }
 
 /// `base^(-2i / dim)` radians for each of `dim / 2` pairs (Su et al. 2021, section 3.2.2).
@@ -218,6 +232,7 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         labels: Vec::new(),
         chat_template: None,
         frontend: None,
+        pictures: None,
         decoding: None,
     })
 }

@@ -1,5 +1,6 @@
 //! What a reader makes of a model's description, before any tensor is read.
 
+use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 
 use super::Decoding;
@@ -19,6 +20,8 @@ pub struct Model {
     pub labels: Vec<String>,
     /// How sound becomes rows of features.
     pub frontend: Option<Frontend>,
+    /// How a picture becomes rows of features.
+    pub pictures: Option<Pictures>,
     /// How a text is begun.
     pub decoding: Option<Decoding>,
     /// Takes all tensors under this config.
@@ -28,6 +31,6 @@ pub struct Model {
 impl Model {
     /// A model with neither rotary positions nor labels.
     pub fn new(config: Config, tensors: impl Fn(&Config, &mut Taker<'_, '_>) -> Result<(), String> + 'static) -> Self {
-        Model { config, rotary: Vec::new(), labels: Vec::new(), frontend: None, decoding: None, tensors: Box::new(tensors) }
+        Model { config, rotary: Vec::new(), labels: Vec::new(), frontend: None, pictures: None, decoding: None, tensors: Box::new(tensors) }
     }
 }

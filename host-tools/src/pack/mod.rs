@@ -94,6 +94,9 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     if let Some(parameters) = &checkpoint.frontend {
         image.section(section::FRONTEND, |out| frontend::section(parameters, out));
     }
+    if let Some(pictures) = &checkpoint.pictures {
+        image.section(section::PICTURES, |out| sections::pictures(pictures, out));
+    }
     if let Some(decoding) = &checkpoint.decoding {
         image.section(section::DECODING, |out| sections::decoding(decoding, out));
     }

@@ -1,8 +1,9 @@
 //! The smaller sections: tokenizer, rotary table, golden vector, metadata.
 
+use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::metadata::Metadata;
 
-use crate::import::tokenizer::Added;
+use crate::import::tokenizer::{Added, WordSpaces};
 use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
@@ -22,12 +23,31 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     if let Scheme::SentencePiece { .. } = tokenizer.scheme {
         put_words(out, pieces.iter().map(|piece| piece.score.to_bits()));
     }
+    if let Scheme::Unigram { .. } = tokenizer.scheme {
+        put_scores(tokenizer, out);
+    }
     put_words(out, sorted);
     put_added(tokenizer, out);
     if let Scheme::ByteBpe { .. } = tokenizer.scheme {
         put_pairs(tokenizer, out);
     }
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
+}
+
+/// Whether scores of a Unigram are more exact than f32.
+fn is_wide(tokenizer: &Tokenizer) -> bool {
+    tokenizer.scores.iter().any(|&score| f64::from(score as f32) != score)
+}
+
+/// The scores of a Unigram, as f32 where that is exact, else as f64.
+fn put_scores(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
+    let padding = std::iter::repeat(0.0); // behind the vocabulary, for a longer table of tokens
+    let scores = tokenizer.scores.iter().copied().chain(padding).take(tokenizer.pieces.len());
+    if is_wide(tokenizer) {
+        out.extend(scores.flat_map(f64::to_le_bytes));
+    } else {
+        out.extend(scores.flat_map(|score| (score as f32).to_le_bytes()));
+    }
 }
 
 /// The table of added tokens, in the order of their pieces' bytes; nothing without any.
@@ -65,19 +85,34 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const SENTENCEPIECE_BPE: u32 = 1;
     const WORDPIECE: u32 = 2;
     const BYTE_BPE: u32 = 3;
+    const UNIGRAM: u32 = 4;
     let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
-        Scheme::SentencePiece { first_byte, space_prefix } => {
+        Scheme::SentencePiece { first_byte, spaces } => {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
-            let own = flags(&[space_prefix, only_in_front, !tokenizer.adds_begin, tokenizer.adds_end]);
+            let own = flags(&[
+                spaces.in_front,
+                only_in_front,
+                !tokenizer.adds_begin,
+                tokenizer.adds_end,
+                spaces.block,
+                spaces.only_at_start,
+                spaces.unless_there,
+            ]);
             (SENTENCEPIECE_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
             (WORDPIECE, flags(&[clean_text, chinese, strip_accents, lowercase]), max_word_characters)
         }
-        Scheme::ByteBpe { split, whole_words, .. } => {
-            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words]) | added, split as u32)
+        Scheme::ByteBpe { split, nfc, whole_words } => {
+            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
+        }
+        Scheme::Unigram { first_byte, spaces } => {
+            let WordSpaces { trimmed, squeezed, parted, in_front, only_first, cut } = spaces;
+            let own = flags(&[tokenizer.adds_begin, tokenizer.adds_end, first_byte.is_some(), is_wide(tokenizer)]);
+            let of_spaces = flags(&[trimmed, squeezed, parted, in_front]) << 4 | flags(&[only_first, cut]) << 9;
+            (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))
         }
     }
 }
@@ -92,9 +127,22 @@ pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
 
 /// The decoding section.
 pub fn decoding(decoding: &Decoding, out: &mut Vec<u8>) {
-    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first];
+    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first, &decoding.languages];
     put_words(out, lists.map(|list| list.len() as u32));
+    put_words(out, [decoding.transcribe, decoding.translate, decoding.no_timestamps, decoding.first_timestamp_max]);
     put_words(out, lists.into_iter().flatten().copied());
+}
+
+/// The pictures section.
+pub fn pictures(pictures: &Pictures, out: &mut Vec<u8>) {
+    let [height, width] = match pictures.resize {
+        Resize::Keep => [0, 0],
+        Resize::Shorter(side) => [side, 0],
+        Resize::To(height, width) => [height, width],
+    };
+    put_words(out, [pictures.height, pictures.width, pictures.channels, pictures.patch].map(|count| count as u32));
+    put_words(out, std::iter::once(pictures.scale).chain(pictures.mean).chain(pictures.deviation).map(f32::to_bits));
+    put_words(out, [height as u32, width as u32, pictures.filter as u32, 0, 0]);
 }
 
 /// The metadata section.

@@ -2,7 +2,7 @@
 
 use attoformer::image::header::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Tensor, Tokenizer};
+use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Spaces, Tensor, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
@@ -60,6 +60,7 @@ fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
         labels: Vec::new(),
         chat_template: None,
         frontend: None,
+        pictures: None,
         decoding: None,
     }
 }
@@ -168,7 +169,7 @@ pub fn hostile() -> AlignedBytes {
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    let scheme = Scheme::SentencePiece { first_byte: 3, space_prefix: false };
+    let scheme = Scheme::SentencePiece { first_byte: 3, spaces: Spaces::default() };
     checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
     packed(&checkpoint)
 }

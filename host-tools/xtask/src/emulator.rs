@@ -62,7 +62,11 @@ pub fn run(
     match result? {
         End::Done if status.success() => Ok(()),
         End::Done => bail!("{}: the emulator ended with {status} after the answer", machine.name),
-        End::Failed(reason) => bail!("{}: {reason}", machine.name),
+        // What the engine says is of the image, or of what was asked of it.
+        End::Failed(reason) => match image {
+            Some(image) => bail!("{}: {reason} (on {})", image.display(), machine.name),
+            None => bail!("{}: {reason}", machine.name),
+        },
         End::Missing => bail!("{}: the emulator ended with {status} and no answer. {}", machine.name, errors.trim()),
     }
 }

@@ -7,5 +7,6 @@ pub mod firmware;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod machines;
+pub mod output;
 pub mod process;
 pub mod tally;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::spelled;
 
-/// Tests that passed and tests that failed. As an error it stands for a run with failures.
+/// Tests that passed and tests that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Tests that passed.
@@ -27,7 +27,17 @@ impl fmt::Display for Tally {
     }
 }
 
-impl std::error::Error for Tally {}
+/// A run with failures.
+#[derive(Debug)]
+pub struct Failed(pub Tally);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} tests did not pass", self.0.failed, self.0.passed + self.0.failed)
+    }
+}
+
+impl std::error::Error for Failed {}
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
@@ -37,7 +47,7 @@ impl AddAssign for Tally {
 }
 
 /// Runs `cargo test` or `cargo nextest run`, shows its output and adds up its summaries. Fails when a test failed (the error
-/// is then a [`Tally`]), or when the runner failed for another reason.
+/// is then a [`Failed`]), or when the runner failed for another reason.
 pub fn run(command: &mut Command) -> Result<Tally> {
     let name = spelled(command);
     let start = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -48,7 +58,7 @@ pub fn run(command: &mut Command) -> Result<Tally> {
     tally += output.join().unwrap_or_default();
     let status = child.wait()?;
     if tally.failed > 0 {
-        return Err(tally.into());
+        return Err(Failed(tally).into());
     }
     if !status.success() {
         bail!("`{name}` failed ({status})");

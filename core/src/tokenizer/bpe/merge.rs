@@ -5,33 +5,41 @@
 //! the sweep stands, so the sweep takes it at once.
 
 use super::Bpe;
+use crate::tokenizer::windows::Merges;
 
 /// Stands for "these two do not join". No token has this id: 2^32 pieces do not fit an image.
 const NONE: u32 = u32::MAX;
 /// Stands for "not looked up yet".
 const UNKNOWN: u32 = u32::MAX - 1;
 
-/// Merges the first `count` tokens of `room` and returns how many are left, still at its start.
-pub(super) fn merge(tokenizer: &Bpe<'_>, room: &mut [u32], count: usize) -> usize {
-    let half = room.len() / 2;
-    let mut has_memo = false;
-    let mut count = count;
-    let mut target = f32::INFINITY; // the first sweep only finds the best score
-    while target > f32::NEG_INFINITY {
-        let mut word = if count <= half {
-            let (tokens, memo) = room.split_at_mut_checked(half).unwrap_or_default();
-            if !has_memo {
-                memo.iter_mut().take(count).for_each(|pair| *pair = UNKNOWN);
-                has_memo = true;
-            }
-            Word { tokenizer, tokens, memo, count }
-        } else {
-            Word { tokenizer, tokens: &mut *room, memo: &mut [], count }
-        };
-        target = word.sweep(target);
-        count = word.count;
+impl Merges for Bpe<'_> {
+    /// Symbols are characters, and the bytes of those that the vocabulary lacks.
+    fn width(&self, token: u32) -> usize {
+        let characters = |piece| core::str::from_utf8(piece).map_or(1, |piece| piece.chars().count());
+        if self.byte(token).is_some() { 1 } else { self.vocabulary.stored(token).map_or(1, characters) }
     }
-    count
+
+    fn merge(&self, room: &mut [u32], count: usize) -> usize {
+        let half = room.len() / 2;
+        let mut has_memo = false;
+        let mut count = count;
+        let mut target = f32::INFINITY; // the first sweep only finds the best score
+        while target > f32::NEG_INFINITY {
+            let mut word = if count <= half {
+                let (tokens, memo) = room.split_at_mut_checked(half).unwrap_or_default();
+                if !has_memo {
+                    memo.iter_mut().take(count).for_each(|pair| *pair = UNKNOWN);
+                    has_memo = true;
+                }
+                Word { tokenizer: self, tokens, memo, count }
+            } else {
+                Word { tokenizer: self, tokens: &mut *room, memo: &mut [], count }
+            };
+            target = word.sweep(target);
+            count = word.count;
+        }
+        count
+    }
 }
 
 /// A word being merged.
@@ -104,7 +112,7 @@ impl Word<'_, '_> {
             None => self.tokenizer.vocabulary.stored(token),
         };
         match (left.and_then(piece), right.and_then(piece)) {
-            (Some(left), Some(right)) => self.tokenizer.find(left, right).unwrap_or(NONE),
+            (Some(left), Some(right)) => self.tokenizer.merged(left, right).unwrap_or(NONE),
             _ => NONE,
         }
     }

@@ -1,4 +1,4 @@
-//! SentencePiece-style byte-pair encoding, as llama2.c runs it.
+//! SentencePiece-style byte-pair encoding, as llama2.c runs it, and as the `tokenizers` crate does.
 
 mod encode;
 mod merge;
@@ -12,10 +12,18 @@ const FLAG_SPACE_IN_FRONT: u32 = 1;
 const FLAG_SPACE_ONLY_FIRST: u32 = 2;
 const FLAG_NO_BEGIN: u32 = 4;
 const FLAG_END: u32 = 8;
-const ALL_FLAGS: u32 = 2 * FLAG_END - 1;
+const FLAG_BLOCK: u32 = 16;
+const FLAG_ONLY_AT_START: u32 = 32;
+const FLAG_UNLESS_THERE: u32 = 64;
+const ALL_FLAGS: u32 = 2 * FLAG_UNLESS_THERE - 1;
+
+/// The score of a piece that no two tokens merge to.
+const NEVER: f32 = f32::MIN;
+/// What SentencePiece writes for a space.
+const BLOCK: char = '\u{2581}';
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
-static BYTES: [u8; 256] = {
+pub(super) static BYTES: [u8; 256] = {
     let mut all = [0; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -34,6 +42,12 @@ pub(super) struct Bpe<'a> {
     first_byte: u32,
     /// A space is put before a text.
     pub space_in_front: bool,
+    /// But not behind an added token.
+    only_at_start: bool,
+    /// But not before a text that has one.
+    unless_there: bool,
+    /// U+2581 is a space.
+    block_is_space: bool,
     cut: Cut,
     /// Tokens that a text may spell out.
     pub added: Added<'a>,
@@ -63,6 +77,9 @@ impl<'a> Bpe<'a> {
             scores,
             first_byte,
             space_in_front: has(FLAG_SPACE_IN_FRONT),
+            only_at_start: has(FLAG_ONLY_AT_START),
+            unless_there: has(FLAG_UNLESS_THERE),
+            block_is_space: has(FLAG_BLOCK),
             cut: Cut::Never,
             added: Added::default(),
             adds_begin: !has(FLAG_NO_BEGIN),
@@ -83,7 +100,8 @@ impl<'a> Bpe<'a> {
         if (0..=255).any(|byte| added.contains(first_byte.saturating_add(byte), &vocabulary)) {
             return Err(wrong("an added token is a byte token"));
         }
-        Ok(Bpe { cut: bpe.check_flags(flags)?, added, ..bpe })
+        let bpe = Bpe { added, ..bpe };
+        Ok(Bpe { cut: bpe.check_flags(flags)?, ..bpe })
     }
 
     /// The byte that `token` stands for, if it is a byte token.
@@ -94,6 +112,11 @@ impl<'a> Bpe<'a> {
     /// The merge priority of `token`; below every real one for an id that is none.
     fn score(&self, token: u32) -> f32 {
         self.scores.get(token as usize).map_or(f32::NEG_INFINITY, |score| f32::from_le_bytes(*score))
+    }
+
+    /// The token that two pieces merge to, if they do.
+    fn merged(&self, left: &[u8], right: &[u8]) -> Option<u32> {
+        self.find(left, right).filter(|&token| self.score(token) > NEVER)
     }
 
     /// The token whose piece is `head` followed by `tail`: the lowest id of several, none that stands apart.
@@ -113,7 +136,8 @@ impl<'a> Bpe<'a> {
         }
         let mut runs = true;
         let mut spaces = true;
-        for piece in (0..self.vocabulary.len()).filter_map(|token| self.vocabulary.stored(token)) {
+        let words = (0..self.vocabulary.len()).filter(|&token| self.score(token) > NEVER && !self.is_apart(token));
+        for piece in words.filter_map(|token| self.vocabulary.stored(token)) {
             spaces &= !piece.iter().skip(1).any(|&byte| byte == b' ');
             runs &= !piece.iter().skip_while(|&&byte| byte == b' ').any(|&byte| byte == b' ');
         }

@@ -1,106 +1,28 @@
 //! The merges of one word, in exactly the order "lowest rank first, leftmost of equals".
-//!
-//! Looking for the lowest rank after each merge is quadratic, so a long word is merged in windows. That changes nothing: tokens whose
-//! neighbours stay apart when the two are merged alone (all inside one window are such) stay apart together, because the first merge
-//! across a border would be the next in line for those two alone as well. So windows that overlap by one token, and agree on it, give
-//! the whole word's tokens.
 
 use super::ByteBpe;
+use crate::tokenizer::windows::Merges;
 use core::cell::Cell;
 
 /// Stands for "these two do not merge".
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Bytes of a first window: most words are shorter.
-const WINDOW: usize = 128;
+impl Merges for ByteBpe<'_> {
+    /// Symbols are bytes.
+    fn width(&self, token: u32) -> usize {
+        self.vocabulary.stored(token).map_or(0, <[u8]>::len)
+    }
 
-/// Writes the tokens of `word` to `out`; `None` when it is too short for a window's bytes, or the word's.
-pub(super) fn encode(bpe: &ByteBpe<'_>, word: impl Iterator<Item = u8> + Clone, out: &mut [u32]) -> Option<usize> {
-    let mut size = WINDOW;
-    let mut rest = word.clone(); // the bytes from the last certain token on
-    let mut certain = 0_usize; // tokens
-    let mut before = 0_usize; // bytes before the last of them
-    loop {
-        let from = certain.saturating_sub(1);
-        let last = if certain > 0 { out.get(from).copied() } else { None };
-        let window = out.get_mut(from..)?;
-        let mut bytes = rest.clone();
-        let spelled = spell(bpe, bytes.by_ref().take(size), window)?;
-        let at_end = bytes.next().is_none();
-        let count = merge(bpe, window, spelled);
-        let agrees = last.is_none() || window.first().copied() == last;
-        if agrees && at_end {
-            return Some(from.saturating_add(count));
+    fn merge(&self, room: &mut [u32], count: usize) -> usize {
+        let (tokens, behind) = room.split_at_mut_checked(count).unwrap_or_default();
+        let ranks = behind.get_mut(..count).unwrap_or_default();
+        let mut word = Word { bpe: self, tokens, ranks };
+        for index in 0..word.ranks.len() {
+            word.note(index);
         }
-        if agrees {
-            // What the window's end cut off may have merged with its last tokens.
-            let kept = settled(bpe, window.get(..count)?, size / 4);
-            if kept < 2 {
-                size = size.saturating_mul(2);
-                continue;
-            }
-            let passed = width(bpe, window.get(..kept.saturating_sub(1))?);
-            rest.nth(passed.checked_sub(1)?);
-            before = before.saturating_add(passed);
-            certain = from.saturating_add(kept);
-        } else {
-            // A token that was thought certain is not. A longer window starts further back; one as long as the word ends this.
-            *window.first_mut()? = last?;
-            size = size.saturating_mul(2);
-            let end = before;
-            while certain > 1 && end.saturating_sub(before) < size {
-                certain = certain.saturating_sub(1);
-                let previous = certain.saturating_sub(1);
-                before = before.saturating_sub(width(bpe, out.get(previous..certain)?));
-            }
-            certain = if certain > 1 { certain } else { 0 };
-            before = if certain > 0 { before } else { 0 };
-            rest = word.clone();
-            if let Some(skipped) = before.checked_sub(1) {
-                rest.nth(skipped);
-            }
-        }
+        while word.step().is_some() {}
+        word.tokens.len()
     }
-}
-
-/// Writes each byte's token.
-fn spell(bpe: &ByteBpe<'_>, bytes: impl Iterator<Item = u8>, out: &mut [u32]) -> Option<usize> {
-    let mut count = 0_usize;
-    for byte in bytes {
-        *out.get_mut(count)? = bpe.byte(byte);
-        count = count.saturating_add(1);
-    }
-    Some(count)
-}
-
-/// Bytes that tokens stand for.
-fn width(bpe: &ByteBpe<'_>, tokens: &[u32]) -> usize {
-    tokens.iter().map(|&token| bpe.vocabulary.stored(token).map_or(0, <[u8]>::len)).sum()
-}
-
-/// How many of a window's tokens end at least `margin` bytes before its end.
-fn settled(bpe: &ByteBpe<'_>, tokens: &[u32], margin: usize) -> usize {
-    let mut kept = tokens;
-    let mut bytes = 0_usize;
-    while bytes < margin
-        && let Some((last, front)) = kept.split_last()
-    {
-        bytes = bytes.saturating_add(width(bpe, core::slice::from_ref(last)));
-        kept = front;
-    }
-    kept.len()
-}
-
-/// Merges the first `count` tokens of `room` and returns how many are left, still at its start.
-fn merge(bpe: &ByteBpe<'_>, room: &mut [u32], count: usize) -> usize {
-    let (tokens, behind) = room.split_at_mut_checked(count).unwrap_or_default();
-    let ranks = behind.get_mut(..count).unwrap_or_default();
-    let mut word = Word { bpe, tokens, ranks };
-    for index in 0..word.ranks.len() {
-        word.note(index);
-    }
-    while word.step().is_some() {}
-    word.tokens.len()
 }
 
 /// A word being merged.

@@ -1,7 +1,6 @@
 //! Byte-level byte-pair encoding (GPT-2 and its heirs): words by one of a few patterns, each merged from single bytes by ranked pairs.
 //!
-//! The results are those of the `tokenizers` crate. A text is not brought to a Unicode normal form: vocabularies that want one (Qwen's) want their
-//! texts in it.
+//! The results are those of the `tokenizers` crate. Where the vocabulary wants it (Qwen's do), a text is brought to Unicode's form C first.
 
 mod merge;
 mod split;
@@ -9,15 +8,18 @@ mod tables;
 mod unicode;
 
 use super::added::Added;
+use super::nfc::Characters;
 use super::section::wrong;
 use super::vocabulary::{Vocabulary, Words};
+use super::windows;
 use crate::error::Error;
 use split::Split;
 
 const FLAG_BEGIN: u32 = 1;
 const FLAG_END: u32 = 2;
 const FLAG_WHOLE_WORDS: u32 = 4;
-const ALL_FLAGS: u32 = FLAG_BEGIN | FLAG_END | FLAG_WHOLE_WORDS;
+const FLAG_NFC: u32 = 8;
+const ALL_FLAGS: u32 = FLAG_BEGIN | FLAG_END | FLAG_WHOLE_WORDS | FLAG_NFC;
 
 /// What a piece may show, so that a decoder's buffer suffices: broken characters are shown as three bytes.
 const MAX_SHOWN_BYTES: usize = 255;
@@ -38,6 +40,8 @@ pub(super) struct ByteBpe<'a> {
     pub adds_end: bool,
     /// A word that is a piece is not merged.
     whole_words: bool,
+    /// Texts are brought to form C; added tokens are matched before that.
+    pub nfc: bool,
 }
 
 /// The tables that no other kind has.
@@ -69,7 +73,10 @@ impl<'a> ByteBpe<'a> {
         let added = Added::new(added, &vocabulary)?;
         let has = |flag| flags & flag != 0;
         let (adds_begin, adds_end, whole_words) = (has(FLAG_BEGIN), has(FLAG_END), has(FLAG_WHOLE_WORDS));
-        let bpe = ByteBpe { vocabulary, added, tables, split, adds_begin, adds_end, whole_words };
+        let bpe = ByteBpe { vocabulary, added, tables, split, adds_begin, adds_end, whole_words, nfc: has(FLAG_NFC) };
+        if bpe.nfc && added.any_late() {
+            return Err(wrong("an added token is matched late, in a text that is brought to form C"));
+        }
         bpe.check_pieces()?;
         bpe.check_pairs()?;
         Ok(bpe)
@@ -79,7 +86,9 @@ impl<'a> ByteBpe<'a> {
     pub fn encode(&self, text: &str, out: &mut [u32], with_control: bool) -> Result<usize, Error> {
         let have = out.len();
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-        self.added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| self.encode_text(text.chars(), room).ok_or(full))
+        self.added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| {
+            self.encode_text(Characters::new(text, self.nfc), room).ok_or(full)
+        })
     }
 
     /// The tokens of a text without added tokens; `None` when `out` is too short.
@@ -105,7 +114,7 @@ impl<'a> ByteBpe<'a> {
             *out.first_mut()? = token;
             return Some(1);
         }
-        merge::encode(self, word.filter(|&byte| self.byte(byte) != ABSENT), out)
+        windows::encode(self, word.map(|byte| self.byte(byte)).filter(|&token| token != ABSENT), out)
     }
 
     /// The token that a word is as a whole.

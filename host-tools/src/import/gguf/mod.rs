@@ -50,7 +50,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     let architecture = ARCHITECTURES.iter().find(|known| known.name == name);
     let architecture =
         architecture.ok_or_else(|| format!("its architecture is {name}, which cannot be read yet; what can is {}", known()))?;
-    let Model { config, rotary, labels, frontend, decoding, tensors } = (architecture.read)(&gguf, name)?;
+    let Model { config, rotary, labels, frontend, pictures, decoding, tensors } = (architecture.read)(&gguf, name)?;
     sizes::check(&config)?;
     let config = Config { begin: token(&gguf, "bos", &config)?, end: token(&gguf, "eos", &config)?, ..config };
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -80,6 +80,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
         labels,
         chat_template,
         frontend,
+        pictures,
         decoding,
     })
 }

@@ -3,7 +3,7 @@
 use super::reader::{Gguf, Value};
 use crate::import::tokenizer::{TokenList, TokenType, Tokenizer, byte_bpe, sentencepiece};
 
-/// Reads it; `None` for kinds that cannot be packed from these files (WordPiece, Unigram).
+/// Reads it; `None` for kinds that cannot be packed from these files (WordPiece, T5's Unigram with its map of characters).
 ///
 /// # Errors
 /// A sentence's end: what is wrong with it.

@@ -47,6 +47,33 @@ impl Directory {
         if path.exists() { json(&path).map(Some).map_err(|error| format!("of what lies beside it, {error}")) } else { Ok(None) }
     }
 
+    /// The chat template: a file of its own, or a field beside the tokenizer's, where it may be the default one of several.
+    ///
+    /// # Errors
+    /// One sentence that names the file: it is no text, or no JSON.
+    pub fn chat_template(&self) -> Result<Option<String>, Error> {
+        let alone = self.folder.join("chat_template.jinja");
+        if alone.exists() {
+            return files::text(&alone).map(Some);
+        }
+        for name in ["tokenizer_config.json", "chat_template.json"] {
+            let path = self.folder.join(name);
+            if !path.exists() {
+                continue;
+            }
+            let template = match &json(&path)?["chat_template"] {
+                Value::Array(several) => {
+                    several.iter().find(|one| one["name"] == "default").map_or(Value::Null, |one| one["template"].clone())
+                }
+                template => template.clone(),
+            };
+            if let Value::String(template) = template {
+                return Ok(Some(template));
+            }
+        }
+        Ok(None)
+    }
+
     /// The fields that a reader wants of config.json.
     ///
     /// # Errors

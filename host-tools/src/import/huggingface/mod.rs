@@ -81,7 +81,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     };
     let directory = Directory::open(folder, config)?;
     let model = (family.read)(&directory).and_then(|model| sizes::check(&model.config).map(|()| model));
-    let Model { config, rotary, labels, frontend, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
+    let Model { config, rotary, labels, frontend, pictures, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
 
     let files = Files::open(folder)?;
     let mut weights = files.weights()?;
@@ -102,23 +102,15 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         tensors,
         tokenizer,
         labels,
-        chat_template: chat_template(folder)?,
+        chat_template: directory.chat_template()?,
         frontend,
+        pictures,
         decoding,
     })
 }
 
-/// The chat template of `tokenizer_config.json`, where there is one.
-fn chat_template(folder: &Path) -> Result<Option<String>, Error> {
-    let path = folder.join("tokenizer_config.json");
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(json(&path)?["chat_template"].as_str().map(str::to_owned))
-}
-
 /// The directory's tokenizer, whose pieces are the model's rows; a table of tokens may be longer. `None` where the model reads no text, the folder
-/// has no tokenizer, or one of a kind that cannot be packed (Unigram): such a model is fed tokens.
+/// has no tokenizer, or one that cannot be packed (a Unigram with a map of characters): such a model is fed tokens.
 fn tokenizer(folder: &Path, family: &str, shape: &Config) -> Result<Option<Tokenizer>, Error> {
     let words = matches!(family, "bert" | "distilbert");
     if !shape.has_embedding() || !(words || tokenizer_json::can_be_packed(folder)?) {

@@ -112,7 +112,7 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         buckets,
         ..Config::DECODER
     };
-    let decoding = Decoding { prompt: vec![start], suppressed: Vec::new(), suppressed_first: Vec::new() };
+    let decoding = Decoding { prompt: vec![start], suppressed: Vec::new(), suppressed_first: Vec::new(), ..Decoding::default() };
     Ok(Model { decoding: Some(decoding), ..Model::new(config, tensors) })
 }
 

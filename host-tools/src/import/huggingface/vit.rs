@@ -7,9 +7,10 @@ use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKin
 use serde::Deserialize;
 
 use super::bert::activation;
-use super::directory::Directory;
+use super::directory::{Directory, fields};
 use crate::import::Part;
 use crate::import::model::Model;
+use crate::import::pictures::Preprocessor;
 use crate::import::sizes::head_dim;
 use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
 
@@ -37,6 +38,9 @@ fn colours() -> u32 {
 fn yes() -> bool {
     true
 }
+
+/// How a picture of any size becomes rows; without it, a model is given rows.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 
 const NAMES: LayerNames = LayerNames {
     attn_norm: "layernorm_before",
@@ -93,7 +97,9 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
     };
     let layers = Layers { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: Pairs::Neighbours };
     let kernel = [shape.hidden_size as usize, channels as usize, size as usize, size as usize];
-    Ok(Model { labels, ..Model::new(config, move |config, take| tensors(config, &layers, kernel, take)) })
+    let pictures = |stated| fields(stated).and_then(|stated: Preprocessor| stated.pictures(shape.image_size, channels, size));
+    let pictures = directory.beside(PREPROCESSOR)?.map(pictures).transpose().map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
+    Ok(Model { labels, pictures, ..Model::new(config, move |config, take| tensors(config, &layers, kernel, take)) })
 }
 
 fn tensors(config: &Config, layers: &Layers, kernel: [usize; 4], take: &mut Taker<'_, '_>) -> Result<(), String> {

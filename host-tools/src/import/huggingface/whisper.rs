@@ -49,6 +49,13 @@ struct Generation {
     lang_to_id: BTreeMap<String, u32>,
     #[serde(default)]
     task_to_id: BTreeMap<String, u32>,
+    #[serde(default = "one_second")]
+    max_initial_timestamp_index: u32,
+}
+
+/// Timestamps are 20 ms apart.
+fn one_second() -> u32 {
+    50
 }
 
 /// How texts are generated.
@@ -116,17 +123,24 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
     Ok(Model { frontend: Some(sound), decoding: decoding(directory)?, ..Model::new(config, tensors) })
 }
 
-/// In English, without timestamps.
+/// In English, without timestamps; what other transcripts begin with stands beside it.
 fn decoding(directory: &Directory) -> Result<Option<Decoding>, String> {
     let Some(generation) = directory.beside(GENERATION)? else { return Ok(None) };
     let generation: Generation = fields(generation).map_err(|error| format!("of its {GENERATION}, {error}"))?;
-    let mut prompt = vec![generation.decoder_start_token_id];
-    if generation.is_multilingual {
-        prompt.extend(generation.lang_to_id.get("<|en|>"));
-        prompt.extend(generation.task_to_id.get("transcribe"));
-    }
-    prompt.push(generation.no_timestamps_token_id);
-    Ok(Some(Decoding { prompt, suppressed: generation.suppress_tokens, suppressed_first: generation.begin_suppress_tokens }))
+    let several = generation.is_multilingual;
+    let task = |name: &str| generation.task_to_id.get(name).filter(|_| several).copied();
+    let english = generation.lang_to_id.get("<|en|>").or(generation.lang_to_id.values().next()).filter(|_| several).copied();
+    let first = generation.decoder_start_token_id;
+    Ok(Some(Decoding {
+        prompt: [Some(first), english, task("transcribe"), Some(generation.no_timestamps_token_id)].into_iter().flatten().collect(),
+        languages: if several { generation.lang_to_id.into_values().collect() } else { Vec::new() },
+        transcribe: task("transcribe").unwrap_or(0),
+        translate: task("translate").unwrap_or(0),
+        no_timestamps: generation.no_timestamps_token_id,
+        first_timestamp_max: generation.max_initial_timestamp_index,
+        suppressed: generation.suppress_tokens,
+        suppressed_first: generation.begin_suppress_tokens,
+    }))
 }
 
 fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {

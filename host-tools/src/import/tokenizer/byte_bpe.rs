@@ -69,6 +69,12 @@ impl ByteBpe<'_> {
     /// # Errors
     /// A sentence's end: what is wrong with it.
     pub fn tokenizer(&self) -> Result<Tokenizer, String> {
+        if matches!(self.scheme, Scheme::ByteBpe { nfc: true, .. })
+            && let Some(late) = self.added.iter().find(|added| added.late)
+        {
+            let name = &self.tokens[late.token as usize];
+            return Err(format!("its added token {name:?} is matched in text of form C, which cannot be packed: only before that"));
+        }
         let ids: HashMap<&str, u32> = self.tokens.iter().enumerate().rev().map(|(id, token)| (token.as_str(), id as u32)).collect();
         let letters = Letters::new();
         let mut pieces: Vec<Piece> = Vec::new();

@@ -2,10 +2,13 @@
 
 mod byte_bpe;
 mod sentencepiece;
+mod unigram;
 
 pub(in crate::import) use byte_bpe::pair;
 pub use byte_bpe::{ByteBpe, byte_bpe};
+pub(in crate::import) use sentencepiece::BLOCK;
 pub use sentencepiece::{SentencePiece, sentencepiece};
+pub use unigram::Unigram;
 
 /// Longest piece that an image holds.
 pub(super) const PIECE_BYTES_MAX: usize = 255;
@@ -25,6 +28,8 @@ pub struct Tokenizer {
     pub adds_begin: bool,
     /// Whether the end token is written behind a text (BPE; a WordPiece's always is).
     pub adds_end: bool,
+    /// Logarithms of the pieces' probabilities (Unigram, whose pieces' own scores are 0).
+    pub scores: Vec<f64>,
     /// Pairs that merge, the first ones first (byte-level BPE).
     pub merges: Vec<Merge>,
     /// Tokens that a text may spell out (BPE).
@@ -40,8 +45,8 @@ pub enum Scheme {
     SentencePiece {
         /// Token of byte 0; the other 255 follow.
         first_byte: u32,
-        /// Whether a space is put before a text.
-        space_prefix: bool,
+        /// What it does about spaces.
+        spaces: Spaces,
     },
     /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
     WordPiece {
@@ -65,6 +70,48 @@ pub enum Scheme {
         /// A word that is a piece is not merged.
         whole_words: bool,
     },
+    /// Unigram: pieces with scores that add up.
+    Unigram {
+        /// Token of byte 0, the other 255 follow; where unknown characters are byte tokens.
+        first_byte: Option<u32>,
+        /// What is done to the spaces of a text.
+        spaces: WordSpaces,
+    },
+}
+
+/// What a Unigram does to the spaces of a text, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WordSpaces {
+    /// White space at the text's end goes.
+    pub trimmed: bool,
+    /// Several spaces become one that is no white space: U+2581.
+    pub squeezed: bool,
+    /// Words end at white space, which goes.
+    pub parted: bool,
+    /// A space is put before each word, or text that is not parted, if it has none.
+    pub in_front: bool,
+    /// But only where it starts the whole text.
+    pub only_first: bool,
+    /// Words begin with each space.
+    pub cut: bool,
+}
+
+/// What SentencePiece-style BPE does about spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spaces {
+    /// One is put before a text.
+    pub in_front: bool,
+    /// But not behind an added token.
+    pub only_at_start: bool,
+    /// But not before a text that has one.
+    pub unless_there: bool,
+    /// U+2581 is a space.
+    pub block: bool,
+}
+
+impl Spaces {
+    /// Those of llama2.c.
+    pub const IN_FRONT: Spaces = Spaces { in_front: true, only_at_start: false, unless_there: false, block: false };
 }
 
 /// Where byte-level BPE cuts a text into words.
@@ -85,9 +132,12 @@ pub enum Split {
 pub struct Piece {
     /// Text it stands for.
     pub bytes: Vec<u8>,
-    /// Merges with a higher score come first; 0 where nothing is merged by scores.
+    /// Merges with a higher score come first, nothing merges to a score of [`NEVER`]; 0 where nothing is merged by scores.
     pub score: f32,
 }
+
+/// The score of a piece that no two tokens merge to.
+pub const NEVER: f32 = f32::MIN;
 
 /// Two tokens that merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +175,18 @@ impl Added {
 impl Tokenizer {
     /// A tokenizer that writes the begin token before a text, and not the end token behind it.
     pub fn new(pieces: Vec<Piece>, [begin, end, unknown]: [u32; 3], scheme: Scheme) -> Self {
-        Tokenizer { pieces, begin, end, unknown, adds_begin: true, adds_end: false, merges: Vec::new(), added: Vec::new(), scheme }
+        Tokenizer {
+            pieces,
+            begin,
+            end,
+            unknown,
+            adds_begin: true,
+            adds_end: false,
+            scores: Vec::new(),
+            merges: Vec::new(),
+            added: Vec::new(),
+            scheme,
+        }
     }
 
     /// Adds empty pieces up to `rows`, for a model whose token table is longer than its vocabulary.

@@ -1,9 +1,9 @@
 //! SentencePiece-style BPE: pieces with scores, whose spaces are written as U+2581.
 
-use super::{Added, Piece, Scheme, TokenList, TokenType, Tokenizer, check};
+use super::{Added, Piece, Scheme, Spaces, TokenList, TokenType, Tokenizer, check};
 
 /// What stands for a space.
-const BLOCK: char = '\u{2581}';
+pub const BLOCK: char = '\u{2581}';
 
 /// A SentencePiece-style BPE as its file states it.
 pub struct SentencePiece<'s> {
@@ -19,8 +19,8 @@ pub struct SentencePiece<'s> {
     pub adds_begin: bool,
     /// Whether the end token is written behind a text.
     pub adds_end: bool,
-    /// Whether a space is put before a text.
-    pub space_prefix: bool,
+    /// What it does about spaces.
+    pub spaces: Spaces,
 }
 
 /// A GGUF file's tokenizer of model `llama`.
@@ -42,7 +42,7 @@ pub fn sentencepiece(list: TokenList, scores: &[f32], space_prefix: bool) -> Res
         marks,
         adds_begin: list.adds_begin.unwrap_or(true),
         adds_end: list.adds_end.unwrap_or(false),
-        space_prefix,
+        spaces: Spaces { in_front: space_prefix, block: true, ..Spaces::default() },
     };
     source.tokenizer()
 }
@@ -61,20 +61,24 @@ impl SentencePiece<'_> {
             return Err(format!("the score of its token {token} is {}", scores[token]));
         }
         let first_byte = first_byte(tokens)?;
-        let pieces = tokens.iter().zip(scores);
-        let pieces = pieces.map(|(token, &score)| Piece { bytes: token.replace(BLOCK, " ").into_bytes(), score });
-        let scheme = Scheme::SentencePiece { first_byte, space_prefix: self.space_prefix };
+        // A control token is matched as it is spelled, and never shown.
+        let mut pieces: Vec<Piece> =
+            tokens.iter().zip(scores).map(|(token, &score)| Piece { bytes: token.replace(BLOCK, " ").into_bytes(), score }).collect();
+        for added in self.added.iter().filter(|added| added.control) {
+            pieces[added.token as usize].bytes = tokens[added.token as usize].as_bytes().to_vec();
+        }
+        let scheme = Scheme::SentencePiece { first_byte, spaces: self.spaces };
         check(Tokenizer {
             adds_begin: self.adds_begin,
             adds_end: self.adds_end,
             added: self.added.clone(),
-            ..Tokenizer::new(pieces.collect(), self.marks, scheme)
+            ..Tokenizer::new(pieces, self.marks, scheme)
         })
     }
 }
 
 /// The token of byte 0, behind which the other 255 must follow.
-fn first_byte(tokens: &[String]) -> Result<u32, String> {
+pub(super) fn first_byte(tokens: &[String]) -> Result<u32, String> {
     let name = |byte: usize| format!("<0x{byte:02X}>");
     let first = tokens.iter().position(|token| *token == name(0)).ok_or("it has no byte tokens, <0x00> to <0xFF>")?;
     match (0..256).find(|&byte| tokens.get(first + byte) != Some(&name(byte))) {

@@ -1,6 +1,10 @@
-//! The tokenizer of a model directory: `tokenizer.json` of the `tokenizers` library, or `vocab.txt`. One file per kind.
+//! The tokenizer of a model directory: `tokenizer.json` of the `tokenizers` library, `vocab.json` with `merges.txt`, or `vocab.txt`. One file per kind.
 
+mod bpe;
 mod byte_bpe;
+mod sentencepiece;
+mod unigram;
+mod vocab_json;
 mod vocab_txt;
 mod wordpiece;
 
@@ -28,17 +32,21 @@ struct Model {
     kind: String,
 }
 
-/// Whether the folder has a `tokenizer.json` of a kind that can be packed.
+/// Whether the folder has a tokenizer of a kind that can be packed, but for `vocab.txt`, which only some families read.
 ///
 /// # Errors
 /// One sentence that names the file: it is no JSON.
 pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
     let path = folder.join(TOKENIZER);
     if !path.exists() {
-        return Ok(false);
+        return Ok(vocab_json::is_there(folder));
     }
     let file: File = wordpiece::settings(&path)?;
-    Ok(matches!(&file.model.kind[..], "BPE" | "WordPiece"))
+    match &file.model.kind[..] {
+        "BPE" | "WordPiece" => Ok(true),
+        "Unigram" => unigram::has_charsmap(&path).map(|has| !has),
+        _ => Ok(false),
+    }
 }
 
 /// Reads the tokenizer of a model directory.
@@ -48,11 +56,12 @@ pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
 pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
     let path = folder.join(TOKENIZER);
     if !path.exists() {
-        return wordpiece(folder);
+        return if vocab_json::is_there(folder) { vocab_json::read(folder) } else { wordpiece(folder) };
     }
     let file: File = wordpiece::settings(&path)?;
     match &file.model.kind[..] {
-        "BPE" => byte_bpe::read(&path),
+        "BPE" => bpe::read(&path),
+        "Unigram" => unigram::read(&path),
         _ => wordpiece(folder),
     }
 }

@@ -12,6 +12,7 @@ use xtask::{
     answer::Report,
     emulator, firmware,
     machines::{self, MACHINES, Machine},
+    output::Output,
     process::cargo,
 };
 
@@ -62,13 +63,13 @@ pub struct Arguments {
     #[arg(long)]
     arena_bytes: Option<u32>,
     /// Divide the logits by this before choosing; 0 takes the likeliest token
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true, value_parser = temperature)]
     temperature: f32,
     /// Choose among this many tokens; 0 for all
     #[arg(long, default_value_t = 0)]
     top_k: u32,
     /// Choose among the likeliest tokens that reach this probability together
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true, value_parser = top_p)]
     top_p: f32,
     /// Seed of the choice
     #[arg(long, default_value_t = 0)]
@@ -85,6 +86,16 @@ pub struct Arguments {
     /// Show the firmware's log on standard error
     #[arg(long)]
     logs: bool,
+}
+
+/// What the sampler takes, so that a fault names the option before anything is built.
+fn temperature(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0).ok_or("it must be 0 or a number above it".to_owned())
+}
+
+/// The same.
+fn top_p(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0).ok_or("it must be above 0 and at most 1".to_owned())
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -117,14 +128,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         sampling: Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p, seed: arguments.seed },
         logits: arguments.logits.is_some(),
     });
-    if let (Some(logits), Some(image)) = (&arguments.logits, &arguments.image)
-        && logits.canonicalize().is_ok_and(|logits| image.canonicalize().is_ok_and(|image| image == logits))
-    {
-        bail!("{} is the image itself: name another file for the logits", logits.display());
-    }
+    let image = arguments.image.as_deref();
+    let logits = arguments.logits.as_deref().map(|path| Output::beside(path, image)).transpose()?;
     let mut report = Report::new(machine.name);
-    let on_image = || arguments.image.as_deref().map_or(String::new(), |image| image.display().to_string());
-    let ran = emulator::run(&machine, &elf, arguments.image.as_deref(), &source, task, |frame| {
+    emulator::run(&machine, &elf, image, &source, task, |frame| {
         match *frame {
             Frame::Text(text) => show(text, arguments.json)?,
             Frame::Log(bytes) => log(bytes),
@@ -132,10 +139,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         report.add(frame);
         Ok(())
-    });
-    ran.with_context(on_image)?;
-    if let Some(path) = &arguments.logits {
-        write_whole(path, &report.logits).with_context(|| format!("{} cannot be written", path.display()))?;
+    })?;
+    if let Some(logits) = logits {
+        logits.finish(&report.logits)?;
     }
     if arguments.json {
         eprintln!();
@@ -157,15 +163,6 @@ fn source(arguments: &Arguments) -> Result<(Source, Vec<u8>)> {
         Some(tokens) => Ok((Source::Tokens, tokens.iter().flat_map(|token| token.to_le_bytes()).collect())),
         None => Ok((Source::Nothing, Vec::new())),
     }
-}
-
-/// Writes a file beside its place and renames it, so that none is half written.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = tempfile::NamedTempFile::new_in(folder)?;
-    part.write_all(bytes)?;
-    part.persist(path)?;
-    Ok(())
 }
 
 /// Runs this command again in a build that can decode logs: the decoder is a third of the whole build, so it is left out otherwise.
@@ -200,9 +197,9 @@ fn show(text: &str, json: bool) -> Result<()> {
 }
 
 fn summary(report: &Report) -> String {
-    let dearest = report.instructions_per_token.iter().max().copied().unwrap_or_default();
+    let dearest = report.instructions_per_token.iter().max().map_or(String::new(), |dearest| format!(", at most {dearest} a token"));
     format!(
-        "{}: {} tokens after {}, hash {}\ninstructions: {} for the prompt, at most {} a token (counted by the emulator, not cycles)\n\
+        "{}: {} tokens after {}, hash {}\ninstructions: {} for the prompt{} (counted by the emulator, not cycles)\n\
          flash: {} code + {} model bytes\nRAM: {} arena ({} touched) + {} static + {} stack bytes",
         report.machine,
         report.tokens.len(),

@@ -7,7 +7,7 @@ use xtask::{
     firmware::{self, cargo_in_firmware},
     machines::MACHINES,
     process::{cargo, is_installed, output, root, run as execute},
-    tally::{self, Tally},
+    tally::{self, Failed, Tally},
 };
 
 use super::{bench, demo, nopanic, setup};
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Ok(Outcome::Passed(tally)) => total += tally,
             Ok(Outcome::Skipped(_)) => {}
             Err(error) => {
-                total += error.downcast_ref::<Tally>().copied().unwrap_or(Tally { passed: 0, failed: 1 });
+                total += error.downcast_ref::<Failed>().map(|failed| failed.0).unwrap_or(Tally { passed: 0, failed: 1 });
                 failure = Some(anyhow!("step {}: {error:#}", step.name));
                 break;
             }

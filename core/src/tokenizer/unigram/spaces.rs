@@ -1,0 +1,116 @@
+//! Where a text is cut into words, and which spaces it gets or loses before.
+
+/// What stands for a space in the files of the `tokenizers` library.
+const BLOCK: char = '\u{2581}';
+
+/// What a vocabulary wants done to the spaces of a text, in the order of the fields.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tokenizer) struct Spaces {
+    /// White space at the text's end goes.
+    trimmed: bool,
+    /// Several spaces become one that is no white space: U+2581.
+    squeezed: bool,
+    /// Words end at white space, which goes.
+    parted: bool,
+    /// A space is put before each word, or text that is not parted, if it has none.
+    pub in_front: bool,
+    /// But only where it starts the whole text.
+    only_first: bool,
+    /// Words begin with each space.
+    cut: bool,
+}
+
+impl Spaces {
+    /// The section's flags of spaces; `None` for one that a later version may have given a meaning.
+    pub fn from_flags(flags: u32) -> Option<Self> {
+        const FLAGS: [u32; 6] = [16, 32, 64, 128, 512, 1024];
+        let [trimmed, squeezed, parted, in_front, only_first, cut] = FLAGS.map(|flag| flags & flag != 0);
+        let known = FLAGS.iter().fold(0, |all, flag| all | flag);
+        (flags & !known == 0).then_some(Spaces { trimmed, squeezed, parted, in_front, only_first, cut })
+    }
+
+    /// Has each word of `text` encoded to what is left of `out`, and adds up the tokens; `None` as soon as `encode` gives none.
+    pub fn words(
+        &self,
+        text: &str,
+        at_start: bool,
+        out: &mut [u32],
+        encode: impl Fn(Taken<'_>, &mut [u32]) -> Option<usize>,
+    ) -> Option<usize> {
+        let text = if self.trimmed { text.trim_end() } else { text };
+        let whole = Squeezed { rest: text.chars(), squeezed: self.squeezed };
+        let mut count = 0_usize;
+        let mut rest = whole;
+        let mut first = at_start;
+        loop {
+            while self.parted && rest.clone().next().is_some_and(char::is_whitespace) {
+                rest.next();
+                first = false;
+            }
+            let Some(start) = rest.clone().next() else { return Some(count) };
+            let parted = self.parted;
+            let mut length = rest.clone().take_while(|&character| !parted || !character.is_whitespace()).count();
+            // The word, perhaps with a space before it, in stretches that begin with one.
+            let wants_space = self.in_front && (first || !self.only_first) && !is_space(start);
+            let mut front = wants_space;
+            while length > 0 {
+                let behind = rest.clone().skip(usize::from(!front));
+                let stretch = behind.take_while(|&character| !self.cut || !is_space(character)).count();
+                let stretch = stretch.saturating_add(usize::from(!front)).min(length);
+                let word = Taken { front, rest: rest.clone(), left: stretch };
+                count = count.saturating_add(encode(word, out.get_mut(count..)?)?);
+                length = length.saturating_sub(stretch);
+                if let Some(last) = stretch.checked_sub(1) {
+                    rest.nth(last);
+                }
+                front = false;
+            }
+            first = false;
+        }
+    }
+}
+
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | BLOCK)
+}
+
+/// A text's characters; if so wanted, several spaces as one that is no white space.
+#[derive(Clone)]
+struct Squeezed<'t> {
+    rest: core::str::Chars<'t>,
+    squeezed: bool,
+}
+
+impl Iterator for Squeezed<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        let character = self.rest.next()?;
+        if !self.squeezed || character != ' ' || !self.rest.as_str().starts_with(' ') {
+            return Some(character);
+        }
+        self.rest = self.rest.as_str().trim_start_matches(' ').chars();
+        Some(BLOCK)
+    }
+}
+
+/// A word's characters, with plain spaces.
+#[derive(Clone)]
+pub(in crate::tokenizer) struct Taken<'t> {
+    /// A space is to come first.
+    front: bool,
+    rest: Squeezed<'t>,
+    left: usize,
+}
+
+impl Iterator for Taken<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        if core::mem::take(&mut self.front) {
+            return Some(' ');
+        }
+        self.left = self.left.checked_sub(1)?;
+        self.rest.next().map(|character| if is_space(character) { ' ' } else { character })
+    }
+}

@@ -1,0 +1,132 @@
+//! Quantized rows and matrix products.
+
+use attoformer::image::directory::{Dtype, Layout};
+use attoformer::kernels::{Kernels, Matrix, QuantizedRows, SCALAR};
+
+use super::expect;
+use super::inputs::{BYTES, Bytes, FLOATS, Floats, Owned, counts, same};
+use super::random::Random;
+
+pub fn quantize(set: &Kernels) -> Result<(), String> {
+    let mut random = Random(1);
+    for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
+        // Rows that begin off every alignment, too.
+        let start = random.below(4);
+        let x = fill.row(&mut random, start + count);
+        let scaled = random.below(2) == 0;
+        let in_scale = Floats::Unit.row(&mut random, if scaled { count } else { 0 });
+        let picks: Vec<usize> = (0..count).take(40).chain((40..count).rev().step_by(1 + count / 40)).collect();
+        let row = |set: &Kernels| {
+            let mut out = vec![0x5555; count.next_multiple_of(4)];
+            let scale = (set.quantize)(&x[start..], &in_scale, &mut out);
+            (integers_of(set, count, &picks, &out), scale.to_bits())
+        };
+        expect(row(set) == row(&SCALAR), || format!("{count} of {fill:?}, input scale: {scaled}"))?;
+    }
+    Ok(())
+}
+
+/// Some integers of a quantized row, whose form only the set's own products know: what rows of zeros with a single one make of it. The last of
+/// them has its one in the padding, where there is any, and must get a zero.
+fn integers_of(set: &Kernels, count: usize, picks: &[usize], quantized: &[i16]) -> Vec<i32> {
+    let stride = quantized.len();
+    let places: Vec<usize> = picks.iter().copied().chain(count..stride).collect();
+    let mut owned = Owned::zeros(Dtype::Int8, places.len(), stride);
+    for (row, &place) in places.iter().enumerate() {
+        owned.set_byte(row * stride + place, 1);
+    }
+    let mut out = vec![f32::MAX; places.len()];
+    if stride > 0 {
+        (set.matmul_i8)(&owned.view(), &QuantizedRows { values: quantized, stride, scales: &[1.0] }, &mut out);
+    }
+    out.iter().map(|&x| x as i32).collect()
+}
+
+/// Shapes `(rows, columns, tokens)` around tiles and lanes.
+fn shapes(longest: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let small = (1..=70).flat_map(|columns| (1..=9).map(move |n| (n, columns, 1 + (n * columns) % 9)));
+    let tokens = [1, 15, 16, 17, 31, 32, 33, 48, 64].into_iter().flat_map(|columns| (1..=9).map(move |n| (10 - n % 4, columns, n)));
+    let long = [127, 172, 255, 256, 512, 513, 1000, 4096].into_iter().flat_map(|columns| [(3, columns, 3), (9, columns, 1)]);
+    // Whole tiles of the wide kernels and beyond, and rows that they take in two parts.
+    let tiles =
+        [(16, 8), (48, 8), (50, 13), (95, 7), (112, 21)].into_iter().flat_map(|(rows, tokens)| [(rows, 64, tokens), (rows, 100, tokens)]);
+    small.chain(tokens).chain(long).chain(tiles).chain([
+        (33, 64, 5),
+        (64, 172, 4),
+        (33, 1536, 4),
+        (40, 3100, 9),
+        (2, longest, 2),
+        (17, longest, 4),
+    ])
+}
+
+fn integer_product(set: &Kernels, matrix: &Matrix<'_>, x: &[f32], tokens: usize) -> Vec<f32> {
+    let stride = matrix.columns.next_multiple_of(4);
+    let mut values = vec![0; stride * tokens];
+    let mut scales = vec![0.0; tokens];
+    for ((x, out), scale) in x.chunks(matrix.columns).zip(values.chunks_mut(stride)).zip(&mut scales) {
+        *scale = (set.quantize)(x, &[], out);
+    }
+    let mut out = vec![f32::MAX; matrix.rows * tokens];
+    let x = QuantizedRows { values: &values, stride, scales: &scales };
+    match matrix.dtype {
+        Dtype::Int4 => (set.matmul_i4)(matrix, &x, &mut out),
+        _ => (set.matmul_i8)(matrix, &x, &mut out),
+    }
+    out
+}
+
+fn integers(set: &Kernels, dtype: Dtype, groups: &[usize], longest: usize) -> Result<(), String> {
+    let mut random = Random(2);
+    let fills = BYTES.map(|bytes| if matches!(bytes, Bytes::Any) { (bytes, Floats::Unit) } else { (bytes, Floats::Extreme) });
+    let fills = fills.into_iter().chain([(Bytes::Any, Floats::Wide), (Bytes::Any, Floats::Infinite), (Bytes::Smallest, Floats::Zeros)]);
+    for (fill, xs) in fills {
+        for ((rows, columns, tokens), &group) in shapes(longest).zip(groups.iter().cycle()) {
+            for layout in [Layout::Portable, Layout::CortexMDsp] {
+                let owned = Owned::integers(&mut random, dtype, layout, fill, (rows, columns), group);
+                let mut x = xs.row(&mut random, columns * tokens);
+                if matches!(xs, Floats::Extreme) && random.below(2) == 0 {
+                    x.fill(-1.0);
+                }
+                let (ours, spec) = (integer_product(set, &owned.view(), &x, tokens), integer_product(&SCALAR, &owned.view(), &x, tokens));
+                expect(same(&ours, &spec), || {
+                    format!("{rows} x {columns}, {tokens} tokens, group {group}, {layout:?}, {fill:?} with {xs:?}")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub fn matmul_i8(set: &Kernels) -> Result<(), String> {
+    integers(set, Dtype::Int8, &[0], 131_072)
+}
+
+pub fn matmul_i4(set: &Kernels) -> Result<(), String> {
+    integers(set, Dtype::Int4, &[32, 0, 64, 128, 32], 8192)
+}
+
+fn floats(set: &Kernels, dtype: Dtype, matmul: impl Fn(&Kernels, &Matrix<'_>, &[f32], &mut [f32])) -> Result<(), String> {
+    let mut random = Random(3);
+    for fill in FLOATS {
+        for (rows, columns, tokens) in shapes(10_001) {
+            let owned = Owned::floats(&mut random, dtype, fill, rows, columns);
+            let x = fill.row(&mut random, columns * tokens);
+            let product = |set: &Kernels| {
+                let mut out = vec![f32::MAX; rows * tokens];
+                matmul(set, &owned.view(), &x, &mut out);
+                out
+            };
+            expect(same(&product(set), &product(&SCALAR)), || format!("{rows} x {columns}, {tokens} tokens, {fill:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+pub fn matmul_f16(set: &Kernels) -> Result<(), String> {
+    floats(set, Dtype::F16, |set, matrix, x, out| (set.matmul_f16)(matrix, x, out))
+}
+
+pub fn matmul_f32(set: &Kernels) -> Result<(), String> {
+    floats(set, Dtype::F32, |set, matrix, x, out| (set.matmul_f32)(matrix, x, out))
+}

@@ -1,0 +1,260 @@
+//! Unigram as packed and run by the engine, against the `tokenizers` crate: vocabularies trained here, and the model's own in the folder that
+//! `ATTOFORMER_UNIGRAM` names.
+
+use attoformer::Tokenizer;
+use attoformer::tokenizer::Decoder;
+use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::pack::sections;
+use serde_json::{Value, json};
+use std::path::Path;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::{AddedToken, Tokenizer as Library};
+
+mod common;
+#[path = "common/texts.rs"]
+mod texts;
+use common::Numbers;
+use texts::{generated, open_texts};
+
+/// What Unigram treats in a way of its own.
+const OWN: &[&str] = &["▁", "▁▁", "<unk>", "<s>"];
+
+/// Texts to train on: this project's own.
+const TEXTS: [&str; 3] = [include_str!("unigram.rs"), include_str!("common/texts.rs"), include_str!("../src/quantize/calibration.txt")];
+
+/// The library's file of a trained vocabulary.
+fn trained() -> Value {
+    let mut library = Library::new(Unigram::default());
+    library.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Metaspace::new('▁', PrependScheme::Always, true))));
+    let special = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"].map(|name| AddedToken::from(name, true));
+    let mut trainer: TrainerWrapper = UnigramTrainer::builder()
+        .vocab_size(700)
+        .show_progress(false)
+        .unk_token(Some("<unk>".to_owned()))
+        .special_tokens(special.to_vec())
+        .build()
+        .unwrap()
+        .into();
+    library.train(&mut trainer, TEXTS.iter().flat_map(|text| text.lines())).unwrap();
+    serde_json::from_str(&library.to_string(false).unwrap()).unwrap()
+}
+
+/// The library's tokenizer and ours, from its file.
+struct Pair {
+    library: Library,
+    section: Vec<u8>,
+    vocab: u32,
+}
+
+impl Pair {
+    fn new(file: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
+        Pair::open(folder.path())
+    }
+
+    fn open(folder: &Path) -> Self {
+        let library = Library::from_file(folder.join("tokenizer.json")).unwrap();
+        let packed = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
+        let mut section = Vec::new();
+        sections::tokenizer(&packed, &mut section);
+        Pair { library, section, vocab: packed.pieces.len() as u32 }
+    }
+
+    fn ours(&self) -> Tokenizer<'_> {
+        Tokenizer::new(&self.section, self.vocab).unwrap()
+    }
+
+    /// Compares the two on each text; returns how many tokens there were.
+    fn check<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> usize {
+        let tokenizer = self.ours();
+        let mut out = Vec::new();
+        let mut all = 0;
+        for text in texts {
+            out.resize(tokenizer.room(text.len()), 0);
+            let count = tokenizer.encode_with_control(text, &mut out).expect("room() elements suffice");
+            let expected = self.library.encode(text, false).unwrap();
+            assert!(out[..count] == *expected.get_ids(), "{text:?}: {:?}, not {:?}", &out[..count], expected.get_ids());
+            all += count;
+        }
+        all
+    }
+}
+
+/// A trained vocabulary in each of the ways that such files treat spaces.
+fn variants() -> Vec<Value> {
+    let plain = trained();
+    let with = |alter: &dyn Fn(&mut Value)| {
+        let mut file = plain.clone();
+        alter(&mut file);
+        file
+    };
+    let metaspace =
+        |scheme: &str, split: bool| json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split });
+    let squeeze = json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": "▁" });
+    let strip = json!({ "type": "Strip", "strip_left": false, "strip_right": true });
+    vec![
+        plain.clone(),
+        with(&|file| {
+            file["pre_tokenizer"] = metaspace("first", false);
+            file["normalizer"] = json!({ "type": "Sequence", "normalizers": [strip, squeeze] });
+        }),
+        with(&|file| {
+            let white = json!({ "type": "WhitespaceSplit" });
+            file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": [white, metaspace("always", true)] });
+            file["normalizer"] = squeeze.clone();
+        }),
+        with(&|file| {
+            file["pre_tokenizer"] = metaspace("never", true);
+            // Scores that an f32 holds, and many equal sums.
+            for piece in file["model"]["vocab"].as_array_mut().unwrap() {
+                piece[1] = json!(piece[1].as_f64().unwrap().round());
+            }
+        }),
+        with(&|file| {
+            let bytes = (0..256).map(|byte| json!([format!("<0x{byte:02X}>"), 0.0]));
+            file["model"]["vocab"].as_array_mut().unwrap().extend(bytes);
+            file["model"]["byte_fallback"] = true.into();
+            file["pre_tokenizer"] = metaspace("first", true);
+        }),
+    ]
+}
+
+#[test]
+fn chosen_and_own_texts_become_the_library_s_tokens() {
+    let long = "supercalifragilistic".repeat(500);
+    for file in variants() {
+        let pair = Pair::new(&file);
+        pair.check(TEXTS);
+        let texts =
+            ["", " ", "  ", "▁", " ▁ a", "a  b ", "\t a\n", "漢字", "a漢字b 漢", "<s>a</s>b <mask> c", "<s", "x<pad>", "</s> a", &long];
+        pair.check(texts);
+    }
+}
+
+#[test]
+fn open_texts_become_the_library_s_tokens() {
+    for file in variants() {
+        let pair = Pair::new(&file);
+        for (_, text) in open_texts() {
+            assert!(pair.check(text.lines()) > 10_000);
+        }
+    }
+}
+
+fn check_generated(count: usize, seed: u64) {
+    let mut numbers = Numbers(seed);
+    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, OWN)).collect();
+    for file in variants() {
+        Pair::new(&file).check(texts.iter().map(String::as_str));
+    }
+}
+
+#[test]
+fn generated_strings_become_the_library_s_tokens() {
+    check_generated(2_000, 21);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
+    check_generated(100_000, 22);
+}
+
+/// Each character between letters.
+#[test]
+#[ignore = "minutes"]
+fn every_character_becomes_the_library_s_tokens() {
+    let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("a{character}b {character} {character}{character}")).collect();
+    for file in variants() {
+        Pair::new(&file).check(texts.iter().map(String::as_str));
+    }
+}
+
+/// A published vocabulary, where there is one.
+#[test]
+fn a_published_vocabulary_gives_the_library_s_tokens() {
+    let Some(folder) = std::env::var_os("ATTOFORMER_UNIGRAM") else {
+        println!("skipped: ATTOFORMER_UNIGRAM names no folder with a tokenizer.json");
+        return;
+    };
+    let pair = Pair::open(Path::new(&folder));
+    let mut numbers = Numbers(23);
+    let texts: Vec<String> = (0..20_000).map(|_| generated(&mut numbers, OWN)).collect();
+    pair.check(texts.iter().map(String::as_str).chain(TEXTS));
+}
+
+/// What is encoded comes back as text, unknown characters aside, and plain text makes no control token.
+#[test]
+fn tokens_become_the_text_again() {
+    for file in variants() {
+        let pair = Pair::new(&file);
+        let tokenizer = pair.ours();
+        let text = "the model takes a text, and </s> gives it back.";
+        let mut out = vec![0; tokenizer.room(text.len())];
+        let count = tokenizer.encode(text, &mut out).unwrap();
+        assert!(!out[..count].contains(&tokenizer.end()));
+        let mut decoder = Decoder::new();
+        let back: String = out[..count].iter().map(|&token| decoder.push(&tokenizer, token).unwrap().to_owned()).collect();
+        assert_eq!(back, text);
+        // One element too few is an error, not a cut.
+        assert!(tokenizer.encode(text, &mut out[..count - 1]).is_err());
+    }
+}
+
+/// Each refusal names the file and the cause.
+#[test]
+fn what_cannot_be_packed_is_refused() {
+    let plain = trained();
+    let refused = |alter: &dyn Fn(&mut Value), cause: &str| {
+        let mut file = plain.clone();
+        alter(&mut file);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
+        let error = tokenizer_json::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json") && error.contains(cause), "{error}");
+    };
+    refused(&|file| file["model"]["unk_id"] = Value::Null, "unk_id");
+    refused(&|file| file["model"]["unk_id"] = 100_000.into(), "unknown token 100000");
+    refused(&|file| file["model"]["vocab"][9][1] = 3.5.into(), "score of its token 9");
+    refused(&|file| file["model"]["vocab"][9][0] = "a b".into(), "plain space");
+    refused(&|file| file["model"]["vocab"][9][0] = "x".repeat(300).into(), "300 bytes");
+    refused(&|file| file["model"]["byte_fallback"] = true.into(), "no byte tokens");
+    refused(&|file| file["normalizer"] = json!({ "type": "NFKC" }), "type NFKC");
+    refused(&|file| file["pre_tokenizer"] = json!({ "type": "ByteLevel" }), "pre_tokenizer");
+    refused(&|file| file["added_tokens"][0]["id"] = 100_000.into(), "is not token 100000");
+    refused(&|file| file["post_processor"] = json!({ "type": "Sequence" }), "post_processor");
+}
+
+/// A section with other bytes, or fewer, is refused or runs; nothing panics.
+#[test]
+fn damaged_sections_never_panic() {
+    let mut numbers = Numbers(24);
+    for file in variants() {
+        let pair = Pair::new(&file);
+        let mut refused = 0;
+        for _ in 0..400 {
+            let mut section = pair.section.clone();
+            // One in two in the header, where each byte tells.
+            let end = if numbers.word().is_multiple_of(2) { 32 } else { section.len() };
+            section[numbers.word() as usize % end] = numbers.word() as u8;
+            if numbers.word().is_multiple_of(8) {
+                section.truncate(numbers.word() as usize % section.len());
+            }
+            match Tokenizer::new(&section, pair.vocab) {
+                Ok(tokenizer) => {
+                    let mut out = [0; 40];
+                    for text in ["", "the 漢字 text </s>", "x\u{301} a much longer text than there is room for"] {
+                        let _ = tokenizer.encode_with_control(text, &mut out);
+                        let _ = tokenizer.encode_with_specials(text, &mut out);
+                    }
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > 50, "{refused}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Sound images of every kind, as small as can be: what damage starts from.
+
+use attoformer::image::header::{Config, KvType};
+use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::import::frontend::{Frontend, MelScale};
+use attoformer_tools::import::tokenizer::{TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
+use attoformer_tools::import::{Checkpoint, Decoding};
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::progress::Progress;
+
+use crate::random_model::{BASE_TOKENS, RandomModel, families};
+
+/// The names under which a GGUF file states the patterns that byte-level BPE cuts words by.
+pub const PATTERNS: [&str; 4] = ["gpt-2", "llama-bpe", "qwen2", "smollm"];
+/// A chat template that uses what templates use.
+const TEMPLATE: &str = "{% for message in messages %}{{ '<|im|>' + message['role'] + ' ' + message['content'] }}{% endfor %}";
+
+/// Every family, every format, every kind of tokenizer and front end, named.
+pub fn all() -> Vec<(String, AlignedBytes)> {
+    let small = tiny(RandomModel::small());
+    let with_vocab = |model: RandomModel, vocab| RandomModel { config: Config { vocab, ..model.config }, ..model };
+    let mut images = vec![("with-tokenizer".to_owned(), with_vocab(small, BASE_TOKENS + 14).pack_mixed(KvType::Int8))];
+    for (family, model) in families() {
+        images.push((format!("{family}-mixed"), tiny(model).pack_mixed(KvType::Int8)));
+    }
+    for (name, weights, kv) in [("f32", Format::F32, KvType::F32), ("f16", Format::F16, KvType::F16)] {
+        images.push((name.to_owned(), with_vocab(small, 13).pack(weights, kv)));
+    }
+    let made = [("byte-bpe", chat()), ("unigram", spoken(unigram())), ("mfcc", keywords()), ("log-mel", speech())];
+    images.extend(made.map(|(name, checkpoint)| (name.to_owned(), packed(&checkpoint))));
+    images
+}
+
+/// A model at the smallest sizes that keep what it is.
+fn tiny(model: RandomModel) -> RandomModel {
+    let config = model.config;
+    let config = Config {
+        layers: 1,
+        encoder_layers: config.encoder_layers.min(1),
+        d_model: 8,
+        d_hidden: 11,
+        heads: 2,
+        kv_heads: if config.kv_heads == config.heads { 2 } else { 1 },
+        head_dim: 4,
+        rotary_dim: config.rotary_dim.min(2),
+        layer_dim: config.layer_dim.min(3),
+        context: 24,
+        encoder_context: config.encoder_context.min(24),
+        vocab: config.vocab.min(31),
+        ..config
+    };
+    RandomModel { config, ..model }
+}
+
+fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
+    let options = Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() };
+    pack(checkpoint, &options, &Progress::silent()).expect("every sample can be packed").image
+}
+
+/// The family of this name.
+fn family(name: &str) -> RandomModel {
+    families().into_iter().find(|(found, _)| *found == name).map(|(_, model)| tiny(model)).expect("a family of this name")
+}
+
+/// A decoder that takes texts with this tokenizer.
+fn spoken(tokenizer: Tokenizer) -> Checkpoint {
+    let model = family("llama");
+    let config = Config { vocab: tokenizer.pieces.len() as u32, begin: tokenizer.begin, end: tokenizer.end, ..model.config };
+    Checkpoint { tokenizer: Some(tokenizer), ..RandomModel { config, ..model }.checkpoint() }
+}
+
+fn chat() -> Checkpoint {
+    Checkpoint { chat_template: Some(TEMPLATE.to_owned()), ..spoken(bytes("smollm")) }
+}
+
+/// A keyword transformer that hears 200 samples.
+fn keywords() -> Checkpoint {
+    let frontend = Frontend {
+        sample_rate: 8000,
+        samples: 200,
+        frame_len: 36,
+        hop: 20,
+        fft_len: 40,
+        power: false,
+        centred: false,
+        bands: 12,
+        scale: MelScale::Htk,
+        range_hz: [20.0, 4000.0],
+        coefficients: 10,
+        log_floor: 1e-12,
+        decimal_range: None,
+    };
+    Checkpoint { frontend: Some(frontend), ..family("keywords").checkpoint() }
+}
+
+/// A speech model of Whisper's kind, which hears 320 samples.
+fn speech() -> Checkpoint {
+    let frontend = Frontend {
+        sample_rate: 8000,
+        samples: 320,
+        frame_len: 40,
+        hop: 20,
+        fft_len: 40,
+        power: true,
+        centred: true,
+        bands: 10,
+        scale: MelScale::Slaney,
+        range_hz: [0.0, 4000.0],
+        coefficients: 0,
+        log_floor: 1e-10,
+        decimal_range: Some(8.0),
+    };
+    let tokenizer = bytes("gpt-2");
+    let (model, vocab) = (family("whisper"), tokenizer.pieces.len() as u32);
+    let config = Config { vocab, begin: tokenizer.begin, end: tokenizer.end, ..model.config };
+    Checkpoint {
+        frontend: Some(frontend),
+        decoding: Some(Decoding { prompt: vec![tokenizer.begin, 3], suppressed: vec![4, 7], ..Decoding::default() }),
+        tokenizer: Some(tokenizer),
+        ..RandomModel { config, ..model }.checkpoint()
+    }
+}
+
+/// Byte-level BPE with a few pieces, an added token of each kind, and no token for most bytes.
+///
+/// # Panics
+/// If the importer does not know the pattern any more.
+pub fn bytes(pattern: &str) -> Tokenizer {
+    let letters = ["<|end|>", "<|im|>", "<mark>", "Ġ", "t", "h", "e", "l", "o", "w", "a", "n", "1", "'", "s", "Ã", "©"];
+    let merged = ["th", "the", "Ġthe", "lo", "low", "an", "'s", "Ã©"];
+    let merges = ["t h", "th e", "Ġ the", "l o", "lo w", "a n", "' s", "Ã ©"].map(str::to_owned);
+    let mut types = vec![TokenType::Normal; letters.len() + merged.len()];
+    types[..3].copy_from_slice(&[TokenType::Control, TokenType::Control, TokenType::UserDefined]);
+    let list = TokenList {
+        tokens: letters.iter().chain(&merged).map(|&piece| piece.to_owned()).collect(),
+        types,
+        end: Some(0),
+        ..TokenList::default()
+    };
+    byte_bpe(list, &merges, pattern).expect("a sound vocabulary")
+}
+
+/// A Unigram vocabulary of a few pieces.
+///
+/// # Panics
+/// If the importer refuses it.
+pub fn unigram() -> Tokenizer {
+    let tokens = ["<unk>", "<s>", "</s>", "▁", "▁the", "th", "e", "lo", "w", "l", "o", "an", "a", "n", "é", "日"].map(str::to_owned);
+    let scores = (0..tokens.len()).map(|id| -0.5 * id as f64).collect();
+    let spaces = WordSpaces { in_front: true, squeezed: true, cut: true, ..WordSpaces::default() };
+    let source = Unigram {
+        tokens: &tokens,
+        scores,
+        added: Vec::new(),
+        marks: [1, 2, 0],
+        adds_begin: false,
+        adds_end: true,
+        byte_fallback: false,
+        spaces,
+    };
+    source.tokenizer().expect("a sound vocabulary")
+}
