@@ -41,9 +41,9 @@ pub struct Args {
     /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
-    /// A text, line by line, over which the inputs of the matrices are measured before int8 and int4 matrices are rounded, or none
-    /// [default: a built-in text for encoders, none for decoders]
-    #[arg(long, value_name = "FILE|none")]
+    /// A text, line by line, over which the inputs of the matrices are measured before int8 and int4 matrices are rounded
+    /// [default: built-in for encoders, none for decoders]
+    #[arg(long, value_name = "FILE|built-in|none")]
     calibrate: Option<PathBuf>,
     /// Fail when the image is larger
     #[arg(long, value_name = "BYTES")]
@@ -76,6 +76,7 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
     let by_itself = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
     match asked {
         Some(path) if path.as_os_str() == "none" => Ok(None),
+        Some(path) if path.as_os_str() == "built-in" => calibration::measure(checkpoint, calibration::TEXT).map(Some),
         Some(path) => calibration::measure(checkpoint, &files::text(path)?).map(Some),
         None if by_itself => calibration::measure(checkpoint, calibration::TEXT).map(Some),
         None => Ok(None),
