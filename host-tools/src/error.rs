@@ -15,7 +15,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file's content is not what it should be.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {}", path.display(), one_line(what))]
     File {
         /// The file.
         path: PathBuf,
@@ -60,6 +60,18 @@ impl Error {
     }
 }
 
+/// Characters of a sentence at most.
+const LONGEST: usize = 1200;
+
+/// A sentence that may quote a file, whose names can hold anything: without line ends and other control characters, and not of any length.
+fn one_line(sentence: &str) -> String {
+    let mut line = String::new();
+    for character in sentence.chars().take(LONGEST) {
+        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
+    }
+    if sentence.chars().nth(LONGEST).is_some() { line + "..." } else { line }
+}
+
 /// The common system errors in words; the others as the system puts them.
 fn sentence(error: &io::Error) -> String {
     match error.kind() {
@@ -71,5 +83,20 @@ fn sentence(error: &io::Error) -> String {
         io::ErrorKind::FileTooLarge => "the file would grow beyond the limit set for it".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Error;
+
+    #[test]
+    fn what_a_file_holds_cannot_break_its_sentence() {
+        let said = |what: &str| Error::file(Path::new("a.gguf"))(what.to_owned()).to_string();
+        assert_eq!(said("the tensor a\nb\x1b[2J is missing"), "a.gguf: the tensor a\\nb\\u{1b}[2J is missing");
+        assert_eq!(said("Zoë \"日本\" 'x'"), "a.gguf: Zoë \"日本\" 'x'");
+        assert!(said(&"x".repeat(70_000)).len() < 1300);
     }
 }

@@ -15,10 +15,16 @@ pub fn read_npy(path: &Path, width: usize) -> Result<Vec<f32>, Error> {
     // The parser's own words may quote the whole header.
     let array = npyz::NpyFile::new(&bytes[..]).map_err(|_| refuse("it is no NumPy file, or its header is damaged".to_owned()))?;
     let shape = array.shape().to_vec();
-    if shape.len() != 2 || shape[1] != width as u64 || array.order() != npyz::Order::C {
+    if shape.len() != 2 || shape[1] != width as u64 {
         return Err(refuse(format!("its shape is {shape:?}, the model reads rows of {width}")));
     }
-    let values = array.into_vec::<f32>().map_err(|error| refuse(format!("it cannot be read as f32: {error}")))?;
+    if array.order() != npyz::Order::C {
+        return Err(refuse("its rows do not follow one another: save numpy.ascontiguousarray(x)".to_owned()));
+    }
+    let values = array.into_vec::<f32>().map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => refuse(format!("it is cut: it has fewer values than its shape {shape:?} says")),
+        _ => refuse("it does not hold f32: save x.astype(numpy.float32)".to_owned()),
+    })?;
     finite(path, width, values)
 }
 

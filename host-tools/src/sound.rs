@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::files;
 use crate::resample::resample;
 
+/// Fewer samples a second hold no sound; made more, a short file would fill the memory.
+const RATE_MIN: u32 = 1000;
+
 /// Reads a WAV file as samples from -1 to 1, its channels mixed down, resampled to `rate` where it has another. Sixteen bits become
 /// `sample / 32768` exactly.
 ///
@@ -18,11 +21,12 @@ use crate::resample::resample;
 pub fn read_wav(path: &Path, rate: u32) -> Result<Vec<f32>, Error> {
     let refuse = |what: String| Error::file(path)(what);
     let bytes = files::map(path)?;
-    let reader = WavReader::new(&bytes[..]).map_err(|error| refuse(format!("it is no WAV file that can be read: {error}")))?;
+    let reader = WavReader::new(&bytes[..]).map_err(|error| refuse(unreadable(&error)))?;
     let form = reader.spec();
     let (channels, stated) = (usize::from(form.channels), reader.len());
-    if channels == 0 || form.sample_rate == 0 {
-        return Err(refuse(format!("its header says {channels} channels, {} samples a second", form.sample_rate)));
+    if channels == 0 || form.sample_rate < RATE_MIN {
+        let what = format!("its header says {channels} channels, {} samples a second", form.sample_rate);
+        return Err(refuse(format!("{what}, which is no sound: convert it again")));
     }
     let samples = samples(reader);
     let Ok(samples) = samples else {
@@ -41,6 +45,14 @@ pub fn read_wav(path: &Path, rate: u32) -> Result<Vec<f32>, Error> {
         let remedy = format!("convert it first, such as with `sox IN -r {rate} OUT`");
         refuse(format!("its {} samples a second cannot be made {rate} here: {remedy}", form.sample_rate))
     })
+}
+
+/// Why a file is no WAV file that can be read, and what helps.
+fn unreadable(error: &hound::Error) -> String {
+    match error {
+        hound::Error::IoError(_) => "it is cut: it ends within its header: copy or convert it again".to_owned(),
+        error => format!("it is no WAV file that can be read ({error}): convert it first, such as with `sox IN -b 16 OUT`"),
+    }
 }
 
 /// All samples, from -1 to 1.

@@ -7,12 +7,14 @@ mod packed;
 
 use std::path::Path;
 
+use attoformer_tools::Error;
 use attoformer_tools::import::gguf;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    match gguf::open(Path::new("fuzz.gguf"), data) {
+    let path = Path::new("fuzz.gguf");
+    match gguf::open(path, data) {
         Ok(checkpoint) => packed::run(&checkpoint),
-        Err(sentence) => packed::check_refusal(&sentence),
+        Err(sentence) => packed::check_refusal(&Error::file(path)(sentence).to_string()),
     }
 });
