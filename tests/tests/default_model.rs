@@ -1,11 +1,14 @@
 //! The model that the repository carries: its image is what `pack` makes of it, and its stories are ones the grammar could have told.
 
+use attoformer::image::directory::Role;
 use attoformer::image::header::KvType;
 use attoformer::{Image, Limits, Sampler, Session};
 use attoformer_tests::models::pack_file;
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::pack::Options;
-use attoformer_tools::quantize::Format;
+use attoformer_tools::import;
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::quantize::{Format, calibration};
+use attoformer_tools::report::progress::Progress;
 use xtask::process::root;
 
 /// Samples to judge unless `ATTOFORMER_FULL` asks for all 200.
@@ -24,6 +27,34 @@ fn the_committed_image_is_what_pack_makes() {
     let folder = root().join("models/tales");
     let packed = pack_file(&folder.join("model.bin"), &folder.join("tokenizer.bin"), &options());
     assert!(packed == committed().to_vec(), "run `cargo xtask train-default --pack-only` and commit the image");
+}
+
+/// Scaled for their rounding, matrices behind a norm need nothing of the engine, and a table that is the head's, too, still gives rows: logits
+/// stay as near to f32's as without.
+#[test]
+fn calibration_changes_no_product() {
+    let folder = root().join("models/tales");
+    let checkpoint = import::open(&folder.join("model.bin"), Some(&folder.join("tokenizer.bin"))).expect("the model is in the repository");
+    let text = "Once upon a time there was a little dog. The dog was happy.\nOnce there was a girl who had a red ball.";
+    let calibration = Some(calibration::measure(&checkpoint, text).expect("it reads text"));
+    let logits = |options: Options| {
+        let packed = pack(&checkpoint, &options, &Progress::silent()).expect("it can be packed");
+        let image = Image::new(&packed.image).expect("a sound image");
+        let scaled: Vec<Role> = image.entries().filter(|entry| entry.in_scale != 0).map(|entry| entry.role).collect();
+        let mut arena = AlignedBytes::zeroed(Image::arena_bytes(&packed.image));
+        let mut session = Session::new(&image, &mut arena).expect("room enough");
+        session.self_test().expect("its golden vector");
+        (session.prefill(&[1, 60, 200, 11, 90, 43]).expect("six tokens").to_vec(), scaled)
+    };
+    let (exact, none) = logits(Options::reference());
+    let (plain, _) = logits(options());
+    let (smoothed, scaled) = logits(Options { calibration, ..options() });
+    assert!(none.is_empty() && scaled.contains(&Role::Embedding) && scaled.contains(&Role::MlpDown), "{scaled:?}");
+    assert!(!scaled.contains(&Role::Qkv) && !scaled.contains(&Role::MlpUp), "{scaled:?}");
+    let distance = |logits: &[f32]| logits.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    let size = exact.iter().map(|x| x * x).sum::<f32>().sqrt();
+    println!("plain {} smoothed {} of {size}", distance(&plain), distance(&smoothed));
+    assert!(distance(&smoothed) < 0.02 * size, "{} of {size}", distance(&smoothed));
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod frontend;
 mod fuse;
 pub mod layout;
 pub mod sections;
+mod smooth;
 mod weights;
 mod writer;
 

@@ -5,9 +5,10 @@ use attoformer::image::header::{Config, Front};
 
 use super::fuse::{Fused, fuse, name};
 use super::layout;
+use super::smooth::{Scaling, scalings};
 use super::writer::align;
 use super::{Checkpoint, Options};
-use crate::quantize::{Format, quantize, smoothing};
+use crate::quantize::{Format, quantize};
 use crate::report::progress::Progress;
 
 const VALUES_ALIGN: usize = 16;
@@ -62,11 +63,14 @@ pub(super) fn write(
     let order = TensorOrder::new(config);
     let tensors: Vec<(Role, Option<u32>)> = (0..order.count()).map(|index| order.role_at(index)).collect();
     let formats = formats(config, &tensors, options)?;
+    let scalings = scalings(checkpoint, config, options, &tensors, &formats, progress)?;
     let mut stored = Vec::new();
-    for (&(role, layer), format) in tensors.iter().zip(formats) {
+    for ((&(role, layer), format), scaling) in tensors.iter().zip(formats).zip(&scalings) {
         let fused = fuse(checkpoint, config, role, layer)?;
-        stored.push(put_tensor(fused, role, layer, format, options, out)?);
-        progress.advance(1);
+        stored.push(put_tensor(fused, role, layer, format, scaling, options, out)?);
+        if options.calibration.is_none() {
+            progress.advance(1);
+        }
     }
     Ok(stored)
 }
@@ -120,17 +124,16 @@ fn put_tensor(
     role: Role,
     layer: Option<u32>,
     format: Format,
+    scaling: &Scaling,
     options: &Options,
     out: &mut Vec<u8>,
 ) -> Result<Stored, String> {
     let dtype = format.dtype();
     let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
-    let columns = fused.columns as usize;
-    let inputs = options.calibration.as_ref().and_then(|calibration| calibration.inputs(role, layer, columns));
-    let factors = format.steps(columns).zip(inputs).map(|(steps, inputs)| smoothing::factors(inputs, fused.matrix(), steps));
-    if let Some(factors) = &factors {
+    if let Some(factors) = &scaling.columns {
         fused.scale_columns(factors);
     }
+    let inverses: Vec<f32> = scaling.columns.iter().flatten().filter(|_| scaling.in_scale).map(|factor| 1.0 / factor).collect();
     let quantized = quantize(fused.matrix(), format);
     let layout = options.target.layout(dtype);
     let bytes = layout::arrange(&quantized, dtype, layout);
@@ -150,7 +153,7 @@ fn put_tensor(
         scales: put_if(is_integer, out, &floats(&quantized.row_scales))?,
         group_scales: put_if(is_int4, out, &quantized.group_scales)?,
         bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
-        in_scale: put_if(factors.is_some(), out, &floats(&factors.iter().flatten().map(|factor| 1.0 / factor).collect::<Vec<f32>>()))?,
+        in_scale: put_if(scaling.in_scale, out, &floats(&inverses))?,
     })
 }
 
