@@ -5,6 +5,7 @@ use std::path::Path;
 use attoformer::image::header::{Classifier, Front};
 use attoformer::{Error as EngineError, Image, Session};
 
+use crate::embed::encode_cut;
 use crate::engine::Subject;
 use crate::error::Error;
 use crate::{features, pictures, sound};
@@ -53,18 +54,35 @@ pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, in
     if subject.image.config().front == Front::Tokens {
         return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
     }
-    session.encode_features(&rows(subject, input)?).map_err(Error::engine(subject.path))
+    let rows = rows(subject, input)?;
+    session.encode_features(&rows).map_err(|error| match error {
+        // The file is longer than the model reads, not the model at fault.
+        EngineError::ContextFull { context, .. } => {
+            let what = format!(
+                "its {} rows do not fit the context of {}, which is {context}",
+                rows.len() / width(subject),
+                subject.path.display()
+            );
+            Error::file(input)(what)
+        }
+        error => Error::engine(subject.path)(error),
+    })
 }
 
-/// The logits of a text.
+/// The logits of a text, and how many tokens at its end the context had no room for.
 ///
 /// # Errors
 /// What the engine says.
-pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<&'s [f32], EngineError> {
+pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<(&'s [f32], usize), EngineError> {
     let image = *session.image();
     let mut tokens = vec![0; image.config().context as usize];
-    let count = image.tokenizer()?.encode_with_specials(text, &mut tokens)?.tokens;
-    session.encode(&tokens[..count])
+    let encoding = encode_cut(&image.tokenizer()?, text, &mut tokens)?;
+    session.encode(&tokens[..encoding.tokens]).map(|logits| (logits, encoding.left_out))
+}
+
+/// Columns of a row of features.
+fn width(subject: Subject<'_>) -> usize {
+    subject.image.config().features.max(1) as usize
 }
 
 /// A file's rows of features.

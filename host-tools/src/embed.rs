@@ -4,7 +4,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use attoformer::numeric::normalize;
-use attoformer::{Error, Session};
+use attoformer::tokenizer::Encoding;
+use attoformer::{Error, Session, Tokenizer};
 
 use crate::engine::{Setup, Subject};
 use crate::threads::in_order;
@@ -56,7 +57,7 @@ pub fn embed_together(session: &mut Session, texts: &[&str], to_length_1: bool) 
     for (index, text) in texts.iter().enumerate() {
         let start = tokens.len();
         tokens.resize(start + context, 0);
-        let encoding = tokenizer.encode_with_specials(text, &mut tokens[start..]).map_err(|error| Refused { index, error })?;
+        let encoding = encode_cut(&tokenizer, text, &mut tokens[start..]).map_err(|error| Refused { index, error })?;
         tokens.truncate(start + encoding.tokens);
         lengths.push(encoding.tokens);
         made.push(Embedding { values: Vec::new(), tokens: encoding.tokens, left_out: encoding.left_out });
@@ -73,6 +74,24 @@ pub fn embed_together(session: &mut Session, texts: &[&str], to_length_1: bool) 
     });
     encoded.map_err(|error| Refused { index: shown, error })?;
     Ok(made)
+}
+
+/// Writes a text as a whole input to `out`; a text that is longer is cut at its end, as the libraries of all these models have it. The
+/// engine itself does so for WordPiece only, whose words it splits one by one.
+///
+/// # Errors
+/// What the tokenizer says: there is no room for the special tokens.
+pub fn encode_cut(tokenizer: &Tokenizer, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
+    match tokenizer.encode_with_specials(text, out) {
+        Err(Error::BufferTooSmall { .. }) if out.len() > 2 => {}
+        encoded => return encoded,
+    }
+    let mut all = vec![0; tokenizer.room(text.len())];
+    let count = tokenizer.encode_with_specials(text, &mut all)?.tokens;
+    let kept = out.len() - usize::from(tokenizer.adds_end());
+    out[..kept].copy_from_slice(&all[..kept]);
+    out[kept..].fill(tokenizer.end());
+    Ok(Encoding { tokens: out.len(), left_out: count - out.len() })
 }
 
 /// Neighbouring texts of a source.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use attoformer::image::header::KvType;
 use attoformer_tests::atto::{Outcome, run_atto};
-use attoformer_tests::hostile::{copies, damaged, dense_parts, made_plausible};
+use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plausible};
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::files::AlignedBytes;
 
@@ -74,6 +74,62 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
                     refused += 1;
                 }
                 _ => panic!("copy {index}, {what}, {command}: {outcome:?}"),
+            }
+        }
+    }
+    println!("{ran} ran to the end, {refused} were refused");
+    assert!(ran > 0 && refused > 0, "the damage is all of one kind");
+}
+
+/// What a user would do with an image of this name.
+fn usual(name: &str, clip: &str) -> Vec<String> {
+    let words = match name {
+        "mfcc" => vec!["classify", "FILE", "--input", clip],
+        "log-mel" => vec!["transcribe", "FILE", clip],
+        "keywords-mixed" | "sentences-mixed" => vec!["classify", "FILE", "--text", "the low"],
+        "bert-mixed" | "later-mixed" | "local-mixed" | "linear-encoder-mixed" | "tokens-mixed" => {
+            vec!["embed", "FILE", "--text", "the low"]
+        }
+        "with-tokenizer" | "unigram" => vec!["run", "FILE", "--prompt", "the low", "-n", "4"],
+        "byte-bpe" => vec!["chat", "FILE"],
+        _ => vec!["run", "FILE", "--tokens-in", "1,5,3", "-n", "4"],
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// A clip of silence and noise for the front ends of the samples, which hear 8,000 samples a second.
+fn clip(folder: &Path) -> String {
+    let samples: Vec<u8> = (0..600u32).flat_map(|at| ((at * at * 37) as i16).to_le_bytes()).collect();
+    let header = [&b"RIFF"[..], &(36 + samples.len() as u32).to_le_bytes(), b"WAVEfmt \x10\0\0\0\x01\0\x01\0"].concat();
+    let rest = [&8000u32.to_le_bytes()[..], &16000u32.to_le_bytes(), b"\x02\0\x10\0data", &(samples.len() as u32).to_le_bytes()].concat();
+    let path = folder.join("clip.wav");
+    std::fs::write(&path, [header, rest, samples].concat()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Every kind of image by the command that it is for: what gets past the checks ends in one line or runs to the end.
+#[test]
+fn a_damaged_image_of_any_kind_ends_in_one_line_or_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plausible.atto");
+    let clip = clip(folder.path());
+    let mut numbers = Numbers(0x0dd);
+    let (mut ran, mut refused) = (0, 0);
+    for (name, image) in images::all() {
+        let words: Vec<String> =
+            usual(&name, &clip).into_iter().map(|word| if word == "FILE" { path.to_str().unwrap().to_owned() } else { word }).collect();
+        let dense = dense_parts(&image);
+        for index in 0..copies(COPIES).div_ceil(10) {
+            let (what, mut copy) = damaged(&image, &dense, &mut numbers);
+            made_plausible(&mut copy, &mut numbers);
+            std::fs::write(&path, copy).unwrap();
+            let outcome = run_atto(&words);
+            assert!(outcome.time <= PATIENCE, "copy {index} of {name}, {what}, took {:?}", outcome.time);
+            let last = outcome.stderr.lines().last().unwrap_or_default();
+            match outcome.code {
+                Some(0) => ran += 1,
+                Some(1) if last.starts_with("error: ") && outcome.stderr.lines().count() == 1 => refused += 1,
+                _ => panic!("copy {index} of {name}, {what}: {outcome:?}"),
             }
         }
     }

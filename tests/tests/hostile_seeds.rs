@@ -22,7 +22,7 @@ use attoformer::{Image, Tokenizer};
 use attoformer_tests::hostile::images;
 use attoformer_tests::random_model::{BASE_TOKENS, PIECES, RandomModel};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{self, Piece, Scheme, gguf, llama2c};
+use attoformer_tools::import::{self, gguf, llama2c};
 use attoformer_tools::pack;
 
 const TARGETS: [&str; 5] = ["image_step", "tokenizer", "llama2c", "gguf", "huggingface"];
@@ -71,18 +71,10 @@ fn sections(with_tokenizer: &[u8]) -> Vec<(String, Vec<u8>)> {
     };
     let image = Image::new(with_tokenizer).unwrap();
     let mut sections = vec![("section".to_owned(), image.section(section::TOKENIZER).to_vec())];
-    sections.push(("wordpiece".to_owned(), packed(&word_piece())));
+    sections.push(("wordpiece".to_owned(), packed(&images::words())));
     sections.push(("unigram".to_owned(), packed(&images::unigram())));
     sections.extend(images::PATTERNS.map(|pattern| (format!("byte-bpe-{pattern}"), packed(&images::bytes(pattern)))));
     sections
-}
-
-/// A vocabulary whose words cover some of the text.
-fn word_piece() -> import::Tokenizer {
-    let words = ["[UNK]", "[CLS]", "[SEP]", "the", "lo", "##w", "e", "##a", "an", "##d", "日", "本", "."];
-    let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
-    let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
-    import::Tokenizer::new(pieces, [1, 2, 0], scheme)
 }
 
 fn llama2c_seed(tied_head: bool) -> Vec<u8> {

@@ -46,7 +46,13 @@ pub fn run(args: Args) -> Result<(), Error> {
     let subject = Subject { image: &image, path: &args.file };
     let logits = match &args.input {
         Some(input) => logits_of_file(&mut session, subject, input)?,
-        None => logits_of_text(&mut session, args.text.as_deref().unwrap_or_default()).map_err(refuse)?,
+        None => {
+            let (logits, left_out) = logits_of_text(&mut session, args.text.as_deref().unwrap_or_default()).map_err(refuse)?;
+            if left_out > 0 {
+                eprintln!("note: the text is longer than the context; its last {left_out} tokens are left out");
+            }
+            logits
+        }
     };
     let mut labels = guesses(&image, logits).map_err(refuse)?;
     labels.truncate(args.top);

@@ -98,6 +98,9 @@ pub fn run(command: Command) -> Result<(), Error> {
 
 fn run_sts(args: &StsArgs) -> Result<(), Error> {
     let measures = measure_sts(args)?;
+    if measures.cut > 0 {
+        eprintln!("note: {} sentences are longer than the context; their last tokens are left out", measures.cut);
+    }
     if args.json {
         return super::print_json(&measures);
     }
@@ -168,6 +171,9 @@ fn measure_accuracy(args: &AccuracyArgs) -> Result<accuracy::Measures, Error> {
 
 fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
     let measures = measure(args)?;
+    if measures.tokens == 0 {
+        return Err(Error::file(&args.text)("it holds no text of which a token could be predicted".to_owned()));
+    }
     if args.json {
         return super::print_json(&measures);
     }

@@ -77,7 +77,10 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
     match asked {
         Some(path) if path.as_os_str() == "none" => Ok(None),
         Some(path) if path.as_os_str() == "built-in" => calibration::measure(checkpoint, calibration::TEXT).map(Some),
-        Some(path) => calibration::measure(checkpoint, &files::text(path)?).map(Some),
+        Some(path) => match files::text(path)? {
+            text if text.trim().is_empty() => Err(Error::file(path)("it holds no text".to_owned())),
+            text => calibration::measure(checkpoint, &text).map(Some),
+        },
         None if by_itself => calibration::measure(checkpoint, calibration::TEXT).map(Some),
         None => Ok(None),
     }

@@ -33,6 +33,8 @@ pub struct Measures {
     pub pearson: f64,
     /// Pairs in the file.
     pub pairs: usize,
+    /// Sentences that are longer than the context, so that their ends were left out.
+    pub cut: usize,
     /// The reference's rank correlation on the same pairs.
     pub reference_spearman: Option<f64>,
     /// Mean cosine of the image's embedding and the reference's, over all sentences.
@@ -49,7 +51,11 @@ pub fn pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
         .enumerate()
         .map(|(index, line)| pair(line).map_err(|what| format!("line {}: {what}", index + 1)))
         .collect::<Result<_, String>>()?;
-    if pairs.len() < 2 { Err("it holds fewer than two pairs".to_owned()) } else { Ok(pairs) }
+    match pairs.first() {
+        Some(first) if pairs.iter().any(|pair| pair.score != first.score) => Ok(pairs),
+        Some(first) if pairs.len() > 1 => Err(format!("all its scores are {}: nothing follows them", first.score)),
+        _ => Err("it holds fewer than two pairs".to_owned()),
+    }
 }
 
 fn pair(line: &str) -> Result<Pair<'_>, String> {
@@ -74,7 +80,7 @@ pub fn measure(
     pairs: &[Pair],
     progress: &Progress,
 ) -> Result<Measures, Error> {
-    let (mut found, mut expected, mut between) = (Vec::new(), Vec::new(), 0.0);
+    let (mut found, mut expected, mut between, mut cut) = (Vec::new(), Vec::new(), 0.0, 0);
     let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
     let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
         let worked = setup.with_session(subject, |session| match reference {
@@ -96,6 +102,7 @@ pub fn measure(
         progress.advance(answer.len() as u64);
         for cosines in answer {
             found.push(cosines.found);
+            cut += cosines.cut;
             expected.extend(cosines.reference.map(|(expected, _)| expected));
             between += cosines.reference.map_or(0.0, |(_, between)| between);
         }
@@ -107,6 +114,7 @@ pub fn measure(
         spearman: rank_correlation(&found),
         pearson: correlation(&found, &scores),
         pairs: pairs.len(),
+        cut,
         reference_spearman: reference.is_some().then(|| rank_correlation(&expected)),
         reference_cosine: reference.is_some().then(|| between / (2 * pairs.len()) as f64),
     })
@@ -115,6 +123,8 @@ pub fn measure(
 /// What one pair came to.
 struct Cosines {
     found: f64,
+    /// Its sentences that were cut.
+    cut: usize,
     /// The reference's cosine, and the two cosines between its embeddings and the image's, added up.
     reference: Option<(f64, f64)>,
 }
@@ -148,7 +158,12 @@ fn cosines((found, expected): &Both) -> Vec<Cosines> {
     let mut of = |[a, b]: &[Embedding; 2]| {
         let reference = reference.next().zip(reference.next());
         let between = |c: &Embedding, d: &Embedding| cosine(&a.values, &c.values) + cosine(&b.values, &d.values);
-        Cosines { found: cosine(&a.values, &b.values), reference: reference.map(|(c, d)| (cosine(&c.values, &d.values), between(c, d))) }
+        let cut = [a, b].into_iter().filter(|embedding| embedding.left_out > 0).count();
+        Cosines {
+            found: cosine(&a.values, &b.values),
+            cut,
+            reference: reference.map(|(c, d)| (cosine(&c.values, &d.values), between(c, d))),
+        }
     };
     found.as_chunks().0.iter().map(&mut of).collect()
 }
@@ -201,9 +216,10 @@ mod tests {
     #[test]
     fn a_pair_without_its_columns_is_named_by_its_line() {
         let whole = "g\tf\ty\t1\t2.5\tone\ttwo\tmore\n";
-        let twice = whole.repeat(2);
+        let twice = format!("{whole}{}", whole.replace("2.5", "3"));
         let read = pairs(&twice).unwrap();
-        assert_eq!((read.len(), read[1].score, read[1].sentences), (2, 2.5, ["one", "two"]));
+        assert_eq!((read.len(), read[0].score, read[1].sentences), (2, 2.5, ["one", "two"]));
+        assert!(pairs(&whole.repeat(2)).unwrap_err().starts_with("all its scores are 2.5"));
         assert!(pairs(&format!("{whole}a\tb\n")).unwrap_err().starts_with("line 2: it has 2 columns"));
         assert!(pairs(&whole.replace("2.5", "x").repeat(2)).unwrap_err().starts_with("line 1: its score \"x\""));
         assert!(pairs(whole).is_err());

@@ -4,7 +4,7 @@ use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::frontend::{Frontend, MelScale};
 use attoformer_tools::import::tokenizer::{TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
-use attoformer_tools::import::{Checkpoint, Decoding};
+use attoformer_tools::import::{Checkpoint, Decoding, Piece, Scheme};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -27,7 +27,7 @@ pub fn all() -> Vec<(String, AlignedBytes)> {
     for (name, weights, kv) in [("f32", Format::F32, KvType::F32), ("f16", Format::F16, KvType::F16)] {
         images.push((name.to_owned(), with_vocab(small, 13).pack(weights, kv)));
     }
-    let made = [("byte-bpe", chat()), ("unigram", spoken(unigram())), ("mfcc", keywords()), ("log-mel", speech())];
+    let made = [("byte-bpe", chat()), ("unigram", reading("llama", unigram())), ("mfcc", keywords()), ("log-mel", speech())];
     images.extend(made.map(|(name, checkpoint)| (name.to_owned(), packed(&checkpoint))));
     images
 }
@@ -53,7 +53,11 @@ fn tiny(model: RandomModel) -> RandomModel {
     RandomModel { config, ..model }
 }
 
-fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
+/// Packs a checkpoint in int8.
+///
+/// # Panics
+/// If it cannot be packed.
+pub fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
     let options = Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() };
     pack(checkpoint, &options, &Progress::silent()).expect("every sample can be packed").image
 }
@@ -63,15 +67,18 @@ fn family(name: &str) -> RandomModel {
     families().into_iter().find(|(found, _)| *found == name).map(|(_, model)| tiny(model)).expect("a family of this name")
 }
 
-/// A decoder that takes texts with this tokenizer.
-fn spoken(tokenizer: Tokenizer) -> Checkpoint {
-    let model = family("llama");
+/// A model of this family with this tokenizer.
+///
+/// # Panics
+/// If there is no such family.
+pub fn reading(name: &str, tokenizer: Tokenizer) -> Checkpoint {
+    let model = family(name);
     let config = Config { vocab: tokenizer.pieces.len() as u32, begin: tokenizer.begin, end: tokenizer.end, ..model.config };
     Checkpoint { tokenizer: Some(tokenizer), ..RandomModel { config, ..model }.checkpoint() }
 }
 
 fn chat() -> Checkpoint {
-    Checkpoint { chat_template: Some(TEMPLATE.to_owned()), ..spoken(bytes("smollm")) }
+    Checkpoint { chat_template: Some(TEMPLATE.to_owned()), ..reading("llama", bytes("smollm")) }
 }
 
 /// A keyword transformer that hears 200 samples.
@@ -139,6 +146,14 @@ pub fn bytes(pattern: &str) -> Tokenizer {
         ..TokenList::default()
     };
     byte_bpe(list, &merges, pattern).expect("a sound vocabulary")
+}
+
+/// WordPiece with a few words.
+pub fn words() -> Tokenizer {
+    let words = ["[UNK]", "[CLS]", "[SEP]", "the", "lo", "##w", "e", "##a", "an", "##d", "日", "本", "."];
+    let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
+    let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
+    Tokenizer::new(pieces, [1, 2, 0], scheme)
 }
 
 /// A Unigram vocabulary of a few pieces.
