@@ -62,7 +62,8 @@ const LINES: [&str; 12] = ["a", "b", "c", "d", "a b", "b a c", "d d", "c d a", "
 /// What the image itself takes each line for, one text at a time.
 fn taken(subject: Subject) -> Vec<usize> {
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
-    let all = |session: &mut attoformer::Session| Ok(LINES.iter().map(|line| likeliest(logits_of_text(session, line).unwrap())).collect());
+    let all =
+        |session: &mut attoformer::Session| Ok(LINES.iter().map(|line| likeliest(logits_of_text(session, line).unwrap().0)).collect());
     Setup::default().with_session(subject, all).unwrap()
 }
 
