@@ -7,6 +7,7 @@ use minijinja::{Environment, ErrorKind, context};
 use serde::Serialize;
 
 /// Steps that a template may take: none that ends needs as many, one that loops is stopped.
+/// They are not bytes: a template that multiplies a text takes few of them, and as much memory as it likes.
 const FUEL: u64 = 1_000_000;
 
 /// One message.

@@ -284,6 +284,16 @@ fn completions_are_scripts() {
     }
 }
 
+/// Nothing is measured on a text without words, and nothing written.
+#[test]
+fn a_calibration_text_without_words_is_refused() {
+    let tiny = Tiny::new();
+    let (text, image) = (string(&tiny.path("white.txt")), string(&tiny.path("white.atto")));
+    std::fs::write(&text, " \n\n").unwrap();
+    assert!(failure(["pack", &string(&tiny.source()), "-o", &image, "--calibrate", &text]).ends_with("white.txt: it holds no text"));
+    assert!(!Path::new(&image).exists());
+}
+
 /// A limit on the size of files stands for a full disk: both stop a write in its middle.
 #[cfg(target_os = "linux")]
 #[test]

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Bench(TempDir);
 
 impl Bench {
-    /// With the encoders `words`, `bytes` and `pieces`, named for their tokenizers, and a decoder `writer`.
+    /// With the encoders `words`, `bytes` and `pieces`, named for their tokenizers, a classifier `sorter` and a decoder `writer`.
     fn new() -> Self {
         let bench = Bench(TempDir::new().unwrap());
         for (name, family, tokenizer) in tokenizers() {
@@ -51,8 +51,14 @@ impl Bench {
     }
 }
 
-fn tokenizers() -> [(&'static str, &'static str, Tokenizer); 4] {
-    [("words", "bert", words()), ("bytes", "bert", bytes("gpt-2")), ("pieces", "bert", unigram()), ("writer", "llama", bytes("smollm"))]
+fn tokenizers() -> [(&'static str, &'static str, Tokenizer); 5] {
+    [
+        ("words", "bert", words()),
+        ("bytes", "bert", bytes("gpt-2")),
+        ("pieces", "bert", unigram()),
+        ("sorter", "sentences", words()),
+        ("writer", "llama", bytes("smollm")),
+    ]
 }
 
 fn refusal(outcome: &Outcome) -> &str {
@@ -78,6 +84,9 @@ fn a_text_longer_than_the_context_is_cut_and_it_is_said() {
         let said = format!("note: text 1 is longer than the context; its last {} tokens are left out\n", 100 + around - CONTEXT);
         assert_eq!((long.stderr.as_str(), fits.stderr.as_str()), (said.as_str(), ""), "{model}");
     }
+    let sorted = |count: usize| bench.run(&["classify"], "sorter", &["--text", "the ".repeat(count).trim(), "--json"]);
+    assert_eq!(json(&sorted(50)), json(&sorted(CONTEXT - 2)));
+    assert_eq!(sorted(50).stderr, "note: the text is longer than the context; its last 28 tokens are left out\n");
     let pairs = format!("a\tb\tc\td\t1\tthe\tlow\na\tb\tc\td\t2\t{}\tthe\n", "the ".repeat(60));
     let outcome = bench.run(&["eval", "sts"], "words", &["--pairs", &bench.text("pairs", pairs.as_bytes()), "--json"]);
     assert_eq!(json(&outcome)["cut"], 1);
