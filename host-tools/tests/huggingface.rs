@@ -164,6 +164,8 @@ fn a_configuration_that_contradicts_itself_is_refused() {
         ("\"gelu\"", "\"mish\"", "mish"),
         ("\"hidden_act\"", "\"position_embedding_type\": \"relative_key\", \"hidden_act\"", "relative_key"),
         ("\"layer_norm_eps\": 1e-12,", "", "layer_norm_eps"),
+        ("\"intermediate_size\": 6", "\"intermediate_size\": -6", "its intermediate_size has an invalid value: integer `-6`"),
+        ("\"intermediate_size\": 6", "\"intermediate_size\": \"six\"", "its intermediate_size has an invalid type: string"),
         ("\"vocab_size\": 6", "\"vocab_size\": 7", "6 pieces"),
         ("{", "", "no JSON"),
     ] {

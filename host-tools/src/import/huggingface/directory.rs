@@ -140,7 +140,10 @@ pub fn json(path: &Path) -> Result<Value, Error> {
 /// # Errors
 /// A sentence's end that names the field.
 pub fn fields<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("it is not the model's configuration: {error}"))
+    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string() {
+        whole if whole == "." => format!("it is not the model's configuration: {}", error.inner()),
+        field => format!("it is not the model's configuration: its {field} has an {}", error.inner()),
+    })
 }
 
 /// The mapped files of a model's weights.
