@@ -164,49 +164,6 @@ fn a_prompt_that_is_no_utf8_is_refused() {
     assert!(text(&output.stderr).contains("invalid UTF-8"), "{}", text(&output.stderr));
 }
 
-#[test]
-fn wrong_usage_exits_with_2() {
-    for args in [
-        &["pack"][..],
-        &["pack", "a", "-o", "b", "--weights", "int3"],
-        &["pack", "a", "-o", "b", "--layout", "z80"],
-        &["run", "a"],
-        &["run", "a", "--prompt", "x", "--tokens-in", "1"],
-        &["frobnicate"],
-    ] {
-        assert_eq!(atto(args).status.code(), Some(2), "{args:?}");
-    }
-}
-
-/// The option is at fault, not the image, which need not even be there.
-#[test]
-fn a_value_out_of_range_names_its_option() {
-    let mut cases: Vec<Vec<&str>> = vec![
-        vec!["pack", "a", "-o", "b", "--layout", "rv32"],
-        vec!["pack", "a", "-o", "b", "--weights", "int3"],
-        vec!["chat", "a", "--temperature", "-0.5"],
-        vec!["run", "a", "--prompt", "x", "--threads", "0"],
-    ];
-    for (option, values) in [
-        ("--temperature", &["NaN", "-1", "inf", "warm"][..]),
-        ("--top-k", &["0", "-1", "2.5"]),
-        ("--top-p", &["0", "1.5", "NaN"]),
-        ("--repetition-penalty", &["0", "-1", "inf"]),
-    ] {
-        cases.extend(values.iter().map(|value| vec!["run", "a", "--prompt", "x", option, value]));
-    }
-    for args in cases {
-        let [.., option, value] = args[..] else { unreachable!("every case ends with an option") };
-        let output = atto(&args);
-        let stderr = text(&output.stderr);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}: {stderr}");
-        let first = stderr.lines().next().unwrap();
-        assert!(first.contains(option) && first.contains(&format!("'{value}'")), "{args:?}: {stderr}");
-    }
-    let help = text(&atto(["pack", "--help"]).stdout);
-    assert!(help.contains("--layout <portable|cortex-m-dsp>"), "{help}");
-}
-
 /// Nothing is fed one by one where one token is wanted: no rate is no number.
 #[test]
 fn a_rate_that_was_not_measured_is_no_zero() {
