@@ -3,12 +3,14 @@
 
 use regex_syntax::hir::{Class, HirKind};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+
+#[path = "common/tables.rs"]
+mod tables;
+use tables::{put, runs};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tokenizer/byte_bpe/tables.rs");
 /// Characters of a run, at most: its length has 9 bits.
 const LONGEST_RUN: u32 = 512;
-const COLUMNS: usize = 138;
 
 /// What a class of regular expressions holds.
 fn set(expression: &str) -> BTreeSet<char> {
@@ -28,30 +30,16 @@ fn generate() -> (String, usize) {
         _ if character.is_numeric() => 3,
         _ => 0,
     };
-    let mut runs: Vec<(u32, u32, u32)> = Vec::new(); // first, length, tag
-    for (character, tag) in ('\u{80}'..=char::MAX).map(|character| (character, tag(character))).filter(|&(_, tag)| tag != 0) {
-        match runs.last_mut() {
-            Some((first, length, last)) if *first + *length == character as u32 && *length < LONGEST_RUN && *last == tag => *length += 1,
-            _ => runs.push((character as u32, 1, tag)),
-        }
-    }
+    let keys = ('\u{80}'..=char::MAX).map(|character| (character, tag(character))).filter(|&(_, tag)| tag != 0);
+    let entry = |(first, length, tag): (u32, u32, u32)| first << 11 | (length - 1) << 2 | tag;
+    let entries: Vec<u32> = runs(keys, LONGEST_RUN).into_iter().map(entry).collect();
     let mut source = String::from(
-        "//! Made by `core/tests/byte_bpe_tables.rs`, from the crate regex-syntax and Rust's own numbers. Runs are as in `tag` of `unicode.rs`.\n\n\
-         /// Letters (tag 1), numbers (2), and what only the newest Unicode has for a number (3).\n#[rustfmt::skip]\n",
+        "//! Made by `core/tests/byte_bpe_tables.rs`, from the crate regex-syntax and Rust's own numbers. Runs are as in `tag` of `unicode.rs`.\n",
     );
-    write!(source, "pub(super) static CLASSES: [u32; {}] = [", runs.len()).unwrap();
-    let mut column = COLUMNS;
-    for (first, length, tag) in &runs {
-        let row = format!("{:#x}", first << 11 | (length - 1) << 2 | tag);
-        if column + row.len() + 2 > COLUMNS {
-            source.push_str("\n   ");
-            column = 3;
-        }
-        column += row.len() + 2;
-        write!(source, " {row},").unwrap();
-    }
-    source.push_str("\n];\n");
-    (source, 4 * runs.len())
+    let mut bytes = 0;
+    let doc = "Letters (tag 1), numbers (2), and what only the newest Unicode has for a number (3).";
+    put(&mut source, &mut bytes, doc, "CLASSES", "u32", &entries, |entry| format!("{entry:#x}"));
+    (source, bytes)
 }
 
 #[test]

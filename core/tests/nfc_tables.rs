@@ -2,12 +2,14 @@
 //! `tokenizers` crate normalises with. After a change of the generator: `cargo test -p attoformer --test nfc_tables -- --ignored`.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use unicode_normalization_alignments::UNICODE_VERSION;
 use unicode_normalization_alignments::char::{canonical_combining_class, compose, decompose_canonical};
 
+#[path = "common/tables.rs"]
+mod tables;
+use tables::{put, runs};
+
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tokenizer/nfc/tables.rs");
-const COLUMNS: usize = 138;
 
 fn characters() -> impl Iterator<Item = char> {
     ('\u{80}'..=char::MAX).filter(|character| !('\u{AC00}'..='\u{D7A3}').contains(character))
@@ -47,35 +49,6 @@ fn pairs() -> Vec<[char; 3]> {
 fn low(character: char, plane: u32) -> u16 {
     assert_eq!(character as u32 >> 16, plane);
     character as u16
-}
-
-/// Neighbours with the same tag, as first character, number, tag.
-fn runs(keys: impl IntoIterator<Item = (char, u32)>, longest: u32) -> Vec<(u32, u32, u32)> {
-    let mut all: Vec<(u32, u32, u32)> = Vec::new();
-    for (character, tag) in keys {
-        match all.last_mut() {
-            Some(run) if run.0 + run.1 == character as u32 && run.1 < longest && run.2 == tag => run.1 += 1,
-            _ => all.push((character as u32, 1, tag)),
-        }
-    }
-    all
-}
-
-/// Appends a table to the source, and counts its bytes.
-fn put<T>(source: &mut String, bytes: &mut usize, doc: &str, name: &str, kind: &str, rows: &[T], show: impl Fn(&T) -> String) {
-    *bytes += size_of_val(rows);
-    write!(source, "\n/// {doc}\n#[rustfmt::skip]\npub(super) static {name}: [{kind}; {}] = [", rows.len()).unwrap();
-    let mut column = COLUMNS;
-    for row in rows {
-        let row = show(row);
-        if column + row.len() + 2 > COLUMNS {
-            source.push_str("\n   ");
-            column = 3;
-        }
-        column += row.len() + 2;
-        write!(source, " {row},").unwrap();
-    }
-    source.push_str("\n];\n");
 }
 
 fn generate() -> (String, usize) {

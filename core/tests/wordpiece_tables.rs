@@ -1,15 +1,17 @@
 //! The Unicode tables of WordPiece are what their generator makes of the libraries' data. After a change of the generator:
 //! `cargo test -p attoformer --test wordpiece_tables -- --ignored`.
 
-use std::fmt::Write as _;
 use unicode_categories::UnicodeCategories as _;
 use unicode_normalization_alignments::UnicodeNormalization as _;
 use unicode_normalization_alignments::char::canonical_combining_class;
 
+#[path = "common/tables.rs"]
+mod tables;
+use tables::{put, runs};
+
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tokenizer/wordpiece/tables.rs");
 /// Characters of a run, at most: its length has 7 bits.
 const LONGEST_RUN: u32 = 128;
-const COLUMNS: usize = 138;
 
 fn characters() -> impl Iterator<Item = char> {
     '\u{80}'..=char::MAX
@@ -51,18 +53,6 @@ fn kind(character: char, classes: &[u8]) -> u32 {
     }
 }
 
-/// Joins keys (ascending, with the tag and what else must be equal) to runs of neighbours; gives each run's entry and number of keys.
-fn runs<T: PartialEq>(keys: impl IntoIterator<Item = (char, u32, T)>) -> Vec<(u32, T)> {
-    let mut all: Vec<(u32, u32, u32, T)> = Vec::new(); // first, length, tag, what is equal
-    for (character, tag, equal) in keys {
-        match all.last_mut() {
-            Some(run) if run.0 + run.1 == character as u32 && run.1 < LONGEST_RUN && run.2 == tag && run.3 == equal => run.1 += 1,
-            _ => all.push((character as u32, 1, tag, equal)),
-        }
-    }
-    all.into_iter().map(|(first, length, tag, equal)| (entry(first, length, tag), equal)).collect()
-}
-
 fn entry(first: u32, length: u32, tag: u32) -> u32 {
     assert!((1..=LONGEST_RUN).contains(&length) && tag < 16);
     first << 11 | (length - 1) << 4 | tag
@@ -100,23 +90,6 @@ fn lower_runs() -> Vec<(u32, u16)> {
     all
 }
 
-/// Appends a table to the source, and counts its bytes.
-fn put<T>(source: &mut String, bytes: &mut usize, doc: &str, name: &str, kind: &str, rows: &[T], show: impl Fn(&T) -> String) {
-    *bytes += size_of_val(rows);
-    write!(source, "\n/// {doc}\n#[rustfmt::skip]\npub(super) static {name}: [{kind}; {}] = [", rows.len()).unwrap();
-    let mut column = COLUMNS;
-    for row in rows {
-        let row = show(row);
-        if column + row.len() + 2 > COLUMNS {
-            source.push_str("\n   ");
-            column = 3;
-        }
-        column += row.len() + 2;
-        write!(source, " {row},").unwrap();
-    }
-    source.push_str("\n];\n");
-}
-
 /// The file's first lines; the version is that of the standard library's lower case.
 fn head() -> String {
     let (major, minor, patch) = char::UNICODE_VERSION;
@@ -128,26 +101,10 @@ fn head() -> String {
 
 fn generate() -> (String, usize) {
     let classes = spacing_classes();
-    let kinds = characters().filter(|&c| !is_private_use(c)).map(|c| (c, kind(c, &classes), ())).filter(|key| key.1 != 0);
-    let kinds: Vec<u32> = runs(kinds).into_iter().map(|run| run.0).collect();
+    let kinds = characters().filter(|&c| !is_private_use(c)).map(|c| (c, kind(c, &classes))).filter(|key| key.1 != 0);
+    let kinds: Vec<u32> = runs(kinds, LONGEST_RUN).into_iter().map(|(first, length, tag)| entry(first, length, tag)).collect();
     let lower = lower_runs();
 
-    let hangul = '\u{AC00}'..='\u{D7A3}';
-    let listed = characters().filter(|c| !hangul.contains(c)).filter_map(|character| {
-        let parts: Vec<char> = decomposed(character).into_iter().filter(|part| !part.is_mark_nonspacing()).collect();
-        (!parts.is_empty() && parts != [character]).then_some((character, parts))
-    });
-    let (single, several): (Vec<_>, Vec<_>) = listed.partition(|(_, parts)| parts.len() == 1);
-    let single_runs = runs(single.iter().map(|(character, parts)| (*character, parts[0] as u32 >> 16, ())));
-    let single_at = single_runs.iter().scan(0, |at, (run, ())| Some(std::mem::replace(at, *at + (run >> 4 & 0x7F) as u16 + 1)));
-    let single_at: Vec<u16> = single_at.collect();
-    let several = several.into_iter().map(|(character, parts)| {
-        assert!(parts.iter().all(|&part| part as u32 >> 16 == character as u32 >> 16));
-        (character as u32, std::array::from_fn(|at| parts.get(at).map_or(0, |&part| part as u16)))
-    });
-    let several: Vec<(u32, [u16; 3])> = several.collect();
-    let single_runs: Vec<u32> = single_runs.into_iter().map(|run| run.0).collect();
-    let targets: Vec<u16> = single.iter().map(|(_, parts)| parts[0] as u16).collect();
     let (lower_runs, deltas): (Vec<u32>, Vec<u16>) = lower.into_iter().unzip();
 
     let mut source = head();
@@ -160,16 +117,6 @@ fn generate() -> (String, usize) {
     });
     let deltas_doc = "For each run of `LOWER`: how far the small letters are, modulo 2^16, in the same plane.";
     put(&mut source, &mut bytes, deltas_doc, "LOWER_DELTAS", "u16", &deltas, u16::to_string);
-    let single_doc = "Characters that become one other without their accents; tag: the plane of that one.";
-    put(&mut source, &mut bytes, single_doc, "SINGLE", "u32", &single_runs, |run| format!("{run:#x}"));
-    let at_doc = "For each run of `SINGLE`: where it starts in `SINGLE_TARGETS`.";
-    put(&mut source, &mut bytes, at_doc, "SINGLE_AT", "u16", &single_at, u16::to_string);
-    put(&mut source, &mut bytes, "Low 16 bits of what the characters of `SINGLE` become.", "SINGLE_TARGETS", "u16", &targets, |low| {
-        format!("{low:#x}")
-    });
-    let several_doc = "Characters that become two or three, given by their low 16 bits (0: none) in the same plane.";
-    let show = |(from, [a, b, c]): &(u32, [u16; 3])| format!("({from:#x}, [{a:#x}, {b:#x}, {c:#x}])");
-    put(&mut source, &mut bytes, several_doc, "SEVERAL", "(u32, [u16; 3])", &several, show);
     (source, bytes)
 }
 
@@ -183,7 +130,7 @@ fn the_committed_tables_are_the_generator_s() {
     }
     let (source, bytes) = generate();
     assert!(source == committed, "{FILE} is not what the generator makes");
-    assert!(bytes <= 10 << 10, "a microcontroller carries {bytes} bytes of tables");
+    assert!(bytes <= 4 << 10, "a microcontroller carries {bytes} bytes of tables");
     println!("{bytes} bytes");
 }
 

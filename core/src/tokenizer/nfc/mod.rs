@@ -1,4 +1,5 @@
-//! Unicode's normalisation form C, character by character: no buffer, whatever the number of marks behind a letter.
+//! Unicode's normalisation form C, and the decompositions it starts from, character by character: no buffer, whatever the number of marks
+//! behind a letter.
 //!
 //! The results are those of the `tokenizers` crate, which knows Unicode 9. The tables take 12,686 bytes of a device's flash.
 
@@ -113,16 +114,16 @@ impl Iterator for Composed<'_> {
 #[derive(Clone)]
 struct Ordered<'t> {
     /// What comes behind the last character given; in a run of marks, from the run's start on.
-    from: Decomposed<'t>,
+    from: Decomposed<Chars<'t>>,
     /// The rest of the run, behind the last mark given.
-    run: Decomposed<'t>,
+    run: Decomposed<Chars<'t>>,
     /// The class of the marks that are given now; 0 outside a run.
     class: u32,
 }
 
 impl<'t> Ordered<'t> {
     fn new(text: &'t str) -> Self {
-        let from = Decomposed { characters: text.chars(), parts: heapless::Vec::new() };
+        let from = Decomposed::new(text.chars());
         Ordered { run: from.clone(), from, class: 0 }
     }
 
@@ -161,15 +162,19 @@ impl Iterator for Ordered<'_> {
     }
 }
 
-/// The decomposed characters of a text.
+/// Characters, each as its full canonical decomposition.
 #[derive(Clone)]
-struct Decomposed<'t> {
-    characters: Chars<'t>,
+pub(super) struct Decomposed<I> {
+    characters: I,
     /// Of the last character, the last part first.
     parts: heapless::Vec<char, 4>,
 }
 
-impl Decomposed<'_> {
+impl<I: Iterator<Item = char> + Clone> Decomposed<I> {
+    pub fn new(characters: I) -> Self {
+        Decomposed { characters, parts: heapless::Vec::new() }
+    }
+
     /// Passes the marks that come next.
     fn skip_marks(&mut self) {
         let marks = self.clone().take_while(|&character| class(character) != 0).count();
@@ -179,7 +184,7 @@ impl Decomposed<'_> {
     }
 }
 
-impl Iterator for Decomposed<'_> {
+impl<I: Iterator<Item = char>> Iterator for Decomposed<I> {
     type Item = char;
 
     fn next(&mut self) -> Option<char> {

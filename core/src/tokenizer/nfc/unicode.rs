@@ -33,6 +33,9 @@ pub(super) fn decompose(character: char, parts: &mut heapless::Vec<char, 4>) {
         // Cannot fail: no character has more parts.
         let _ = parts.push(part);
     };
+    if character < '\u{C0}' {
+        return put(character);
+    }
     if let Some((lead, vowel, tail)) = syllable(character) {
         [tail, Some(vowel), Some(lead)].into_iter().flatten().for_each(put);
         return;

@@ -1,6 +1,7 @@
 //! BERT's normaliser: one character after another, nothing kept.
 
-use super::unicode::{Kind, SPACING_CLASSES, decompose, kind, lowercase};
+use super::unicode::{Kind, SPACING_CLASSES, kind, lowercase};
+use crate::tokenizer::nfc::Decomposed;
 
 /// What a vocabulary wants done to a text.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ impl Normalizer {
             space.into_iter().chain([character]).chain(space)
         });
         match unaccent {
-            true => each_unmarked(characters.flat_map(decompose), emit),
+            true => each_unmarked(Decomposed::new(characters), emit),
             false => characters.for_each(&mut emit),
         }
     }

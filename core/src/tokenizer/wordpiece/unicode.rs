@@ -4,7 +4,7 @@
 //! Unicode 8, decompositions and combining classes by Unicode 9, lower case by the newest. A character that a version does not know is
 //! a letter to it. A newer table would give other tokens than the model was trained on.
 
-use super::tables::{KINDS, LOWER, LOWER_DELTAS, SEVERAL, SINGLE, SINGLE_AT, SINGLE_TARGETS};
+use super::tables::{KINDS, LOWER, LOWER_DELTAS};
 
 /// Combining classes that marks with a width of their own have.
 pub(super) const SPACING_CLASSES: u32 = 6;
@@ -67,35 +67,6 @@ fn lower_letter(character: char) -> Option<char> {
         return None;
     }
     in_plane(character as u32 >> 16, (character as u16).wrapping_add(*delta))
-}
-
-/// The canonical decomposition of a character, the accents in it left out (an accent itself stays).
-pub(super) fn decompose(character: char) -> impl Iterator<Item = char> + Clone {
-    let parts = match character {
-        '\0'..='\u{7F}' => None,
-        '\u{AC00}'..='\u{D7A3}' => Some(decompose_hangul(character)),
-        _ => decompose_listed(character),
-    };
-    parts.unwrap_or([Some(character), None, None]).into_iter().flatten()
-}
-
-/// A Hangul syllable as its two or three letters (Unicode, chapter 3.12).
-fn decompose_hangul(character: char) -> [Option<char>; 3] {
-    let index = (character as u32).saturating_sub(0xAC00);
-    let (lead, vowel, tail) = (index / 588, index % 588 / 28, index % 28);
-    let tail = (tail > 0).then_some(0x11A7 + tail);
-    [char::from_u32(0x1100 + lead), char::from_u32(0x1161 + vowel), tail.and_then(char::from_u32)]
-}
-
-fn decompose_listed(character: char) -> Option<[Option<char>; 3]> {
-    if let Some(run) = find(&SINGLE, character) {
-        let at = usize::from(*SINGLE_AT.get(run.index)?).saturating_add(run.offset as usize);
-        return Some([in_plane(run.tag, *SINGLE_TARGETS.get(at)?), None, None]);
-    }
-    let at = SEVERAL.partition_point(|(from, _)| *from < character as u32);
-    let (from, parts) = SEVERAL.get(at)?;
-    let plane = character as u32 >> 16;
-    (*from == character as u32).then(|| parts.map(|low| if low == 0 { None } else { in_plane(plane, low) }))
 }
 
 /// A stretch of characters that a table treats alike.
