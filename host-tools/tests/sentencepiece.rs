@@ -309,3 +309,19 @@ fn a_megabyte_without_a_space_is_encoded_in_seconds() {
         check(&file, [&text[..text.floor_char_boundary(20_000)]].into_iter());
     }
 }
+
+/// Where a space is put behind every added token, a text has more tokens than bytes: `room` is enough for them all the same.
+#[test]
+fn added_tokens_of_one_byte_leave_room() {
+    let mut file = file(form("always"), false, true);
+    let vocab = file["model"]["vocab"].as_object().unwrap();
+    let mark = ('\u{1}'..'\u{20}').map(String::from).find(|mark| !vocab.contains_key(mark) && mark.trim() == mark).unwrap();
+    let id = vocab.len() + 2;
+    let added =
+        json!({"id": id, "content": mark, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false});
+    file["added_tokens"].as_array_mut().unwrap().push(added);
+    // This letter has no piece: a space and two bytes.
+    let text = format!("é{mark}").repeat(40);
+    let tokens = check(&file, [&*text].into_iter());
+    assert!(tokens > 2 * (text.len() + 3), "{tokens} of two runs over {} bytes", text.len());
+}

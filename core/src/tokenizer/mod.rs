@@ -105,11 +105,12 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included: one a byte, or three where
-    /// texts are brought to form C, in which some characters are three; two in Unigram, which may put a space behind each added token.
+    /// texts are brought to form C, in which some characters are three; two in Unigram and in BPE that puts a space behind each added token.
     pub fn room(&self, bytes: usize) -> usize {
         let growth = match &self.kind {
             Kind::ByteBpe(bpe) if bpe.nfc => nfc::GROWTH,
             Kind::Unigram(_) => 2,
+            Kind::Bpe(bpe) if bpe.repeats_space() => 2,
             _ => 1,
         };
         bytes.saturating_mul(growth).saturating_add(3)

@@ -41,7 +41,7 @@ pub fn single(image: &Image, text: &str) -> Result<u32, String> {
     if let Some(token) = exact {
         return Ok(token);
     }
-    let mut tokens = vec![0; text.len() + 1];
+    let mut tokens = vec![0; tokenizer.room(text.len())];
     let count = tokenizer.encode(text, &mut tokens).map_err(|error: Error| error.to_string())?;
     match tokens[..count] {
         [token] => Ok(token),

@@ -64,7 +64,7 @@ fn section_of(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
-    let mut tokens = vec![0; text.len() + 1];
+    let mut tokens = vec![0; tokenizer.room(text.len())];
     let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
     tokens.truncate(count);
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));

@@ -104,6 +104,11 @@ impl<'a> Bpe<'a> {
         Ok(Bpe { cut: bpe.check_flags(flags)?, ..bpe })
     }
 
+    /// Whether a text may get more than one space that it does not have.
+    pub fn repeats_space(&self) -> bool {
+        self.space_in_front && !self.only_at_start && !self.added.is_empty()
+    }
+
     /// The byte that `token` stands for, if it is a byte token.
     pub fn byte(&self, token: u32) -> Option<&'static u8> {
         BYTES.get(token.checked_sub(self.first_byte)? as usize)
