@@ -58,7 +58,7 @@ fn decode(path: &Path) -> Result<RgbImage, Error> {
         image::ImageError::Limits(_) => {
             refuse(format!("it has sides of more than {SIDE_MAX} pixels or needs too much memory: make it smaller"))
         }
-        error => refuse(format!("it is cut or damaged: {}", one_line(&error.to_string()))),
+        error => refuse(format!("it is cut or damaged: {}", error)),
     };
     let (width, height) = reader().into_dimensions().map_err(damaged)?;
     if u64::from(width) * u64::from(height) > PIXELS_MAX {
@@ -87,11 +87,6 @@ fn has_end(bytes: &[u8]) -> bool {
         rest = rest.get(length..).unwrap_or_default();
     }
     false
-}
-
-/// A decoder's words on one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<&str>>().join(" ")
 }
 
 /// The picture in the model's size: resized, then its middle.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use attoformer::Image;
 use attoformer::image::header::Classifier;
 use attoformer_tools::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};
-use attoformer_tools::engine::{Setup, Subject, kernels_named};
+use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
 use serde::Serialize;
+
+use super::workers::Workers;
 
 /// Turn texts into embeddings
 #[derive(clap::Args)]
@@ -29,12 +31,8 @@ pub struct Args {
     /// Bring each embedding to length 1, which some models do by themselves
     #[arg(long)]
     normalize: bool,
-    /// Threads, which change no value [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
+    #[command(flatten)]
+    workers: Workers,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -71,7 +69,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.output.is_some() && image.config().classifier == Classifier::Tokens {
         return Err(Error::file(&args.file)("it labels every token, so that texts have rows of different lengths: print them".to_owned()));
     }
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = args.workers.setup()?;
     let report = match &args.output {
         Some(path) => files::write_whole(path, |file| embed_to(&args, &image, &setup, Some((path, file))))?,
         None => embed_to(&args, &image, &setup, None)?,
@@ -89,7 +87,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 /// Encodes the texts asked for, to a file or to stdout; no report where the reader of stdout had enough.
 fn embed_to(args: &Args, image: &Image, setup: &Setup, file: Option<(&Path, &mut BufWriter<&File>)>) -> Result<Option<Report>, Error> {
     let text = args.input.as_deref().map(files::map).transpose()?;
-    let threads = super::threads_or_all(args.threads);
+    let threads = args.workers.threads();
     // Rows on a screen are progress enough.
     let progress = match &text {
         Some(text) if file.is_some() => Progress::new("bytes", text.len() as u64),

@@ -1,14 +1,16 @@
 //! `atto eval`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, Subject, kernels_named};
+use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::eval::accuracy::{self, Examples};
 use attoformer_tools::eval::perplexity::{self, Measures};
 use attoformer_tools::eval::{reference, sts};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
+
+use super::workers::Workers;
 
 /// Measure an image on data
 #[derive(clap::Subcommand)]
@@ -26,18 +28,8 @@ pub struct PerplexityArgs {
     /// Documents in UTF-8, parted by lines that read <|endoftext|>
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
-    /// Compare with another image, or with the checkpoint it was made from, in f32
-    #[arg(long, value_name = "SRC")]
-    against: Option<PathBuf>,
-    /// Threads, which change no figure [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    comparison: Comparison,
 }
 
 /// How well an encoder's embeddings follow what people said of pairs of sentences
@@ -48,18 +40,8 @@ pub struct StsArgs {
     /// Tab-separated pairs: column 5 is the score, 6 and 7 are the sentences
     #[arg(long, value_name = "F.csv")]
     pairs: PathBuf,
-    /// Compare with another image, or with the model it was made from, in f32
-    #[arg(long, value_name = "SRC")]
-    against: Option<PathBuf>,
-    /// Threads, which change no figure [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    comparison: Comparison,
 }
 
 /// How often a classifier's likeliest label is the right one, label by label
@@ -73,18 +55,39 @@ pub struct AccuracyArgs {
     /// A list of inputs: a file or a text, a comma (a tab in a .tsv), its label
     #[arg(long, value_name = "LABELS.csv")]
     list: Option<PathBuf>,
+    #[command(flatten)]
+    comparison: Comparison,
+}
+
+/// What every measure can be asked for.
+#[derive(clap::Args)]
+struct Comparison {
     /// Compare with another image, or with the model it was made from, in f32
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
-    /// Threads, which change no figure [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
+    #[command(flatten)]
+    workers: Workers,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+impl Comparison {
+    /// Measures with the image, and the other one where it is asked for.
+    fn measure<T>(
+        &self,
+        file: &Path,
+        measure: impl FnOnce(Subject<'_>, Option<Subject<'_>>, Setup, usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let bytes = files::map(file)?;
+        let image = Image::new(&bytes).map_err(Error::engine(file))?;
+        let subject = Subject { image: &image, path: file };
+        let (setup, threads) = (self.workers.setup()?, self.workers.threads());
+        let Some(path) = &self.against else { return measure(subject, None, setup, threads) };
+        let bytes = reference(path)?;
+        let other = Image::new(&bytes).map_err(Error::engine(path))?;
+        measure(subject, Some(Subject { image: &other, path }), setup, threads)
+    }
 }
 
 /// Measures and reports.
@@ -101,7 +104,7 @@ fn run_sts(args: &StsArgs) -> Result<(), Error> {
     if measures.cut > 0 {
         eprintln!("note: {} sentences are longer than the context; their last tokens are left out", measures.cut);
     }
-    if args.json {
+    if args.comparison.json {
         return super::print_json(&measures);
     }
     let mut text = format!("Spearman {:.4}, Pearson {:.4} over {} pairs\n", measures.spearman, measures.pearson, measures.pairs);
@@ -112,25 +115,15 @@ fn run_sts(args: &StsArgs) -> Result<(), Error> {
 }
 
 fn measure_sts(args: &StsArgs) -> Result<sts::Measures, Error> {
-    let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
     let text = files::text(&args.pairs)?;
     let pairs = sts::pairs(&text).map_err(Error::file(&args.pairs))?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let threads = super::threads_or_all(args.threads);
     let progress = Progress::new("pairs", pairs.len() as u64);
-    let subject = Subject { image: &image, path: &args.file };
-    let Some(path) = &args.against else {
-        return sts::measure(subject, None, &setup, threads, &pairs, &progress);
-    };
-    let bytes = reference(path)?;
-    let other = Image::new(&bytes).map_err(Error::engine(path))?;
-    sts::measure(subject, Some(Subject { image: &other, path }), &setup, threads, &pairs, &progress)
+    args.comparison.measure(&args.file, |subject, other, setup, threads| sts::measure(subject, other, &setup, threads, &pairs, &progress))
 }
 
 fn run_accuracy(args: &AccuracyArgs) -> Result<(), Error> {
     let measures = measure_accuracy(args)?;
-    if args.json {
+    if args.comparison.json {
         return super::print_json(&measures);
     }
     let mut text = format!("accuracy {:.2} %: {} of {} inputs", 100.0 * measures.accuracy, measures.right, measures.inputs);
@@ -150,23 +143,15 @@ fn run_accuracy(args: &AccuracyArgs) -> Result<(), Error> {
 }
 
 fn measure_accuracy(args: &AccuracyArgs) -> Result<accuracy::Measures, Error> {
-    let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
-    let subject = Subject { image: &image, path: &args.file };
-    let examples = match (&args.inputs, &args.list) {
-        (Some(folder), _) => Examples::of_folder(folder, subject)?,
-        (None, Some(list)) => Examples::of_list(list, subject)?,
-        (None, None) => unreachable!("clap asks for one of them"),
-    };
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let threads = super::threads_or_all(args.threads);
-    let progress = Progress::new("inputs", examples.list.len() as u64);
-    let Some(path) = &args.against else {
-        return accuracy::measure(subject, None, &setup, threads, &examples, &progress);
-    };
-    let bytes = reference(path)?;
-    let other = Image::new(&bytes).map_err(Error::engine(path))?;
-    accuracy::measure(subject, Some(Subject { image: &other, path }), &setup, threads, &examples, &progress)
+    args.comparison.measure(&args.file, |subject, other, setup, threads| {
+        let examples = match (&args.inputs, &args.list) {
+            (Some(folder), _) => Examples::of_folder(folder, subject)?,
+            (None, Some(list)) => Examples::of_list(list, subject)?,
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
+        let progress = Progress::new("inputs", examples.list.len() as u64);
+        accuracy::measure(subject, other, &setup, threads, &examples, &progress)
+    })
 }
 
 fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
@@ -174,7 +159,7 @@ fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
     if measures.tokens == 0 {
         return Err(Error::file(&args.text)("it holds no text of which a token could be predicted".to_owned()));
     }
-    if args.json {
+    if args.comparison.json {
         return super::print_json(&measures);
     }
     let mut text = format!("perplexity {:.4} over {} tokens\n", measures.perplexity, measures.tokens);
@@ -187,25 +172,18 @@ fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
 }
 
 fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
-    let bytes = files::map(&args.file)?;
-    let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
     let text = files::text(&args.text)?;
     let documents: Vec<&str> = perplexity::documents(&text).collect();
-
-    let mut setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
-    let threads = super::threads_or_all(args.threads);
     let progress = Progress::new("documents", documents.len() as u64);
-    let subject = Subject { image: &image, path: &args.file };
-    let Some(path) = &args.against else {
-        return perplexity::measure(subject, None, &setup, threads, documents, &progress);
-    };
-
-    let bytes = reference(path)?;
-    let other = Image::new(&bytes).map_err(Error::engine(path))?;
-    if other.config().vocab != image.config().vocab {
-        let what = format!("its vocabulary is {}, that of {} is {}", other.config().vocab, args.file.display(), image.config().vocab);
-        return Err(Error::file(path)(what));
-    }
-    setup.context = Some(image.config().context);
-    perplexity::measure(subject, Some(Subject { image: &other, path }), &setup, threads, documents, &progress)
+    args.comparison.measure(&args.file, |subject, other, mut setup, threads| {
+        let (config, path) = (subject.image.config(), subject.path.display());
+        if let Some(other) = other {
+            let vocab = other.image.config().vocab;
+            if vocab != config.vocab {
+                return Err(Error::file(other.path)(format!("its vocabulary is {vocab}, that of {path} is {}", config.vocab)));
+            }
+            setup.context = Some(config.context);
+        }
+        perplexity::measure(subject, other, &setup, threads, documents, &progress)
+    })
 }

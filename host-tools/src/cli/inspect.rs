@@ -8,7 +8,7 @@ use attoformer::Image;
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, AttentionKind};
 use attoformer_tools::embed::write_npy;
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::Setup;
 use attoformer_tools::eval::perplexity::documents;
 use attoformer_tools::inspect::board::Rows;
 use attoformer_tools::inspect::neurons::Neuron;
@@ -17,6 +17,8 @@ use attoformer_tools::quantize::{Format, calibration};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files, import, run};
 use serde::Serialize;
+
+use super::workers::Workers;
 
 /// Longest sequence that a text is cut into.
 const SEQUENCE: usize = 128;
@@ -83,12 +85,8 @@ pub struct Args {
     /// Bytes of a text that are read at most
     #[arg(long, value_name = "BYTES", default_value_t = 16_384)]
     text_bytes: usize,
-    /// Runs at a time [default: one for each CPU]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
+    #[command(flatten)]
+    workers: Workers,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -128,14 +126,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         None => args.tokens_in.clone(),
     };
     let wanted = wanted(&args, &image, &prompt)?;
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |threads| threads as usize);
-    let setup = Setup {
-        kernels: kernels_named(args.kernels.as_deref())?,
-        context: Some(longest(&image, &prompt, &wanted)),
-        block: None,
-        ..Setup::default()
-    };
-    let subject = Subject { image, path: &args.file, setup, threads };
+    let setup = Setup { context: Some(longest(&image, &prompt, &wanted)), ..args.workers.setup()? };
+    let subject = Subject { image, path: &args.file, setup, threads: args.workers.threads() };
     let mut inspection = inspect(&subject, &prompt, &wanted)?;
     inspection.quantization = args.against.as_deref().map(|source| quantization(&args, &subject, source)).transpose()?;
 
@@ -150,7 +142,7 @@ fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> 
         return run::encode(image, text).map_err(refuse());
     }
     let tokenizer = image.tokenizer().map_err(refuse())?;
-    let mut tokens = vec![0; text.len() + 3];
+    let mut tokens = vec![0; tokenizer.room(text.len())];
     let encoding = tokenizer.encode_with_specials(text, &mut tokens).map_err(refuse())?;
     tokens.truncate(encoding.tokens);
     Ok(tokens)

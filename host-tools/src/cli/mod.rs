@@ -14,6 +14,7 @@ mod run;
 mod sampling;
 mod train;
 mod transcribe;
+mod workers;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -72,11 +73,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The threads asked for, or one for each core.
-fn threads_or_all(asked: Option<u32>) -> usize {
-    asked.map_or_else(attoformer_tools::threads::all_cores, |threads| threads as usize)
 }
 
 /// Prints the one JSON object of a command on stdout.

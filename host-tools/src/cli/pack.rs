@@ -15,7 +15,7 @@ use attoformer_tools::{Error, files, import, pack};
 /// Pack a trained model into an image
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trained model: a Hugging Face directory of the BERT family, or a llama2.c checkpoint (.bin)
+    /// The trained model: a Hugging Face directory, a GGUF file, a llama2.c checkpoint (.bin); `atto import --list` shows the families
     source: PathBuf,
     /// The image to write
     #[arg(short, long, value_name = "OUT.atto")]
