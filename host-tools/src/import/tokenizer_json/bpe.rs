@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::parts::{Added, kind, names_around};
 use super::wordpiece::settings;
 use super::{byte_bpe, sentencepiece};
 use crate::error::Error;
@@ -49,23 +50,6 @@ pub(super) struct Model {
 pub(super) enum Pair {
     Text(String),
     Parts([String; 2]),
-}
-
-#[derive(Clone, Default, Deserialize)]
-pub(super) struct Added {
-    #[serde(default)]
-    pub id: u32,
-    pub content: String,
-    #[serde(default)]
-    pub special: bool,
-    #[serde(default)]
-    pub lstrip: bool,
-    #[serde(default)]
-    pub rstrip: bool,
-    #[serde(default)]
-    pub single_word: bool,
-    #[serde(default)]
-    pub normalized: bool,
 }
 
 /// Tokens that models of these kinds end a text with, where no file beside says which.
@@ -157,21 +141,6 @@ impl File {
     }
 }
 
-impl Added {
-    /// As a packer wants it.
-    pub fn to_pack(&self) -> Result<tokenizer::Added, String> {
-        if self.single_word {
-            return Err(format!("its added token {:?} is matched as a single word only, which cannot be packed", self.content));
-        }
-        Ok(tokenizer::Added {
-            strip_left: self.lstrip,
-            strip_right: self.rstrip,
-            late: self.normalized,
-            ..tokenizer::Added::new(self.id, self.special)
-        })
-    }
-}
-
 /// The tokens around a text.
 pub(super) struct Around {
     /// The token that begins texts.
@@ -225,33 +194,4 @@ impl Around {
     pub fn marks(&self, unknown: Option<u32>) -> [u32; 3] {
         [self.begin.unwrap_or(self.end), self.end, unknown.unwrap_or(self.end)]
     }
-}
-
-/// The tokens that a post-processor writes, `None` for the text itself; nothing where it writes none.
-fn names_around(processor: &Value) -> Option<Vec<Option<String>>> {
-    match kind(processor) {
-        "TemplateProcessing" => {
-            let parts = processor["single"].as_array().cloned().unwrap_or_default();
-            Some(parts.iter().map(|part| part["SpecialToken"]["id"].as_str().map(str::to_owned)).collect())
-        }
-        "RobertaProcessing" => {
-            let name = |field: &str| processor[field][0].as_str().map(str::to_owned);
-            Some(vec![name("cls"), None, name("sep")])
-        }
-        _ => None,
-    }
-}
-
-/// The steps of a part of the file: those of a sequence, or the one that it is, or none.
-pub(super) fn steps(value: &Value, of_sequence: &str) -> Vec<Value> {
-    match kind(value) {
-        "" => Vec::new(),
-        "Sequence" => value[of_sequence].as_array().cloned().unwrap_or_default(),
-        _ => vec![value.clone()],
-    }
-}
-
-/// The type of a part of the file; nothing for a part that is not there.
-pub(super) fn kind(value: &Value) -> &str {
-    value.get("type").and_then(Value::as_str).unwrap_or_default()
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::bpe::{Added, Around, File, Stated, kind, steps};
+use super::bpe::{Around, File, Stated};
+use super::parts::{Added, kind, steps};
 use crate::import::tokenizer::{self, Scheme, Split, Tokenizer};
 
 /// The tokenizer of a file whose BPE does not fall back on bytes.

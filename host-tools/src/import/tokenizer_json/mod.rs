@@ -2,6 +2,7 @@
 
 mod bpe;
 mod byte_bpe;
+mod parts;
 mod sentencepiece;
 mod unigram;
 mod vocab_json;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::bpe::{Added, Around, File, Stated, kind, steps};
+use super::bpe::{Around, File, Stated};
+use super::parts::{Added, kind, steps};
 use crate::import::tokenizer::{self, BLOCK, NEVER, SentencePiece, Spaces, Tokenizer};
 
 /// The tokenizer of a file whose BPE falls back on bytes.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::parts::{Added, kind, names_around, steps};
 use super::wordpiece::settings;
 use crate::error::Error;
 use crate::import::tokenizer::{self, Tokenizer, WordSpaces};
@@ -28,22 +29,6 @@ struct Model {
     vocab: Vec<(String, f64)>,
     #[serde(default)]
     byte_fallback: bool,
-}
-
-#[derive(Deserialize)]
-struct Added {
-    id: u32,
-    content: String,
-    #[serde(default)]
-    special: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    normalized: bool,
 }
 
 /// Tokens that models of this kind end a text with, where the file does not put one behind it.
@@ -106,21 +91,13 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
 }
 
 fn added(added: &Added) -> Result<tokenizer::Added, String> {
-    if added.single_word {
-        return Err(format!("its added token {:?} is matched as a single word only, which cannot be packed", added.content));
-    }
     if added.normalized && added.content.contains([' ', '\u{2581}']) {
         return Err(format!(
             "its added token {:?} is matched behind the normaliser and has a space, which cannot be packed",
             added.content
         ));
     }
-    Ok(tokenizer::Added {
-        strip_left: added.lstrip,
-        strip_right: added.rstrip,
-        late: added.normalized,
-        ..tokenizer::Added::new(added.id, added.special)
-    })
+    added.to_pack()
 }
 
 /// What the normaliser does to spaces: nothing else can be packed.
@@ -171,35 +148,12 @@ fn pre_tokenizer(value: &Value, spaces: &mut WordSpaces) -> Result<(), String> {
 
 /// The tokens that the post-processor puts before and behind a text.
 fn around(value: &Value) -> Result<[Option<String>; 2], String> {
-    let cannot = || "its post_processor puts something around a text that cannot be packed".to_owned();
-    match kind(value) {
-        "" => Ok([None, None]),
-        "RobertaProcessing" | "BertProcessing" => Ok(["cls", "sep"].map(|field| value[field][0].as_str().map(str::to_owned))),
-        "TemplateProcessing" => {
-            let parts = value["single"].as_array().cloned().unwrap_or_default();
-            let names: Vec<Option<String>> = parts.iter().map(|part| part["SpecialToken"]["id"].as_str().map(str::to_owned)).collect();
-            match &names[..] {
-                [None] => Ok([None, None]),
-                [None, end @ Some(_)] => Ok([None, end.clone()]),
-                [begin @ Some(_), None] => Ok([begin.clone(), None]),
-                [begin @ Some(_), None, end @ Some(_)] => Ok([begin.clone(), end.clone()]),
-                _ => Err(cannot()),
-            }
-        }
-        _ => Err(cannot()),
+    let names = names_around(value).or_else(|| kind(value).is_empty().then(|| vec![None]));
+    match names.as_deref() {
+        Some([None]) => Ok([None, None]),
+        Some([None, end @ Some(_)]) => Ok([None, end.clone()]),
+        Some([begin @ Some(_), None]) => Ok([begin.clone(), None]),
+        Some([begin @ Some(_), None, end @ Some(_)]) => Ok([begin.clone(), end.clone()]),
+        _ => Err("its post_processor puts something around a text that cannot be packed".to_owned()),
     }
-}
-
-/// The steps of a part of the file that may be a sequence, or not there.
-fn steps(value: &Value, list: &str) -> Vec<Value> {
-    match kind(value) {
-        "" => Vec::new(),
-        "Sequence" => value[list].as_array().cloned().unwrap_or_default(),
-        _ => vec![value.clone()],
-    }
-}
-
-/// The type of a part of the file; nothing for a part that is not there.
-fn kind(value: &Value) -> &str {
-    value.get("type").and_then(Value::as_str).unwrap_or_default()
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::bpe::{Added, File, Model, Pair, Stated};
+use super::bpe::{File, Model, Pair, Stated};
 use super::byte_bpe::QWEN_2;
+use super::parts::Added;
 use super::wordpiece::settings;
 use crate::error::Error;
 use crate::files;
