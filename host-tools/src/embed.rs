@@ -88,6 +88,11 @@ pub fn encode_cut(tokenizer: &Tokenizer, text: &str, out: &mut [u32]) -> Result<
     }
     let mut all = vec![0; tokenizer.room(text.len())];
     let count = tokenizer.encode_with_specials(text, &mut all)?.tokens;
+    if let Some(out) = out.get_mut(..count) {
+        // It was a long word's characters that had no room.
+        out.copy_from_slice(&all[..count]);
+        return Ok(Encoding { tokens: count, left_out: 0 });
+    }
     let kept = out.len() - usize::from(tokenizer.adds_end());
     out[..kept].copy_from_slice(&all[..kept]);
     out[kept..].fill(tokenizer.end());

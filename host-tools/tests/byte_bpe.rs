@@ -5,6 +5,7 @@ use std::path::Path;
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
+use attoformer_tools::embed::encode_cut;
 use attoformer_tools::import::tokenizer_json;
 use attoformer_tools::pack::sections;
 use serde_json::{Value, json};
@@ -304,4 +305,21 @@ fn seconds(pair: &Pair, text: &str) -> f64 {
     let start = std::time::Instant::now();
     tokenizer.encode(text, &mut out).unwrap();
     start.elapsed().as_secs_f64()
+}
+
+/// A text is cut where the context ends, and not where its characters, more than its tokens, would have no room.
+#[test]
+fn a_text_is_cut_to_its_first_tokens() {
+    let pair = Pair::new(trained("gpt2"));
+    let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
+    let text = "the importers of tokenizers and characters";
+    let mut all = vec![0; tokenizer.room(text.len())];
+    let count = tokenizer.encode_with_specials(text, &mut all).unwrap().tokens;
+    assert!(count < text.len() / 2, "{count} tokens");
+    for room in 3..text.len() {
+        let mut out = vec![0; room];
+        let encoding = encode_cut(&tokenizer, text, &mut out).unwrap();
+        let kept = count.min(room);
+        assert_eq!((encoding.tokens, encoding.left_out, &out[..kept]), (kept, count - kept, &all[..kept]), "room {room}");
+    }
 }
