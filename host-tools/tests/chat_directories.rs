@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use attoformer::Image;
 use attoformer_tools::chat::Chat;
+use attoformer_tools::chat::template::render;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 use directory::Directory;
@@ -79,7 +80,7 @@ fn asked(directory: &Directory, system: Option<&str>, said: &str) -> Result<Vec<
     let checkpoint = directory.open()?;
     let packed = pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}"));
     let image = Image::new(&packed.image).unwrap();
-    let mut chat = Chat::new(image, system.map(str::to_owned)).map_err(|refusal| refusal.to_string())?;
+    let mut chat = Chat::new(image, system.map(str::to_owned), render).map_err(|refusal| refusal.to_string())?;
     chat.ask(said).map_err(|refusal| refusal.to_string())
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
 use attoformer::{Image, Sampler};
+use attoformer_tools::chat::template::{self, render_apart};
 use attoformer_tools::chat::{Chat, Refusal};
 use attoformer_tools::engine::{Setup, kernels_named, threads};
 use attoformer_tools::{Error, files};
@@ -16,6 +17,9 @@ pub struct Args {
     /// What the model is told before the conversation
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     system: Option<String>,
+    /// Tokens that an answer has at most [default: what fits the context]
+    #[arg(short, value_name = "N")]
+    number: Option<usize>,
     /// 0 takes the likeliest token; higher is bolder
     #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = super::sampling::temperature)]
     temperature: f32,
@@ -58,7 +62,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let refused = |refusal: Refusal| Error::file(&args.file)(refusal.to_string());
-    let mut chat = Chat::new(image, args.system.clone()).map_err(refused)?;
+    let mut chat = Chat::new(image, args.system.clone(), render_apart).map_err(refused)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
@@ -84,7 +88,7 @@ pub fn run(args: Args) -> Result<(), Error> {
             Err(refusal) => return Err(refused(refusal)),
         };
         let mut shown = Ok(());
-        chat.answer(&mut session, &prompt, &mut sampler, |text| {
+        chat.answer(&mut session, &prompt, &mut sampler, args.number.unwrap_or(usize::MAX), |text| {
             if shown.is_ok() {
                 shown = super::print(text);
             }
@@ -93,4 +97,11 @@ pub fn run(args: Args) -> Result<(), Error> {
         shown?;
         super::print("\n")?;
     }
+}
+
+/// `atto render-template`: runs the template of the request on stdin, for [`render_apart`].
+pub fn render_template(limit: impl FnOnce(usize)) -> Result<(), Error> {
+    limit(template::MEMORY);
+    let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::Request(format!("stdin: it is no request: {error}")))?;
+    super::print_json(&template::render(&request))
 }

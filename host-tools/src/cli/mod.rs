@@ -41,6 +41,8 @@ enum Command {
     #[command(subcommand)]
     Eval(eval::Command),
     Chat(chat::Args),
+    #[command(hide = true)]
+    RenderTemplate,
     Classify(classify::Args),
     Transcribe(transcribe::Args),
     Bench(bench::Args),
@@ -49,8 +51,8 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Parses the arguments and runs the command. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
-pub fn main() -> ExitCode {
+/// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
+pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
     let result = match Cli::parse().command {
         Command::Pack(args) => pack::run(args),
         Command::Info(args) => info::run(args),
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
         Command::Chat(args) => chat::run(args),
+        Command::RenderTemplate => chat::render_template(limit),
         Command::Classify(args) => classify::run(args),
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),

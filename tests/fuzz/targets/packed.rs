@@ -3,6 +3,7 @@
 use attoformer::image::header::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tools::chat::Chat;
+use attoformer_tools::chat::template::render;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::{Options, pack};
@@ -27,7 +28,7 @@ pub fn run(checkpoint: &Checkpoint) {
             let mut session = Session::new(&image, &mut arena).expect("the arena has the stated size");
             session.self_test().expect("the packer's bits are the engine's");
             Facts::of_image(&image).expect("what was packed can be described");
-            if let Ok(mut chat) = Chat::new(image, None) {
+            if let Ok(mut chat) = Chat::new(image, None, render) {
                 let _ = chat.ask("the low");
             }
         }

@@ -5,6 +5,7 @@ use attoformer::image::header::{Architecture, Front};
 use attoformer::kernels::Kernels;
 use attoformer::{Error, Image, Limits, Plan, Sampler, Session, arena_bytes};
 use attoformer_tools::chat::Chat;
+use attoformer_tools::chat::template::render;
 use attoformer_tools::classify::guesses;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::sound;
@@ -104,7 +105,7 @@ fn write(session: &mut Session, bits: &mut Vec<u32>) {
 
 /// A prompt by the image's template.
 fn chat(image: &Image, bits: &mut Vec<u32>) {
-    if let Ok(mut chat) = Chat::new(*image, Some("the".to_owned())) {
+    if let Ok(mut chat) = Chat::new(*image, Some("the".to_owned()), render) {
         bits.extend(chat.ask("low").into_iter().flatten());
     }
 }
