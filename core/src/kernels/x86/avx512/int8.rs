@@ -176,17 +176,18 @@ impl<'a> Product<'a> {
         let first = self.token(token).wrapping_add(turned.columns.0);
         let tokens = Strided { first, stride: 2 * self.x.stride };
         // SAFETY: `checked` found the columns of every token, `fill` wrote the panel's.
-        let sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, turned.columns.1 - turned.columns.0, turned.less) };
+        let mut sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, turned.columns.1 - turned.columns.0, turned.less) };
         let rows = self.matrix.rows;
         let outs = out.chunks_exact_mut(rows).skip(token);
-        for ((out, mut sums), &token_scale) in outs.zip(sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
+        // By reference: moved, the sums of a tile would be copied once more.
+        for ((out, sums), &token_scale) in outs.zip(&mut sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
             if turned.columns.0 > 0 {
                 // All before any is stored: rows of two registers may overlap.
-                for (&row, sum) in turned.rows.iter().zip(&mut sums) {
+                for (&row, sum) in turned.rows.iter().zip(sums.iter_mut()) {
                     *sum = _mm512_add_epi32(*sum, _mm512_castps_si512(load_f32_at(out, row)));
                 }
             }
-            for (&row, sum) in turned.rows.iter().zip(sums) {
+            for (&row, &mut sum) in turned.rows.iter().zip(sums) {
                 if turned.columns.1 < self.columns {
                     store_f32_at(out, row, _mm512_castsi512_ps(sum));
                     continue;
