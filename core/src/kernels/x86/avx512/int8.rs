@@ -139,11 +139,6 @@ impl<'a> Product<'a> {
             let mut place = wide;
             let whole = columns.1 - (columns.1 - columns.0) % 16;
             for at in (columns.0..whole).step_by(16) {
-                // As much of the next sixteen rows, which follow in memory, is on its way meanwhile.
-                let next = rows.at(ROWS, ROWS * (at - columns.0));
-                for line in 0..4 {
-                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(64 * line).cast());
-                }
                 // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
                 let turned = turn(unsafe { gather(rows, at, 0xf) });
                 for (sum, weights) in sums.iter_mut().zip(turned) {
@@ -175,8 +170,10 @@ impl<'a> Product<'a> {
         debug_assert!(token + TOKENS <= self.tokens && turned.columns.1 <= self.columns);
         let first = self.token(token).wrapping_add(turned.columns.0);
         let tokens = Strided { first, stride: 2 * self.x.stride };
+        let next = self.rows_from(turned.rows[0]).at(ROWS * WIDE, 0);
+        let columns = turned.columns.1 - turned.columns.0;
         // SAFETY: `checked` found the columns of every token, `fill` wrote the panel's.
-        let mut sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, turned.columns.1 - turned.columns.0, turned.less) };
+        let mut sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, columns, turned.less, next) };
         let rows = self.matrix.rows;
         let outs = out.chunks_exact_mut(rows).skip(token);
         // By reference: moved, the sums of a tile would be copied once more.
@@ -204,7 +201,7 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Sums of every token and row, on top of `start`.
+/// Sums of every token and row, on top of `start`. Meanwhile as many bytes from `next` on as the weights have come into the cache.
 ///
 /// # Safety
 /// `columns` is a multiple of four; the panel holds as many of them, and each token's may be read.
@@ -215,9 +212,13 @@ unsafe fn dots<const WIDE: usize, const TOKENS: usize>(
     tokens: Strided<u8>,
     columns: usize,
     start: [__m512i; WIDE],
+    next: *const u8,
 ) -> [[__m512i; WIDE]; TOKENS] {
     let mut sums = [start; TOKENS];
     for step in 0..columns / 4 {
+        for line in step * WIDE..(step + 1) * WIDE {
+            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(64 * line).cast());
+        }
         let mut weights = start;
         for (wide, weights) in weights.iter_mut().enumerate() {
             // SAFETY: the panel holds this step's registers.
