@@ -105,11 +105,12 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included: one a byte, or three where
-    /// texts are brought to form C, in which some characters are three; two in Unigram and in BPE that puts a space behind each added token.
+    /// texts are brought to form C, in which some characters are three; two in BPE that puts a space behind each added token and in Unigram, where
+    /// a map of characters may ask for more (one character becomes 18 in the published ones: seven a byte).
     pub fn room(&self, bytes: usize) -> usize {
         let growth = match &self.kind {
             Kind::ByteBpe(bpe) if bpe.nfc => nfc::GROWTH,
-            Kind::Unigram(_) => 2,
+            Kind::Unigram(unigram) => unigram.growth(),
             Kind::Bpe(bpe) if bpe.repeats_space() => 2,
             _ => 1,
         };

@@ -46,11 +46,14 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     let has_added = flags & FLAG_ADDED != 0 && kind != KIND_WORDPIECE;
     let (added, rest) = if has_added { counted_words(rest, 2)? } else { words(rest, Some(0))? };
     let (tables, bytes) = if kind == KIND_BYTE_BPE { byte_bpe_tables(rest, entries)? } else { (Tables::default(), rest) };
+    let has_map = kind == KIND_UNIGRAM && flags & unigram::FLAG_MAP != 0;
+    let (map, bytes) = if has_map { counted_words(bytes, 2)? } else { words(bytes, Some(0))? };
+    let (strings, bytes) = if has_map { counted_bytes(bytes)? } else { (&[][..], bytes) };
     let flags = if has_added { flags & !FLAG_ADDED } else { flags };
     let vocabulary = Vocabulary { offsets, sorted, bytes, longest: longest as usize, begin, end, unknown };
     let kind = match kind {
         KIND_SENTENCEPIECE => Kind::Bpe(Bpe::new(vocabulary, scores, added, own, flags)?),
-        KIND_UNIGRAM => Kind::Unigram(Unigram::new(vocabulary, scores, added, own, flags)?),
+        KIND_UNIGRAM => Kind::Unigram(Unigram::new(vocabulary, unigram::Tables { scores, map, strings }, added, own, flags)?),
         KIND_BYTE_BPE => Kind::ByteBpe(ByteBpe::new(vocabulary, added, tables, own, flags)?),
         _ => Kind::WordPiece(WordPiece::new(vocabulary, own, flags)?),
     };
@@ -69,6 +72,13 @@ fn counted_words(bytes: &[u8], each: usize) -> Result<(Words<'_>, &[u8]), Error>
     let (count, rest) = words(bytes, Some(1))?;
     let count = count.first().map_or(0, |count| u32::from_le_bytes(*count) as usize);
     words(rest, count.checked_mul(each))
+}
+
+/// Splits a count and so many bytes off the front of `bytes`.
+fn counted_bytes(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (count, rest) = words(bytes, Some(1))?;
+    let count = count.first().map_or(0, |count| u32::from_le_bytes(*count) as usize);
+    rest.split_at_checked(count).ok_or(wrong("the section is cut"))
 }
 
 /// Splits the tables of byte-level BPE off the front of `bytes`.

@@ -3,22 +3,37 @@
 //! The results are those of the `tokenizers` crate: sums are f64, from the left, and of equal ones that with the longer last piece counts.
 //! Pieces have spaces where the files write U+2581, and in a text U+2581 is a space.
 
+mod charmap;
+mod clusters;
+mod mapped;
 mod spaces;
+mod tables;
 mod viterbi;
 
 use super::added::Added;
 use super::section::wrong;
 use super::vocabulary::{Vocabulary, Words};
 use crate::error::Error;
+use charmap::Charmap;
 use spaces::Spaces;
 
 const FLAG_BEGIN: u32 = 1;
 const FLAG_END: u32 = 2;
 const FLAG_BYTES: u32 = 4;
 pub(super) const FLAG_WIDE: u32 = 8;
+pub(super) const FLAG_MAP: u32 = 2048;
 
 /// How far the score of an unknown character is below the lowest.
 const UNKNOWN_PENALTY: f64 = 10.0;
+
+/// What a section of this kind has more than others.
+pub(super) struct Tables<'a> {
+    pub scores: Words<'a>,
+    /// Rows of the map of characters.
+    pub map: Words<'a>,
+    /// Its replacements.
+    pub strings: &'a [u8],
+}
 
 /// A vocabulary of pieces and the logarithms of their probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +47,10 @@ pub(super) struct Unigram<'a> {
     /// Token of byte 0, where unknown characters are bytes.
     first_byte: Option<u32>,
     pub spaces: Spaces,
+    /// What the characters of a text become first.
+    map: Option<Charmap<'a>>,
+    /// How many times the bytes of a text its elements may be, without the space before each part.
+    growth: usize,
     /// Tokens that a text may spell out.
     pub added: Added<'a>,
     /// The begin token stands before a text.
@@ -42,7 +61,13 @@ pub(super) struct Unigram<'a> {
 
 impl<'a> Unigram<'a> {
     /// Checks what the section states.
-    pub fn new(vocabulary: Vocabulary<'a>, scores: Words<'a>, added: Words<'a>, first_byte: u32, flags: u32) -> Result<Self, Error> {
+    pub fn new(
+        vocabulary: Vocabulary<'a>,
+        Tables { scores, map, strings }: Tables<'a>,
+        added: Words<'a>,
+        first_byte: u32,
+        flags: u32,
+    ) -> Result<Self, Error> {
         let has = |flag| flags & flag != 0;
         let mut unigram = Unigram {
             vocabulary,
@@ -50,8 +75,10 @@ impl<'a> Unigram<'a> {
             wide: has(FLAG_WIDE),
             unknown_score: f64::INFINITY,
             first_byte: has(FLAG_BYTES).then_some(first_byte),
-            spaces: Spaces::from_flags(flags & !(FLAG_BEGIN | FLAG_END | FLAG_BYTES | FLAG_WIDE))
+            spaces: Spaces::from_flags(flags & !(FLAG_BEGIN | FLAG_END | FLAG_BYTES | FLAG_WIDE | FLAG_MAP))
                 .ok_or(wrong("it has a flag this engine does not know"))?,
+            map: has(FLAG_MAP).then(|| Charmap::new(map, strings)).transpose()?,
+            growth: 1,
             added: Added::default(),
             adds_begin: has(FLAG_BEGIN),
             adds_end: has(FLAG_END),
@@ -73,7 +100,13 @@ impl<'a> Unigram<'a> {
             }
         }
         unigram.added = added;
+        unigram.growth = unigram.map.map_or(1, |map| map.growth(has(FLAG_BYTES)));
         Ok(unigram)
+    }
+
+    /// How many elements a byte of a text may need: those of its characters behind the map, and a space before them.
+    pub fn growth(&self) -> usize {
+        self.growth.saturating_add(1)
     }
 
     /// The byte that `token` stands for, if it is a byte token.
@@ -87,7 +120,7 @@ impl<'a> Unigram<'a> {
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
         added.encode_parts(&self.vocabulary, text, with_control, out, |part, room| {
             let at_start = core::ptr::eq(part.as_ptr(), text.as_ptr());
-            self.spaces.words(part, at_start, room, |word, room| viterbi::encode(self, word, room)).ok_or(full)
+            self.spaces.words(part, self.map.as_ref(), at_start, room, |word, room| viterbi::encode(self, word, room)).ok_or(full)
         })
     }
 

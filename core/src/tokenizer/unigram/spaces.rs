@@ -1,15 +1,22 @@
 //! Where a text is cut into words, and which spaces it gets or loses before.
 
+use super::charmap::Charmap;
+use super::mapped::Mapped;
+
 /// What stands for a space in the files of the `tokenizers` library.
 const BLOCK: char = '\u{2581}';
 
 /// What a vocabulary wants done to the spaces of a text, in the order of the fields.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tokenizer) struct Spaces {
-    /// White space at the text's end goes.
+    /// White space at both ends of the text goes, before its characters go through a map.
+    stripped: bool,
+    /// White space at the text's end goes, behind that.
     trimmed: bool,
     /// Several spaces become one that is no white space: U+2581.
     squeezed: bool,
+    /// Or one that is.
+    to_plain: bool,
     /// Words end at white space, which goes.
     parted: bool,
     /// A space is put before each word, or text that is not parted, if it has none.
@@ -23,25 +30,26 @@ pub(in crate::tokenizer) struct Spaces {
 impl Spaces {
     /// The section's flags of spaces; `None` for one that a later version may have given a meaning.
     pub fn from_flags(flags: u32) -> Option<Self> {
-        const FLAGS: [u32; 6] = [16, 32, 64, 128, 512, 1024];
-        let [trimmed, squeezed, parted, in_front, only_first, cut] = FLAGS.map(|flag| flags & flag != 0);
+        const FLAGS: [u32; 8] = [16, 32, 64, 128, 512, 1024, 4096, 8192];
+        let [trimmed, squeezed, parted, in_front, only_first, cut, stripped, to_plain] = FLAGS.map(|flag| flags & flag != 0);
         let known = FLAGS.iter().fold(0, |all, flag| all | flag);
-        (flags & !known == 0).then_some(Spaces { trimmed, squeezed, parted, in_front, only_first, cut })
+        let spaces = Spaces { stripped, trimmed, squeezed, to_plain, parted, in_front, only_first, cut };
+        (flags & !known == 0).then_some(spaces)
     }
 
     /// Has each word of `text` encoded to what is left of `out`, and adds up the tokens; `None` as soon as `encode` gives none.
     pub fn words(
         &self,
         text: &str,
+        map: Option<&Charmap<'_>>,
         at_start: bool,
         out: &mut [u32],
         encode: impl Fn(Taken<'_>, &mut [u32]) -> Option<usize>,
     ) -> Option<usize> {
-        let text = if self.trimmed { text.trim_end() } else { text };
-        let whole = Squeezed { rest: text.chars(), squeezed: self.squeezed };
+        let bare = if self.stripped { text.trim() } else { text };
+        let mut first = at_start && !(self.parted && self.stripped && text.starts_with(char::is_whitespace));
+        let mut rest = self.squeezed(bare, map);
         let mut count = 0_usize;
-        let mut rest = whole;
-        let mut first = at_start;
         loop {
             while self.parted && rest.clone().next().is_some_and(char::is_whitespace) {
                 rest.next();
@@ -70,27 +78,54 @@ impl Spaces {
     }
 }
 
+impl Spaces {
+    fn squeezed<'t>(&self, text: &'t str, map: Option<&'t Charmap<'t>>) -> Squeezed<'t> {
+        let rest = Mapped::new(text, map);
+        let left = match (self.trimmed, map) {
+            (false, _) => usize::MAX,
+            (true, None) => text.trim_end().chars().count(),
+            (true, Some(_)) => rest.clone().zip(1..).filter(|(character, _)| !character.is_whitespace()).last().map_or(0, |(_, end)| end),
+        };
+        let squeezed = self.squeezed.then_some(if self.to_plain { ' ' } else { BLOCK });
+        Squeezed { rest, left, squeezed }
+    }
+}
+
 fn is_space(character: char) -> bool {
     matches!(character, ' ' | BLOCK)
 }
 
-/// A text's characters; if so wanted, several spaces as one that is no white space.
+/// A text's characters; if so wanted, several spaces as one.
 #[derive(Clone)]
 struct Squeezed<'t> {
-    rest: core::str::Chars<'t>,
-    squeezed: bool,
+    rest: Mapped<'t>,
+    /// Characters of `rest` before the white space that goes.
+    left: usize,
+    squeezed: Option<char>,
+}
+
+impl Squeezed<'_> {
+    fn one(&mut self) -> Option<char> {
+        self.left = self.left.checked_sub(1)?;
+        self.rest.next()
+    }
 }
 
 impl Iterator for Squeezed<'_> {
     type Item = char;
 
     fn next(&mut self) -> Option<char> {
-        let character = self.rest.next()?;
-        if !self.squeezed || character != ' ' || !self.rest.as_str().starts_with(' ') {
-            return Some(character);
+        let character = self.one()?;
+        let (Some(one), ' ') = (self.squeezed, character) else { return Some(character) };
+        let mut several = false;
+        loop {
+            let mut behind = self.clone();
+            if behind.one() != Some(' ') {
+                return Some(if several { one } else { ' ' });
+            }
+            *self = behind;
+            several = true;
         }
-        self.rest = self.rest.as_str().trim_start_matches(' ').chars();
-        Some(BLOCK)
     }
 }
 
