@@ -1,5 +1,7 @@
 //! The smaller sections: tokenizer, rotary table, golden vector, metadata.
 
+use std::collections::HashMap;
+
 use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::metadata::Metadata;
 
@@ -31,6 +33,7 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     if let Scheme::ByteBpe { .. } = tokenizer.scheme {
         put_pairs(tokenizer, out);
     }
+    put_charmap(tokenizer, out);
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
 }
 
@@ -75,6 +78,31 @@ fn put_pairs(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     put_words(out, pairs.iter().flat_map(|&(_, right, rank, merged)| [right, rank, merged]));
 }
 
+/// The map of characters: rows of a key (40 bits, its first byte highest) and where its replacement starts (24), then the replacements; nothing
+/// without a map.
+fn put_charmap(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
+    let charmap = &tokenizer.charmap;
+    if charmap.is_empty() {
+        return;
+    }
+    let mut strings = String::new();
+    let mut starts: HashMap<&str, usize> = HashMap::new();
+    let mut rows: Vec<u64> = Vec::new();
+    for (key, replacement) in charmap {
+        let start = *starts.entry(replacement).or_insert_with(|| {
+            strings.push_str(replacement);
+            strings.push('\0');
+            strings.len() - replacement.len() - 1
+        });
+        let key = (0..5).fold(0, |bytes, at| bytes << 8 | u64::from(key.as_bytes().get(at).copied().unwrap_or(0)));
+        rows.push(key << 24 | start as u64);
+    }
+    put_words(out, [rows.len() as u32]);
+    out.extend(rows.into_iter().flat_map(u64::to_le_bytes));
+    put_words(out, [strings.len() as u32]);
+    out.extend(strings.bytes());
+}
+
 /// Bits, the first one lowest.
 fn flags(flags: &[bool]) -> u32 {
     flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
@@ -109,9 +137,10 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
             (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
         }
         Scheme::Unigram { first_byte, spaces } => {
-            let WordSpaces { trimmed, squeezed, parted, in_front, only_first, cut } = spaces;
+            let WordSpaces { stripped, trimmed, squeezed, to_plain, parted, in_front, only_first, cut } = spaces;
             let own = flags(&[tokenizer.adds_begin, tokenizer.adds_end, first_byte.is_some(), is_wide(tokenizer)]);
             let of_spaces = flags(&[trimmed, squeezed, parted, in_front]) << 4 | flags(&[only_first, cut]) << 9;
+            let of_spaces = of_spaces | flags(&[!tokenizer.charmap.is_empty(), stripped, to_plain]) << 11;
             (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))
         }
     }

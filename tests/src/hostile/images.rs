@@ -3,7 +3,7 @@
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::frontend::{Frontend, MelScale};
-use attoformer_tools::import::tokenizer::{TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
+use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
 use attoformer_tools::import::{Checkpoint, Decoding, Piece, Scheme};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
@@ -172,6 +172,7 @@ pub fn unigram() -> Tokenizer {
         adds_begin: false,
         adds_end: true,
         byte_fallback: false,
+        charmap: Charmap::new(),
         spaces,
     };
     source.tokenizer().expect("a sound vocabulary")

@@ -1,9 +1,9 @@
 //! The tokenizer that a GGUF file holds.
 
 use super::reader::{Gguf, Value};
-use crate::import::tokenizer::{TokenList, TokenType, Tokenizer, byte_bpe, sentencepiece};
+use crate::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, WordSpaces, byte_bpe, charmap, sentencepiece, unigram};
 
-/// Reads it; `None` for kinds that cannot be packed from these files (WordPiece, T5's Unigram with its map of characters).
+/// Reads it; `None` for kinds that cannot be packed from these files (WordPiece).
 ///
 /// # Errors
 /// A sentence's end: what is wrong with it.
@@ -16,15 +16,42 @@ pub fn read(gguf: &Gguf<'_>) -> Result<Option<Tokenizer>, String> {
             byte_bpe(list(gguf)?, &merges, gguf.text(&key("pre"))?.unwrap_or("default")).map(Some)
         }
         "llama" => {
-            let scores = gguf.array(&key("scores"))?.ok_or("its metadata lacks tokenizer.ggml.scores")?;
-            let score = |value| {
-                if let Value::Float(score) = value { Ok(score as f32) } else { Err("a score of its tokens is no float".to_owned()) }
-            };
-            let scores = scores.values().map(score).collect::<Result<Vec<f32>, String>>()?;
+            let scores = scores(gguf, &key("scores"))?;
             sentencepiece(list(gguf)?, &scores, gguf.flag(&key("add_space_prefix"))?.unwrap_or(true)).map(Some)
+        }
+        "t5" => {
+            unigram(list(gguf)?, &scores(gguf, &key("scores"))?, characters(gguf, &key("precompiled_charsmap"))?, spaces(gguf)?).map(Some)
         }
         _ => Ok(None),
     }
+}
+
+fn scores(gguf: &Gguf<'_>, key: &str) -> Result<Vec<f32>, String> {
+    let scores = gguf.array(key)?.ok_or_else(|| format!("its metadata lacks {key}"))?;
+    let score = |value| if let Value::Float(score) = value { Some(score as f32) } else { None };
+    scores.values().map(score).collect::<Option<_>>().ok_or_else(|| "a score of its tokens is no float".to_owned())
+}
+
+/// The map of characters, as SentencePiece has it.
+fn characters(gguf: &Gguf<'_>, key: &str) -> Result<Charmap, String> {
+    let Some(bytes) = gguf.array(key)? else { return Ok(Charmap::new()) };
+    let byte = |value| match value {
+        Value::Unsigned(byte) => u8::try_from(byte).ok(),
+        Value::Signed(byte) => i8::try_from(byte).ok().map(i8::cast_unsigned),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = bytes.values().map(byte).collect();
+    charmap(&bytes.ok_or_else(|| format!("its {key} holds more than bytes"))?)
+}
+
+/// What a Unigram does to spaces: as the `tokenizers` library writes it for files that say the same.
+fn spaces(gguf: &Gguf<'_>) -> Result<WordSpaces, String> {
+    let flag = |rest: &str, default: bool| gguf.flag(&format!("tokenizer.ggml.{rest}")).map(|flag| flag.unwrap_or(default));
+    if !flag("escape_whitespaces", true)? || flag("treat_whitespace_as_suffix", false)? {
+        return Err("its tokenizer does not write U+2581 before words, which is all that can be packed".to_owned());
+    }
+    let (extra, in_front) = (flag("remove_extra_whitespaces", false)?, flag("add_space_prefix", false)?);
+    Ok(WordSpaces { trimmed: extra, squeezed: extra, in_front, cut: true, ..WordSpaces::default() })
 }
 
 fn list(gguf: &Gguf<'_>) -> Result<TokenList, String> {

@@ -110,7 +110,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
 }
 
 /// The directory's tokenizer, whose pieces are the model's rows; a table of tokens may be longer. `None` where the model reads no text, the folder
-/// has no tokenizer, or one that cannot be packed (a Unigram with a map of characters): such a model is fed tokens.
+/// has no tokenizer, or one that cannot be packed (a Unigram whose map of characters is one of many steps): such a model is fed tokens.
 fn tokenizer(folder: &Path, family: &str, shape: &Config) -> Result<Option<Tokenizer>, Error> {
     let words = matches!(family, "bert" | "distilbert");
     if !shape.has_embedding() || !(words || tokenizer_json::can_be_packed(folder)?) {

@@ -1,14 +1,16 @@
 //! A vocabulary, whatever file it came from, and what a packer must know of it. One file per kind that several formats hold.
 
 mod byte_bpe;
+mod charmap;
 mod sentencepiece;
 mod unigram;
 
 pub(in crate::import) use byte_bpe::pair;
 pub use byte_bpe::{ByteBpe, byte_bpe};
+pub use charmap::{Charmap, charmap};
 pub(in crate::import) use sentencepiece::BLOCK;
 pub use sentencepiece::{SentencePiece, sentencepiece};
-pub use unigram::Unigram;
+pub use unigram::{Unigram, unigram};
 
 /// Longest piece that an image holds.
 pub(super) const PIECE_BYTES_MAX: usize = 255;
@@ -30,6 +32,8 @@ pub struct Tokenizer {
     pub adds_end: bool,
     /// Logarithms of the pieces' probabilities (Unigram, whose pieces' own scores are 0).
     pub scores: Vec<f64>,
+    /// What becomes of the characters of a text (Unigram).
+    pub charmap: Charmap,
     /// Pairs that merge, the first ones first (byte-level BPE).
     pub merges: Vec<Merge>,
     /// Tokens that a text may spell out (BPE).
@@ -82,10 +86,14 @@ pub enum Scheme {
 /// What a Unigram does to the spaces of a text, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WordSpaces {
-    /// White space at the text's end goes.
+    /// White space at both ends of the text goes, before a map of characters.
+    pub stripped: bool,
+    /// White space at the text's end goes, behind it.
     pub trimmed: bool,
     /// Several spaces become one that is no white space: U+2581.
     pub squeezed: bool,
+    /// Or one that is.
+    pub to_plain: bool,
     /// Words end at white space, which goes.
     pub parted: bool,
     /// A space is put before each word, or text that is not parted, if it has none.
@@ -183,6 +191,7 @@ impl Tokenizer {
             adds_begin: true,
             adds_end: false,
             scores: Vec::new(),
+            charmap: Charmap::new(),
             merges: Vec::new(),
             added: Vec::new(),
             scheme,

@@ -1,6 +1,6 @@
 //! Unigram: pieces with the logarithms of their probabilities, whose spaces are written as U+2581.
 
-use super::{Added, Piece, Scheme, Tokenizer, WordSpaces, check};
+use super::{Added, Charmap, Piece, Scheme, TokenList, TokenType, Tokenizer, WordSpaces, check};
 
 /// What stands for a space.
 const BLOCK: char = '\u{2581}';
@@ -21,8 +21,44 @@ pub struct Unigram<'s> {
     pub adds_end: bool,
     /// Whether unknown characters are byte tokens.
     pub byte_fallback: bool,
+    /// What becomes of the characters of a text.
+    pub charmap: Charmap,
     /// What is done to spaces.
     pub spaces: WordSpaces,
+}
+
+/// A GGUF file's tokenizer of model `t5`. Its defaults are those of T5's own files. Tokens that stand for no text lose what the file says of it:
+/// their scores count for nothing, and unused ones their pieces.
+///
+/// # Errors
+/// A sentence's end: what is wrong with it.
+pub fn unigram(list: TokenList, scores: &[f32], charmap: Charmap, spaces: WordSpaces) -> Result<Tokenizer, String> {
+    let list = TokenList { end: list.end.or(Some(1)), unknown: list.unknown.or(Some(2)), ..list };
+    let marks = list.marks()?;
+    if scores.len() != list.tokens.len() {
+        return Err(format!("it has {} tokens and {} scores", list.tokens.len(), scores.len()));
+    }
+    let is_text = |token: usize| matches!(list.type_of(token), TokenType::Normal | TokenType::UserDefined);
+    let piece = |token: usize| if list.type_of(token) == TokenType::Unused { "" } else { &list.tokens[token] };
+    let tokens: Vec<String> = (0..scores.len()).map(|token| piece(token).to_owned()).collect();
+    let mut added = list.added();
+    for mark in marks {
+        if !added.iter().any(|added| added.token == mark) {
+            added.push(Added::new(mark, true));
+        }
+    }
+    let source = Unigram {
+        tokens: &tokens,
+        scores: scores.iter().enumerate().map(|(token, &score)| if is_text(token) { score.into() } else { 0.0 }).collect(),
+        added,
+        marks,
+        adds_begin: list.adds_begin.unwrap_or(false),
+        adds_end: list.adds_end.unwrap_or(true),
+        byte_fallback: list.types.contains(&TokenType::Byte),
+        charmap,
+        spaces,
+    };
+    source.tokenizer()
 }
 
 impl Unigram<'_> {
@@ -48,6 +84,7 @@ impl Unigram<'_> {
             adds_begin: self.adds_begin,
             adds_end: self.adds_end,
             scores: self.scores.clone(),
+            charmap: self.charmap.clone(),
             added: self.added.clone(),
             ..Tokenizer::new(
                 tokens.iter().enumerate().map(piece).collect(),

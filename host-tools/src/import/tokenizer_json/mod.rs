@@ -45,7 +45,7 @@ pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
     let file: File = wordpiece::settings(&path)?;
     match &file.model.kind[..] {
         "BPE" | "WordPiece" => Ok(true),
-        "Unigram" => unigram::has_charsmap(&path).map(|has| !has),
+        "Unigram" => unigram::is_beyond_packing(&path).map(|is| !is),
         _ => Ok(false),
     }
 }

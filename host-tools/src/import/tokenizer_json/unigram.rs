@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::parts::{Added, kind, names_around, steps};
 use super::wordpiece::settings;
 use crate::error::Error;
-use crate::import::tokenizer::{self, Tokenizer, WordSpaces};
+use crate::import::tokenizer::{self, Charmap, Tokenizer, WordSpaces};
 
 #[derive(Deserialize)]
 struct File {
@@ -46,10 +48,12 @@ pub fn read(path: &Path) -> Result<Tokenizer, Error> {
     of_file(file).map_err(Error::file(path))
 }
 
-/// Whether the normaliser has a step that cannot be packed, so that the model is fed tokens instead.
-pub fn has_charsmap(path: &Path) -> Result<bool, Error> {
+/// Whether a normaliser with a map of characters has steps that cannot be packed too, so that the model is fed tokens instead.
+pub fn is_beyond_packing(path: &Path) -> Result<bool, Error> {
     let file: Value = settings(path)?;
-    Ok(steps(&file["normalizer"], "normalizers").iter().any(|step| kind(step) == "Precompiled"))
+    let steps = steps(&file["normalizer"], "normalizers");
+    let is_known = |step: &Value| matches!(kind(step), "Precompiled" | "Strip" | "Replace");
+    Ok(steps.iter().any(|step| kind(step) == "Precompiled") && !steps.iter().all(is_known))
 }
 
 fn of_file(file: File) -> Result<Tokenizer, String> {
@@ -69,7 +73,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     if unknown as usize >= tokens.len() {
         return Err(format!("its unknown token {unknown} is not one of its {} tokens", tokens.len()));
     }
-    let mut spaces = normalizer(&file.normalizer)?;
+    let (mut spaces, charmap) = normalizer(&file.normalizer)?;
     pre_tokenizer(&file.pre_tokenizer, &mut spaces)?;
     let [begin, end] = around(&file.post_processor)?;
     let id = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
@@ -80,42 +84,66 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     let source = tokenizer::Unigram {
         tokens: &tokens,
         scores,
-        added: file.added_tokens.iter().map(added).collect::<Result<_, _>>()?,
+        added: file.added_tokens.iter().map(|token| added(token, !charmap.is_empty())).collect::<Result<_, _>>()?,
         marks: [begin.unwrap_or(end), end, unknown],
         adds_begin: begin.is_some(),
         adds_end: stated_end.is_some(),
         byte_fallback: file.model.byte_fallback,
+        charmap,
         spaces,
     };
     source.tokenizer()
 }
 
-fn added(added: &Added) -> Result<tokenizer::Added, String> {
-    if added.normalized && added.content.contains([' ', '\u{2581}']) {
-        return Err(format!(
-            "its added token {:?} is matched behind the normaliser and has a space, which cannot be packed",
-            added.content
-        ));
+/// An added token as a packer wants it. A control token that the library looks for behind a map is looked for before it: the two differ where a
+/// template spells it in other characters.
+fn added(added: &Added, has_charmap: bool) -> Result<tokenizer::Added, String> {
+    let name = &added.content;
+    if added.normalized && name.contains([' ', '\u{2581}']) {
+        return Err(format!("its added token {name:?} is matched behind the normaliser and has a space, which cannot be packed"));
     }
-    added.to_pack()
+    if added.normalized && !added.special && has_charmap {
+        return Err(format!("its added token {name:?} is matched behind the map of characters, which cannot be packed"));
+    }
+    let packed = added.to_pack()?;
+    Ok(tokenizer::Added { late: packed.late && !has_charmap, ..packed })
 }
 
-/// What the normaliser does to spaces: nothing else can be packed.
-fn normalizer(value: &Value) -> Result<WordSpaces, String> {
+/// What the normaliser does to spaces and characters: nothing else can be packed.
+fn normalizer(value: &Value) -> Result<(WordSpaces, Charmap), String> {
     let mut spaces = WordSpaces::default();
+    let mut charmap = None;
     for step in steps(value, "normalizers") {
         let runs = step["pattern"]["Regex"].as_str() == Some(" {2,}");
-        let to_one = step["content"].as_str() == Some(BLOCK);
-        let only_right = step["strip_right"].as_bool() == Some(true) && step["strip_left"].as_bool() != Some(true);
-        match kind(&step) {
-            "Replace" if runs && to_one => spaces.squeezed = true,
+        let content = step["content"].as_str();
+        let [left, right] = ["strip_left", "strip_right"].map(|side| step[side].as_bool() == Some(true));
+        let in_order = match kind(&step) {
+            "Replace" if runs && (content == Some(BLOCK) || content == Some(" ")) => {
+                spaces.to_plain = content == Some(" ");
+                !std::mem::replace(&mut spaces.squeezed, true)
+            }
             // Behind the replacement a space may be no white space any more.
-            "Strip" if only_right && !spaces.squeezed => spaces.trimmed = true,
-            "Precompiled" => return Err("its normalizer has a map of characters (Precompiled), which cannot be packed".to_owned()),
+            "Strip" if right && !left => !spaces.squeezed && !std::mem::replace(&mut spaces.trimmed, true),
+            "Strip" if right && left => {
+                let first = spaces == WordSpaces::default() && charmap.is_none();
+                spaces.stripped = true;
+                first
+            }
+            "Precompiled" => {
+                let text = step["precompiled_charsmap"].as_str().unwrap_or_default();
+                let bytes = BASE64_STANDARD.decode(text).map_err(|_| "its precompiled_charsmap is not base64")?;
+                !spaces.trimmed && !spaces.squeezed && charmap.replace(tokenizer::charmap(&bytes)?).is_none()
+            }
             other => return Err(format!("its normalizer does what cannot be packed, in a step of type {other}")),
+        };
+        if !in_order {
+            let name = kind(&step);
+            return Err(format!(
+                "its normalizer has a step of type {name} where it cannot be packed: what can is Strip, Precompiled, Strip on the right, Replace"
+            ));
         }
     }
-    Ok(spaces)
+    Ok((spaces, charmap.unwrap_or_default()))
 }
 
 /// Metaspace, perhaps behind a cut at white space.
