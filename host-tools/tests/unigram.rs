@@ -4,85 +4,20 @@
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer_json;
-use attoformer_tools::pack::sections;
 use serde_json::{Value, json};
 use std::path::Path;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::unigram::{Unigram, UnigramTrainer};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
-use tokenizers::{AddedToken, Tokenizer as Library};
 
 mod common;
 #[path = "common/texts.rs"]
 mod texts;
+#[path = "common/unigram.rs"]
+mod unigram;
 use common::Numbers;
 use texts::{generated, open_texts};
+use unigram::{Pair, TEXTS, trained};
 
 /// What Unigram treats in a way of its own.
 const OWN: &[&str] = &["▁", "▁▁", "<unk>", "<s>"];
-
-/// Texts to train on: this project's own.
-const TEXTS: [&str; 3] = [include_str!("unigram.rs"), include_str!("common/texts.rs"), include_str!("../src/quantize/calibration.txt")];
-
-/// The library's file of a trained vocabulary.
-fn trained() -> Value {
-    let mut library = Library::new(Unigram::default());
-    library.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Metaspace::new('▁', PrependScheme::Always, true))));
-    let special = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"].map(|name| AddedToken::from(name, true));
-    let mut trainer: TrainerWrapper = UnigramTrainer::builder()
-        .vocab_size(700)
-        .show_progress(false)
-        .unk_token(Some("<unk>".to_owned()))
-        .special_tokens(special.to_vec())
-        .build()
-        .unwrap()
-        .into();
-    library.train(&mut trainer, TEXTS.iter().flat_map(|text| text.lines())).unwrap();
-    serde_json::from_str(&library.to_string(false).unwrap()).unwrap()
-}
-
-/// The library's tokenizer and ours, from its file.
-struct Pair {
-    library: Library,
-    section: Vec<u8>,
-    vocab: u32,
-}
-
-impl Pair {
-    fn new(file: &Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
-        Pair::open(folder.path())
-    }
-
-    fn open(folder: &Path) -> Self {
-        let library = Library::from_file(folder.join("tokenizer.json")).unwrap();
-        let packed = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
-        let mut section = Vec::new();
-        sections::tokenizer(&packed, &mut section);
-        Pair { library, section, vocab: packed.pieces.len() as u32 }
-    }
-
-    fn ours(&self) -> Tokenizer<'_> {
-        Tokenizer::new(&self.section, self.vocab).unwrap()
-    }
-
-    /// Compares the two on each text; returns how many tokens there were.
-    fn check<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> usize {
-        let tokenizer = self.ours();
-        let mut out = Vec::new();
-        let mut all = 0;
-        for text in texts {
-            out.resize(tokenizer.room(text.len()), 0);
-            let count = tokenizer.encode_with_control(text, &mut out).expect("room() elements suffice");
-            let expected = self.library.encode(text, false).unwrap();
-            assert!(out[..count] == *expected.get_ids(), "{text:?}: {:?}, not {:?}", &out[..count], expected.get_ids());
-            all += count;
-        }
-        all
-    }
-}
 
 /// A trained vocabulary in each of the ways that such files treat spaces.
 fn variants() -> Vec<Value> {

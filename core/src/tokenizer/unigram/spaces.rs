@@ -47,7 +47,7 @@ impl Spaces {
         encode: impl Fn(Taken<'_>, &mut [u32]) -> Option<usize>,
     ) -> Option<usize> {
         let bare = if self.stripped { text.trim() } else { text };
-        let mut first = at_start && !(self.parted && self.stripped && text.starts_with(char::is_whitespace));
+        let mut first = at_start;
         let mut rest = self.squeezed(bare, map);
         let mut count = 0_usize;
         loop {

@@ -75,6 +75,10 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     }
     let (mut spaces, charmap) = normalizer(&file.normalizer)?;
     pre_tokenizer(&file.pre_tokenizer, &mut spaces)?;
+    // The library tells the first word by where its first character comes from, which may be where that of the second does.
+    if spaces.parted && spaces.only_first && (spaces.stripped || !charmap.is_empty()) {
+        return Err("its Metaspace puts a space before the first word only, which cannot be packed behind what moves words".to_owned());
+    }
     let [begin, end] = around(&file.post_processor)?;
     let id = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
     let mark = |name: &String| id(name).ok_or_else(|| format!("its token {name:?} is not in its vocabulary"));
