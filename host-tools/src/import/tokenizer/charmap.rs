@@ -8,6 +8,9 @@ const KEY_BYTES: usize = 5;
 /// Longest replacement that an image holds.
 const REPLACEMENT_BYTES_MAX: usize = 255;
 
+/// All replacements that an image holds, whose places have 24 bits.
+const BYTES_MAX: usize = 1 << 24;
+
 /// What can match of a map: keys of at most five bytes, none of which begins with another (of a cluster the shortest counts), and what they become.
 pub type Charmap = BTreeMap<String, String>;
 
@@ -35,7 +38,13 @@ pub fn charmap(precompiled: &[u8]) -> Result<Charmap, String> {
         }
         Ok((key, replacement.to_owned()))
     };
-    keys.found.into_iter().map(pair).collect()
+    let map: Charmap = keys.found.into_iter().map(pair).collect::<Result<_, String>>()?;
+    match map.values().map(|replacement| replacement.len() + 1).sum::<usize>() {
+        bytes if bytes > BYTES_MAX => {
+            Err(format!("the replacements of its map of characters have {bytes} bytes, {BYTES_MAX} at most can be packed"))
+        }
+        _ => Ok(map),
+    }
 }
 
 /// A unit of the array: a node's, or the value below the node where a key ends.
