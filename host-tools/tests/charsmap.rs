@@ -1,5 +1,5 @@
-//! Unigram with a map of characters (T5, XLM-R and their like) as packed and run by the engine, against the `tokenizers` crate. The maps are made
-//! here; `host-tools/tests/unigram.rs` compares a published vocabulary where there is one.
+//! Maps of characters (SentencePiece's, as T5, XLM-R and their like have them) as packed and run by the engine, against the `tokenizers`
+//! crate's `Precompiled`: maps made up here, and the model's own in the folder that `ATTOFORMER_UNIGRAM` names.
 
 use attoformer::Tokenizer;
 use attoformer_tools::import::tokenizer_json;
@@ -8,97 +8,19 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Instant;
 use tokenizers::normalizers::Precompiled;
 
 #[path = "common/charsmap.rs"]
 mod charsmap;
 mod common;
-#[path = "common/texts.rs"]
-mod texts;
+#[path = "common/maps.rs"]
+mod made;
 #[path = "common/unigram.rs"]
 mod unigram;
-use charsmap::{Pairs, contrary, nfkc, precompiled};
+use charsmap::precompiled;
 use common::Numbers;
-use texts::{SECONDS_MAX, generated, without_a_space};
-use unigram::{Pair, TEXTS, trained};
-
-/// What such maps treat in a way of their own.
-const OWN: &[&str] = &[
-    "▁",
-    "<unk>",
-    "<mask>",
-    "Ａ",
-    "Ａ\u{301}",
-    "a\u{301}\u{301}",
-    "c\u{301}",
-    "d\u{301}\u{302}",
-    "\r\n",
-    "\u{3000}",
-    "\u{200B}",
-    "x\u{20D0}",
-    "\u{600}x",
-    "\u{110BD}y",
-    "\u{1100}\u{1175}\u{301}",
-    "\u{915}\u{94D}\u{958}\u{301}",
-    "☺\u{200D}™\u{301}",
-    "™\u{301}",
-    "q\u{1D165}",
-    "ﷺ",
-    "漢",
-    "\u{1}",
-    "\u{7F}",
-    "e",
-];
-
-fn step(map: &[u8]) -> Value {
-    json!({ "type": "Precompiled", "precompiled_charsmap": BASE64_STANDARD.encode(map) })
-}
-
-fn strip(left: bool) -> Value {
-    json!({ "type": "Strip", "strip_left": left, "strip_right": true })
-}
-
-fn squeeze(to: &str) -> Value {
-    json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": to })
-}
-
-fn maps() -> [Vec<u8>; 2] {
-    [nfkc(), contrary()].map(|pairs| precompiled(&pairs))
-}
-
-/// The forms of published files, each with both maps.
-fn variants() -> Vec<Value> {
-    let plain = trained();
-    let white = json!({ "type": "WhitespaceSplit" });
-    let metaspace =
-        |scheme: &str, split: bool| json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split });
-    let parted = |scheme: &str| json!({ "type": "Sequence", "pretokenizers": [white, metaspace(scheme, true)] });
-    let mut all = Vec::new();
-    for map in maps() {
-        let map = step(&map);
-        let forms = [
-            // XLM-R, mBART and T5 of late; their first files; those between.
-            (vec![map.clone(), strip(false), squeeze("▁")], metaspace("always", true)),
-            (vec![map.clone()], parted("always")),
-            (vec![map.clone(), squeeze(" ")], parted("always")),
-            // DeBERTa-v3.
-            (vec![strip(true), map.clone(), squeeze(" ")], metaspace("always", true)),
-            (vec![strip(true), map.clone()], parted("never")),
-            (vec![map.clone(), strip(false)], metaspace("first", false)),
-        ];
-        for (normalizers, pre_tokenizer) in forms {
-            let mut file = plain.clone();
-            file["normalizer"] = json!({ "type": "Sequence", "normalizers": normalizers });
-            file["pre_tokenizer"] = pre_tokenizer;
-            all.push(file);
-        }
-    }
-    let bytes = (0..256).map(|byte| json!([format!("<0x{byte:02X}>"), 0.0]));
-    all[1]["model"]["vocab"].as_array_mut().unwrap().extend(bytes);
-    all[1]["model"]["byte_fallback"] = true.into();
-    all
-}
+use made::{OWN, contrary, maps, step};
+use unigram::Pair;
 
 /// A vocabulary of bytes: its tokens spell what the map makes of a text.
 fn spelling(map: &[u8]) -> Pair {
@@ -174,62 +96,6 @@ fn three_million_clusters_are_cut_as_the_library_does() {
     check_clusters(3_000_000, 32);
 }
 
-#[test]
-fn chosen_and_own_texts_become_the_library_s_tokens() {
-    let (marks, spaces) = (format!("a{}b", "\u{301}".repeat(5_000)), "\u{3000}\u{1}".repeat(500));
-    for file in variants() {
-        let pair = Pair::new(&file);
-        pair.check(TEXTS.iter().map(|text| &text[..text.floor_char_boundary(8_000)]));
-        pair.check(OWN.iter().copied().chain([
-            " ",
-            "  ",
-            "\u{1}a",
-            "\u{1} a",
-            " \u{1}a",
-            "a\u{3000}",
-            "\u{3000}\u{3000}a b",
-            &marks,
-            &spaces,
-        ]));
-    }
-}
-
-fn check_generated(count: usize, seed: u64) {
-    let mut numbers = Numbers(seed);
-    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, OWN)).collect();
-    for file in variants() {
-        Pair::new(&file).check(texts.iter().map(String::as_str));
-    }
-}
-
-#[test]
-fn generated_strings_become_the_library_s_tokens() {
-    check_generated(1_000, 33);
-}
-
-#[test]
-#[ignore = "minutes"]
-fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
-    check_generated(100_000, 34);
-}
-
-/// Time is linear in the text: also of one word, of one cluster, of what goes away.
-#[test]
-fn a_megabyte_without_a_space_takes_no_time() {
-    let files = variants();
-    let pairs = [0, 4, 7].map(|at| Pair::new(&files[at]));
-    let more = ["\u{301}", "\u{1}", "ﷺ", "a\u{301}", "\u{200B}", "\u{3000}", "\u{1F469}\u{200D}"];
-    let texts = without_a_space(TEXTS[0]).into_iter().chain(more.map(|part| part.repeat(1_000_000 / part.len())));
-    for (text, pair) in texts.zip(pairs.iter().cycle()) {
-        let tokenizer = pair.ours();
-        let mut out = vec![0; tokenizer.room(text.len())];
-        let start = Instant::now();
-        tokenizer.encode(&text, &mut out).unwrap();
-        let seconds = start.elapsed().as_secs_f64();
-        assert!(seconds < SECONDS_MAX, "{:?}: {seconds} s", text.chars().take(4).collect::<String>());
-    }
-}
-
 /// A map of a model's own, each character: there is none in this repository.
 #[test]
 fn a_published_map_is_the_library_s() {
@@ -251,57 +117,6 @@ fn a_published_map_is_the_library_s() {
     let replacements: HashSet<&String> = packed.charmap.values().collect();
     let bytes = 8 + 8 * packed.charmap.len() + replacements.iter().map(|replacement| replacement.len() + 1).sum::<usize>();
     println!("{} bytes, {} keys; packed {bytes} bytes", map.len(), packed.charmap.len());
-}
-
-/// Each refusal names the file and the cause.
-#[test]
-fn what_cannot_be_packed_is_refused() {
-    let plain = trained();
-    let refused = |normalizer: Value, cause: &str| {
-        let mut file = plain.clone();
-        file["normalizer"] = normalizer;
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
-        let error = tokenizer_json::open(folder.path()).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("tokenizer.json") && error.contains(cause), "{error}");
-    };
-    let sequence = |steps: &[Value]| json!({ "type": "Sequence", "normalizers": steps });
-    let map = precompiled(&contrary());
-    refused(json!({ "type": "Precompiled", "precompiled_charsmap": "?" }), "not base64");
-    refused(step(&[]), "is cut");
-    refused(step(&map[..100]), "is cut");
-    refused(step(&[&map[..], b"\xFF"].concat()), "not UTF-8");
-    refused(sequence(&[squeeze("▁"), step(&map)]), "of type Precompiled where it cannot be packed");
-    refused(sequence(&[step(&map), step(&map)]), "of type Precompiled where it cannot be packed");
-    refused(sequence(&[step(&map), strip(true)]), "of type Strip where it cannot be packed");
-    refused(sequence(&[json!({ "type": "NFKD" }), step(&map)]), "type NFKD");
-    let of = |key: &str, replacement: &str| step(&precompiled(&Pairs::from([(key.to_owned(), replacement.to_owned())])));
-    refused(of("a", &"x".repeat(256)), "256 bytes");
-    // Nodes below themselves, and a value that is nowhere.
-    let unit = |label: u8, ends: u32, offset: u32| offset << 10 | ends << 8 | u32::from(label);
-    let trie = |units: &[u32]| {
-        let bytes = units.iter().flat_map(|unit| unit.to_le_bytes());
-        step(&((units.len() * 4) as u32).to_le_bytes().into_iter().chain(bytes).chain(*b"x\0").collect::<Vec<u8>>())
-    };
-    let mut units = vec![0; 256];
-    for byte in b'a'..=b'h' {
-        units[usize::from(byte)] = unit(byte, 0, byte.into());
-    }
-    refused(trie(&units), "several ways");
-    units.fill(0);
-    units[usize::from(b'a')] = unit(b'a', 1, 5000);
-    refused(trie(&units), "leads out of it");
-    units[usize::from(b'a')] = unit(b'a', 1, u32::from(b'a') ^ 1);
-    units[1] = 1 << 31 | 77;
-    refused(trie(&units), "by what is outside it");
-    // A file that is beyond packing leaves the model fed tokens.
-    let mut file = plain.clone();
-    for (normalizer, can) in [(sequence(&[json!({ "type": "NFKD" }), step(&map)]), false), (step(&map), true)] {
-        file["normalizer"] = normalizer;
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
-        assert_eq!(tokenizer_json::can_be_packed(folder.path()).unwrap(), can);
-    }
 }
 
 /// A section with other bytes, or fewer, is refused or runs; nothing panics.

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use attoformer::Tokenizer;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::{Tokenizer as Packed, tokenizer_json};
 use attoformer_tools::pack::sections;
 use serde_json::Value;
 use std::path::Path;
@@ -48,10 +48,18 @@ impl Pair {
     }
 
     pub fn open(folder: &Path) -> Self {
-        let library = Library::from_file(folder.join("tokenizer.json")).unwrap();
         let packed = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
+        Pair::with(Library::from_file(folder.join("tokenizer.json")).unwrap(), &packed)
+    }
+
+    /// The library's of its file, and ours of another.
+    pub fn of(file: &Value, packed: &Packed) -> Self {
+        Pair::with(file.to_string().parse().unwrap(), packed)
+    }
+
+    fn with(library: Library, packed: &Packed) -> Self {
         let mut section = Vec::new();
-        sections::tokenizer(&packed, &mut section);
+        sections::tokenizer(packed, &mut section);
         Pair { library, section, vocab: packed.pieces.len() as u32 }
     }
 

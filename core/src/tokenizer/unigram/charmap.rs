@@ -47,8 +47,8 @@ impl<'a> Charmap<'a> {
             if key == 0 || !ends_once || before.is_some_and(|before| before >= key || starts(before, key)) {
                 return Err(wrong("the keys of its map of characters are not in order"));
             }
-            let replacement = strings.get(at..).and_then(|rest| rest.split(END).next());
-            if replacement.is_none_or(|replacement| replacement.len() > REPLACEMENT_BYTES) || at >= strings.len() {
+            let length = map.replacement(at).take(REPLACEMENT_BYTES + 1).map(char::len_utf8).sum::<usize>();
+            if !strings.is_char_boundary(at) || at >= strings.len() || length > REPLACEMENT_BYTES {
                 return Err(wrong("a replacement of its map of characters is outside it, or above 255 bytes"));
             }
             if key.trailing_zeros() >= 32 {
@@ -57,6 +57,11 @@ impl<'a> Charmap<'a> {
             before = Some(key);
         }
         Ok(map)
+    }
+
+    /// The characters of the replacement that starts at a place.
+    fn replacement(&self, at: usize) -> impl Iterator<Item = char> {
+        self.strings.get(at..).unwrap_or_default().chars().take_while(|&character| character != END)
     }
 
     /// What stands for `text`, at most [`KEY_BYTES`] bytes, that a key is or begins; [`END`] behind it ends it.
@@ -77,8 +82,7 @@ impl<'a> Charmap<'a> {
     pub fn growth(&self, in_bytes: bool) -> usize {
         let growth = |row| {
             let (key, at) = read(row);
-            let replacement = self.strings.get(at..).and_then(|rest| rest.split(END).next()).unwrap_or_default();
-            let size = if in_bytes { replacement.len() } else { replacement.chars().count() };
+            let size: usize = self.replacement(at).map(|character| if in_bytes { character.len_utf8() } else { 1 }).sum();
             size.div_ceil(KEY_BYTES.saturating_sub(key.trailing_zeros() as usize / 8).max(1))
         };
         self.rows.iter().map(growth).max().unwrap_or(1).max(1)
