@@ -4,6 +4,8 @@
 
 #[path = "../../host-tools/tests/common/gguf.rs"]
 mod builder;
+#[path = "../../host-tools/tests/common/charsmap.rs"]
+mod charsmap;
 #[path = "hostile_seeds/directories.rs"]
 mod directories;
 #[path = "../fuzz/targets/directory.rs"]

@@ -69,7 +69,7 @@ fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
     tokens.truncate(count);
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
     // The order of merges, and so the tokens, do not depend on the room there is.
-    let mut roomy = vec![0; 4 * text.len() + 8];
+    let mut roomy = vec![0; 2 * tokenizer.room(text.len()) + 8];
     assert_eq!(tokenizer.encode(text, &mut roomy).map(|count| &roomy[..count]), Ok(&tokens[..]));
     for room in [0, 1, count / 2, count] {
         if let Ok(count) = tokenizer.encode(text, &mut roomy[..room]) {

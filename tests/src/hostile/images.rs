@@ -164,6 +164,8 @@ pub fn unigram() -> Tokenizer {
     let tokens = ["<unk>", "<s>", "</s>", "▁", "▁the", "th", "e", "lo", "w", "l", "o", "an", "a", "n", "é", "日"].map(str::to_owned);
     let scores = (0..tokens.len()).map(|id| -0.5 * id as f64).collect();
     let spaces = WordSpaces { in_front: true, squeezed: true, cut: true, ..WordSpaces::default() };
+    let pairs = [("\u{1}", ""), ("\u{3000}", " "), ("e\u{301}", "é"), ("ａ", "a"), ("ﷺ", "the low an")];
+    let charmap: Charmap = pairs.map(|(key, replacement)| (key.to_owned(), replacement.to_owned())).into();
     let source = Unigram {
         tokens: &tokens,
         scores,
@@ -172,7 +174,7 @@ pub fn unigram() -> Tokenizer {
         adds_begin: false,
         adds_end: true,
         byte_fallback: false,
-        charmap: Charmap::new(),
+        charmap,
         spaces,
     };
     source.tokenizer().expect("a sound vocabulary")

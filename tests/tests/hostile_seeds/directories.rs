@@ -1,5 +1,8 @@
 //! Hugging Face directories of every family, as small as can be.
 
+use super::charsmap::precompiled;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::path::Path;
 
 use attoformer_tools::import;
@@ -154,8 +157,15 @@ fn byte_bpe() -> Value {
         "added_tokens": [{"id": 0, "content": "<|end|>", "special": true}, {"id": 1, "content": "<|im|>", "special": true, "lstrip": true}]})
 }
 
+/// A map of characters whose trie is as short as can be.
+pub fn charmap() -> Vec<u8> {
+    let pairs = [("\t", " "), ("\u{1}", ""), ("A", "a")].map(|(key, replacement)| (key.to_owned(), replacement.to_owned()));
+    precompiled(&pairs.into())
+}
+
 fn unigram() -> Value {
     json!({"model": {"type": "Unigram", "unk_id": 2, "vocab": [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["▁", -1.5], ["▁a", -2.0], ["b", -2.5]]},
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": BASE64_STANDARD.encode(charmap())},
         "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}, "post_processor": {"type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]}})
 }

@@ -1,6 +1,7 @@
 //! GGUF files of every architecture, with every tokenizer and with blocks.
 
 use super::builder::{Builder, text};
+use super::directories;
 use super::values::values;
 
 /// Names and files.
@@ -105,8 +106,26 @@ fn blocks() -> Builder {
     file
 }
 
+/// With XLM-R's tokenizer.
 fn bert() -> Builder {
-    let file = sizes("bert", 4).number("bert.attention.layer_norm_epsilon", 1e-5).size("bert.pooling_type", 2);
+    let map = directories::charmap();
+    let file = sizes("bert", 4)
+        .number("bert.attention.layer_norm_epsilon", 1e-5)
+        .size("bert.pooling_type", 2)
+        .with("tokenizer.ggml.model", 8, text("t5"))
+        .with("tokenizer.ggml.tokens", 9, texts(&["<s>", "<pad>", "</s>", "<unk>", "▁", "▁t", "h", "e", "low"]))
+        .with("tokenizer.ggml.scores", 9, array(6, 9, (0..9).flat_map(|id| (-(id as f32)).to_le_bytes()).collect()))
+        .with(
+            "tokenizer.ggml.token_type",
+            9,
+            array(5, 9, [3i32, 3, 3, 2, 1, 1, 1, 1, 1].iter().flat_map(|kind| kind.to_le_bytes()).collect()),
+        )
+        .with("tokenizer.ggml.precompiled_charsmap", 9, array(0, map.len(), map))
+        .with("tokenizer.ggml.add_space_prefix", 7, vec![1])
+        .with("tokenizer.ggml.remove_extra_whitespaces", 7, vec![1])
+        .size("tokenizer.ggml.bos_token_id", 0)
+        .size("tokenizer.ggml.eos_token_id", 2)
+        .size("tokenizer.ggml.unknown_token_id", 3);
     let mut tensors: Vec<(String, Vec<usize>)> =
         [("token_embd", 9), ("position_embd", 12), ("token_types", 2)].map(|(name, rows)| (format!("{name}.weight"), vec![rows, 4])).into();
     let layer: [(&str, &[usize]); 9] = [
