@@ -152,7 +152,7 @@ impl<'a> Tokenizer<'a> {
     /// space and around punctuation, each word split by its longest pieces from the left, or replaced as a whole by the unknown token when
     /// that fails or when it is longer than the vocabulary allows (Devlin et al. 2018; Wu et al. 2016, section 4.1).
     ///
-    /// Unigram: spaces as the vocabulary wants them, each word cut into the pieces whose scores add up to most (Kudo 2018).
+    /// Unigram: characters as the vocabulary's map has them, spaces as it wants them, each word cut into the pieces whose scores add up to most (Kudo 2018).
     ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///

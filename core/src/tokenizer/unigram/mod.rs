@@ -1,7 +1,8 @@
 //! Unigram (Kudo 2018): of all ways to cut a word into pieces the one whose scores add up to most.
 //!
 //! The results are those of the `tokenizers` crate: sums are f64, from the left, and of equal ones that with the longer last piece counts.
-//! Pieces have spaces where the files write U+2581, and in a text U+2581 is a space.
+//! Pieces have spaces where the files write U+2581, and in a text U+2581 is a space. A text is an iterator, which is gone through as often as is
+//! needed: its characters, those that a map puts in their place (`mapped.rs`), several spaces as one (`spaces.rs`).
 
 mod charmap;
 mod clusters;

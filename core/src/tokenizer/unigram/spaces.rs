@@ -76,9 +76,8 @@ impl Spaces {
             first = false;
         }
     }
-}
 
-impl Spaces {
+    /// The characters of a text as words are made of them.
     fn squeezed<'t>(&self, text: &'t str, map: Option<&'t Charmap<'t>>) -> Squeezed<'t> {
         let rest = Mapped::new(text, map);
         let left = match (self.trimmed, map) {
