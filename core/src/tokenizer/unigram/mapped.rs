@@ -46,13 +46,10 @@ impl<'t> Mapped<'t> {
         (self.rest, self.boundaries) = (rest, boundaries);
         Some(found)
     }
-}
 
-impl Iterator for Mapped<'_> {
-    type Item = char;
-
-    fn next(&mut self) -> Option<char> {
-        let Some(map) = self.map else { return self.rest.next() };
+    /// The next character behind the map. Once in a program, not in each place that goes through a text: flash is what there is least of.
+    #[inline(never)]
+    fn replaced(&mut self, map: &'t Charmap<'t>) -> Option<char> {
         loop {
             match self.replacement.next() {
                 None => {}
@@ -69,6 +66,17 @@ impl Iterator for Mapped<'_> {
                 Some(replacement) => self.replacement = replacement.chars(),
                 None => return Some(character),
             }
+        }
+    }
+}
+
+impl Iterator for Mapped<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        match self.map {
+            Some(map) => self.replaced(map),
+            None => self.rest.next(),
         }
     }
 }
