@@ -87,6 +87,31 @@ fn chosen_and_own_texts_become_the_library_s_tokens() {
     }
 }
 
+/// Tokens that a user adds are looked for behind the normaliser, which works on what the others leave as a whole.
+#[test]
+fn tokens_that_were_added_become_the_library_s() {
+    for (at, mut file) in variants().into_iter().enumerate() {
+        let id = file["model"]["vocab"].as_array().unwrap().len();
+        let token = |id: usize, name: &str, special: bool| {
+            json!({ "id": id, "content": name, "special": special, "normalized": true,
+                "single_word": false, "lstrip": false, "rstrip": false })
+        };
+        file["added_tokens"].as_array_mut().unwrap().extend([token(id, "zap", false), token(id + 1, "<late>", true)]);
+        if at >= 6 {
+            // The other map would change its characters.
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
+            let error = tokenizer_json::open(folder.path()).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("\"zap\" is matched behind the map"), "{error}");
+            continue;
+        }
+        let late = ["zap", "a zap b", "azapb", " zap ", "zapzap", "é zap é.", "zap\u{3000}a", "a  zap  b", "a zap", "zap  ", "\u{1}zap a"];
+        let between = late.map(|text| format!("{text}<mask>{text}</s> {text}"));
+        let special = late.map(|text| text.replace("zap", "<late>"));
+        Pair::new(&file).check(late.into_iter().chain(between.iter().chain(&special).map(String::as_str)));
+    }
+}
+
 fn check_generated(count: usize, seed: u64) {
     let mut numbers = Numbers(seed);
     let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, OWN)).collect();

@@ -96,23 +96,24 @@ impl<'a> Added<'a> {
         self.rows.is_empty()
     }
 
-    /// Writes the added tokens in `text` to `out`, and what is between them by `encode`.
+    /// Writes the added tokens in `text` to `out`, and what is between them by `encode`: it is given what those that are not late leave, and
+    /// of that a part between late ones.
     pub fn encode_parts(
         &self,
         vocabulary: &Vocabulary<'_>,
         text: &str,
         with_control: bool,
         out: &mut [u32],
-        encode: impl Fn(&str, &mut [u32]) -> Result<usize, Error>,
+        encode: impl Fn(&str, &str, &mut [u32]) -> Result<usize, Error>,
     ) -> Result<usize, Error> {
         let have = out.len();
         let mut count = 0_usize;
-        let mut put = |part: Part<'_>| {
+        let mut put = |whole: &str, part: Part<'_>| {
             let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
             let room = out.get_mut(count..).ok_or(full)?;
             let tokens = match part {
                 Part::Token(token) => room.first_mut().map(|first| *first = token).map(|()| 1).ok_or(full)?,
-                Part::Text(text) => encode(text, room)?,
+                Part::Text(text) => encode(whole, text, room)?,
             };
             count = count.saturating_add(tokens);
             Ok(())
@@ -120,10 +121,10 @@ impl<'a> Added<'a> {
         for part in self.parts(vocabulary, text, with_control, 0) {
             if let Part::Text(text) = part {
                 for part in self.parts(vocabulary, text, with_control, LATE) {
-                    put(part)?;
+                    put(text, part)?;
                 }
             } else {
-                put(part)?;
+                put(text, part)?;
             }
         }
         Ok(count)

@@ -183,7 +183,7 @@ impl<'a> Tokenizer<'a> {
         match &self.kind {
             Kind::Bpe(bpe) => bpe.encode_parts(text, out, if bpe.added.is_empty() { &marks } else { &bpe.added }, true),
             Kind::WordPiece(wordpiece) => {
-                marks.encode_parts(&wordpiece.vocabulary, text, true, out, |text, out| wordpiece_tokens(wordpiece, text, out))
+                marks.encode_parts(&wordpiece.vocabulary, text, true, out, |_, text, out| wordpiece_tokens(wordpiece, text, out))
             }
             Kind::ByteBpe(bpe) => bpe.encode(text, out, true),
             Kind::Unigram(unigram) => unigram.encode(text, out, if unigram.added.is_empty() { &marks } else { &unigram.added }, true),

@@ -10,7 +10,7 @@ impl Bpe<'_> {
     pub fn encode_parts(&self, text: &str, out: &mut [u32], added: &Added<'_>, with_control: bool) -> Result<usize, Error> {
         // Where all of the room is left, a part is the text's first.
         let have = out.len();
-        added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| self.encode(text, room.len() == have, room))
+        added.encode_parts(&self.vocabulary, text, with_control, out, |_, text, room| self.encode(text, room.len() == have, room))
     }
 
     /// [`Tokenizer::encode`](crate::Tokenizer::encode), by llama2.c's rule: a space is put before a text that is not empty (when and where

@@ -86,7 +86,7 @@ impl<'a> ByteBpe<'a> {
     pub fn encode(&self, text: &str, out: &mut [u32], with_control: bool) -> Result<usize, Error> {
         let have = out.len();
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-        self.added.encode_parts(&self.vocabulary, text, with_control, out, |text, room| {
+        self.added.encode_parts(&self.vocabulary, text, with_control, out, |_, text, room| {
             self.encode_text(Characters::new(text, self.nfc), room).ok_or(full)
         })
     }

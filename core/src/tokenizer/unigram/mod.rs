@@ -119,9 +119,10 @@ impl<'a> Unigram<'a> {
     pub fn encode(&self, text: &str, out: &mut [u32], added: &Added<'_>, with_control: bool) -> Result<usize, Error> {
         let have = out.len();
         let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-        added.encode_parts(&self.vocabulary, text, with_control, out, |part, room| {
+        added.encode_parts(&self.vocabulary, text, with_control, out, |whole, part, room| {
             let at_start = core::ptr::eq(part.as_ptr(), text.as_ptr());
-            self.spaces.words(part, self.map.as_ref(), at_start, room, |word, room| viterbi::encode(self, word, room)).ok_or(full)
+            let characters = self.spaces.characters(whole, part, self.map.as_ref());
+            self.spaces.words(characters, at_start, room, |word, room| viterbi::encode(self, word, room)).ok_or(full)
         })
     }
 

@@ -37,18 +37,15 @@ impl Spaces {
         (flags & !known == 0).then_some(spaces)
     }
 
-    /// Has each word of `text` encoded to what is left of `out`, and adds up the tokens; `None` as soon as `encode` gives none.
+    /// Has each word of a text encoded to what is left of `out`, and adds up the tokens; `None` as soon as `encode` gives none.
     pub fn words(
         &self,
-        text: &str,
-        map: Option<&Charmap<'_>>,
+        mut rest: Characters<'_>,
         at_start: bool,
         out: &mut [u32],
         encode: impl Fn(Taken<'_>, &mut [u32]) -> Option<usize>,
     ) -> Option<usize> {
-        let bare = if self.stripped { text.trim() } else { text };
         let mut first = at_start;
-        let mut rest = self.squeezed(bare, map);
         let mut count = 0_usize;
         loop {
             while self.parted && rest.clone().next().is_some_and(char::is_whitespace) {
@@ -77,16 +74,20 @@ impl Spaces {
         }
     }
 
-    /// The characters of a text as words are made of them.
-    fn squeezed<'t>(&self, text: &'t str, map: Option<&'t Charmap<'t>>) -> Squeezed<'t> {
+    /// The characters of `part` as words are made of them. It is a part of `whole`, whose ends are those that lose their white space.
+    pub fn characters<'t>(&self, whole: &str, part: &'t str, map: Option<&'t Charmap<'t>>) -> Characters<'t> {
+        let [whole, bounds] = [whole, part].map(|text| text.as_bytes().as_ptr_range());
+        let (starts, ends) = (bounds.start == whole.start, bounds.end == whole.end);
+        let text = if self.stripped && starts { part.trim_start() } else { part };
+        let text = if self.stripped && ends { text.trim_end() } else { text };
         let rest = Mapped::new(text, map);
-        let left = match (self.trimmed, map) {
+        let left = match (self.trimmed && ends, map) {
             (false, _) => usize::MAX,
             (true, None) => text.trim_end().chars().count(),
             (true, Some(_)) => rest.clone().zip(1..).filter(|(character, _)| !character.is_whitespace()).last().map_or(0, |(_, end)| end),
         };
         let squeezed = self.squeezed.then_some(if self.to_plain { ' ' } else { BLOCK });
-        Squeezed { rest, left, squeezed }
+        Characters { rest, left, squeezed }
     }
 }
 
@@ -96,21 +97,21 @@ fn is_space(character: char) -> bool {
 
 /// A text's characters; if so wanted, several spaces as one.
 #[derive(Clone)]
-struct Squeezed<'t> {
+pub struct Characters<'t> {
     rest: Mapped<'t>,
     /// Characters of `rest` before the white space that goes.
     left: usize,
     squeezed: Option<char>,
 }
 
-impl Squeezed<'_> {
+impl Characters<'_> {
     fn one(&mut self) -> Option<char> {
         self.left = self.left.checked_sub(1)?;
         self.rest.next()
     }
 }
 
-impl Iterator for Squeezed<'_> {
+impl Iterator for Characters<'_> {
     type Item = char;
 
     fn next(&mut self) -> Option<char> {
@@ -133,7 +134,7 @@ impl Iterator for Squeezed<'_> {
 pub(in crate::tokenizer) struct Taken<'t> {
     /// A space is to come first.
     front: bool,
-    rest: Squeezed<'t>,
+    rest: Characters<'t>,
     left: usize,
 }
 

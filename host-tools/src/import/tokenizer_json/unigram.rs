@@ -88,7 +88,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     let source = tokenizer::Unigram {
         tokens: &tokens,
         scores,
-        added: file.added_tokens.iter().map(|token| added(token, !charmap.is_empty())).collect::<Result<_, _>>()?,
+        added: file.added_tokens.iter().map(|token| added(token, &charmap)).collect::<Result<_, _>>()?,
         marks: [begin.unwrap_or(end), end, unknown],
         adds_begin: begin.is_some(),
         adds_end: stated_end.is_some(),
@@ -99,18 +99,19 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     source.tokenizer()
 }
 
-/// An added token as a packer wants it. A control token that the library looks for behind a map is looked for before it: the two differ where a
-/// template spells it in other characters.
-fn added(added: &Added, has_charmap: bool) -> Result<tokenizer::Added, String> {
+/// An added token as a packer wants it. One that the library looks for behind a map is looked for before it: the two differ where a text spells
+/// it in other characters, or puts a mark behind it.
+fn added(added: &Added, charmap: &Charmap) -> Result<tokenizer::Added, String> {
     let name = &added.content;
     if added.normalized && name.contains([' ', '\u{2581}']) {
         return Err(format!("its added token {name:?} is matched behind the normaliser and has a space, which cannot be packed"));
     }
-    if added.normalized && !added.special && has_charmap {
+    let is_plain = |character: char| character.is_ascii_graphic() && !charmap.contains_key(character.encode_utf8(&mut [0; 4]) as &str);
+    if added.normalized && !added.special && !charmap.is_empty() && !name.chars().all(is_plain) {
         return Err(format!("its added token {name:?} is matched behind the map of characters, which cannot be packed"));
     }
-    let packed = added.to_pack()?;
-    Ok(tokenizer::Added { late: packed.late && !has_charmap, ..packed })
+
+    added.to_pack()
 }
 
 /// What the normaliser does to spaces and characters: nothing else can be packed.
