@@ -37,7 +37,7 @@ pub enum Refusal {
     Template(String),
     /// The image has no template.
     #[error("it has no chat template: `atto run` writes on from a prompt")]
-    None,
+    NoTemplate,
     /// What was typed spells a token that only the template may write.
     #[error("the line spells a control token of the model: say it in other words")]
     Control,
@@ -47,11 +47,11 @@ impl<'i> Chat<'i> {
     /// A conversation with the image's template, which `render` runs.
     ///
     /// # Errors
-    /// [`Refusal::None`] for an image without a template, [`Refusal::Template`] for one that cannot be read.
+    /// [`Refusal::NoTemplate`] for an image without a template, [`Refusal::Template`] for one that cannot be read.
     pub fn new(image: Image<'i>, system: Option<String>, render: Renderer) -> Result<Self, Refusal> {
         let template = std::str::from_utf8(image.section(section::CHAT)).unwrap_or_default();
         if template.is_empty() {
-            return Err(Refusal::None);
+            return Err(Refusal::NoTemplate);
         }
         template::check(template).map_err(Refusal::Template)?;
         let messages = system.into_iter().map(|content| Message { role: "system".to_owned(), content }).collect();

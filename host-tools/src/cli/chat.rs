@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
 }
 
-/// `atto render-template`: runs the template of the request on stdin, for [`render_apart`].
+/// Runs the template of the request on stdin, for [`render_apart`], with as much memory as it may have.
 pub fn render_template(limit: impl FnOnce(usize)) -> Result<(), Error> {
     limit(template::MEMORY);
     let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::Request(format!("stdin: it is no request: {error}")))?;

@@ -20,6 +20,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use attoformer_tools::Error;
+use attoformer_tools::chat::template::APART;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
@@ -41,8 +42,6 @@ enum Command {
     #[command(subcommand)]
     Eval(eval::Command),
     Chat(chat::Args),
-    #[command(hide = true)]
-    RenderTemplate,
     Classify(classify::Args),
     Transcribe(transcribe::Args),
     Bench(bench::Args),
@@ -53,7 +52,20 @@ enum Command {
 
 /// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
 pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
-    let result = match Cli::parse().command {
+    // No subcommand: only this program itself calls it.
+    let apart = std::env::args_os().nth(1).is_some_and(|argument| argument == APART);
+    let result = if apart { chat::render_template(limit) } else { run_command() };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command() -> Result<(), Error> {
+    match Cli::parse().command {
         Command::Pack(args) => pack::run(args),
         Command::Info(args) => info::run(args),
         Command::Import(args) => import::run(args),
@@ -61,20 +73,12 @@ pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
         Command::Chat(args) => chat::run(args),
-        Command::RenderTemplate => chat::render_template(limit),
         Command::Classify(args) => classify::run(args),
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
     }
 }
 
