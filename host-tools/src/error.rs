@@ -65,11 +65,13 @@ const LONGEST: usize = 1200;
 
 /// A sentence that may quote a file, whose names can hold anything: without line ends and other control characters, and not of any length.
 fn one_line(sentence: &str) -> String {
-    let mut line = String::new();
-    for character in sentence.chars().take(LONGEST) {
-        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
-    }
-    if sentence.chars().nth(LONGEST).is_some() { line + "..." } else { line }
+    let escaped = |character: char| {
+        let control = character.is_control();
+        control.then(|| character.escape_default()).into_iter().flatten().chain((!control).then_some(character))
+    };
+    let mut line = sentence.chars().flat_map(escaped);
+    let start: String = line.by_ref().take(LONGEST).collect();
+    if line.next().is_some() { start + "..." } else { start }
 }
 
 /// The common system errors in words; the others as the system puts them.
@@ -98,5 +100,6 @@ mod tests {
         assert_eq!(said("the tensor a\nb\x1b[2J is missing"), "a.gguf: the tensor a\\nb\\u{1b}[2J is missing");
         assert_eq!(said("Zoë \"日本\" 'x'"), "a.gguf: Zoë \"日本\" 'x'");
         assert!(said(&"x".repeat(70_000)).len() < 1300);
+        assert!(said(&"\0".repeat(70_000)).len() < 1300);
     }
 }
