@@ -160,7 +160,7 @@ impl fmt::Display for Error {
             Error::Tensor { index, what } => write!(f, "tensor {index}: {what}"),
             Error::NotFinite { index } => write!(f, "tensor {index} holds a value that is NaN or infinite"),
             Error::Tokenizer { what } => write!(f, "tokenizer: {what}"),
-            Error::NoTokenizer => f.write_str("the image has no tokenizer: give tokens instead of text"),
+            Error::NoTokenizer => f.write_str("the image has no tokenizer: it reads tokens or features, not text"),
             Error::Metadata => f.write_str("the metadata section cannot be read"),
             Error::ArenaTooSmall { need, have } => write!(f, "the arena has {have} bytes, the plan needs {need}"),
             Error::ArenaStatement { stated, follows } => {

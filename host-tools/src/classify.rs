@@ -57,13 +57,11 @@ pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, in
     let rows = rows(subject, input)?;
     session.encode_features(&rows).map_err(|error| match error {
         // The file is longer than the model reads, not the model at fault.
-        EngineError::ContextFull { context, .. } => {
-            let what = format!(
-                "its {} rows do not fit the context of {}, which is {context}",
-                rows.len() / width(subject),
-                subject.path.display()
-            );
-            Error::file(input)(what)
+        EngineError::ContextFull { tokens, context } => {
+            let count = rows.len() / width(subject);
+            // A row of the model's own, for its class, takes a place.
+            let room = (context + count).saturating_sub(tokens);
+            Error::file(input)(format!("it has {count} rows, {} reads {room}", subject.path.display()))
         }
         error => Error::engine(subject.path)(error),
     })

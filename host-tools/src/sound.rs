@@ -1,5 +1,6 @@
 //! Sound files, and the rows of features that an image's front end makes of them.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use attoformer::Image;
@@ -21,7 +22,8 @@ const RATE_MIN: u32 = 1000;
 pub fn read_wav(path: &Path, rate: u32) -> Result<Vec<f32>, Error> {
     let refuse = |what: String| Error::file(path)(what);
     let bytes = files::map(path)?;
-    let reader = WavReader::new(&bytes[..]).map_err(|error| refuse(unreadable(&error)))?;
+    let bytes = essential(&bytes);
+    let reader = WavReader::new(&*bytes).map_err(|error| refuse(unreadable(&error)))?;
     let form = reader.spec();
     let (channels, stated) = (usize::from(form.channels), reader.len());
     if channels == 0 || form.sample_rate < RATE_MIN {
@@ -45,6 +47,29 @@ pub fn read_wav(path: &Path, rate: u32) -> Result<Vec<f32>, Error> {
         let remedy = format!("convert it first, such as with `sox IN -r {rate} OUT`");
         refuse(format!("its {} samples a second cannot be made {rate} here: {remedy}", form.sample_rate))
     })
+}
+
+/// Without the chunks before the sound that are neither it nor its format: the crate goes astray behind one of an odd length, which a byte
+/// follows that its length does not count.
+fn essential(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let Some((riff, mut rest)) = bytes.split_at_checked(12).filter(|(riff, _)| riff.starts_with(b"RIFF")) else { return bytes.into() };
+    let (mut format, mut odd) = (None, false);
+    while let Some((header, behind)) = rest.split_first_chunk::<8>() {
+        let [_, _, _, _, length @ ..] = *header;
+        let length = u32::from_le_bytes(length) as usize;
+        if header.starts_with(b"data") {
+            let Some(format) = format.filter(|_| odd) else { break };
+            return [riff, format, rest].concat().into();
+        }
+        let Some(next) = behind.get(length + length % 2..) else { break };
+        if header.starts_with(b"fmt ") {
+            format = rest.get(..8 + length + length % 2);
+        } else {
+            odd |= length % 2 == 1;
+        }
+        rest = next;
+    }
+    bytes.into()
 }
 
 /// Why a file is no WAV file that can be read, and what helps.

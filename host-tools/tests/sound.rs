@@ -62,6 +62,16 @@ fn whispers_first_tokens_are_those_of_its_generation_config() {
     let many = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "is_multilingual": true,
         "lang_to_id": {"<|de|>": 3, "<|en|>": 4}, "task_to_id": {"transcribe": 5, "translate": 6}}"#;
     assert_eq!(whisper().text("generation_config.json", many).open().unwrap().decoding.unwrap().prompt, [9, 4, 5, 8]);
+    for (generation, cause) in [
+        (english.replace("[10]", "[11]"), "a token is 11, and the model has 11"),
+        (english.replace(": 9", ": 7"), "decoder_start_token_id is 7, in the model's configuration 9"),
+    ] {
+        let sentence = whisper().text("generation_config.json", &generation).refusal();
+        assert!(sentence.contains("generation_config.json") && sentence.contains(cause), "{sentence}");
+    }
+    let sound = r#"{"feature_size": 4, "sampling_rate": 100, "hop_length": 5, "n_fft": 8, "n_samples": 80}"#;
+    let sentence = whisper().text("preprocessor_config.json", sound).refusal();
+    assert!(sentence.contains("makes 8 positions of 4 mel bands, its configuration states 7 of 4"), "{sentence}");
     let sentence = whisper().text("generation_config.json", "{}").refusal();
     assert!(sentence.contains("generation_config.json") && sentence.contains("decoder_start_token_id"), "{sentence}");
     assert!(whisper().with(json!({"decoder_ffn_dim": 6})).refusal().contains("differ in heads or in the MLP's width"));
@@ -70,7 +80,7 @@ fn whispers_first_tokens_are_those_of_its_generation_config() {
     let mut deaf = whisper();
     deaf.texts.clear();
     assert!(deaf.refusal().contains("there is no preprocessor_config.json beside it"));
-    assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("0 as its width of an input row"));
+    assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("of 4 mel bands, its configuration states 7 of 0"));
 }
 
 #[test]

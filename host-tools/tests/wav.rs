@@ -62,6 +62,18 @@ fn sixteen_bits_are_a_fraction_of_32768_exactly() {
     assert_eq!(found.len(), 65536);
 }
 
+/// A chunk of an odd length is followed by a byte that it does not count (RIFF, 1991).
+#[test]
+fn chunks_before_the_sound_are_passed() {
+    let sound = wav(INTEGERS, 1, 16000, 8, &[192, 0, 128]);
+    for chunk in [&b"LIST\x03\0\0\0abc\0"[..], b"LIST\x04\0\0\0abcd", b"odd \x01\0\0\0a\0LIST\x02\0\0\0ab"] {
+        for at in [12, 36] {
+            let file = [&sound[..at], chunk, &sound[at..]].concat();
+            assert_eq!(Folder::new().read(&file), Ok(vec![0.5, -1.0, 0.0]), "{chunk:?} at {at}");
+        }
+    }
+}
+
 #[test]
 fn every_width_has_the_same_scale() {
     let folder = Folder::new();

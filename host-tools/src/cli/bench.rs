@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, default_value_t = 64, value_name = "G")]
     gen_len: usize,
     /// Threads; small models gain nothing
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::THREADS_MAX))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]

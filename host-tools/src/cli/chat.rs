@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0, value_name = "S")]
     seed: u64,
     /// Threads; no result depends on them
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::THREADS_MAX))]
     threads: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
@@ -96,6 +96,9 @@ pub fn run(args: Args) -> Result<(), Error> {
         .map_err(refused)?;
         shown?;
         super::print("\n")?;
+        if session.room() == 0 {
+            eprintln!("note: the conversation fills the context of {} tokens", session.config().context);
+        }
     }
 }
 

@@ -20,8 +20,8 @@ pub struct Args {
     #[arg(long, allow_hyphen_values = true)]
     text: Option<String>,
     /// Labels to show
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    top: usize,
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]
     kernels: Option<String>,
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
     };
     let mut labels = guesses(&image, logits).map_err(refuse)?;
-    labels.truncate(args.top);
+    labels.truncate(args.top as usize);
     if args.json {
         return super::print_json(&Report { labels });
     }

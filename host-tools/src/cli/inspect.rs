@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "PROMPT", allow_hyphen_values = true)]
     other: Option<String>,
     /// Layers whose attention or MLP is patched together
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "other", value_parser = clap::value_parser!(u32).range(1..))]
     window: u32,
     /// Show the tokens of a text at which neurons are largest
     #[arg(long, value_name = "TEXT.txt")]
@@ -68,13 +68,13 @@ pub struct Args {
     #[arg(long = "neuron", value_name = "LAYER:INDEX", requires = "neurons")]
     named: Vec<Neuron>,
     /// How many of each layer's choosiest neurons to show
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "neurons")]
     choosiest: usize,
     /// Show which tensors cost most when they are rounded; the image's checkpoint
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
     /// The format that --against tries
-    #[arg(long, default_value = "int4", value_name = "int8|int4|f16")]
+    #[arg(long, default_value = "int4", requires = "against", value_name = "int8|int4|f16")]
     format: Format,
     /// Show a head's weights as a board computed them: what `cargo xtask attention` printed for the same image and prompt
     #[arg(long, value_name = "ROWS.json")]

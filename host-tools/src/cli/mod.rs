@@ -24,6 +24,9 @@ use attoformer_tools::chat::template::APART;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+/// Threads that may be asked for; more would only wait for each other.
+const THREADS_MAX: i64 = 256;
+
 /// Packs trained transformers into images for microcontrollers and PCs, runs them and measures them.
 #[derive(Parser)]
 #[command(name = "atto", version, max_term_width = 100)]

@@ -91,7 +91,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
     pack::check_output(&args.output)?;
     if checkpoint.tokenizer.is_none() && checkpoint.config.has_embedding() {
-        eprintln!("note: no tokenizer found beside {}: the image takes tokens, not text", args.source.display());
+        let source = args.source.display();
+        eprintln!("note: no tokenizer of a kind that can be packed comes with {source}: the image takes tokens, not text");
     }
     let calibration = calibration(&checkpoint, args.calibrate.as_deref())?;
     let options = pack::Options {

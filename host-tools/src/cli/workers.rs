@@ -8,7 +8,7 @@ use attoformer_tools::threads::all_cores;
 #[derive(clap::Args)]
 pub struct Workers {
     /// Threads, which change no result [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::THREADS_MAX))]
     threads: Option<u32>,
     /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
     #[arg(long, value_name = "NAME")]

@@ -108,7 +108,7 @@ impl Directory {
 
 /// A token's number in config.json: one, or several that mean the same.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "unknown form: a token's number can be read, or a list of them")]
 pub enum Token {
     /// One.
     One(u32),

@@ -53,6 +53,22 @@ struct Generation {
     max_initial_timestamp_index: u32,
 }
 
+impl Generation {
+    /// Whether its tokens are the model's.
+    fn check(&self, config: &Config) -> Result<(), String> {
+        let named = self.lang_to_id.values().chain(self.task_to_id.values());
+        let suppressed = self.suppress_tokens.iter().chain(&self.begin_suppress_tokens);
+        if let Some(token) = named.chain(suppressed).chain([&self.no_timestamps_token_id]).find(|&&token| token >= config.vocab) {
+            return Err(format!("a token is {token}, and the model has {}", config.vocab));
+        }
+        if self.decoder_start_token_id != config.begin {
+            let (start, begin) = (self.decoder_start_token_id, config.begin);
+            return Err(format!("decoder_start_token_id is {start}, in the model's configuration {begin}"));
+        }
+        Ok(())
+    }
+}
+
 /// Timestamps are 20 ms apart.
 fn one_second() -> u32 {
     50
@@ -120,13 +136,23 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
     };
     let sound = directory.beside(PREPROCESSOR)?.ok_or_else(|| format!("there is no {PREPROCESSOR} beside it"))?;
     let sound = fields(sound).and_then(|sound: LogMel| sound.frontend()).map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
-    Ok(Model { frontend: Some(sound), decoding: decoding(directory)?, ..Model::new(config, tensors) })
+    // The first convolution passes by each frame, the second by every other one.
+    let positions = sound.samples / sound.hop / 2;
+    if (positions, sound.bands) != (config.encoder_context, config.features) {
+        let (bands, stated) = (config.features, config.encoder_context);
+        return Err(format!(
+            "its {PREPROCESSOR} makes {positions} positions of {} mel bands, its configuration states {stated} of {bands}",
+            sound.bands
+        ));
+    }
+    Ok(Model { frontend: Some(sound), decoding: decoding(directory, &config)?, ..Model::new(config, tensors) })
 }
 
 /// In English, without timestamps; what other transcripts begin with stands beside it.
-fn decoding(directory: &Directory) -> Result<Option<Decoding>, String> {
+fn decoding(directory: &Directory, config: &Config) -> Result<Option<Decoding>, String> {
     let Some(generation) = directory.beside(GENERATION)? else { return Ok(None) };
     let generation: Generation = fields(generation).map_err(|error| format!("of its {GENERATION}, {error}"))?;
+    generation.check(config).map_err(|error| format!("of its {GENERATION}, {error}"))?;
     let several = generation.is_multilingual;
     let task = |name: &str| generation.task_to_id.get(name).filter(|_| several).copied();
     let english = generation.lang_to_id.get("<|en|>").or(generation.lang_to_id.values().next()).filter(|_| several).copied();

@@ -29,8 +29,16 @@ struct File {
 
 #[derive(Deserialize)]
 struct Model {
-    #[serde(rename = "type", default)]
-    kind: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// The library's first files state no type; of theirs, only BPE has merges.
+    merges: Option<serde::de::IgnoredAny>,
+}
+
+impl Model {
+    fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or(if self.merges.is_some() { "BPE" } else { "" })
+    }
 }
 
 /// Whether the folder has a tokenizer of a kind that can be packed, but for `vocab.txt`, which only some families read.
@@ -43,7 +51,7 @@ pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
         return Ok(vocab_json::is_there(folder));
     }
     let file: File = wordpiece::settings(&path)?;
-    match &file.model.kind[..] {
+    match file.model.kind() {
         "BPE" | "WordPiece" => Ok(true),
         "Unigram" => unigram::is_beyond_packing(&path).map(|is| !is),
         _ => Ok(false),
@@ -60,7 +68,7 @@ pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
         return if vocab_json::is_there(folder) { vocab_json::read(folder) } else { wordpiece(folder) };
     }
     let file: File = wordpiece::settings(&path)?;
-    match &file.model.kind[..] {
+    match file.model.kind() {
         "BPE" => bpe::read(&path),
         "Unigram" => unigram::read(&path),
         _ => wordpiece(folder),
