@@ -46,16 +46,16 @@ pub fn guesses(image: &Image, logits: &[f32]) -> Result<Vec<Guess>, EngineError>
     Ok(guesses)
 }
 
-/// The logits of what a file holds: a sound, a picture, or rows of features.
+/// The logits of what a file holds: a sound, a picture, or rows of features; and how many seconds at a sound's end the model does not hear.
 ///
 /// # Errors
 /// One sentence that names the file, or the image.
-pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, input: &Path) -> Result<&'s [f32], Error> {
+pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
     if subject.image.config().front == Front::Tokens {
         return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
     }
-    let rows = rows(subject, input)?;
-    session.encode_features(&rows).map_err(|error| match error {
+    let (rows, unheard) = rows(subject, input)?;
+    session.encode_features(&rows).map(|logits| (logits, unheard)).map_err(|error| match error {
         // The file is longer than the model reads, not the model at fault.
         EngineError::ContextFull { tokens, context } => {
             let count = rows.len() / width(subject);
@@ -83,18 +83,20 @@ fn width(subject: Subject<'_>) -> usize {
     subject.image.config().features.max(1) as usize
 }
 
-/// A file's rows of features.
-fn rows(Subject { image, path }: Subject<'_>, input: &Path) -> Result<Vec<f32>, Error> {
+/// A file's rows of features, and the seconds at its end that are in none.
+fn rows(Subject { image, path }: Subject<'_>, input: &Path) -> Result<(Vec<f32>, f64), Error> {
     let width = image.config().features as usize;
     let ending = input.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match &*ending {
         "wav" => {
             let frontend = sound::frontend(image, path)?;
-            Ok(sound::features(&frontend, &sound::read_wav(input, frontend.sample_rate)?))
+            let samples = sound::read_wav(input, frontend.sample_rate)?;
+            let unheard = samples.len().saturating_sub(frontend.samples()) as f64 / f64::from(frontend.sample_rate);
+            Ok((sound::features(&frontend, &samples), unheard))
         }
-        "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?),
-        "npy" => features::read_npy(input, width),
-        "csv" => features::read_csv(input, width),
+        "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?).map(|rows| (rows, 0.0)),
+        "npy" => features::read_npy(input, width).map(|rows| (rows, 0.0)),
+        "csv" => features::read_csv(input, width).map(|rows| (rows, 0.0)),
         _ => Err(Error::file(input)("its name ends in none of .wav, .png, .jpg, .npy and .csv".to_owned())),
     }
 }

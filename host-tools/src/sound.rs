@@ -61,7 +61,7 @@ fn essential(bytes: &[u8]) -> Cow<'_, [u8]> {
             let Some(format) = format.filter(|_| odd) else { break };
             return [riff, format, rest].concat().into();
         }
-        let Some(next) = behind.get(length + length % 2..) else { break };
+        let Some(next) = behind.get(length.saturating_add(length % 2)..) else { break };
         if header.starts_with(b"fmt ") {
             format = rest.get(..8 + length + length % 2);
         } else {

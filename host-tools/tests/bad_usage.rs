@@ -18,6 +18,10 @@ fn wrong_usage_exits_with_2() {
         &["pack", "a", "-o", "b", "--layout", "z80"],
         &["run", "a"],
         &["run", "a", "--prompt", "x", "--tokens-in", "1"],
+        // Options that do nothing without another one.
+        &["inspect", "a", "-o", "b.html", "--prompt", "x", "--window", "2"],
+        &["inspect", "a", "-o", "b.html", "--prompt", "x", "--choosiest", "2"],
+        &["inspect", "a", "-o", "b.html", "--prompt", "x", "--format", "int8"],
         &["frobnicate"],
     ] {
         assert_eq!(atto(args).status.code(), Some(2), "{args:?}");
@@ -32,6 +36,8 @@ fn a_value_out_of_range_names_its_option() {
         vec!["pack", "a", "-o", "b", "--weights", "int3"],
         vec!["chat", "a", "--temperature", "-0.5"],
         vec!["run", "a", "--prompt", "x", "--threads", "0"],
+        vec!["chat", "a", "--threads", "100000"],
+        vec!["classify", "a", "--text", "x", "--top", "0"],
     ];
     for (option, values) in [
         ("--temperature", &["NaN", "-1", "inf", "warm"][..]),

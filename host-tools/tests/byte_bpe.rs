@@ -94,6 +94,17 @@ impl Pair {
         Pair::of_folder(library, folder.path())
     }
 
+    /// The library's first files state no type of the model.
+    fn without_type(library: Library) -> Self {
+        let mut file: Value = serde_json::from_str(&library.to_string(false).unwrap()).unwrap();
+        file["model"].as_object_mut().unwrap().remove("type").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, file.to_string()).unwrap();
+        assert!(tokenizer_json::can_be_packed(folder.path()).unwrap());
+        Pair::of_folder(Library::from_file(path).unwrap(), folder.path())
+    }
+
     fn of_folder(library: Library, folder: &Path) -> Self {
         let ours = tokenizer_json::open(folder).unwrap_or_else(|error| panic!("{error}"));
         let mut section = Vec::new();
@@ -189,6 +200,11 @@ macro_rules! families {
     })* };
 }
 families!(gpt2, smollm, llama3, qwen2);
+
+#[test]
+fn a_file_that_states_no_type_is_read() {
+    agrees(&mut Pair::without_type(trained("gpt2")), 100);
+}
 
 #[test]
 fn whisper_s_vocabulary_gives_the_library_s_tokens() {

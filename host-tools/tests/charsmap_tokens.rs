@@ -20,10 +20,9 @@ mod unigram;
 mod values;
 use builder::{Builder, text};
 use charsmap::{Pairs, precompiled};
-use common::Numbers;
 use made::{OWN, contrary, maps, step};
-use texts::{SECONDS_MAX, generated, without_a_space};
-use unigram::{Pair, TEXTS, trained};
+use texts::{SECONDS_MAX, several, without_a_space};
+use unigram::{Pair, TEXTS, check_all, trained};
 use values::values;
 
 fn strip(left: bool) -> Value {
@@ -112,23 +111,15 @@ fn tokens_that_were_added_become_the_library_s() {
     }
 }
 
-fn check_generated(count: usize, seed: u64) {
-    let mut numbers = Numbers(seed);
-    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, OWN)).collect();
-    for file in variants() {
-        Pair::new(&file).check(texts.iter().map(String::as_str));
-    }
-}
-
 #[test]
 fn generated_strings_become_the_library_s_tokens() {
-    check_generated(1_000, 33);
+    check_all(variants(), &several(1_000, 33, OWN));
 }
 
 #[test]
 #[ignore = "minutes"]
 fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
-    check_generated(100_000, 34);
+    check_all(variants(), &several(100_000, 34, OWN));
 }
 
 /// Time is linear in the text: also of one word, of one cluster, of what goes away.
@@ -265,8 +256,7 @@ fn gguf(file: &Value, map: &[u8]) -> Builder {
 #[test]
 fn a_gguf_file_gives_the_library_s_tokens() {
     let (files, maps) = (variants(), maps());
-    let mut numbers = Numbers(37);
-    let texts: Vec<String> = (0..1_000).map(|_| generated(&mut numbers, OWN)).collect();
+    let texts = several(1_000, 37, OWN);
     for (map, at) in maps.iter().zip([0, 6]) {
         let mut file = files[at].clone();
         for piece in file["model"]["vocab"].as_array_mut().unwrap() {

@@ -7,8 +7,15 @@ mod values;
 #[path = "common/whisper.rs"]
 mod whisper;
 
+use std::path::Path;
+
+use attoformer::Image;
 use attoformer::image::header::{Classifier, Front, NormPlacement};
-use attoformer_tools::import::Part;
+use attoformer_tools::classify::logits_of_file;
+use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::import::{Checkpoint, Part};
+use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::report::progress::Progress;
 use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias};
@@ -115,10 +122,26 @@ fn keyword_transformers_are_read_from_their_places() {
     expect(&checkpoint, Part::Query, Some(0), "encoder.layer.0.attention.attention.query.weight", plain(6));
     expect(&checkpoint, Part::AttnOut, Some(0), "encoder.layer.0.attention.output.dense.weight", plain(8));
     expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(6));
+    a_longer_clip_is_told(&checkpoint);
     let config = checkpoint.config;
     assert_eq!((config.front, config.class_token, config.features, config.score_scale), (Front::Patches, true, 3, 0.25));
     assert_eq!((config.classifier, checkpoint.labels), (Classifier::Sequence, vec!["yes".to_owned(), "no".to_owned()]));
     assert_eq!(checkpoint.frontend.unwrap().coefficients, 3);
     assert!(directory.with(json!({"frontend": null})).refusal().contains("missing field `frontend`"));
     assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("a name for each label"));
+}
+
+/// The model hears 45 samples, a hundred a second; of 0.9 s it does not hear half.
+fn a_longer_clip_is_told(checkpoint: &Checkpoint) {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("clip.wav");
+    let form = hound::WavSpec { channels: 1, sample_rate: 1000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(&clip, form).unwrap();
+    (0..900).for_each(|sample| writer.write_sample(sample).unwrap());
+    writer.finalize().unwrap();
+    let bytes = pack(checkpoint, &Options::reference(), &Progress::silent()).unwrap().image;
+    let image = Image::new(&bytes).unwrap();
+    let subject = Subject { image: &image, path: Path::new("kwt.atto") };
+    let unheard = Setup::default().with_session(subject, |session| logits_of_file(session, subject, &clip).map(|(_, unheard)| unheard));
+    assert_eq!(unheard.unwrap(), 0.45);
 }

@@ -13,8 +13,8 @@ mod texts;
 #[path = "common/unigram.rs"]
 mod unigram;
 use common::Numbers;
-use texts::{generated, open_texts};
-use unigram::{Pair, TEXTS, trained};
+use texts::{open_texts, several};
+use unigram::{Pair, TEXTS, check_all, trained};
 
 /// What Unigram treats in a way of its own.
 const OWN: &[&str] = &["▁", "▁▁", "<unk>", "<s>"];
@@ -80,23 +80,15 @@ fn open_texts_become_the_library_s_tokens() {
     }
 }
 
-fn check_generated(count: usize, seed: u64) {
-    let mut numbers = Numbers(seed);
-    let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, OWN)).collect();
-    for file in variants() {
-        Pair::new(&file).check(texts.iter().map(String::as_str));
-    }
-}
-
 #[test]
 fn generated_strings_become_the_library_s_tokens() {
-    check_generated(2_000, 21);
+    check_all(variants(), &several(2_000, 21, OWN));
 }
 
 #[test]
 #[ignore = "minutes"]
 fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
-    check_generated(100_000, 22);
+    check_all(variants(), &several(100_000, 22, OWN));
 }
 
 /// Each character between letters.
@@ -117,8 +109,7 @@ fn a_published_vocabulary_gives_the_library_s_tokens() {
         return;
     };
     let pair = Pair::open(Path::new(&folder));
-    let mut numbers = Numbers(23);
-    let texts: Vec<String> = (0..20_000).map(|_| generated(&mut numbers, OWN)).collect();
+    let texts = several(20_000, 23, OWN);
     pair.check(texts.iter().map(String::as_str).chain(TEXTS));
 }
 

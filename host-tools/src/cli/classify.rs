@@ -45,7 +45,13 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let subject = Subject { image: &image, path: &args.file };
     let logits = match &args.input {
-        Some(input) => logits_of_file(&mut session, subject, input)?,
+        Some(input) => {
+            let (logits, unheard) = logits_of_file(&mut session, subject, input)?;
+            if unheard > 0.0 {
+                eprintln!("note: the sound is longer than the clips of the model; its last {unheard:.2} s are left out");
+            }
+            logits
+        }
         None => {
             let (logits, left_out) = logits_of_text(&mut session, args.text.as_deref().unwrap_or_default()).map_err(refuse)?;
             if left_out > 0 {

@@ -108,7 +108,7 @@ fn likeliest(logits: &[f32]) -> usize {
 
 fn logits(session: &mut Session, subject: Subject<'_>, example: &Example) -> Result<Vec<f32>, Error> {
     match &example.input {
-        Input::File(path) => logits_of_file(session, subject, path).map(<[f32]>::to_vec),
+        Input::File(path) => logits_of_file(session, subject, path).map(|(logits, _)| logits.to_vec()),
         Input::Text(text, place) => logits_of_text(session, text).map(|(logits, _)| logits.to_vec()).map_err(|error| match error {
             attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(subject.path)(error),
             error => Error::Request(format!("{place}: {error}")),

@@ -12,6 +12,12 @@ pub fn open_texts() -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
+/// So many of [`generated`].
+pub fn several(count: usize, seed: u64, own: &[&str]) -> Vec<String> {
+    let mut numbers = Numbers(seed);
+    (0..count).map(|_| generated(&mut numbers, own)).collect()
+}
+
 /// A few pieces of text of every kind, joined; `own` are those that matter to one tokenizer.
 pub fn generated(numbers: &mut Numbers, own: &[&str]) -> String {
     let mut below = |bound: usize| numbers.word() as usize % bound;

@@ -33,6 +33,13 @@ pub fn trained() -> Value {
     serde_json::from_str(&library.to_string(false).unwrap()).unwrap()
 }
 
+/// Compares the two on each text with each file.
+pub fn check_all(files: Vec<Value>, texts: &[String]) {
+    for file in files {
+        Pair::new(&file).check(texts.iter().map(String::as_str));
+    }
+}
+
 /// The library's tokenizer and ours, from its file.
 pub struct Pair {
     pub library: Library,
