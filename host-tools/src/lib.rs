@@ -9,25 +9,16 @@
 //! prints.
 
 pub mod bench;
-pub mod chat;
-pub mod classify;
-pub mod embed;
 pub mod engine;
 pub mod error;
 pub mod eval;
-pub mod features;
 pub mod files;
 pub mod import;
 pub mod inspect;
 pub mod pack;
-pub mod pictures;
 pub mod quantize;
 pub mod report;
-pub mod resample;
 pub mod run;
-pub mod scaling;
-pub mod sound;
 pub mod threads;
-pub mod transcribe;
 
 pub use error::Error;

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use attoformer::Image;
 use attoformer_tools::Error;
-use attoformer_tools::classify::{labels, logits_of_text};
 use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::eval::accuracy::{Examples, Input, Measures, measure};
 use attoformer_tools::eval::reference;
@@ -19,6 +18,7 @@ use attoformer_tools::import;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::classify::{labels, logits_of_text};
 use directory::Directory;
 use serde_json::json;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
-use attoformer_tools::embed::encode_cut;
 use attoformer_tools::import::tokenizer_json;
 use attoformer_tools::pack::sections;
+use attoformer_tools::run::embed::encode_cut;
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
@@ -26,7 +26,7 @@ const TEXTS: [&str; 4] = [
     include_str!("byte_bpe.rs"),
     include_str!("wordpiece.rs"),
     include_str!("../../docs/image.md"),
-    include_str!("../src/quantize/calibration.txt"),
+    include_str!("../src/pack/calibration.txt"),
 ];
 
 /// As the models' own files spell them.

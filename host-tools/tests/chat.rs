@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use attoformer::image::header::{Config, KvType};
 use attoformer::{Image, Tokenizer};
-use attoformer_tools::chat::template::render;
-use attoformer_tools::chat::{Chat, Refusal};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::tokenizer::{TokenList, TokenType, byte_bpe};
 use attoformer_tools::import::{Checkpoint, Part, Tensor};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::chat::template::render;
+use attoformer_tools::run::chat::{Chat, Refusal};
 
 const CHATML: &str = "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<|im_start|>system\nBe kind<|im_end|>\n' }}{% endif %}\
                       {{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\

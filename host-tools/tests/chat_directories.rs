@@ -9,10 +9,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use attoformer::Image;
-use attoformer_tools::chat::Chat;
-use attoformer_tools::chat::template::render;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::chat::Chat;
+use attoformer_tools::run::chat::template::render;
 use directory::Directory;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Rows of features from files: what lies or is damaged is one sentence that names the file, and the line of a text.
 
-use attoformer_tools::features::{read_csv, read_npy};
+use attoformer_tools::run::features::{read_csv, read_npy};
 use std::fs::write;
 
 /// A NumPy file of this header.

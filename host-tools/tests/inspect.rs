@@ -129,7 +129,7 @@ fn patching_follows_the_planted_answer() {
 fn tales<T>(work: impl FnOnce(&mut Session, &[u32]) -> T) -> T {
     let bytes = attoformer_tools::files::map(Path::new(TALES)).unwrap();
     let image = Image::new(&bytes).unwrap();
-    let tokens = attoformer_tools::run::encode(&image, STORY).unwrap();
+    let tokens = attoformer_tools::run::generate::encode(&image, STORY).unwrap();
     let mut arena = Setup::default().arena(image.config(), Path::new(TALES)).unwrap();
     let mut session = Setup::default().session(&image, &mut arena).unwrap();
     work(&mut session, &tokens)

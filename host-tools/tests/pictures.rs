@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::frontend::pictures::{Filter, Pictures, Resize};
-use attoformer_tools::classify::logits_of_file;
 use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::pictures::Preprocessor;
 use attoformer_tools::pack::{Options, pack};
-use attoformer_tools::pictures::read;
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::classify::logits_of_file;
+use attoformer_tools::run::pictures::read;
 use directory::Directory;
 use serde_json::{Value, json};
 

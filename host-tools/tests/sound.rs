@@ -11,11 +11,11 @@ use std::path::Path;
 
 use attoformer::Image;
 use attoformer::image::header::{Classifier, Front, NormPlacement};
-use attoformer_tools::classify::logits_of_file;
 use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::import::{Checkpoint, Part};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::classify::logits_of_file;
 use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias};

@@ -10,7 +10,7 @@ use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::eval::perplexity::{self, Measures};
 use attoformer_tools::pack::{self, Options, Packed};
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::run::{self, Observer, Outcome, Request};
+use attoformer_tools::run::generate::{self, Observer, Outcome, Request};
 use attoformer_tools::threads::all_cores;
 use attoformer_tools::{Error, import};
 use common::shared;
@@ -47,7 +47,7 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
     let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let request = Request { prompt: &[BEGIN], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
-    run::generate(&mut session, &request, &mut Nobody, |error| Error::Request(error.to_string())).unwrap()
+    generate::generate(&mut session, &request, &mut Nobody, |error| Error::Request(error.to_string())).unwrap()
 }
 
 fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Measures {

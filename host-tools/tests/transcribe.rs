@@ -15,8 +15,8 @@ use attoformer_tools::engine::Setup;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::sound::features;
-use attoformer_tools::transcribe::{Segment, Transcript, Wish, language_name, transcribe};
+use attoformer_tools::run::audio::features;
+use attoformer_tools::run::transcribe::{Segment, Transcript, Wish, language_name, transcribe};
 use directory::Directory;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use attoformer_tools::sound::read_wav;
+use attoformer_tools::run::audio::read_wav;
 use tempfile::TempDir;
 
 const INTEGERS: u16 = 1;

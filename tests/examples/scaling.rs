@@ -6,8 +6,9 @@ use std::path::Path;
 use attoformer::Image;
 use attoformer_tests::long;
 use attoformer_tools::Error;
+use attoformer_tools::bench::plot;
+use attoformer_tools::bench::scaling::{Curve, LENGTHS, measure, table};
 use attoformer_tools::engine::Setup;
-use attoformer_tools::scaling::{Curve, LENGTHS, measure, plot, table};
 use xtask::process::root;
 
 fn main() -> Result<(), Error> {

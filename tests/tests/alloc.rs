@@ -8,7 +8,7 @@ use attoformer::{Image, Limits, Plan, Sampler, Session, arena_bytes, kernels};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, RandomModel};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
-use attoformer_tools::run::{self, Observer, Request};
+use attoformer_tools::run::generate::{self, Observer, Request};
 
 /// The system's allocator, with a count for each thread.
 struct Counting;
@@ -110,7 +110,7 @@ fn the_host_s_loop_allocates_for_its_answer_only() {
         session.reset();
         let request = Request { prompt: &[1], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
         let refuse = |error: attoformer::Error| attoformer_tools::Error::Request(error.to_string());
-        let (count, outcome) = allocations(|| run::generate(&mut session, &request, &mut Nobody, refuse).unwrap());
+        let (count, outcome) = allocations(|| generate::generate(&mut session, &request, &mut Nobody, refuse).unwrap());
         assert_eq!(outcome.tokens.len(), limit);
         count
     };

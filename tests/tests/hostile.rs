@@ -13,7 +13,7 @@ use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plaus
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
-use attoformer_tools::report::facts::Facts;
+use attoformer_tools::report::summary::Facts;
 
 /// Copies of each image unless `ATTOFORMER_HOSTILE` says otherwise.
 const COPIES: usize = 600;

@@ -6,8 +6,8 @@
 use attoformer::Image;
 use attoformer_tests::atto::run_atto;
 use attoformer_tests::models::shared;
-use attoformer_tools::embed::embed;
 use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::run::embed::embed;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;

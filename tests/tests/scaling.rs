@@ -7,8 +7,8 @@ use attoformer::image::header::AttentionKind;
 use attoformer::{Image, Plan, arena_bytes};
 use attoformer_tests::long;
 use attoformer_tests::random_model::RandomModel;
+use attoformer_tools::bench::scaling::{Point, measure};
 use attoformer_tools::engine::Setup;
-use attoformer_tools::scaling::{Point, measure};
 
 /// Most that four times the tokens may cost.
 const LIMIT: f64 = 4.4;

@@ -9,11 +9,12 @@ use attoformer_tests::models::shared;
 use attoformer_tests::targets::{on_board, on_this_cpu};
 use attoformer_tools::engine::Setup;
 use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::import;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::transcribe::Wish;
-use attoformer_tools::{features, import, sound, transcribe};
+use attoformer_tools::run::transcribe::Wish;
+use attoformer_tools::run::{audio, features, transcribe};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -57,8 +58,8 @@ fn keywords_are_what_the_published_model_hears() {
     let expected = json(&model.join("expected.json"));
     let logits = |image: &Image, session: &mut Session, clip: &str| {
         let frontend = image.frontend().unwrap();
-        let samples = sound::read_wav(&clips.join(clip), frontend.sample_rate).unwrap();
-        session.encode_features(&sound::features(&frontend, &samples)).unwrap().to_vec()
+        let samples = audio::read_wav(&clips.join(clip), frontend.sample_rate).unwrap();
+        session.encode_features(&audio::features(&frontend, &samples)).unwrap().to_vec()
     };
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
     let clips_of = || expected.as_object().unwrap().iter().map(|(clip, row)| (clip.as_str(), numbers(row)));
@@ -72,8 +73,8 @@ fn keywords_are_what_the_published_model_hears() {
         for entry in std::fs::read_dir(&model).unwrap().map(|entry| entry.unwrap().path()) {
             let name = entry.file_name().unwrap().to_string_lossy().into_owned();
             let Some(clip) = name.strip_prefix("mfcc_expected_").and_then(|rest| rest.strip_suffix(".npy")) else { continue };
-            let samples = sound::read_wav(&clips.join(format!("{clip}.wav")), frontend.sample_rate).unwrap();
-            let found = sound::features(&frontend, &samples);
+            let samples = audio::read_wav(&clips.join(format!("{clip}.wav")), frontend.sample_rate).unwrap();
+            let found = audio::features(&frontend, &samples);
             let difference = apart(&found, &features::read_npy(&entry, frontend.features()).unwrap());
             println!("features of {clip}: {difference:.1e}");
             assert!(difference < 1e-3);
@@ -144,9 +145,9 @@ fn transcripts_are_those_of_whisper() {
         with_session(&packed(&model, int8), |image, session| {
             let frontend = image.frontend().unwrap();
             for (name, clip) in expected.as_object().unwrap() {
-                let samples = sound::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
+                let samples = audio::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
                 if !int8 {
-                    compare_steps(session, &sound::features(&frontend, &samples), name, clip, &values);
+                    compare_steps(session, &audio::features(&frontend, &samples), name, clip, &values);
                 }
                 let transcript = transcribe::transcribe(session, &frontend, &samples, Wish::default(), |_| {}).unwrap();
                 if transcript.tokens != tokens_of(clip) {
@@ -176,7 +177,7 @@ fn timestamps_are_those_of_faster_whisper() {
             let frontend = image.frontend().unwrap();
             let wish = Wish::new(image, None, false, true).unwrap();
             for (name, want) in &golden {
-                let samples = sound::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
+                let samples = audio::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
                 let parts = transcribe::transcribe(session, &frontend, &samples, wish, |_| {}).unwrap().segments;
                 let same =
                     |(part, want): (&transcribe::Segment, &[f64; 2])| (part.start - want[0]).abs() + (part.end - want[1]).abs() < 1e-6;

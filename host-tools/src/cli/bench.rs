@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::image::header::Architecture;
+use attoformer_tools::bench::plot;
+use attoformer_tools::bench::scaling::{self, Curve};
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
 use attoformer_tools::engine::{Setup, kernels_named, threads};
-use attoformer_tools::scaling::{self, Curve, plot};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 

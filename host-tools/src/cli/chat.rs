@@ -4,9 +4,9 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
 use attoformer::{Image, Sampler};
-use attoformer_tools::chat::template::{self, render_apart};
-use attoformer_tools::chat::{Chat, Refusal};
 use attoformer_tools::engine::{Setup, kernels_named, threads};
+use attoformer_tools::run::chat::template::{self, render_apart};
+use attoformer_tools::run::chat::{Chat, Refusal};
 use attoformer_tools::{Error, files};
 
 /// Talk with a model: a line is a message, its answer comes as it is written

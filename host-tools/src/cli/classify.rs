@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use attoformer::Image;
-use attoformer_tools::classify::{Guess, guesses, logits_of_file, logits_of_text};
 use attoformer_tools::engine::{Setup, Subject, kernels_named};
+use attoformer_tools::run::classify::{Guess, guesses, logits_of_file, logits_of_text};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 

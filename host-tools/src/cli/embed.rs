@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::image::header::Classifier;
-use attoformer_tools::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};
 use attoformer_tools::engine::{Setup, Subject};
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::run::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
-use super::workers::Workers;
+use super::args::Workers;
 
 /// Turn texts into embeddings
 #[derive(clap::Args)]

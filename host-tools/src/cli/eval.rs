@@ -10,7 +10,7 @@ use attoformer_tools::eval::{reference, sts};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
 
-use super::workers::Workers;
+use super::args::Workers;
 
 /// Measure an image on data
 #[derive(clap::Subcommand)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use attoformer::image::Image;
-use attoformer_tools::report::facts::Facts;
+use attoformer_tools::report::summary::Facts;
 use attoformer_tools::{Error, files};
 
 /// Tell what an image holds

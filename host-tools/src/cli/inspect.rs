@@ -7,18 +7,20 @@ use std::time::Instant;
 use attoformer::Image;
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, AttentionKind};
-use attoformer_tools::embed::write_npy;
 use attoformer_tools::engine::Setup;
 use attoformer_tools::eval::perplexity::documents;
 use attoformer_tools::inspect::board::Rows;
 use attoformer_tools::inspect::neurons::Neuron;
 use attoformer_tools::inspect::{Ablate, Inspection, Subject, Wanted, inspect, page, pieces, quantization};
-use attoformer_tools::quantize::{Format, calibration};
+use attoformer_tools::pack::calibrate;
+use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::{Error, files, import, run};
+use attoformer_tools::run::embed::write_npy;
+use attoformer_tools::run::generate;
+use attoformer_tools::{Error, files, import};
 use serde::Serialize;
 
-use super::workers::Workers;
+use super::args::Workers;
 
 /// Longest sequence that a text is cut into.
 const SEQUENCE: usize = 128;
@@ -139,7 +141,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> {
     let refuse = || Error::engine(path);
     if image.config().architecture == Architecture::Decoder {
-        return run::encode(image, text).map_err(refuse());
+        return generate::encode(image, text).map_err(refuse());
     }
     let tokenizer = image.tokenizer().map_err(refuse())?;
     let mut tokens = vec![0; tokenizer.room(text.len())];
@@ -222,7 +224,7 @@ fn quantization(args: &Args, subject: &Subject, source: &Path) -> Result<quantiz
     let checkpoint = import::open(source, None)?;
     let (name, mut text) = match &args.text {
         Some(path) => (name_of(path), text(args, path)?),
-        None => ("the built-in text".to_owned(), calibration::TEXT.to_owned()),
+        None => ("the built-in text".to_owned(), calibrate::TEXT.to_owned()),
     };
     text.truncate(text.floor_char_boundary(args.text_bytes));
     let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..subject.setup };

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, which parses, calls and prints.
 
+mod args;
 mod bench;
 mod chat;
 mod classify;
@@ -14,13 +15,12 @@ mod run;
 mod sampling;
 mod train;
 mod transcribe;
-mod workers;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use attoformer_tools::Error;
-use attoformer_tools::chat::template::APART;
+use attoformer_tools::run::chat::template::APART;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 

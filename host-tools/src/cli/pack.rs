@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, KvType};
 use attoformer_tools::import::Checkpoint;
+use attoformer_tools::pack::calibrate::{self, Calibration};
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::Format;
-use attoformer_tools::quantize::calibration::{self, Calibration};
-use attoformer_tools::report::facts::Facts;
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::report::summary::Facts;
 use attoformer_tools::{Error, files, import, pack};
 
 /// Pack a trained model into an image
@@ -76,12 +76,12 @@ fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<C
     let by_itself = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
     match asked {
         Some(path) if path.as_os_str() == "none" => Ok(None),
-        Some(path) if path.as_os_str() == "built-in" => calibration::measure(checkpoint, calibration::TEXT).map(Some),
+        Some(path) if path.as_os_str() == "built-in" => calibrate::measure(checkpoint, calibrate::TEXT).map(Some),
         Some(path) => match files::text(path)? {
             text if text.trim().is_empty() => Err(Error::file(path)("it holds no text".to_owned())),
-            text => calibration::measure(checkpoint, &text).map(Some),
+            text => calibrate::measure(checkpoint, &text).map(Some),
         },
-        None if by_itself => calibration::measure(checkpoint, calibration::TEXT).map(Some),
+        None if by_itself => calibrate::measure(checkpoint, calibrate::TEXT).map(Some),
         None => Ok(None),
     }
 }

@@ -8,7 +8,7 @@ use attoformer::generate::End;
 use attoformer::{Image, Sampler};
 use attoformer_tools::bench::rate;
 use attoformer_tools::engine::{Setup, kernels_named, threads};
-use attoformer_tools::run::{self, Observer, Outcome, Request};
+use attoformer_tools::run::generate::{self, Observer, Outcome, Request};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
@@ -100,19 +100,19 @@ pub fn run(args: Args) -> Result<(), Error> {
     let arena_bytes = arena.len();
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let prompt = match &args.prompt {
-        Some(text) => run::encode(&image, text).map_err(refuse)?,
+        Some(text) => generate::encode(&image, text).map_err(refuse)?,
         None => args.tokens_in.clone(),
     };
     let stops: Vec<&str> = args.stop.iter().map(String::as_str).collect();
     let request = Request { prompt: &prompt, limit: args.number, stops: &stops, sampler: sampler(&args).map_err(refuse)? };
 
-    let mut generate = |logits: Option<(&Path, &mut BufWriter<&File>)>| {
+    let mut write = |logits: Option<(&Path, &mut BufWriter<&File>)>| {
         let mut output = Output { stream: !args.json, logits };
-        run::generate(&mut session, &request, &mut output, refuse)
+        generate::generate(&mut session, &request, &mut output, refuse)
     };
     let outcome = match &args.logits {
-        Some(path) => files::write_whole(path, |file| generate(Some((path, file))))?,
-        None => generate(None)?,
+        Some(path) => files::write_whole(path, |file| write(Some((path, file))))?,
+        None => write(None)?,
     };
     if !args.json {
         super::print("\n")?;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use attoformer::Image;
 use attoformer_tools::engine::{Setup, kernels_named, threads};
-use attoformer_tools::transcribe::{Segment, Wish, language_name, transcribe};
-use attoformer_tools::{Error, files, sound};
+use attoformer_tools::run::audio;
+use attoformer_tools::run::transcribe::{Segment, Wish, language_name, transcribe};
+use attoformer_tools::{Error, files};
 use serde::Serialize;
 
 /// Write down what is said in a sound
@@ -59,9 +60,9 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let frontend = sound::frontend(&image, &args.file)?;
+    let frontend = audio::frontend(&image, &args.file)?;
     let wish = Wish::new(&image, args.language.as_deref(), args.translate, args.timestamps).map_err(Error::file(&args.file))?;
-    let samples = sound::read_wav(&args.clip, frontend.sample_rate)?;
+    let samples = audio::read_wav(&args.clip, frontend.sample_rate)?;
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;

@@ -1,16 +1,14 @@
 //! Accuracy of classifiers: how often the likeliest label is the one that an input was given, label by label.
 
-mod examples;
-
 use attoformer::Session;
 
-use crate::classify::{labels, logits_of_file, logits_of_text};
 use crate::engine::{Setup, Subject};
 use crate::error::Error;
 use crate::report::progress::Progress;
+use crate::run::classify::{labels, logits_of_file, logits_of_text};
 use crate::threads::in_order;
 
-pub use examples::{Example, Examples, Input};
+pub use super::examples::{Example, Examples, Input};
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

@@ -1,6 +1,7 @@
 //! What an image is worth, measured on data.
 
 pub mod accuracy;
+mod examples;
 pub mod perplexity;
 pub mod sts;
 

@@ -11,7 +11,7 @@ use attoformer::Session;
 use crate::engine::{Setup, Subject};
 use crate::error::Error;
 use crate::report::progress::Progress;
-use crate::run;
+use crate::run::generate;
 use crate::threads::in_order;
 
 /// The line between two documents.
@@ -104,7 +104,7 @@ fn windows<'t>(
     context: usize,
     documents: impl Iterator<Item = &'t str>,
 ) -> impl Iterator<Item = Result<Window, Error>> {
-    documents.flat_map(move |document| match run::encode(subject.image, document) {
+    documents.flat_map(move |document| match generate::encode(subject.image, document) {
         Err(error) => vec![Err(Error::engine(subject.path)(error))],
         Ok(tokens) => {
             let count = tokens.len().div_ceil(context);

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use attoformer::Session;
 
-use crate::embed::{Embedding, Refused, embed_together};
 use crate::engine::{Setup, Subject};
 use crate::error::Error;
 use crate::report::progress::Progress;
+use crate::run::embed::{Embedding, Refused, embed_together};
 use crate::threads::in_order;
 
 /// Pairs that go to a thread together.

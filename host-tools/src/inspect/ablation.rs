@@ -7,7 +7,7 @@ use attoformer::{Probe, Session};
 use serde::Serialize;
 
 use super::lens::Residuals;
-use super::subject::{Subject, feed};
+use super::model::{Subject, feed};
 use super::{log_probability, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::subject::{Subject, feed};
+use super::model::{Subject, feed};
 use super::{is_causal, layers, rounded};
 use crate::error::Error;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attention::{Patterns, UNIT};
 use super::is_causal;
-use super::subject::{Subject, feed};
+use super::model::{Subject, feed};
 use crate::error::Error;
 
 /// The weights of one head on a machine, as `cargo xtask attention` prints them.

@@ -4,7 +4,7 @@ use attoformer::probe::{Part, Site};
 use attoformer::{Probe, Session};
 use serde::Serialize;
 
-use super::subject::{Subject, feed};
+use super::model::{Subject, feed};
 use super::{likeliest, log_sum_exp, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;

@@ -7,15 +7,15 @@ pub mod ablation;
 pub mod attention;
 pub mod board;
 pub mod lens;
+pub mod model;
 pub mod neurons;
 pub mod page;
 pub mod patching;
 pub mod pieces;
 pub mod quantization;
-pub mod subject;
 mod view;
 
-pub use subject::Subject;
+pub use model::Subject;
 pub use view::{Ablate, Inspection, Wanted, inspect};
 
 use attoformer::image::header::{Architecture, Config};

@@ -4,8 +4,8 @@ use attoformer::Probe;
 use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
+use super::model::{Subject, feed};
 use super::rounded;
-use super::subject::{Subject, feed};
 use crate::error::Error;
 use crate::report::progress::Progress;
 

@@ -12,8 +12,8 @@ use crate::eval::perplexity;
 use crate::import::Checkpoint;
 use crate::pack::{self, Options, Packed};
 use crate::quantize::Format;
-use crate::report::facts::Facts;
 use crate::report::progress::Progress;
+use crate::report::summary::Facts;
 use crate::threads;
 
 /// What rounding one tensor costs.

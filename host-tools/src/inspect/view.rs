@@ -5,13 +5,13 @@ use std::path::Path;
 use attoformer::image::section;
 use serde::Serialize;
 
+use super::model::{Subject, feed};
 use super::neurons::Neuron;
 use super::pieces::Pieces;
-use super::subject::{Subject, feed};
 use super::{ablation, attention, board, is_causal, layers, lens, likeliest, neurons, patching, quantization};
 use crate::error::Error;
-use crate::report::facts::{architecture_name, kv_name};
 use crate::report::progress::Progress;
+use crate::report::summary::{architecture_name, kv_name};
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]

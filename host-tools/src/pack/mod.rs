@@ -1,5 +1,6 @@
 //! From a checkpoint to an image: matrices fused, quantized and laid out, and the sections around them.
 
+pub mod calibrate;
 pub mod frontend;
 mod fuse;
 pub mod layout;
@@ -18,8 +19,8 @@ use attoformer::{Plan, Session, arena_bytes, kernels};
 use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
+use crate::pack::calibrate::Calibration;
 use crate::quantize::Format;
-use crate::quantize::calibration::Calibration;
 use crate::report::progress::Progress;
 use layout::Target;
 use sections::GoldenInput;

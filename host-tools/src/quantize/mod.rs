@@ -2,7 +2,6 @@
 //!
 //! A format has two steps: scales are searched per row, then values are rounded under them. Both see one row at a time.
 
-pub mod calibration;
 pub mod int4;
 pub mod int8;
 pub mod smoothing;

@@ -14,7 +14,7 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, Tokenizer as Library};
 
 /// Texts to train on: this project's own.
-pub const TEXTS: [&str; 3] = [include_str!("../unigram.rs"), include_str!("texts.rs"), include_str!("../../src/quantize/calibration.txt")];
+pub const TEXTS: [&str; 3] = [include_str!("../unigram.rs"), include_str!("texts.rs"), include_str!("../../src/pack/calibration.txt")];
 
 /// The library's file of a trained vocabulary.
 pub fn trained() -> Value {

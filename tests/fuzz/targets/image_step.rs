@@ -9,7 +9,7 @@ use attoformer::image::header::{Config, HEADER_BYTES};
 use attoformer::{Image, Plan, arena_bytes, kernels};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::seal;
-use attoformer_tools::report::facts::Facts;
+use attoformer_tools::report::summary::Facts;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 const TOTAL_AT: usize = 12;

@@ -2,14 +2,14 @@
 
 use attoformer::image::header::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
-use attoformer_tools::chat::Chat;
-use attoformer_tools::chat::template::render;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
-use attoformer_tools::report::facts::Facts;
 use attoformer_tools::report::progress::Progress;
+use attoformer_tools::report::summary::Facts;
+use attoformer_tools::run::chat::Chat;
+use attoformer_tools::run::chat::template::render;
 
 /// Larger models are sound and slow.
 pub const FLOATS_MAX: u64 = 20_000;

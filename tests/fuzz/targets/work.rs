@@ -4,11 +4,11 @@ use attoformer::image::golden::Golden;
 use attoformer::image::header::{Architecture, Front};
 use attoformer::kernels::Kernels;
 use attoformer::{Error, Image, Limits, Plan, Sampler, Session, arena_bytes};
-use attoformer_tools::chat::Chat;
-use attoformer_tools::chat::template::render;
-use attoformer_tools::classify::guesses;
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::sound;
+use attoformer_tools::run::audio;
+use attoformer_tools::run::chat::Chat;
+use attoformer_tools::run::chat::template::render;
+use attoformer_tools::run::classify::guesses;
 
 /// Tokens, or rows of features, fed before text is generated.
 const FED: usize = 11;
@@ -67,7 +67,7 @@ fn hear(session: &mut Session, bits: &mut Vec<u32>) {
         return;
     }
     for samples in [&[][..], &[0.5, -1.0, 0.25, f32::MAX, 1e-40, 1.0].repeat(20)] {
-        let rows = sound::features(&frontend, samples);
+        let rows = audio::features(&frontend, samples);
         bits.extend(rows.iter().map(|x| x.to_bits()));
         note(session.encode_features(&rows), bits);
     }

@@ -5,10 +5,10 @@ use std::path::Path;
 use attoformer::image::header::{Classifier, Front};
 use attoformer::{Error as EngineError, Image, Session};
 
-use crate::embed::encode_cut;
 use crate::engine::Subject;
 use crate::error::Error;
-use crate::{features, pictures, sound};
+use crate::run::embed::encode_cut;
+use crate::run::{audio, features, pictures};
 
 /// A label and its share.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -89,10 +89,10 @@ fn rows(Subject { image, path }: Subject<'_>, input: &Path) -> Result<(Vec<f32>,
     let ending = input.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match &*ending {
         "wav" => {
-            let frontend = sound::frontend(image, path)?;
-            let samples = sound::read_wav(input, frontend.sample_rate)?;
+            let frontend = audio::frontend(image, path)?;
+            let samples = audio::read_wav(input, frontend.sample_rate)?;
             let unheard = samples.len().saturating_sub(frontend.samples()) as f64 / f64::from(frontend.sample_rate);
-            Ok((sound::features(&frontend, &samples), unheard))
+            Ok((audio::features(&frontend, &samples), unheard))
         }
         "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?).map(|rows| (rows, 0.0)),
         "npy" => features::read_npy(input, width).map(|rows| (rows, 0.0)),

@@ -1,7 +1,7 @@
 //! Speech to text: windows of sound through the encoder, tokens from the decoder.
 
+mod options;
 mod timestamps;
-mod wish;
 
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use attoformer::image::decoding::Decoding;
 use attoformer::tokenizer::Decoder;
 use attoformer::{Error, Sampler, Session, Tokenizer};
 
-use crate::sound;
+use crate::run::audio;
 
+pub use options::{Wish, language_name};
 pub use timestamps::{Cut, Timestamps};
-pub use wish::{Wish, language_name};
 
 /// Tokens that one window becomes at most: half of the decoder's places, as Whisper has it.
 const TOKENS_MAX: usize = 224;
@@ -182,7 +182,7 @@ impl Scribe<'_, '_, '_> {
     /// nothing is said.
     fn begin(&mut self, clip: &[f32]) -> Result<f64, Error> {
         let began = Instant::now();
-        self.session.encode_features(&sound::features(self.frontend, clip))?;
+        self.session.encode_features(&audio::features(self.frontend, clip))?;
         self.transcript.encode += began.elapsed();
         let began = Instant::now();
         let start = self.session.prefill(&self.decoding.prompt[..1])?;

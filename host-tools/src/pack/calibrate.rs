@@ -13,14 +13,14 @@ use attoformer::image::directory::Role;
 use attoformer::image::header::Architecture;
 use attoformer::kernels::{self, Kernels};
 
-use super::Matrix;
-use crate::embed::embed;
 use crate::engine::Setup;
 use crate::error::Error;
 use crate::import::Checkpoint;
 use crate::pack::{self, Options};
+use crate::quantize::Matrix;
 use crate::report::progress::Progress;
-use crate::run;
+use crate::run::embed::embed;
+use crate::run::generate;
 
 /// Sentences of many kinds, a line each: what is used when no other text is given.
 pub const TEXT: &str = include_str!("calibration.txt");
@@ -69,7 +69,7 @@ pub fn measure(checkpoint: &Checkpoint, text: &str) -> Result<Calibration, Error
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         match image.config().architecture {
             Architecture::Encoder => embed(&mut session, line, false).map(|_| ()),
-            Architecture::Decoder | Architecture::EncoderDecoder => run::encode(&image, line).and_then(|tokens| {
+            Architecture::Decoder | Architecture::EncoderDecoder => generate::encode(&image, line).and_then(|tokens| {
                 session.reset();
                 if image.config().has_cross() {
                     session.encode(&tokens[..tokens.len().min(image.config().encoder_context as usize)])?;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::Front;
 
-use crate::classify::labels;
 use crate::engine::Subject;
 use crate::error::Error;
 use crate::files;
+use crate::run::classify::labels;
 
 /// Something to classify.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use hound::{SampleFormat, WavReader};
 
 use crate::error::Error;
 use crate::files;
-use crate::resample::resample;
+use crate::run::resample::resample;
 
 /// Fewer samples a second hold no sound; made more, a short file would fill the memory.
 const RATE_MIN: u32 = 1000;

@@ -7,7 +7,7 @@ use std::path::Path;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::{Curve, Point};
+use super::scaling::{Curve, Point};
 use crate::error::Error;
 use crate::files;
 

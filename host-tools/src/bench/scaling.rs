@@ -1,7 +1,5 @@
 //! How time and memory grow with a sequence's length.
 
-pub mod plot;
-
 use std::path::Path;
 
 use attoformer::image::header::{Architecture, Front};
@@ -85,7 +83,7 @@ enum Input {
 impl Input {
     fn of(session: &Session, count: usize) -> Input {
         let config = session.config();
-        let tokens = || crate::bench::spread(session, count);
+        let tokens = || super::speed::spread(session, count);
         match (config.architecture, config.front) {
             (Architecture::Decoder, _) => Input::Prompt(tokens()),
             (_, Front::Tokens) => Input::Text(tokens()),

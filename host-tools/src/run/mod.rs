@@ -1,0 +1,11 @@
+//! Runs a packed image: text generation, chat, speech transcription, embeddings and classification, and the readers of their input files.
+
+pub mod audio;
+pub mod chat;
+pub mod classify;
+pub mod embed;
+pub mod features;
+pub mod generate;
+pub mod pictures;
+pub mod resample;
+pub mod transcribe;
