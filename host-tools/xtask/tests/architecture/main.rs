@@ -1,0 +1,84 @@
+//! The shape of the source tree: imports without cycles, short files, short parameter lists, the vocabulary of the field.
+//!
+//! `cargo test -p xtask --test architecture -- --include-ignored` checks all of it and lists every violation.
+
+mod cycles;
+mod source;
+mod vocabulary;
+
+use std::collections::BTreeSet;
+
+use cycles::{Graph, describe};
+use source::Crate;
+use xtask::process::root;
+
+/// Lines that a file of the engine may have.
+const FILE_LINES: usize = 400;
+/// Parameters that a function of the engine may have.
+const PARAMETERS: usize = 6;
+
+fn core() -> Crate {
+    Crate::read(&root().join("core/src"))
+}
+
+/// The graph of top-level modules: each file stands for the module below the crate's root that holds it.
+fn top_level(files: &Graph) -> Graph {
+    let module = |file: &str| file.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+    let mut graph = Graph::new();
+    for (file, targets) in files {
+        let from = module(file);
+        let targets: BTreeSet<String> = targets.iter().map(|target| module(target)).filter(|target| *target != from).collect();
+        graph.entry(from).or_default().extend(targets);
+    }
+    graph
+}
+
+#[track_caller]
+fn assert_no_cycle(graph: &Graph) {
+    let found = describe(graph);
+    assert!(found.is_empty(), "imports form cycles; move the shared items to a file that imports neither\n{found}");
+}
+
+#[test]
+#[ignore = "the last violations are being removed"]
+fn core_files_do_not_import_each_other_in_cycles() {
+    assert_no_cycle(&core().imports());
+}
+
+#[test]
+#[ignore = "the last violations are being removed"]
+fn core_modules_do_not_import_each_other_in_cycles() {
+    assert_no_cycle(&top_level(&core().imports()));
+}
+
+#[test]
+#[ignore = "the last violations are being removed"]
+fn host_files_do_not_import_each_other_in_cycles() {
+    assert_no_cycle(&Crate::read(&root().join("host-tools/src")).imports());
+}
+
+#[test]
+fn core_files_fit_the_limit() {
+    let is_exempt = |path: &str| path.contains("tables") || path.contains("kernels/cortex_m/");
+    let core = core();
+    let long: Vec<String> = core
+        .files
+        .values()
+        .filter(|file| file.lines > FILE_LINES && !is_exempt(&file.path.display().to_string()))
+        .map(|file| format!("{}: {} lines", file.path.display(), file.lines))
+        .collect();
+    assert!(long.is_empty(), "files of core over {FILE_LINES} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+#[ignore = "the last violations are being removed"]
+fn core_functions_have_few_parameters() {
+    let core = core();
+    let mut wide = Vec::new();
+    for file in core.files.values() {
+        wide.extend(
+            file.wide_functions(PARAMETERS).into_iter().map(|(name, count)| format!("{}: {name} has {count}", file.path.display())),
+        );
+    }
+    assert!(wide.is_empty(), "functions of core with more than {PARAMETERS} parameters:\n{}", wide.join("\n"));
+}
