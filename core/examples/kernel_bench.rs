@@ -145,7 +145,7 @@ fn attention_of_eight(sets: &[&Kernels], head_dim: usize, keys: usize) {
     let weights: Vec<i16> = floats(QUERIES * keys, 8).iter().map(|x| (x * 2047.0 + 2048.0) as i16).collect();
     let mut mixed = vec![0; QUERIES * head_dim];
     report(&format!("mix of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
-        (set.mix_tile)(black_box(&weights), keys, &blocks, head_dim, &mut mixed);
+        (set.weighted_value_sum_tile)(black_box(&weights), keys, &blocks, head_dim, &mut mixed);
     });
 }
 
@@ -165,7 +165,9 @@ fn attention(sets: &[&Kernels], head_dim: usize, keys: usize) {
     let (fresh, largest) = (scores.clone(), scores.iter().copied().max().unwrap_or_default());
     report(&format!("weights {keys} keys"), sets, 0, |set| {
         scores.copy_from_slice(&fresh);
-        black_box((set.weights)(&mut scores, largest, black_box(&scales), &mut weights));
+        black_box((set.softmax_weights)(&mut scores, largest, black_box(&scales), &mut weights));
     });
-    report(&format!("mix {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| (set.mix)(black_box(&weights), &blocks, &mut mixed));
+    report(&format!("mix {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| {
+        (set.weighted_value_sum)(black_box(&weights), &blocks, &mut mixed)
+    });
 }

@@ -1,13 +1,13 @@
 //! Choosing the next token from logits: greedy, or drawn by temperature, top-k, top-p and a repetition penalty.
 //!
-//! A token's weight is the integer `exp_q30((logit - max) / temperature)`; everything after it is integer arithmetic, so a seed gives the
+//! A token's weight is the integer `exp_neg_q30((logit - max) / temperature)`; everything after it is integer arithmetic, so a seed gives the
 //! same tokens on every target. The k-th largest weight and the smallest set that reaches the mass p are found by bisection on the weight, bit
 //! by bit (31 passes over the vocabulary each), which needs neither a sort nor memory: weights lie where the logits were.
 
 use crate::error::Error;
-use crate::numeric::exp_q30;
+use crate::numeric::exp_neg_q30;
 
-/// Below this, `exp_q30` is 0.
+/// Below this, `exp_neg_q30` is 0.
 const EXP_FLOOR: f32 = -32.0;
 
 /// How the next token is chosen, and the state of the random numbers. 32 bytes; a copy draws the same tokens again.
@@ -36,7 +36,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Sampling`] when it is negative, infinite or NaN.
-    pub fn temperature(self, temperature: f32) -> Result<Self, Error> {
+    pub fn with_temperature(self, temperature: f32) -> Result<Self, Error> {
         if !temperature.is_finite() || temperature < 0.0 {
             return Err(Error::Sampling { name: "temperature" });
         }
@@ -47,7 +47,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Sampling`] when it is 0.
-    pub fn top_k(self, top_k: u32) -> Result<Self, Error> {
+    pub fn with_top_k(self, top_k: u32) -> Result<Self, Error> {
         if top_k == 0 {
             return Err(Error::Sampling { name: "top_k" });
         }
@@ -59,7 +59,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Sampling`] when it is not above 0 and at most 1.
-    pub fn top_p(self, top_p: f32) -> Result<Self, Error> {
+    pub fn with_top_p(self, top_p: f32) -> Result<Self, Error> {
         if top_p > 0.0 && top_p <= 1.0 { Ok(Self { top_p, ..self }) } else { Err(Error::Sampling { name: "top_p" }) }
     }
 
@@ -68,7 +68,7 @@ impl Sampler {
     ///
     /// # Errors
     /// [`Error::Sampling`] when it is not finite or not above 0.
-    pub fn repetition_penalty(self, penalty: f32) -> Result<Self, Error> {
+    pub fn with_repetition_penalty(self, penalty: f32) -> Result<Self, Error> {
         if !penalty.is_finite() || penalty <= 0.0 {
             return Err(Error::Sampling { name: "repetition_penalty" });
         }
@@ -133,14 +133,14 @@ fn penalize(logits: &mut [f32], recent: &[u32], penalty: f32) {
     }
 }
 
-/// Replaces each logit by its weight: 2^30 for the largest, give or take the error of `exp_q30`. As floats these bits lie in about 0..=2,
+/// Replaces each logit by its weight: 2^30 for the largest, give or take the error of `exp_neg_q30`. As floats these bits lie in about 0..=2,
 /// so moving them about never meets a NaN.
 fn to_weights(logits: &mut [f32], max: f32, temperature: f32) {
     let inverse = 1.0 / temperature;
     for logit in logits {
         let scaled = (*logit - max) * inverse;
         // A NaN, from an infinite inverse or an infinite logit, counts as nothing; where no weight is left, the largest logit is taken.
-        let weight = if scaled > EXP_FLOOR { exp_q30(scaled) } else { 0 };
+        let weight = if scaled > EXP_FLOOR { exp_neg_q30(scaled) } else { 0 };
         *logit = f32::from_bits(weight);
     }
 }

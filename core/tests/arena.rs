@@ -113,7 +113,7 @@ fn text_comes_from_a_whole_session() {
     let mut texts = Vec::new();
     for _ in 0..if cfg!(miri) { 1 } else { 2 } {
         session.reset();
-        let sampler = Sampler::new(5).top_k(9).and_then(|s| s.top_p(0.9)).and_then(|s| s.repetition_penalty(1.2)).unwrap();
+        let sampler = Sampler::new(5).with_top_k(9).and_then(|s| s.with_top_p(0.9)).and_then(|s| s.with_repetition_penalty(1.2)).unwrap();
         let mut generation = session.generate("a bé", sampler, Limits { tokens: 6, stops: &["zz", "ab"] }).unwrap();
         let mut text = String::new();
         while let Some(piece) = generation.next().unwrap() {

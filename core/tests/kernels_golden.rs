@@ -208,13 +208,13 @@ fn integer_attention(set: &Kernels, query: &[f32], keys: (&[i8], &[f32]), values
     let (mut scores, mut weights, mut mixed) = (vec![0; count], vec![0; count.next_multiple_of(4)], vec![0; head_dim]);
     let rows = KeyRows { values: keys.0, stride: head_dim, offset: 0, scales: keys.1 };
     let largest = (set.scores)(&q, exponent, &rows, &mut scores);
-    let weighting = (set.weights)(&mut scores, largest, values.1, &mut weights);
+    let norm = (set.softmax_weights)(&mut scores, largest, values.1, &mut weights);
     let mut blocks = vec![[0; 4]; count.div_ceil(4) * head_dim];
     for (token, value) in values.0.chunks(head_dim).enumerate() {
         value.iter().enumerate().for_each(|(d, &v)| blocks[token / 4 * head_dim + d][token % 4] = v);
     }
-    (set.mix)(&weights, &ValueBlocks { values: &blocks, stride: head_dim, offset: 0 }, &mut mixed);
-    let unit = pow2(weighting.exponent) / weighting.sum as f32;
+    (set.weighted_value_sum)(&weights, &ValueBlocks { values: &blocks, stride: head_dim, offset: 0 }, &mut mixed);
+    let unit = pow2(norm.exponent) / norm.sum as f32;
     mixed.iter().map(|&sum| sum as f32 * unit).collect()
 }
 

@@ -68,7 +68,8 @@ fn a_session_never_allocates() {
                     session.prefill(&[1, 5, 290, 17, 90, 4, 33, 44, 55, 66]).unwrap();
                     session.step(9).unwrap();
                     session.reset();
-                    let sampler = Sampler::new(1).top_k(7).and_then(|s| s.top_p(0.9)).and_then(|s| s.repetition_penalty(1.1)).unwrap();
+                    let sampler =
+                        Sampler::new(1).with_top_k(7).and_then(|s| s.with_top_p(0.9)).and_then(|s| s.with_repetition_penalty(1.1)).unwrap();
                     let limits = Limits { tokens: 12, stops: &["zzz"] };
                     let mut generation = session.generate("the low é", sampler, limits).unwrap();
                     while generation.next().unwrap().is_some() {}

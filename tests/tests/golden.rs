@@ -2,7 +2,7 @@
 
 use attoformer::image::CRC;
 use attoformer::image::header::Config;
-use attoformer::numeric::{elu_plus_one, exp_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
+use attoformer::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
 use attoformer::{Image, OutputHash, Sampler};
 use attoformer_tests::golden::{golden, list, number, whole};
 use attoformer_tests::random_model::RandomModel;
@@ -24,7 +24,7 @@ fn functions_agree_with_the_system_s_mathematics() {
         }
     };
     let unit = (1u32 << 30) as f64;
-    check("exp", 2f64.powi(-22), &|x| exp_q30(x) as f64 / unit);
+    check("exp", 2f64.powi(-22), &|x| exp_neg_q30(x) as f64 / unit);
     check("sigmoid", 2f64.powi(-22), &|x| sigmoid(x) as f64);
     check("silu", 2f64.powi(-22), &|x| silu(x) as f64);
     check("gelu_tanh", 2f64.powi(-21), &|x| gelu_tanh(x) as f64);
@@ -35,7 +35,7 @@ fn functions_agree_with_the_system_s_mathematics() {
     for pair in list(&golden["functions"]["exp"]) {
         // Down to e^-9 the relative error counts too: below, the last of the 30 bits is more than it.
         let (x, want) = (number(&pair[0]), number(&pair[1]));
-        let relative = (exp_q30(x as f32) as f64 / unit / want - 1.0).abs();
+        let relative = (exp_neg_q30(x as f32) as f64 / unit / want - 1.0).abs();
         assert!(x < -4.0 || relative < 2f64.powi(-22), "exp({x}): {relative}");
     }
     for turn in list(&golden["functions"]["sin_cos"]) {
@@ -53,8 +53,8 @@ fn a_seed_draws_the_reference_s_tokens() {
         let draws = list(&case["draws"]);
         assert!(draws.len() > 30);
         for draw in draws {
-            let sampler = Sampler::new(draw[0].as_u64().unwrap()).temperature(number(&case["temperature"]) as f32).unwrap();
-            let mut sampler = sampler.top_k(whole(&case["top_k"])).unwrap().top_p(number(&case["top_p"]) as f32).unwrap();
+            let sampler = Sampler::new(draw[0].as_u64().unwrap()).with_temperature(number(&case["temperature"]) as f32).unwrap();
+            let mut sampler = sampler.with_top_k(whole(&case["top_k"])).unwrap().with_top_p(number(&case["top_p"]) as f32).unwrap();
             assert_eq!(sampler.sample(&mut logits.clone(), &[]), whole(&draw[1]), "seed {} of {}", draw[0], case["temperature"]);
         }
     }

@@ -130,7 +130,7 @@ fn the_trained_models_sentences_parse_under_the_grammar() {
     let (mut parsed, mut total, mut whole) = (0, 0, 0);
     for seed in 0..samples {
         session.reset();
-        let sampler = Sampler::new(seed).temperature(0.7).expect("a temperature");
+        let sampler = Sampler::new(seed).with_temperature(0.7).expect("a temperature");
         let mut story = String::new();
         let mut generation = session.generate("", sampler, Limits::tokens(250)).expect("an empty prompt is one token");
         while let Some(piece) = generation.next().expect("it runs") {

@@ -204,14 +204,14 @@ fn a_refused_call_is_named_and_changes_nothing() {
 fn impossible_parameters_are_named() {
     let sampler = Sampler::new(1);
     for temperature in [f32::NAN, -0.5, f32::INFINITY, f32::NEG_INFINITY] {
-        assert_eq!(sampler.temperature(temperature).unwrap_err(), Error::Sampling { name: "temperature" });
+        assert_eq!(sampler.with_temperature(temperature).unwrap_err(), Error::Sampling { name: "temperature" });
     }
     for top_p in [f32::NAN, 0.0, -0.1, 1.5, f32::INFINITY] {
-        assert_eq!(sampler.top_p(top_p).unwrap_err(), Error::Sampling { name: "top_p" });
+        assert_eq!(sampler.with_top_p(top_p).unwrap_err(), Error::Sampling { name: "top_p" });
     }
-    assert_eq!(sampler.top_k(0).unwrap_err(), Error::Sampling { name: "top_k" });
+    assert_eq!(sampler.with_top_k(0).unwrap_err(), Error::Sampling { name: "top_k" });
     for penalty in [f32::NAN, 0.0, -1.0, f32::INFINITY] {
-        assert_eq!(sampler.repetition_penalty(penalty).unwrap_err(), Error::Sampling { name: "repetition_penalty" });
+        assert_eq!(sampler.with_repetition_penalty(penalty).unwrap_err(), Error::Sampling { name: "repetition_penalty" });
     }
     let image = RandomModel::small().pack(Format::Int8, KvType::Int8);
     let image = Image::new(&image).unwrap();

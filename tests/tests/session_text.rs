@@ -131,7 +131,7 @@ fn a_repeated_generation_is_the_same_and_another_seed_another() {
     let mut session = Session::new(&image, &mut arena).unwrap();
     let mut run = |seed| {
         session.reset();
-        let sampler = Sampler::new(seed).top_k(20).unwrap().top_p(0.9).unwrap().repetition_penalty(1.2).unwrap();
+        let sampler = Sampler::new(seed).with_top_k(20).unwrap().with_top_p(0.9).unwrap().with_repetition_penalty(1.2).unwrap();
         let mut generation = session.generate("the an", sampler, Limits::tokens(20)).unwrap();
         while generation.next().unwrap().is_some() {}
         generation.output_hash()

@@ -4,7 +4,7 @@ use crate::image::directory::{Dtype, Layout, row_bytes};
 
 /// Where column `k` lies in a row of the cortex-m-dsp layout: 0, 2, 1, 3 in each group of four. It is its own inverse.
 #[inline(always)]
-pub const fn place(k: usize) -> usize {
+pub const fn interleave_index(k: usize) -> usize {
     (k & !3) | (k & 1) << 1 | (k & 2) >> 1
 }
 
@@ -40,8 +40,8 @@ pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], 
             _ => {
                 let (halfwords, _) = out.as_chunks_mut::<2>();
                 for (k, halfword) in (0..).zip(halfwords) {
-                    // Halfword k holds column place(k) of every row.
-                    let column = place(k);
+                    // Halfword k holds column interleave_index(k) of every row.
+                    let column = interleave_index(k);
                     let of_row = |row: usize| value(dtype, rows.get(row * row_bytes..).unwrap_or_default(), column);
                     let shared = match dtype {
                         Dtype::Int8 => of_row(1) * 256 + of_row(0),

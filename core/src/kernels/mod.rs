@@ -14,4 +14,4 @@ mod views;
 mod x86;
 
 pub use table::{Kernels, LayerNorm, SCALAR, all, best, by_name};
-pub use views::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting};
+pub use views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};

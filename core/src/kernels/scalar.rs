@@ -1,6 +1,6 @@
 //! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
 
-use super::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting, layout};
+use super::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks, layout};
 use crate::image::directory::Layout;
 use crate::image::header::Activation;
 use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
@@ -171,7 +171,7 @@ pub(crate) fn score(dot: i32, scale: f32, exponent: i32, headroom: u32) -> i32 {
 /// Weights of the values for one query: 2^(score - largest) times the value's scale, relative to the row's largest, in 12 bits.
 ///
 /// `out` gets a weight per score and zeros behind, up to a whole block of four tokens. The scores are used up.
-pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+pub fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let top = value_scales.iter().zip(&*scores).fold(0, |top, (scale, _)| top.max(scale.to_bits() >> 23));
     let (mut sum, mut largest_product) = (0u32, 0u32);
     for (score, &scale) in scores.iter_mut().zip(value_scales) {
@@ -187,7 +187,7 @@ pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut
     for (out, weight) in out.iter_mut().zip(all.chain(core::iter::repeat(0))) {
         *out = weight;
     }
-    Weighting { sum, exponent: shift as i32 + top as i32 - 141 }
+    SoftmaxNorm { sum, exponent: shift as i32 + top as i32 - 141 }
 }
 
 /// A weight's e times the upper 15 bits of its value scale's mantissa, at the largest scale's exponent: below 2^31 + 1.
@@ -199,7 +199,7 @@ pub(crate) fn product(e: u32, scale: f32, top: u32) -> u32 {
 }
 
 /// Sum over tokens of weight times value, for each dimension of a head; exact for up to 4,096 tokens. `out` is `(head_dim)`.
-pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     out.fill(0);
     let blocks = values.values.chunks_exact(values.stride.max(1));
     for (w, block) in weights.chunks(4).zip(blocks) {
@@ -210,15 +210,15 @@ pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     }
 }
 
-/// [`mix`] for several queries: `weights` is `(queries, stride)`, `out` is `(queries, head_dim)`.
-pub fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
-    mix_tile_of(mix, weights, stride, values, head_dim, out);
+/// [`weighted_value_sum`] for several queries: `weights` is `(queries, stride)`, `out` is `(queries, head_dim)`.
+pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+    weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
 }
 
 /// The same with another kernel set's function for one query.
 #[inline(always)]
-pub(crate) fn mix_tile_of(
-    mix: impl Fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
+pub(crate) fn weighted_value_sum_tile_of(
+    weighted_value_sum: impl Fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
     weights: &[i16],
     stride: usize,
     values: &ValueBlocks<'_>,
@@ -226,7 +226,7 @@ pub(crate) fn mix_tile_of(
     out: &mut [i32],
 ) {
     for (weights, out) in weights.chunks_exact(stride.max(1)).zip(out.chunks_exact_mut(head_dim.max(1))) {
-        mix(weights, values, out);
+        weighted_value_sum(weights, values, out);
     }
 }
 
@@ -314,7 +314,7 @@ pub(super) fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<I
     let (halfwords, _) = matrix.values.get(start..start.wrapping_add(pair_bytes)).unwrap_or_default().as_chunks::<2>();
     let odd = row % 2 == 1;
     (0..halfwords.len()).map(move |k| {
-        let word = halfwords.get(layout::place(k)).map_or(0, |&bytes| i16::from_le_bytes(bytes) as i32);
+        let word = halfwords.get(layout::interleave_index(k)).map_or(0, |&bytes| i16::from_le_bytes(bytes) as i32);
         let even = word as i8 as i32;
         if odd { (word - even) >> 8 } else { even }
     })
@@ -331,7 +331,7 @@ pub(super) fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item
     let sign_extend = |nibble: u32| ((nibble << 28) as i32) >> 28;
     (0..matrix.columns).map(move |k| {
         if quad {
-            let at = 2 * layout::place(k);
+            let at = 2 * layout::interleave_index(k);
             let half = bytes.get(at).copied().unwrap_or(0) as u32 | (bytes.get(at + 1).copied().unwrap_or(0) as u32) << 8;
             sign_extend(half >> shift)
         } else {

@@ -1,6 +1,6 @@
 //! The table of kernels and how one is chosen.
 
-use super::{KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting, scalar};
+use super::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks, scalar};
 use crate::image::header::Activation;
 
 /// Of a row, with a scale, a bias and an epsilon.
@@ -27,12 +27,12 @@ pub struct Kernels {
     pub scores: fn(&[i16], i32, &KeyRows<'_>, &mut [i32]) -> i32,
     /// Scores of several queries: [`scalar::scores_tile`].
     pub scores_tile: fn(&QueryTile<'_>, &KeyRows<'_>, usize, &mut [i32], &mut [i32]),
-    /// Weights of the values: [`scalar::weights`].
-    pub weights: fn(&mut [i32], i32, &[f32], &mut [i16]) -> Weighting,
-    /// Weighted sum over int8 values: [`scalar::mix`].
-    pub mix: fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
-    /// Weighted sums for several queries: [`scalar::mix_tile`].
-    pub mix_tile: fn(&[i16], usize, &ValueBlocks<'_>, usize, &mut [i32]),
+    /// Weights of the values: [`scalar::softmax_weights`].
+    pub softmax_weights: fn(&mut [i32], i32, &[f32], &mut [i16]) -> SoftmaxNorm,
+    /// Weighted sum over int8 values: [`scalar::weighted_value_sum`].
+    pub weighted_value_sum: fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
+    /// Weighted sums for several queries: [`scalar::weighted_value_sum_tile`].
+    pub weighted_value_sum_tile: fn(&[i16], usize, &ValueBlocks<'_>, usize, &mut [i32]),
     /// Layer norm of one row, with scale and bias: [`crate::numeric::layer_norm`].
     pub layer_norm: LayerNorm,
     /// RMS norm of one row: [`crate::numeric::rms_norm`].
@@ -54,9 +54,9 @@ pub static SCALAR: Kernels = Kernels {
     quantize_query: scalar::quantize_query,
     scores: scalar::scores,
     scores_tile: scalar::scores_tile,
-    weights: scalar::weights,
-    mix: scalar::mix,
-    mix_tile: scalar::mix_tile,
+    softmax_weights: scalar::softmax_weights,
+    weighted_value_sum: scalar::weighted_value_sum,
+    weighted_value_sum_tile: scalar::weighted_value_sum_tile,
     layer_norm: crate::numeric::layer_norm,
     rms_norm: crate::numeric::rms_norm,
     activate: scalar::activate,

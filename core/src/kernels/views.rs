@@ -136,7 +136,7 @@ pub struct ValueBlocks<'a> {
 
 /// What the weights of one query add up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weighting {
+pub struct SoftmaxNorm {
     /// Integer sum of 2^(score - largest) in Q16.
     pub sum: u32,
     /// A sum over weighted values counts in units of 2^exponent.

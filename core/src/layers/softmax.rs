@@ -5,7 +5,7 @@ use super::heads::{HeadScratch, Seen};
 use super::{front, rows};
 use crate::arena::KEYS_PER_SUM;
 use crate::kernels::{Kernels, KeyRows, ValueBlocks};
-use crate::numeric::{Lanes, exp_q30, exp2_neg_q16, pow2, quantize_query};
+use crate::numeric::{Lanes, exp_neg_q30, exp2_neg_q16, pow2, quantize_query};
 use crate::probe::{HeadSite, Probe};
 use core::ops::Range;
 
@@ -86,13 +86,13 @@ impl Int8Head<'_, '_> {
         let weights = front(scratch.weights, end.next_multiple_of(4));
         let weighting = if let Some(far) = &seen.far {
             self.gather_scales([far, &seen.near], scores, scratch.scales);
-            (kernels.weights)(scores, largest, front(scratch.scales, end), weights)
+            (kernels.softmax_weights)(scores, largest, front(scratch.scales, end), weights)
         } else {
             let hidden = seen.near.scores().start;
             let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
             before.fill(0);
             let value_scales = self.value_scales.get(seen.near.keys.start..).unwrap_or_default();
-            (kernels.weights)(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
+            (kernels.softmax_weights)(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
         };
         let unit = pow2(weighting.exponent) / weighting.sum as f32;
         let mixed = front(scratch.mixed, out.len());
@@ -141,7 +141,7 @@ impl Int8Head<'_, '_> {
         let stride = self.rows.stride;
         let blocks = self.rows.values.get(block / 4 * stride..).unwrap_or_default();
         for (weights, values) in weights.chunks(KEYS_PER_SUM).zip(blocks.chunks((KEYS_PER_SUM / 4 * stride).max(1))) {
-            (kernels.mix)(weights, &ValueBlocks { values, stride, offset: self.offset }, mixed);
+            (kernels.weighted_value_sum)(weights, &ValueBlocks { values, stride, offset: self.offset }, mixed);
             for (out, &sum) in out.iter_mut().zip(&*mixed) {
                 *out = if *fresh { sum as f32 } else { *out + sum as f32 };
             }
@@ -150,7 +150,7 @@ impl Int8Head<'_, '_> {
     }
 }
 
-/// A float cache: scores in eight lanes, weights from [`exp_q30`], values added token by token in order. Returns the weights.
+/// A float cache: scores in eight lanes, weights from [`exp_neg_q30`], values added token by token in order. Returns the weights.
 #[expect(clippy::too_many_arguments, reason = "one head of a float cache, and what it takes")]
 pub fn attend_float<'s, T: Copy>(
     query: &[f32],
@@ -182,7 +182,7 @@ pub fn attend_float<'s, T: Copy>(
     out.fill(0.0);
     let mut sum = 0u64;
     for (score, position) in scores.iter_mut().zip(seen.positions()) {
-        let e = exp_q30(f32::from_bits(*score as u32) - largest);
+        let e = exp_neg_q30(f32::from_bits(*score as u32) - largest);
         *score = e as i32;
         sum += e as u64;
         let place = first + position;

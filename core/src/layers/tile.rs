@@ -80,11 +80,11 @@ impl Heads<'_> {
                 };
                 let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
                 before.fill(0);
-                let weighting = (kernels.weights)(scores, largest, value_scales, visible);
+                let weighting = (kernels.softmax_weights)(scores, largest, value_scales, visible);
                 *unit = pow2(weighting.exponent) / weighting.sum as f32;
             }
             let mixed = front(scratch.mixed, number * width);
-            (kernels.mix_tile)(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
+            (kernels.weighted_value_sum_tile)(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
             for ((out, mixed), unit) in rows_mut(out, self.q_dim()).zip(rows(mixed, width)).zip(units) {
                 let out = out.get_mut(head * width..(head + 1) * width).unwrap_or_default();
                 out.iter_mut().zip(mixed).for_each(|(out, &sum)| *out = sum as f32 * unit);

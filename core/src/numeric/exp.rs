@@ -28,7 +28,7 @@ pub(crate) fn exp2_neg_fraction(fraction: u32) -> u32 {
 /// Relative error at most 2^-23.1 before the cut to 30 fraction bits, which rounds down: 0 from x = -20.8 on. e^0 is 2^30 - 81.
 /// `tests/numeric.rs` measures this and the errors below.
 #[inline(always)]
-pub fn exp_q30(x: f32) -> u32 {
+pub fn exp_neg_q30(x: f32) -> u32 {
     let (fraction, whole) = exp_parts(x);
     fraction >> whole.min(31)
 }
@@ -59,7 +59,7 @@ pub fn exp2_neg_q16(d: u32) -> u32 {
 /// 1 / (1 + e^-x). Absolute error at most 2^-23.3.
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    let e = exp_q30(x) as f32 * (1.0 / 1_073_741_824.0);
+    let e = exp_neg_q30(x) as f32 * (1.0 / 1_073_741_824.0);
     let numerator = if x.to_bits() >> 31 == 0 { 1.0 } else { e };
     numerator / (1.0 + e)
 }
@@ -87,7 +87,7 @@ pub fn gelu_erf(x: f32) -> f32 {
     let [c1, c2, c3, c4, c5] = PHI_TAIL;
     let t = 1.0 / (1.0 + PHI_TAIL_SLOPE * f32::from_bits(x.to_bits() & 0x7fff_ffff));
     let polynomial = t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * c5))));
-    let tail = (exp_q30(x * x * 0.5) as f32 * (1.0 / 1_073_741_824.0)) * polynomial;
+    let tail = (exp_neg_q30(x * x * 0.5) as f32 * (1.0 / 1_073_741_824.0)) * polynomial;
     let phi = if x.to_bits() >> 31 == 0 { 1.0 - tail } else { tail };
     x * phi
 }

@@ -10,10 +10,10 @@ pub(crate) mod quantize;
 mod sum;
 mod trig;
 
-pub use exp::{LOG2_E, elu_plus_one, exp_q30, exp2_neg_q16, gelu_erf, gelu_tanh, relu, sigmoid, silu, squared_relu, tanh};
+pub use exp::{LOG2_E, elu_plus_one, exp_neg_q30, exp2_neg_q16, gelu_erf, gelu_tanh, relu, sigmoid, silu, squared_relu, tanh};
 pub use log::{ln, log10};
 pub use norm::{layer_norm, normalize, rms_norm};
-pub use quantize::{Quantizer, clear_below, max_magnitude_bits, pow2, quantize_query, round_to_int};
+pub use quantize::{Quantizer, flush_negligible, max_magnitude_bits, pow2, quantize_query, round_to_int};
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;
 

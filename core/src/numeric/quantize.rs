@@ -26,7 +26,7 @@ pub fn max_magnitude_bits(values: impl Iterator<Item = f32>) -> u32 {
 
 /// Zero for magnitudes that make a row a row of zeros: below 2^-100, or not finite (only overflow leads there).
 #[inline(always)]
-pub fn clear_below(max_bits: u32) -> u32 {
+pub fn flush_negligible(max_bits: u32) -> u32 {
     if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }
 }
 
@@ -43,7 +43,7 @@ impl Quantizer {
     /// For a row whose largest magnitude has these bits.
     #[inline(always)]
     pub fn new(max_bits: u32) -> Self {
-        match clear_below(max_bits) {
+        match flush_negligible(max_bits) {
             0 => Quantizer { inverse: 0.0, scale: 0.0 },
             bits => {
                 let max = f32::from_bits(bits);
@@ -64,7 +64,7 @@ impl Quantizer {
 ///
 /// The scale is a power of two, so that a score needs only its key's scale: one product and one shift. Integers are within 0.5003 of a unit.
 pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32)) -> i32 {
-    let max = clear_below(max_magnitude_bits(x.iter().map(|&x| x * factor)));
+    let max = flush_negligible(max_magnitude_bits(x.iter().map(|&x| x * factor)));
     let exponent = query_exponent(max);
     let scale = pow2(exponent);
     for (index, &x) in x.iter().enumerate() {

@@ -89,7 +89,7 @@ pub fn scores_tile(set: &Kernels) -> Result<(), String> {
     Ok(())
 }
 
-pub fn mix_tile(set: &Kernels) -> Result<(), String> {
+pub fn weighted_value_sum_tile(set: &Kernels) -> Result<(), String> {
     let mut random = Random(12);
     let head_dims = [1, 4, 8, 15, 16, 17, 31, 32, 33, 48, 64, 80, 96, 128, 200];
     let shapes = head_dims.into_iter().flat_map(|head_dim| (0usize..=13).chain([61, 64]).map(move |count| (head_dim, count)));
@@ -105,7 +105,7 @@ pub fn mix_tile(set: &Kernels) -> Result<(), String> {
         let values = ValueBlocks { values: &values, stride, offset };
         let run = |set: &Kernels| {
             let mut out = vec![0x5555_5555; queries * head_dim];
-            (set.mix_tile)(&weights, count, &values, head_dim, &mut out);
+            (set.weighted_value_sum_tile)(&weights, count, &values, head_dim, &mut out);
             out
         };
         expect(run(set) == run(&SCALAR), || format!("{queries} queries, {count} keys, head {head_dim} at {offset} of {stride}"))?;
@@ -113,7 +113,7 @@ pub fn mix_tile(set: &Kernels) -> Result<(), String> {
     Ok(())
 }
 
-pub fn weights(set: &Kernels) -> Result<(), String> {
+pub fn softmax_weights(set: &Kernels) -> Result<(), String> {
     let mut random = Random(5);
     for count in (0..=40).chain([63, 64, 65, 255, 256, 4095, 4096, 10_000]) {
         for spread in [1usize, 1 << 10, 1 << 16, 1 << 20, 1 << 26, 1 << 30] {
@@ -124,8 +124,8 @@ pub fn weights(set: &Kernels) -> Result<(), String> {
             let room = count.next_multiple_of(4) + 4 * random.below(3);
             let run = |set: &Kernels| {
                 let (mut scores, mut out) = (scores.clone(), vec![0x5555; room]);
-                let weighting = (set.weights)(&mut scores, largest, &scales, &mut out);
-                (weighting, out)
+                let norm = (set.softmax_weights)(&mut scores, largest, &scales, &mut out);
+                (norm, out)
             };
             expect(run(set) == run(&SCALAR), || format!("{count} keys, spread {spread}"))?;
         }
@@ -133,7 +133,7 @@ pub fn weights(set: &Kernels) -> Result<(), String> {
     Ok(())
 }
 
-pub fn mix(set: &Kernels) -> Result<(), String> {
+pub fn weighted_value_sum(set: &Kernels) -> Result<(), String> {
     let mut random = Random(6);
     let head_dims = (1..=20).chain([31, 32, 33, 40, 48, 63, 64, 80, 96, 127, 128, 200, 512]);
     let runs = (0usize..=13).chain([61, 64]);
@@ -149,7 +149,7 @@ pub fn mix(set: &Kernels) -> Result<(), String> {
         let values = ValueBlocks { values: &values, stride, offset };
         let run = |set: &Kernels| {
             let mut out = vec![0x5555_5555; head_dim];
-            (set.mix)(&weights, &values, &mut out);
+            (set.weighted_value_sum)(&weights, &values, &mut out);
             out
         };
         expect(run(set) == run(&SCALAR), || format!("{count} keys, head {head_dim} at {offset} of {stride}, extreme: {extreme}"))?;

@@ -1,6 +1,6 @@
 //! Scalar's kernels, each with the lowest bit of one result flipped.
 
-use attoformer::kernels::{Kernels, SCALAR, Weighting};
+use attoformer::kernels::{Kernels, SCALAR, SoftmaxNorm};
 
 fn flip(out: &mut [f32]) {
     if let Some(last) = out.last_mut() {
@@ -48,10 +48,10 @@ pub fn sets() -> [(&'static str, Kernels); 18] {
             },
         ),
         (
-            "mix_tile",
+            "weighted_value_sum_tile",
             Kernels {
-                mix_tile: |weights, stride, values, head_dim, out| {
-                    (SCALAR.mix_tile)(weights, stride, values, head_dim, out);
+                weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
+                    (SCALAR.weighted_value_sum_tile)(weights, stride, values, head_dim, out);
                     out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
                 },
                 ..SCALAR
@@ -63,31 +63,31 @@ pub fn sets() -> [(&'static str, Kernels); 18] {
         ),
         ("scores", Kernels { scores: |q, exponent, keys, out| (SCALAR.scores)(q, exponent, keys, out) ^ 1, ..SCALAR }),
         (
-            "weights",
+            "softmax_weights",
             Kernels {
-                weights: |scores, largest, scales, out| {
-                    let weighting = (SCALAR.weights)(scores, largest, scales, out);
-                    Weighting { sum: weighting.sum ^ 1, ..weighting }
+                softmax_weights: |scores, largest, scales, out| {
+                    let norm = (SCALAR.softmax_weights)(scores, largest, scales, out);
+                    SoftmaxNorm { sum: norm.sum ^ 1, ..norm }
                 },
                 ..SCALAR
             },
         ),
         (
-            "weights",
+            "softmax_weights",
             Kernels {
-                weights: |scores, largest, scales, out| {
-                    let weighting = (SCALAR.weights)(scores, largest, scales, out);
+                softmax_weights: |scores, largest, scales, out| {
+                    let norm = (SCALAR.softmax_weights)(scores, largest, scales, out);
                     out.iter_mut().take(1).for_each(|w| *w ^= 1);
-                    weighting
+                    norm
                 },
                 ..SCALAR
             },
         ),
         (
-            "mix",
+            "weighted_value_sum",
             Kernels {
-                mix: |weights, values, out| {
-                    (SCALAR.mix)(weights, values, out);
+                weighted_value_sum: |weights, values, out| {
+                    (SCALAR.weighted_value_sum)(weights, values, out);
                     out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
                 },
                 ..SCALAR

@@ -118,8 +118,8 @@ fn words<T: FromBytes + Immutable>(source: &[u8]) -> Result<&[T], Error> {
 }
 
 fn sampler(wanted: Sampling) -> Result<Sampler, Error> {
-    let sampler = Sampler::new(wanted.seed).temperature(wanted.temperature)?.top_p(wanted.top_p)?;
-    if wanted.top_k == 0 { Ok(sampler) } else { sampler.top_k(wanted.top_k) }
+    let sampler = Sampler::new(wanted.seed).with_temperature(wanted.temperature)?.with_top_p(wanted.top_p)?;
+    if wanted.top_k == 0 { Ok(sampler) } else { sampler.with_top_k(wanted.top_k) }
 }
 
 /// The prompt as tokens; text gets the begin token in front.

@@ -92,9 +92,9 @@ fn attention(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, head
     let mut work = [0; 3];
     for _ in 0..ROUNDS {
         let (largest, one) = counter.count(|| (kernels.scores)(query, 12, &keys, scores));
-        let (weighting, two) = counter.count(|| (kernels.weights)(scores, largest, &scales[..KEYS], weights));
-        let ((), three) = counter.count(|| (kernels.mix)(weights, &values, mixed));
-        black_box((weighting, &*mixed));
+        let (norm, two) = counter.count(|| (kernels.softmax_weights)(scores, largest, &scales[..KEYS], weights));
+        let ((), three) = counter.count(|| (kernels.weighted_value_sum)(weights, &values, mixed));
+        black_box((norm, &*mixed));
         work.iter_mut().zip([one, two, three]).for_each(|(sum, part)| *sum += part);
     }
     each("scores", head_dim, KEYS, work[0], KEYS * head_dim);
@@ -117,6 +117,6 @@ fn elementwise(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, ra
     rounds("silu_gate", &mut || (kernels.gate)(Activation::Silu, black_box(gate), up, &mut out[..K]));
     rounds("gelu_tanh", &mut || (kernels.activate)(Activation::GeluTanh, black_box(&mut out[..K])));
     rounds("exp", &mut || {
-        black_box(black_box(gate).iter().fold(0u32, |sum, &x| sum.wrapping_add(attoformer::numeric::exp_q30(x))));
+        black_box(black_box(gate).iter().fold(0u32, |sum, &x| sum.wrapping_add(attoformer::numeric::exp_neg_q30(x))));
     });
 }

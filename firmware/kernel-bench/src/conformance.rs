@@ -217,10 +217,10 @@ fn head(kernels: &Kernels, memory: &mut Memory, head_dim: usize, keys: usize, ki
         let (scores, mixed) = integers.split_at_mut(128);
         let weights = &mut weights.0[..4 * blocks];
         let largest = (set.scores)(query, exponent, &seen, &mut scores[..keys]);
-        let copy = mix_of(&scores[..keys]);
-        let weighting = (set.weights)(&mut scores[..keys], largest, &in_scale[..keys], weights);
-        (set.mix)(weights, &values, &mut mixed[..head_dim]);
-        *result = Some((largest, copy, weighting));
+        let copy = fingerprint(&scores[..keys]);
+        let norm = (set.softmax_weights)(&mut scores[..keys], largest, &in_scale[..keys], weights);
+        (set.weighted_value_sum)(weights, &values, &mut mixed[..head_dim]);
+        *result = Some((largest, copy, norm));
         // The scores are used up: what is left there is the set's own.
         scores.fill(0);
     }
@@ -228,7 +228,7 @@ fn head(kernels: &Kernels, memory: &mut Memory, head_dim: usize, keys: usize, ki
 }
 
 /// A fingerprint of scores, taken before they are used up.
-fn mix_of(scores: &[i32]) -> u32 {
+fn fingerprint(scores: &[i32]) -> u32 {
     scores.iter().fold(0, |hash: u32, &score| (hash.rotate_left(5) ^ score as u32).wrapping_mul(0x9e37_79b1))
 }
 

@@ -28,8 +28,8 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let mut session = Session::with_plan(&image, arena, plan)?;
     session.self_test()?;
 
-    let sampler = Sampler::new(black_box(1)).temperature(black_box(1.0))?.top_k(black_box(1))?.top_p(black_box(1.0))?;
-    let mut sampler = sampler.repetition_penalty(black_box(1.0))?;
+    let sampler = Sampler::new(black_box(1)).with_temperature(black_box(1.0))?.with_top_k(black_box(1))?.with_top_p(black_box(1.0))?;
+    let mut sampler = sampler.with_repetition_penalty(black_box(1.0))?;
     let mut hash = OutputHash::new();
     hash.logits(session.encode(tokens)?);
     let half = tokens.len() / 2;

@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    let mut sampler = Sampler::new(args.seed).temperature(args.temperature).map_err(refuse)?;
+    let mut sampler = Sampler::new(args.seed).with_temperature(args.temperature).map_err(refuse)?;
     let asks = stdin().is_terminal();
     let mut lines = Lines::default();
     loop {

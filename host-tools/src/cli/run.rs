@@ -134,12 +134,12 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 fn sampler(args: &Args) -> Result<Sampler, attoformer::Error> {
-    let mut sampler = Sampler::new(args.seed).temperature(args.temperature)?.repetition_penalty(args.repetition_penalty)?;
+    let mut sampler = Sampler::new(args.seed).with_temperature(args.temperature)?.with_repetition_penalty(args.repetition_penalty)?;
     if let Some(top_k) = args.top_k {
-        sampler = sampler.top_k(top_k)?;
+        sampler = sampler.with_top_k(top_k)?;
     }
     if let Some(top_p) = args.top_p {
-        sampler = sampler.top_p(top_p)?;
+        sampler = sampler.with_top_p(top_p)?;
     }
     Ok(sampler)
 }

@@ -4,17 +4,17 @@ use attoformer::{Error, Sampler};
 
 /// 0 or above.
 pub fn temperature(text: &str) -> Result<f32, String> {
-    number(text, Sampler::temperature, "0 or a number above it")
+    number(text, Sampler::with_temperature, "0 or a number above it")
 }
 
 /// A share of the probability.
 pub fn top_p(text: &str) -> Result<f32, String> {
-    number(text, Sampler::top_p, "above 0 and at most 1")
+    number(text, Sampler::with_top_p, "above 0 and at most 1")
 }
 
 /// A divisor of logits.
 pub fn repetition_penalty(text: &str) -> Result<f32, String> {
-    number(text, Sampler::repetition_penalty, "a number above 0")
+    number(text, Sampler::with_repetition_penalty, "a number above 0")
 }
 
 /// A number that the sampler takes.

@@ -93,7 +93,8 @@ fn write(session: &mut Session, bits: &mut Vec<u32>) {
         note(session.prefill_prefix(&fed), bits);
         session.reset();
     }
-    let sampler = Sampler::new(3).top_k(9).and_then(|sampler| sampler.top_p(0.9)?.repetition_penalty(1.3)).expect("all are in range");
+    let sampler =
+        Sampler::new(3).with_top_k(9).and_then(|sampler| sampler.with_top_p(0.9)?.with_repetition_penalty(1.3)).expect("all are in range");
     if let Ok(mut generation) = session.generate("the low é \u{1f600}", sampler, Limits { tokens: 9, stops: &["an"] }) {
         while let Ok(Some(piece)) = generation.next() {
             bits.extend(piece.token);

@@ -57,9 +57,9 @@ macro_rules! enter {
     };
 }
 
-/// s0 = sigmoid of the float whose bits are in r4: `exp_q30`, then `numerator / (1 + e)`.
+/// s0 = sigmoid of the float whose bits are in r4: `exp_neg_q30`, then `numerator / (1 + e)`.
 ///
-/// The mantissa stands one bit higher than in `exp_q30` and is shifted one bit further. A magnitude of 32 or more, which leaves no shift,
+/// The mantissa stands one bit higher than in `exp_neg_q30` and is shifted one bit further. A magnitude of 32 or more, which leaves no shift,
 /// goes through label 9 and back to 8. The sign waits in the flags, which nothing in between touches.
 macro_rules! sigmoid {
     () => {

@@ -265,8 +265,8 @@ unsafe extern "C" fn score_rows_of_eight(job: &ScoresJob) -> i32 {
     )
 }
 
-/// Weighted sums of values: [`scalar::mix`], fast for heads that are whole groups of four.
-pub(super) fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+/// Weighted sums of values: [`scalar::weighted_value_sum`], fast for heads that are whole groups of four.
+pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     let blocks = weights.len() / 4;
     let fits = blocks > 0
         && weights.len().is_multiple_of(4)
@@ -277,7 +277,7 @@ pub(super) fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
         && is_word_aligned(weights)
         && is_word_aligned(values.values);
     if !fits {
-        return scalar::mix(weights, values, out);
+        return scalar::weighted_value_sum(weights, values, out);
     }
     let weights = weights.as_ptr_range();
     let job = MixJob {

@@ -1,6 +1,6 @@
 //! Rows of floats: quantization, norm, activations.
 
-use super::{is_word_aligned, place};
+use super::{interleave_index, is_word_aligned};
 use crate::numeric::quantize::ROUNDER;
 use crate::numeric::{Quantizer, max_magnitude_bits};
 use core::arch::asm;
@@ -72,7 +72,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
     let behind = out.get_mut(8 * count..).unwrap_or_default();
     behind.fill(0);
     for (k, &x) in x.get(8 * count..).unwrap_or_default().iter().enumerate() {
-        if let Some(out) = behind.get_mut(place(k)) {
+        if let Some(out) = behind.get_mut(interleave_index(k)) {
             *out = quantizer.quantize(x) as i16;
         }
     }
@@ -147,7 +147,7 @@ fn quantize_scaled<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]
     let quantizer = Quantizer::new(max_magnitude_bits(row()));
     out.fill(0);
     for (k, x) in row().enumerate() {
-        if let Some(out) = out.get_mut(place(k)) {
+        if let Some(out) = out.get_mut(interleave_index(k)) {
             *out = quantizer.quantize(x) as i16;
         }
     }

@@ -262,7 +262,7 @@ fn slow_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 
 /// Sum of products with the columns from `first` on.
 fn in_order(weights: impl Iterator<Item = i32>, x: &[i16], first: usize) -> i32 {
-    let at = |k| x.get(super::place(k)).map_or(0, |&x| x as i32);
+    let at = |k| x.get(super::interleave_index(k)).map_or(0, |&x| x as i32);
     weights.zip(first..).fold(0i32, |sum, (w, k)| sum.wrapping_add(w.wrapping_mul(at(k))))
 }
 

@@ -25,7 +25,7 @@ mod int8;
 mod linear;
 mod softmax;
 
-use super::layout::place;
+use super::layout::interleave_index;
 use super::{Kernels, scalar};
 
 /// The set.
@@ -39,9 +39,11 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     quantize_query: scalar::quantize_query,
     scores: attention::scores,
     scores_tile: |queries, keys, stride, out, largest| scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest),
-    weights: softmax::weights,
-    mix: attention::mix,
-    mix_tile: |weights, stride, values, head_dim, out| scalar::mix_tile_of(attention::mix, weights, stride, values, head_dim, out),
+    softmax_weights: softmax::softmax_weights,
+    weighted_value_sum: attention::weighted_value_sum,
+    weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
+        scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
+    },
     layer_norm: crate::numeric::layer_norm,
     rms_norm: float::rms_norm,
     activate: activation::activate,

@@ -1,18 +1,18 @@
 //! From one head's scores to the weights of its values.
 
 use super::is_word_aligned;
-use crate::kernels::{Weighting, scalar};
+use crate::kernels::{SoftmaxNorm, scalar};
 use crate::numeric::exp::EXP2_NEG;
 use core::arch::naked_asm;
 
-/// Weights of the values: [`scalar::weights`], of scores that lie within 2^31 of the largest.
-pub(super) fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+/// Weights of the values: [`scalar::softmax_weights`], of scores that lie within 2^31 of the largest.
+pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let count = scores.len().min(value_scales.len());
     let bits = value_scales.get(..count).unwrap_or_default();
     let top = super::elementwise::largest_bits(bits) >> 23;
     // With a positive largest scale beyond 2^-96, scales of zero weigh nothing by their exponent alone.
     if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
-        return scalar::weights(scores, largest, value_scales, out);
+        return scalar::softmax_weights(scores, largest, value_scales, out);
     }
     let mut job = WeightsJob {
         scores: scores.as_mut_ptr(),
@@ -28,7 +28,7 @@ pub(super) fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], ou
     };
     // SAFETY: as many scores as scales, at least one, and no fewer places for weights.
     unsafe { weigh(&mut job) };
-    Weighting { sum: job.sum, exponent: job.shift as i32 + top as i32 - 141 }
+    SoftmaxNorm { sum: job.sum, exponent: job.shift as i32 + top as i32 - 141 }
 }
 
 #[repr(C)]

@@ -1,6 +1,6 @@
 //! Attention over an int8 cache: scores of eight keys at a time, weights, and weighted sums of 32 or eight dimensions.
 
-use super::super::{KeyRows, ValueBlocks, Weighting, scalar};
+use super::super::{KeyRows, SoftmaxNorm, ValueBlocks, scalar};
 use super::dots::{Strided, dots_i8};
 use super::exp::exp2_neg_q16;
 use super::vector::{
@@ -95,12 +95,12 @@ fn sum_of(x: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32::<0b_10_11_00_01>(x)))
 }
 
-/// `scalar::weights`.
+/// `scalar::softmax_weights`.
 #[target_feature(enable = "avx2")]
-pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+pub fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let count = scores.len();
     let (Some(value_scales), true) = (value_scales.get(..count), out.len() >= count) else {
-        return scalar::weights(scores, largest, value_scales, out);
+        return scalar::softmax_weights(scores, largest, value_scales, out);
     };
     let (scales8, scales_tail) = value_scales.as_chunks::<8>();
     let scales_tail = load_f32_front(scales_tail);
@@ -143,7 +143,7 @@ pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut
         store_i16_front(out_tail, round(load_i32_front(scores_tail)));
     }
     padding.fill(0);
-    Weighting { sum: sum_of(sum) as u32, exponent: shift as i32 + top - 141 }
+    SoftmaxNorm { sum: sum_of(sum) as u32, exponent: shift as i32 + top - 141 }
 }
 
 /// `scalar::product`.
@@ -156,11 +156,11 @@ fn product(e: __m256i, scales: __m256, top: i32) -> __m256i {
     _mm256_srlv_epi32(full, _mm256_sub_epi32(_mm256_set1_epi32(top), _mm256_srli_epi32::<23>(bits)))
 }
 
-/// `scalar::mix`.
+/// `scalar::weighted_value_sum`.
 #[target_feature(enable = "avx2")]
-pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     if values.stride == 0 || values.offset.checked_add(out.len()).is_none_or(|end| end > values.stride) {
-        return scalar::mix(weights, values, out);
+        return scalar::weighted_value_sum(weights, values, out);
     }
     let mut offset = values.offset;
     let (out32, rest) = out.as_chunks_mut::<32>();
@@ -174,7 +174,7 @@ pub fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
         offset += 8;
     }
     if !rest.is_empty() {
-        scalar::mix(weights, &ValueBlocks { offset, ..*values }, rest);
+        scalar::weighted_value_sum(weights, &ValueBlocks { offset, ..*values }, rest);
     }
 }
 

@@ -15,10 +15,10 @@ fn exp2_neg_fraction(fraction: __m256i) -> __m256i {
     step(c0, step(c1, step(c2, step(c3, y))))
 }
 
-/// `numeric::exp_q30`. Shifts by 32 and more give 0 as scalar's by 31 do, since what they shift lies below 2^31.
+/// `numeric::exp_neg_q30`. Shifts by 32 and more give 0 as scalar's by 31 do, since what they shift lies below 2^31.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn exp_q30(x: __m256) -> __m256i {
+fn exp_neg_q30(x: __m256) -> __m256i {
     let bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fff_ffff));
     let exponent = _mm256_srli_epi32::<23>(bits);
     let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
@@ -48,7 +48,7 @@ pub fn exp2_neg_q16(d: __m256i) -> __m256i {
 #[inline]
 fn sigmoid(x: __m256) -> __m256 {
     let one = _mm256_set1_ps(1.0);
-    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_q30(x)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
+    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_neg_q30(x)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
     // The sign bit chooses.
     let numerator = _mm256_blendv_ps(one, e, x);
     _mm256_div_ps(numerator, _mm256_add_ps(one, e))
@@ -78,7 +78,7 @@ pub fn gelu_erf(x: __m256) -> __m256 {
     let step = |c, y| _mm256_add_ps(_mm256_set1_ps(c), _mm256_mul_ps(t, y));
     let polynomial = _mm256_mul_ps(t, step(c1, step(c2, step(c3, step(c4, _mm256_set1_ps(c5))))));
     let half_square = _mm256_mul_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(0.5));
-    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_q30(half_square)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
+    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_neg_q30(half_square)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
     let tail = _mm256_mul_ps(e, polynomial);
     // The sign bit chooses.
     _mm256_mul_ps(x, _mm256_blendv_ps(_mm256_sub_ps(one, tail), tail, x))

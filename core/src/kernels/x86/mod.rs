@@ -14,7 +14,7 @@ mod float;
 mod integer;
 mod vector;
 
-use super::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting};
+use super::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 use crate::image::header::Activation;
 
 cpufeatures::new!(cpu_avx2, "avx2");
@@ -45,9 +45,9 @@ const SET: Kernels = Kernels {
     quantize_query: super::scalar::quantize_query,
     scores,
     scores_tile,
-    weights,
-    mix,
-    mix_tile,
+    softmax_weights,
+    weighted_value_sum,
+    weighted_value_sum_tile,
     layer_norm,
     rms_norm,
     activate,
@@ -84,22 +84,22 @@ fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 
     unsafe { attention::scores(q, exponent, keys, out) }
 }
 
-fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     // SAFETY: `avx2` has found the CPU's AVX2 and F16C.
-    unsafe { attention::weights(scores, largest, value_scales, out) }
+    unsafe { attention::softmax_weights(scores, largest, value_scales, out) }
 }
 
-fn mix(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     // SAFETY: `avx2` has found the CPU's AVX2 and F16C.
-    unsafe { attention::mix(weights, values, out) }
+    unsafe { attention::weighted_value_sum(weights, values, out) }
 }
 
 fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
     super::scalar::scores_tile_of(scores, queries, keys, stride, out, largest);
 }
 
-fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
-    super::scalar::mix_tile_of(mix, weights, stride, values, head_dim, out);
+fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+    super::scalar::weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
 }
 
 fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {

@@ -52,7 +52,7 @@ fn count() -> Result<(), Error> {
 fn tell(session: &mut Session<'_>, seed: u64) -> Result<String, Error> {
     let mut story = String::from("Once upon a time");
     session.reset();
-    let sampler = Sampler::new(seed).temperature(0.7)?;
+    let sampler = Sampler::new(seed).with_temperature(0.7)?;
     let mut generation = session.generate(&story, sampler, Limits::tokens(80))?;
     while let Some(piece) = generation.next()? {
         // A String takes everything.

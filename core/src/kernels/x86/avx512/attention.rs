@@ -2,12 +2,12 @@
 
 use super::super::dots::Strided;
 use super::exp::exp2_neg_q16;
-use super::panel::{gather, turn};
+use super::panel::{gather, transpose4x4};
 use super::vector::{load_f32_at, load_i32_at, mask16, mul_high, store_i32_at};
-use crate::kernels::{KeyRows, QueryTile, ValueBlocks, Weighting, scalar};
+use crate::kernels::{KeyRows, QueryTile, SoftmaxNorm, ValueBlocks, scalar};
 use core::arch::x86_64::*;
 
-/// Widest head whose keys are turned.
+/// Widest head whose keys are packed.
 const WIDEST_HEAD: usize = 256;
 /// Queries of a tile.
 const TILE: usize = 8;
@@ -51,20 +51,20 @@ fn tile_of_scores<const QUERIES: usize>(
     let exponents = queries.exponents.get(first..).unwrap_or_default();
     let seen = queries.seen.get(first..).unwrap_or_default();
     let mut tops = [_mm512_set1_epi32(i32::MIN); QUERIES];
-    let mut turned = [_mm512_setzero_si512(); WIDEST_HEAD / 2];
+    let mut packed = [_mm512_setzero_si512(); WIDEST_HEAD / 2];
     for key in (0..count).step_by(16) {
         // The last sixteen overlap those before where keys do not fill them: the same scores, twice.
         let key = key.min(count - 16);
         let rows = Strided { first: keys.values.as_ptr().wrapping_add(key * keys.stride + keys.offset).cast(), stride: keys.stride };
-        for (at, eight) in (0..head_dim).step_by(16).zip(turned.chunks_exact_mut(8)) {
+        for (at, eight) in (0..head_dim).step_by(16).zip(packed.chunks_exact_mut(8)) {
             // SAFETY: sixteen keys begin here, in whose rows the head's dimensions, a multiple of sixteen, end.
-            let words = turn(unsafe { gather(rows, at, 0xf) });
+            let words = transpose4x4(unsafe { gather(rows, at, 0xf) });
             for (pair, word) in eight.chunks_exact_mut(2).zip(words) {
                 pair.iter_mut().zip(widen(word)).for_each(|(place, widened)| *place = widened);
             }
         }
-        // SAFETY: the tile has so many queries of so many dimensions, an even number, and as many of the keys are turned.
-        let dots = unsafe { dots_of_tile::<QUERIES>(&turned, q, head_dim) };
+        // SAFETY: the tile has so many queries of so many dimensions, an even number, and as many of the keys are packed.
+        let dots = unsafe { dots_of_tile::<QUERIES>(&packed, q, head_dim) };
         let scales = load_f32_at(keys.scales, key);
         for (query, dot) in dots.into_iter().enumerate() {
             let scores = score(dot, scales, exponents.get(query).copied().unwrap_or_default(), headroom);
@@ -80,17 +80,17 @@ fn tile_of_scores<const QUERIES: usize>(
     }
 }
 
-/// Dots of sixteen turned keys with each query.
+/// Dots of sixteen packed keys with each query.
 ///
 /// # Safety
 /// `head_dim` elements may be read of each query; it is even and at most `WIDEST_HEAD`.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
-unsafe fn dots_of_tile<const QUERIES: usize>(turned: &[__m512i; WIDEST_HEAD / 2], q: Strided<i16>, head_dim: usize) -> [__m512i; QUERIES] {
+unsafe fn dots_of_tile<const QUERIES: usize>(packed: &[__m512i; WIDEST_HEAD / 2], q: Strided<i16>, head_dim: usize) -> [__m512i; QUERIES] {
     let mut dots = [_mm512_setzero_si512(); QUERIES];
     for pair in 0..head_dim / 2 {
         // SAFETY: the caller's.
-        let k = unsafe { turned.as_ptr().wrapping_add(pair).read() };
+        let k = unsafe { packed.as_ptr().wrapping_add(pair).read() };
         for (query, dot) in dots.iter_mut().enumerate() {
             // SAFETY: the caller's.
             let q = _mm512_set1_epi32(unsafe { q.at(query, 2 * pair).cast::<i32>().read_unaligned() });
@@ -110,9 +110,9 @@ fn widen(words: __m512i) -> [__m512i; 2] {
     [_mm512_srai_epi16::<8>(_mm512_shuffle_epi8(words, low)), _mm512_srai_epi16::<8>(_mm512_shuffle_epi8(words, high))]
 }
 
-/// `scalar::mix_tile`, but for shapes that it leaves to another function: `None`.
+/// `scalar::weighted_value_sum_tile`, but for shapes that it leaves to another function: `None`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) -> Option<()> {
+pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) -> Option<()> {
     let number = weights.len().checked_div(stride)?.min(out.len().checked_div(head_dim)?);
     let blocks = (stride / 4).min(values.values.len().checked_div(values.stride)?);
     (stride.is_multiple_of(4) && values.offset.checked_add(head_dim)? <= values.stride).then_some(())?;
@@ -126,7 +126,7 @@ pub fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_d
     Some(())
 }
 
-/// Queries from `first` on, with all that `mix_tile` found to be there.
+/// Queries from `first` on, with all that `weighted_value_sum_tile` found to be there.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 #[inline]
 fn tile_of_sums<const QUERIES: usize>(
@@ -200,12 +200,12 @@ fn mantissa(bits: __m512i) -> __m512i {
     _mm512_maskz_or_epi32(_mm512_test_epi32_mask(bits, bits), fraction, _mm512_set1_epi32(0x0080_0000))
 }
 
-/// `scalar::weights`.
+/// `scalar::softmax_weights`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+pub fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let count = scores.len();
     let (Some(value_scales), true) = (value_scales.get(..count), out.len() >= count) else {
-        return scalar::weights(scores, largest, value_scales, out);
+        return scalar::softmax_weights(scores, largest, value_scales, out);
     };
     let mut top = _mm512_setzero_si512();
     for at in (0..count).step_by(16) {
@@ -235,7 +235,7 @@ pub fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut
         unsafe { _mm256_mask_storeu_epi16(out.as_mut_ptr().wrapping_add(at), mask16(count - at), narrow) };
     }
     padding.fill(0);
-    Weighting { sum: _mm512_reduce_add_epi32(sum) as u32, exponent: shift as i32 + top - 141 }
+    SoftmaxNorm { sum: _mm512_reduce_add_epi32(sum) as u32, exponent: shift as i32 + top - 141 }
 }
 
 /// `scalar::product`.

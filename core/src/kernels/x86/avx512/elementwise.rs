@@ -5,7 +5,7 @@ use super::vector::{load_f32_at, mask16, store_f32_at};
 use crate::image::header::Activation;
 use crate::kernels::scalar;
 use crate::numeric::quantize::{ROUNDER, query_exponent};
-use crate::numeric::{Quantizer, clear_below, pow2};
+use crate::numeric::{Quantizer, flush_negligible, pow2};
 use core::arch::x86_64::*;
 
 /// `scalar::quantize`, but each value as a byte that is 128 more, in the front of `out`.
@@ -111,7 +111,7 @@ pub fn quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
         // The factor is finite, so that lanes behind the row hold zeros.
         max = _mm512_max_epi32(max, _mm512_and_si512(magnitude, _mm512_set1_epi32(0x7fff_ffff)));
     }
-    let max = clear_below(_mm512_reduce_max_epi32(max) as u32);
+    let max = flush_negligible(_mm512_reduce_max_epi32(max) as u32);
     if max == 0 {
         out.iter_mut().take(x.len()).for_each(|out| *out = 0);
         return 0;

@@ -15,10 +15,10 @@ fn exp2_neg_fraction(fraction: __m512i) -> __m512i {
     step(c0, step(c1, step(c2, step(c3, y))))
 }
 
-/// `numeric::exp_q30`. Shifts by 32 and more give 0 as scalar's by 31 do, since what they shift lies below 2^31.
+/// `numeric::exp_neg_q30`. Shifts by 32 and more give 0 as scalar's by 31 do, since what they shift lies below 2^31.
 #[target_feature(enable = "avx512f,avx512dq")]
 #[inline]
-fn exp_q30(x: __m512) -> __m512i {
+fn exp_neg_q30(x: __m512) -> __m512i {
     let bits = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fff_ffff));
     let exponent = _mm512_srli_epi32::<23>(bits);
     let fraction = _mm512_and_si512(bits, _mm512_set1_epi32(0x007f_ffff));
@@ -48,7 +48,7 @@ pub fn exp2_neg_q16(d: __m512i) -> __m512i {
 #[inline]
 fn sigmoid(x: __m512) -> __m512 {
     let one = _mm512_set1_ps(1.0);
-    let e = _mm512_mul_ps(_mm512_cvtepi32_ps(exp_q30(x)), _mm512_set1_ps(1.0 / 1_073_741_824.0));
+    let e = _mm512_mul_ps(_mm512_cvtepi32_ps(exp_neg_q30(x)), _mm512_set1_ps(1.0 / 1_073_741_824.0));
     // The sign bit chooses.
     let numerator = _mm512_mask_mov_ps(one, _mm512_movepi32_mask(_mm512_castps_si512(x)), e);
     _mm512_div_ps(numerator, _mm512_add_ps(one, e))
@@ -78,7 +78,7 @@ pub fn gelu_erf(x: __m512) -> __m512 {
     let step = |c, y| _mm512_add_ps(_mm512_set1_ps(c), _mm512_mul_ps(t, y));
     let polynomial = _mm512_mul_ps(t, step(c1, step(c2, step(c3, step(c4, _mm512_set1_ps(c5))))));
     let half_square = _mm512_mul_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(0.5));
-    let e = _mm512_mul_ps(_mm512_cvtepi32_ps(exp_q30(half_square)), _mm512_set1_ps(1.0 / 1_073_741_824.0));
+    let e = _mm512_mul_ps(_mm512_cvtepi32_ps(exp_neg_q30(half_square)), _mm512_set1_ps(1.0 / 1_073_741_824.0));
     let tail = _mm512_mul_ps(e, polynomial);
     // The sign bit chooses.
     _mm512_mul_ps(x, _mm512_mask_mov_ps(_mm512_sub_ps(one, tail), _mm512_movepi32_mask(_mm512_castps_si512(x)), tail))

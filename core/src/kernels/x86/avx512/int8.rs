@@ -2,8 +2,8 @@
 
 use super::super::dots::Strided;
 use super::super::vector as ymm;
-use super::direct::{dots_i8, taken_off};
-use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, turn};
+use super::gemv::{dots_i8, zero_point_term};
+use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, transpose4x4};
 use super::values;
 use super::vector::{load_f32_at, store_f32_at};
 use crate::image::directory::Layout;
@@ -17,7 +17,7 @@ const MANY: usize = 4;
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2")]
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::checked(matrix, x, out) {
-        Some(product) if product.tokens < MANY || matrix.rows < ROWS => product.run_direct(out),
+        Some(product) if product.tokens < MANY || matrix.rows < ROWS => product.run_gemv(out),
         Some(product) => product.run_panels(out),
         None => scalar::matmul_i8_of(matrix, x, out, values),
     }
@@ -32,8 +32,8 @@ struct Product<'a> {
     columns: usize,
 }
 
-/// Some columns of some rows, turned.
-struct Turned<'p, const WIDE: usize> {
+/// Some columns of some rows, packed.
+struct Packed<'p, const WIDE: usize> {
     panel: &'p Panel,
     /// First row of each register.
     rows: [usize; WIDE],
@@ -71,13 +71,13 @@ impl<'a> Product<'a> {
 
     /// Eight rows with each token. The last eight overlap those before where rows do not fill them: the same sums, twice.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
-    fn run_direct(&self, out: &mut [f32]) {
+    fn run_gemv(&self, out: &mut [f32]) {
         let Matrix { rows, scales, bias, .. } = *self.matrix;
         for (first, out) in (0..self.tokens).step_by(MANY).zip(out.chunks_mut(rows * MANY)) {
             let mut starts = [_mm512_setzero_si512(); MANY];
             for (token, start) in (first..self.tokens).zip(&mut starts) {
                 // SAFETY: `checked` found `columns` bytes in every token.
-                *start = unsafe { taken_off(self.token(token), self.columns) };
+                *start = unsafe { zero_point_term(self.token(token), self.columns) };
             }
             for row in (0..rows).step_by(8) {
                 let row = row.min(rows - 8);
@@ -115,14 +115,14 @@ impl<'a> Product<'a> {
         for first in (0..self.columns).step_by(CHUNK) {
             let columns = (first, self.columns.min(first + CHUNK));
             let less = self.fill(rows, columns, panel);
-            let turned = Turned { panel, rows, columns, less };
+            let packed = Packed { panel, rows, columns, less };
             let mut token = 0;
             while token < self.tokens {
                 token += match self.tokens - token {
-                    8.. => self.tile::<WIDE, 8>(&turned, token, out),
-                    4.. => self.tile::<WIDE, 4>(&turned, token, out),
-                    2.. => self.tile::<WIDE, 2>(&turned, token, out),
-                    _ => self.tile::<WIDE, 1>(&turned, token, out),
+                    8.. => self.tile::<WIDE, 8>(&packed, token, out),
+                    4.. => self.tile::<WIDE, 4>(&packed, token, out),
+                    2.. => self.tile::<WIDE, 2>(&packed, token, out),
+                    _ => self.tile::<WIDE, 1>(&packed, token, out),
                 };
             }
         }
@@ -140,8 +140,8 @@ impl<'a> Product<'a> {
             let whole = columns.1 - (columns.1 - columns.0) % 16;
             for at in (columns.0..whole).step_by(16) {
                 // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
-                let turned = turn(unsafe { gather(rows, at, 0xf) });
-                for (sum, weights) in sums.iter_mut().zip(turned) {
+                let packed = transpose4x4(unsafe { gather(rows, at, 0xf) });
+                for (sum, weights) in sums.iter_mut().zip(packed) {
                     *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
                     panel.put(place, weights);
                     place += WIDE;
@@ -150,8 +150,8 @@ impl<'a> Product<'a> {
             let words = (columns.1 - whole) / 4;
             if words > 0 {
                 // SAFETY: as above; the mask covers what is left of them.
-                let turned = turn(unsafe { gather(rows, whole, (1 << words) - 1) });
-                for (sum, weights) in sums.iter_mut().zip(turned).take(words) {
+                let packed = transpose4x4(unsafe { gather(rows, whole, (1 << words) - 1) });
+                for (sum, weights) in sums.iter_mut().zip(packed).take(words) {
                     *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
                     panel.put(place, weights);
                     place += WIDE;
@@ -164,28 +164,28 @@ impl<'a> Product<'a> {
         less
     }
 
-    /// `TOKENS` tokens with turned rows; returns the number of tokens. Sums of columns that come first wait in `out`, as bits.
+    /// `TOKENS` tokens with packed rows; returns the number of tokens. Sums of columns that come first wait in `out`, as bits.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn tile<const WIDE: usize, const TOKENS: usize>(&self, turned: &Turned<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
-        debug_assert!(token + TOKENS <= self.tokens && turned.columns.1 <= self.columns);
-        let first = self.token(token).wrapping_add(turned.columns.0);
+    fn tile<const WIDE: usize, const TOKENS: usize>(&self, packed: &Packed<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
+        debug_assert!(token + TOKENS <= self.tokens && packed.columns.1 <= self.columns);
+        let first = self.token(token).wrapping_add(packed.columns.0);
         let tokens = Strided { first, stride: 2 * self.x.stride };
-        let next = self.rows_from(turned.rows[0]).at(ROWS * WIDE, 0);
-        let columns = turned.columns.1 - turned.columns.0;
+        let next = self.rows_from(packed.rows[0]).at(ROWS * WIDE, 0);
+        let columns = packed.columns.1 - packed.columns.0;
         // SAFETY: `checked` found the columns of every token, `fill` wrote the panel's.
-        let mut sums = unsafe { dots::<WIDE, TOKENS>(turned.panel.as_ptr(), tokens, columns, turned.less, next) };
+        let mut sums = unsafe { dots::<WIDE, TOKENS>(packed.panel.as_ptr(), tokens, columns, packed.less, next) };
         let rows = self.matrix.rows;
         let outs = out.chunks_exact_mut(rows).skip(token);
         // By reference: moved, the sums of a tile would be copied once more.
         for ((out, sums), &token_scale) in outs.zip(&mut sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
-            if turned.columns.0 > 0 {
+            if packed.columns.0 > 0 {
                 // All before any is stored: rows of two registers may overlap.
-                for (&row, sum) in turned.rows.iter().zip(sums.iter_mut()) {
+                for (&row, sum) in packed.rows.iter().zip(sums.iter_mut()) {
                     *sum = _mm512_add_epi32(*sum, _mm512_castps_si512(load_f32_at(out, row)));
                 }
             }
-            for (&row, &mut sum) in turned.rows.iter().zip(sums) {
-                if turned.columns.1 < self.columns {
+            for (&row, &mut sum) in packed.rows.iter().zip(sums) {
+                if packed.columns.1 < self.columns {
                     store_f32_at(out, row, _mm512_castsi512_ps(sum));
                     continue;
                 }

@@ -5,9 +5,9 @@
 //! there once for many tokens. What is left to AVX2 has eight lanes by the specification.
 
 mod attention;
-mod direct;
 mod elementwise;
 mod exp;
+mod gemv;
 mod int4;
 mod int8;
 mod panel;
@@ -15,7 +15,7 @@ mod vector;
 
 use super::{SET, cpu_avx2_f16c};
 use crate::image::header::Activation;
-use crate::kernels::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks, Weighting};
+use crate::kernels::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 
 cpufeatures::new!(cpu_avx512, "avx512f", "avx512bw", "avx512dq", "avx512vl");
 
@@ -27,8 +27,19 @@ pub fn avx512_vnni() -> Option<&'static Kernels> {
 }
 
 /// Private, so that [`avx512_vnni`] is the only way to its functions: they rely on the CPU having been asked.
-static AVX512_VNNI: Kernels =
-    Kernels { name: "avx512-vnni", quantize, matmul_i8, matmul_i4, quantize_query, scores_tile, weights, mix_tile, activate, gate, ..SET };
+static AVX512_VNNI: Kernels = Kernels {
+    name: "avx512-vnni",
+    quantize,
+    matmul_i8,
+    matmul_i4,
+    quantize_query,
+    scores_tile,
+    softmax_weights,
+    weighted_value_sum_tile,
+    activate,
+    gate,
+    ..SET
+};
 
 fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     // SAFETY: `avx512_vnni` has found the CPU's AVX-512 and VNNI.
@@ -57,15 +68,15 @@ fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: 
     }
 }
 
-fn weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> Weighting {
+fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     // SAFETY: `avx512_vnni` has found the CPU's AVX-512 and VNNI.
-    unsafe { attention::weights(scores, largest, value_scales, out) }
+    unsafe { attention::softmax_weights(scores, largest, value_scales, out) }
 }
 
-fn mix_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
     // SAFETY: `avx512_vnni` has found the CPU's AVX-512 and VNNI.
-    if unsafe { attention::mix_tile(weights, stride, values, head_dim, out) }.is_none() {
-        (SET.mix_tile)(weights, stride, values, head_dim, out);
+    if unsafe { attention::weighted_value_sum_tile(weights, stride, values, head_dim, out) }.is_none() {
+        (SET.weighted_value_sum_tile)(weights, stride, values, head_dim, out);
     }
 }
 

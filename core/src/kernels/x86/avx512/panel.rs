@@ -1,4 +1,4 @@
-//! Weights of sixteen rows at a time, turned so that a register holds four neighbouring columns of each row: a token's four bytes, spread over
+//! Weights of sixteen rows at a time, packed so that a register holds four neighbouring columns of each row: a token's four bytes, spread over
 //! a register, meet all sixteen, and no sum runs across lanes.
 
 use super::super::dots::Strided;
@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 /// Rows of a register.
 pub const ROWS: usize = 16;
-/// Columns whose weights are turned at a time: they stay in the second-level cache.
+/// Columns whose weights are packed at a time: they stay in the second-level cache.
 pub const CHUNK: usize = 1536;
 /// Registers of rows that a tile of sums takes at most.
 pub const WIDEST: usize = 3;
@@ -84,7 +84,7 @@ unsafe fn words(from: *const u8, mask: u8) -> __m128i {
 /// From rows to columns: register c gets word c of every row, in the rows' order.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub fn turn([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+pub fn transpose4x4([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     let (ab01, ab23) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let (cd01, cd23) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     [

@@ -5,7 +5,7 @@ use super::super::vector::sums_i32;
 use super::vector::{flip_sign, mask64};
 use core::arch::x86_64::*;
 
-/// int8 rows against a quantized row of bytes. Weights become unsigned here, 128 more than they are: `start` is [`taken_off`] for the token.
+/// int8 rows against a quantized row of bytes. Weights become unsigned here, 128 more than they are: `start` is [`zero_point_term`] for the token.
 ///
 /// # Safety
 /// `columns` bytes may be read of eight rows and of the token.
@@ -44,7 +44,7 @@ pub unsafe fn dots_i8(rows: Strided<u8>, token: *const u8, columns: usize, start
 /// `columns` bytes of the token may be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-pub unsafe fn taken_off(token: *const u8, columns: usize) -> __m512i {
+pub unsafe fn zero_point_term(token: *const u8, columns: usize) -> __m512i {
     let (mut sum, unit) = (_mm512_setzero_si512(), _mm512_set1_epi8(i8::MIN));
     for at in (0..columns).step_by(64) {
         let keep = mask64(columns - at);
