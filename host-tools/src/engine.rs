@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 
 /// Tokens that a prefill on a PC processes together: enough to read each weight once for many of them.
-const BLOCK: u32 = 64;
+const PREFILL_BLOCK: u32 = 64;
 
 /// An image, and the file that errors name.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct OpenImage<'a> {
     /// The image.
     pub image: &'a Image<'a>,
     /// Its file, or the one it was made from.
@@ -45,7 +45,7 @@ impl Setup {
     /// The plan for a model.
     pub fn plan(&self, config: &Config) -> Plan {
         let context = self.context.unwrap_or(config.context);
-        Plan { context, block: self.block.unwrap_or(BLOCK).min(config.context) }
+        Plan { context, block: self.block.unwrap_or(PREFILL_BLOCK).min(config.context) }
     }
 
     /// An arena for a model, whose file errors name.
@@ -66,7 +66,7 @@ impl Setup {
     ///
     /// # Errors
     /// Those of [`Setup::arena`] and [`Setup::session`], and what the work returns.
-    pub fn with_session<T>(&self, subject: Subject<'_>, work: impl FnOnce(&mut Session<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn with_session<T>(&self, subject: OpenImage<'_>, work: impl FnOnce(&mut Session<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut arena = self.arena(subject.image.config(), subject.path)?;
         work(&mut self.session(subject.image, &mut arena).map_err(Error::engine(subject.path))?)
     }
@@ -84,7 +84,7 @@ impl Setup {
 ///
 /// # Errors
 /// [`Error::Request`] with the names there are.
-pub fn kernels_named(name: Option<&str>) -> Result<&'static Kernels, Error> {
+pub fn select_kernels(name: Option<&str>) -> Result<&'static Kernels, Error> {
     let Some(name) = name else { return Ok(kernels::best()) };
     kernels::by_name(name).ok_or_else(|| {
         let there = kernels::all().map(|kernels| kernels.name).collect::<Vec<_>>().join(", ");
@@ -94,9 +94,9 @@ pub fn kernels_named(name: Option<&str>) -> Result<&'static Kernels, Error> {
 
 /// A pool of threads, the one that made it among them.
 #[derive(Debug)]
-struct Pool(rayon::ThreadPool);
+struct ThreadPool(rayon::ThreadPool);
 
-impl Parallel for Pool {
+impl Parallel for ThreadPool {
     fn threads(&self) -> usize {
         self.0.current_num_threads()
     }
@@ -110,11 +110,11 @@ impl Parallel for Pool {
 ///
 /// # Errors
 /// [`Error::Request`] when the system does not give them.
-pub fn threads(count: u32) -> Result<&'static dyn Parallel, Error> {
+pub fn thread_pool(count: u32) -> Result<&'static dyn Parallel, Error> {
     if count == 1 {
         return Ok(&Inline);
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count as usize).use_current_thread().build();
     let pool = pool.map_err(|error| Error::Request(format!("{count} threads cannot be had: {error}; ask for fewer")))?;
-    Ok(Box::leak(Box::new(Pool(pool))))
+    Ok(Box::leak(Box::new(ThreadPool(pool))))
 }

@@ -55,7 +55,7 @@ fn place_of(path: &Path) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// [`Error::File`] when both paths lead to one file.
-pub fn check_apart(output: &Path, input: &Path) -> Result<(), Error> {
+pub fn check_distinct(output: &Path, input: &Path) -> Result<(), Error> {
     match (output.canonicalize(), input.canonicalize()) {
         (Ok(output_at), Ok(input_at)) if output_at == input_at => {
             Err(Error::file(output)("it is the input itself: name another output".to_owned()))

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Items that wait before a thread, and answers behind it.
-const WAITING: usize = 2;
+const QUEUE_DEPTH: usize = 2;
 
 /// As many threads as this computer runs at once.
 pub fn all_cores() -> usize {
@@ -19,7 +19,7 @@ pub fn all_cores() -> usize {
 ///
 /// # Errors
 /// The first that `take` returns; it ends the work.
-pub fn in_order<T: Send, R: Send, E>(
+pub fn map_in_order<T: Send, R: Send, E>(
     threads: usize,
     items: impl Iterator<Item = T>,
     worker: impl Fn(&mut dyn Iterator<Item = T>, &mut dyn FnMut(R) -> bool) + Sync,
@@ -36,26 +36,26 @@ pub fn in_order<T: Send, R: Send, E>(
     }
     let worker = &worker;
     std::thread::scope(|scope| {
-        let mut lanes: Vec<Lane<T, R>> = Vec::new();
+        let mut workers: Vec<Worker<T, R>> = Vec::new();
         // Every thread has its items in turn, so the oldest answer not taken yet is always the next one of a known thread.
         let (mut given, mut answered) = (0, 0);
         loop {
-            let room = given - answered < threads * WAITING;
+            let room = given - answered < threads * QUEUE_DEPTH;
             if let Some(item) = room.then(|| items.next()).flatten() {
-                if lanes.len() < threads {
-                    lanes.push(Lane::new(scope, worker));
+                if workers.len() < threads {
+                    workers.push(Worker::new(scope, worker));
                 }
-                lanes[given % threads].give(item);
+                workers[given % threads].give(item);
                 given += 1;
                 continue;
             }
             if answered == given {
-                return Ok(lanes.len());
+                return Ok(workers.len());
             }
-            match lanes[answered % threads].answers.recv() {
+            match workers[answered % threads].answers.recv() {
                 Ok(answer) => take(answer)?,
                 // The worker has panicked, which the scope passes on, or has ended before its items did.
-                Err(_) => return Ok(lanes.len()),
+                Err(_) => return Ok(workers.len()),
             }
             answered += 1;
         }
@@ -63,12 +63,12 @@ pub fn in_order<T: Send, R: Send, E>(
 }
 
 /// The calling thread's ends of one worker's two queues.
-struct Lane<T, R> {
+struct Worker<T, R> {
     items: SyncSender<T>,
     answers: Receiver<R>,
 }
 
-impl<T: Send, R: Send> Lane<T, R> {
+impl<T: Send, R: Send> Worker<T, R> {
     fn new<'s, 'e, W>(scope: &'s std::thread::Scope<'s, 'e>, worker: &'e W) -> Self
     where
         T: 'e,
@@ -76,10 +76,10 @@ impl<T: Send, R: Send> Lane<T, R> {
         W: Fn(&mut dyn Iterator<Item = T>, &mut dyn FnMut(R) -> bool) + Sync,
     {
         // Both queues hold all that may be under way, so that no sender ever waits.
-        let (items, incoming) = sync_channel(WAITING);
-        let (outgoing, answers) = sync_channel(WAITING);
+        let (items, incoming) = sync_channel(QUEUE_DEPTH);
+        let (outgoing, answers) = sync_channel(QUEUE_DEPTH);
         scope.spawn(move || worker(&mut incoming.into_iter(), &mut |answer| outgoing.send(answer).is_ok()));
-        Lane { items, answers }
+        Worker { items, answers }
     }
 
     fn give(&self, item: T) {
@@ -90,7 +90,7 @@ impl<T: Send, R: Send> Lane<T, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::in_order;
+    use super::map_in_order;
     use std::cell::Cell;
     use std::time::Duration;
 
@@ -113,7 +113,7 @@ mod tests {
                     found.push(answer);
                     Ok(())
                 };
-                let used = in_order(threads, 0..count, double, take).unwrap();
+                let used = map_in_order(threads, 0..count, double, take).unwrap();
                 assert_eq!(found, (0..count).map(|item| 2 * item).collect::<Vec<_>>());
                 assert_eq!(used, threads.min((count as usize).max(usize::from(threads == 1))));
             }
@@ -131,7 +131,7 @@ mod tests {
             assert!(asked.get() - answered <= 3 * 2, "{} asked for, {answered} answered", asked.get());
             Ok(())
         };
-        in_order(3, items, double, take).unwrap();
+        map_in_order(3, items, double, take).unwrap();
         assert_eq!(answered, 200);
     }
 
@@ -143,7 +143,7 @@ mod tests {
                 taken += 1;
                 if answer == 20 { Err("enough") } else { Ok(()) }
             };
-            assert_eq!(in_order(threads, 0.., double, take), Err("enough"));
+            assert_eq!(map_in_order(threads, 0.., double, take), Err("enough"));
             assert_eq!(taken, 11);
         }
     }
@@ -155,7 +155,7 @@ mod tests {
             give(Err("no memory"));
         };
         for threads in [1, 2] {
-            assert_eq!(in_order(threads, 0..9, worker, |answer| answer.map(|_| ())), Err("no memory"));
+            assert_eq!(map_in_order(threads, 0..9, worker, |answer| answer.map(|_| ())), Err("no memory"));
         }
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use attoformer::Image;
 use attoformer_tools::Error;
-use attoformer_tools::engine::{Setup, Subject};
-use attoformer_tools::eval::accuracy::{Examples, Input, Measures, measure};
+use attoformer_tools::engine::{OpenImage, Setup};
+use attoformer_tools::eval::accuracy::{Examples, Input, Metrics, measure};
 use attoformer_tools::eval::reference;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import;
@@ -60,7 +60,7 @@ fn packed(directory: &Directory, weights: Format) -> AlignedBytes {
 const LINES: [&str; 12] = ["a", "b", "c", "d", "a b", "b a c", "d d", "c d a", "b c", "a, a", "d \"b\"", "c c c b"];
 
 /// What the image itself takes each line for, one text at a time.
-fn taken(subject: Subject) -> Vec<usize> {
+fn taken(subject: OpenImage) -> Vec<usize> {
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
     let all =
         |session: &mut attoformer::Session| Ok(LINES.iter().map(|line| likeliest(logits_of_text(session, line).unwrap().0)).collect());
@@ -75,7 +75,7 @@ fn quoted(field: &str) -> String {
 fn what_is_right_is_counted_label_by_label() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = Subject { image: &image, path: Path::new("texts.atto") };
+    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
     let (names, taken) = (labels(&image).unwrap(), taken(subject));
     // Every third line is given another label than it is taken for.
     let given: Vec<usize> = taken.iter().enumerate().map(|(line, &label)| if line % 3 == 0 { (label + 1) % 3 } else { label }).collect();
@@ -103,7 +103,7 @@ fn what_is_right_is_counted_label_by_label() {
     assert_eq!((found.reference_accuracy, found.agreement, found.largest_difference), (None, None, None));
     let itself = of(3, Some(subject));
     assert_eq!((itself.reference_accuracy, itself.agreement, itself.largest_difference), (Some(8.0 / 12.0), Some(1.0), Some(0.0)));
-    assert_eq!(Measures { reference_accuracy: None, agreement: None, largest_difference: None, ..itself }, found);
+    assert_eq!(Metrics { reference_accuracy: None, agreement: None, largest_difference: None, ..itself }, found);
 
     // Rounded weights, against the folder that they were made from.
     let source = texts("BertForSequenceClassification");
@@ -111,7 +111,7 @@ fn what_is_right_is_counted_label_by_label() {
     source.write_weights(&model.path().join("model.safetensors"), |_| true);
     let (rounded, whole) = (packed(&source, Format::Int4 { group: 0 }), reference(model.path()).unwrap());
     let (rounded, whole) = (Image::new(&rounded).unwrap(), Image::new(&whole).unwrap());
-    let (rounded, whole) = (Subject { image: &rounded, path: Path::new("int4.atto") }, Subject { image: &whole, path: model.path() });
+    let (rounded, whole) = (OpenImage { image: &rounded, path: Path::new("int4.atto") }, OpenImage { image: &whole, path: model.path() });
     let found = measure(rounded, Some(whole), &Setup::default(), 2, &examples, &Progress::silent()).unwrap();
     assert_eq!(found.reference_accuracy, Some(8.0 / 12.0));
     assert!(found.largest_difference.unwrap() > 1e-3);
@@ -121,7 +121,7 @@ fn what_is_right_is_counted_label_by_label() {
 fn folders_give_their_names() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = Subject { image: &image, path: Path::new("texts.atto") };
+    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -148,7 +148,7 @@ fn folders_give_their_names() {
 fn lists_that_lie_are_refused_with_their_line() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = Subject { image: &image, path: Path::new("texts.atto") };
+    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
     let folder = tempfile::tempdir().unwrap();
     let (commas, tabs) = (folder.path().join("list.csv"), folder.path().join("list.tsv"));
     for (text, word) in [
@@ -168,7 +168,7 @@ fn lists_that_lie_are_refused_with_their_line() {
     assert_eq!(found.list[0].label, 2);
     let tokens = packed(&texts("BertForTokenClassification"), Format::F32);
     let tokens = Image::new(&tokens).unwrap();
-    let other: Result<_, Error> = Examples::of_list(&commas, Subject { image: &tokens, path: Path::new("tokens.atto") });
+    let other: Result<_, Error> = Examples::of_list(&commas, OpenImage { image: &tokens, path: Path::new("tokens.atto") });
     assert!(other.unwrap_err().to_string().contains("tokens.atto: the model is not made to classify"));
 }
 
@@ -178,7 +178,7 @@ fn keywords_are_right_as_often_as_the_published_model_is() {
     let (Some(model), Some(clips)) = (common::shared("models/kwt1"), common::shared("data/kws")) else { return };
     let bytes = pack(&import::open(&model, None).unwrap(), &Options::reference(), &Progress::silent()).unwrap().image;
     let image = Image::new(&bytes).unwrap();
-    let subject = Subject { image: &image, path: &model };
+    let subject = OpenImage { image: &image, path: &model };
     let examples = Examples::of_folder(&clips, subject).unwrap();
     let found = measure(subject, None, &Setup::default(), 2, &examples, &Progress::silent()).unwrap();
     let expected: serde_json::Map<String, serde_json::Value> =

@@ -20,7 +20,7 @@ fn wrong_usage_exits_with_2() {
         &["run", "a", "--prompt", "x", "--tokens-in", "1"],
         // Options that do nothing without another one.
         &["inspect", "a", "-o", "b.html", "--prompt", "x", "--window", "2"],
-        &["inspect", "a", "-o", "b.html", "--prompt", "x", "--choosiest", "2"],
+        &["inspect", "a", "-o", "b.html", "--prompt", "x", "--most-selective", "2"],
         &["inspect", "a", "-o", "b.html", "--prompt", "x", "--format", "int8"],
         &["frobnicate"],
     ] {

@@ -7,7 +7,7 @@ use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer_json;
 use attoformer_tools::pack::sections;
-use attoformer_tools::run::embed::encode_cut;
+use attoformer_tools::run::embed::encode_truncated;
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
@@ -334,7 +334,7 @@ fn a_text_is_cut_to_its_first_tokens() {
     assert!(count < text.len() / 2, "{count} tokens");
     for room in 3..text.len() {
         let mut out = vec![0; room];
-        let encoding = encode_cut(&tokenizer, text, &mut out).unwrap();
+        let encoding = encode_truncated(&tokenizer, text, &mut out).unwrap();
         let kept = count.min(room);
         assert_eq!((encoding.tokens, encoding.left_out, &out[..kept]), (kept, count - kept, &all[..kept]), "room {room}");
     }

@@ -13,7 +13,7 @@ use attoformer::{Image, Session};
 use attoformer_tools::engine::Setup;
 use attoformer_tools::inspect::attention::{self, Patterns};
 use attoformer_tools::inspect::lens::{self, Residuals};
-use attoformer_tools::inspect::{Ablate, Subject, Wanted, inspect};
+use attoformer_tools::inspect::{Ablate, InspectOptions, InspectedModel, inspect};
 use attoformer_tools::report::progress::Progress;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -64,10 +64,10 @@ fn npy(path: &Path) -> (Vec<usize>, Vec<f32>) {
     (shape, bytes[end..].as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-fn with_planted<T>(work: impl FnOnce(&Subject) -> T) -> T {
+fn with_planted<T>(work: impl FnOnce(&InspectedModel) -> T) -> T {
     let bytes = planted::image();
     let image = Image::new(&bytes).unwrap();
-    work(&Subject { image, path: Path::new("planted.atto"), setup: Setup::default(), threads: 2 })
+    work(&InspectedModel { image, path: Path::new("planted.atto"), setup: Setup::default(), threads: 2 })
 }
 
 /// The head that copies the token before is the only one that the answer rests on, so it must come first, and nothing may come near it.
@@ -76,7 +76,7 @@ fn ablation_finds_the_planted_head() {
     let (layer, head) = planted::COPIES;
     with_planted(|subject| {
         for method in [Ablate::Zero, Ablate::Mean(vec![planted::PROMPT.to_vec()])] {
-            let wanted = Wanted { ablate: Some(method), ..Wanted::default() };
+            let wanted = InspectOptions { ablate: Some(method), ..InspectOptions::default() };
             let found = inspect(subject, &planted::PROMPT, &wanted).unwrap();
             assert_eq!(found.answer, Some(planted::PROMPT[planted::PROMPT.len() - 2]), "it copies");
             let view = found.ablation.unwrap();
@@ -111,7 +111,7 @@ fn patching_follows_the_planted_answer() {
     let (last, before) = (other.len() - 1, other.len() - 2);
     other[before] = 19;
     with_planted(|subject| {
-        let wanted = Wanted { other: Some((other.to_vec(), 1)), ..Wanted::default() };
+        let wanted = InspectOptions { other: Some((other.to_vec(), 1)), ..InspectOptions::default() };
         let view = inspect(subject, &planted::PROMPT, &wanted).unwrap().patching.unwrap();
         let at = |map: &[f32], layer: usize, position: usize| map[layer * other.len() + position];
         let moved = planted::COPIES.0;
@@ -120,7 +120,7 @@ fn patching_follows_the_planted_answer() {
         assert!(at(&view.attention, moved, last) > 0.9, "{view:?}");
         assert!(view.mlp.iter().all(|&share| share.abs() < 0.2), "{view:?}");
 
-        let short = Wanted { other: Some((other[1..].to_vec(), 1)), ..Wanted::default() };
+        let short = InspectOptions { other: Some((other[1..].to_vec(), 1)), ..InspectOptions::default() };
         let sentence = inspect(subject, &planted::PROMPT, &short).unwrap_err().to_string();
         assert!(sentence.contains("8 tokens and the other one 7"), "{sentence}");
     });
@@ -144,11 +144,11 @@ fn the_lens_ends_in_the_output() {
         session.reset();
         session.prefill_each(tokens, |_, row| logits.push(row.to_vec())).unwrap();
         let layers = session.config().layers as usize;
-        for (row, expected) in residuals.behind(layers).zip(&logits) {
+        for (row, expected) in residuals.after_layers(layers).zip(&logits) {
             let found = session.lens(row).unwrap();
             assert!(found.iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
-        let subject = Subject { image: *session.image(), path: Path::new(TALES), setup: Setup::default(), threads: 1 };
+        let subject = InspectedModel { image: *session.image(), path: Path::new(TALES), setup: Setup::default(), threads: 1 };
         let view = lens::view(&subject, tokens, &Progress::silent()).unwrap();
         let last = layers * tokens.len();
         assert!(view.rank[last..].iter().all(|&rank| rank == 1));
@@ -165,7 +165,7 @@ fn attention_rows_sum_to_one() {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-3);
             assert!(row[index % tokens.len() + 1..].iter().all(|&weight| weight == 0.0), "a later token is not seen");
         }
-        let subject = Subject { image: *session.image(), path: Path::new(TALES), setup: Setup::default(), threads: 1 };
+        let subject = InspectedModel { image: *session.image(), path: Path::new(TALES), setup: Setup::default(), threads: 1 };
         let view = attention::view(&subject, tokens).unwrap();
         let bytes = STANDARD.decode(&view.weights).unwrap();
         let mut steps = bytes.as_chunks::<2>().0.iter().map(|step| u16::from_le_bytes(*step) as u32);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::frontend::pictures::{Filter, Pictures, Resize};
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::pictures::Preprocessor;
 use attoformer_tools::pack::{Options, pack};
@@ -85,7 +85,7 @@ fn pictures_are_seen_as_pillow_and_numpy_see_them() {
         let apart: Vec<f32> = found.iter().zip(want).map(|(found, want)| (found - want).abs()).collect();
         let (most, mean) = (apart.iter().copied().fold(0.0, f32::max), apart.iter().sum::<f32>() / apart.len() as f32);
 
-        let subject = Subject { image: &image, path: Path::new("vit.atto") };
+        let subject = OpenImage { image: &image, path: Path::new("vit.atto") };
         let logits = Setup::default()
             .with_session(subject, |session| logits_of_file(session, subject, &file(name)).map(|(logits, _)| logits.to_vec()))
             .unwrap();

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use attoformer::Image;
 use attoformer::image::header::{Classifier, Front, NormPlacement};
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::import::{Checkpoint, Part};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
@@ -141,7 +141,7 @@ fn a_longer_clip_is_told(checkpoint: &Checkpoint) {
     writer.finalize().unwrap();
     let bytes = pack(checkpoint, &Options::reference(), &Progress::silent()).unwrap().image;
     let image = Image::new(&bytes).unwrap();
-    let subject = Subject { image: &image, path: Path::new("kwt.atto") };
+    let subject = OpenImage { image: &image, path: Path::new("kwt.atto") };
     let unheard = Setup::default().with_session(subject, |session| logits_of_file(session, subject, &clip).map(|(_, unheard)| unheard));
     assert_eq!(unheard.unwrap(), 0.45);
 }

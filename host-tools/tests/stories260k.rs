@@ -6,8 +6,8 @@ use std::path::Path;
 
 use attoformer::image::header::KvType;
 use attoformer::{Image, Sampler};
-use attoformer_tools::engine::{Setup, Subject};
-use attoformer_tools::eval::perplexity::{self, Measures};
+use attoformer_tools::engine::{OpenImage, Setup};
+use attoformer_tools::eval::perplexity::{self, Metrics};
 use attoformer_tools::pack::{self, Options, Packed};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::generate::{self, Observer, Outcome, Request};
@@ -50,11 +50,11 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
     generate::generate(&mut session, &request, &mut Nobody, |error| Error::Request(error.to_string())).unwrap()
 }
 
-fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Measures {
+fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Metrics {
     let path = Path::new("stories260K.bin");
     let image = Image::new(&packed.image).unwrap();
     let other = reference.map(|reference| Image::new(&reference.image).unwrap());
-    let subject = |image| Subject { image, path };
+    let subject = |image| OpenImage { image, path };
     let (other, documents) = (other.as_ref().map(subject), documents.iter().copied());
     perplexity::measure(subject(&image), other, &Setup::default(), all_cores(), documents, &Progress::silent()).unwrap()
 }
@@ -93,9 +93,9 @@ fn perplexity_is_close_to_f32() {
     let documents: Vec<&str> = perplexity::documents(&text).take(STORIES).collect();
     let reference = packed(&source, "f32", KvType::F32);
     for (weights, kv, over_at_most) in [("int8", KvType::Int8, 0.01), ("f16", KvType::F16, 0.001), ("int4:32", KvType::Int8, 0.3)] {
-        let measures = measure(&packed(&source, weights, kv), Some(&reference), &documents);
-        let over = measures.perplexity / measures.reference_perplexity.unwrap() - 1.0;
-        println!("{weights}: perplexity {:.4}, {:+.2} % over f32", measures.perplexity, 100.0 * over);
+        let metrics = measure(&packed(&source, weights, kv), Some(&reference), &documents);
+        let over = metrics.perplexity / metrics.reference_perplexity.unwrap() - 1.0;
+        println!("{weights}: perplexity {:.4}, {:+.2} % over f32", metrics.perplexity, 100.0 * over);
         assert!(over < over_at_most, "{weights}: {over}");
     }
 }

@@ -16,7 +16,7 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::audio::features;
-use attoformer_tools::run::transcribe::{Segment, Transcript, Wish, language_name, transcribe};
+use attoformer_tools::run::transcribe::{Segment, TranscribeOptions, Transcript, language_name, transcribe};
 use directory::Directory;
 use serde_json::json;
 
@@ -80,8 +80,8 @@ fn clip(samples: usize, pitch: f32) -> Vec<f32> {
     (0..samples).map(|at| (at as f32 * at as f32 * pitch).sin() * 0.5).collect()
 }
 
-fn transcript(image: &Image, session: &mut Session, samples: &[f32], wish: Wish) -> Transcript {
-    transcribe(session, &image.frontend().unwrap(), samples, wish, |_| {}).unwrap()
+fn transcript(image: &Image, session: &mut Session, samples: &[f32], options: TranscribeOptions) -> Transcript {
+    transcribe(session, &image.frontend().unwrap(), samples, options, |_| {}).unwrap()
 }
 
 /// Greedy decoding spelled out.
@@ -115,10 +115,10 @@ fn a_multilingual_model_tells_the_language_or_is_told() {
                 let logits = session.prefill(&[START]).unwrap();
                 let likeliest = *languages.iter().max_by(|&&a, &&b| logits[a as usize].total_cmp(&logits[b as usize])).unwrap();
                 heard.insert(likeliest);
-                let found = transcript(image, session, &samples, Wish::default());
+                let found = transcript(image, session, &samples, TranscribeOptions::default());
                 assert_eq!(found.language, Some(likeliest), "{pitch}");
                 assert_eq!(found.tokens, greedy(session, &rows, &[START, likeliest, TRANSCRIBE, NO_TIMESTAMPS]), "{pitch}");
-                let told = Wish::new(image, Some("fr"), true, false).unwrap();
+                let told = TranscribeOptions::new(image, Some("fr"), true, false).unwrap();
                 let found = transcript(image, session, &samples, told);
                 assert_eq!(found.language, Some(FRENCH));
                 assert_eq!(found.tokens, greedy(session, &rows, &[START, FRENCH, TRANSLATE, NO_TIMESTAMPS]), "{pitch}");
@@ -132,23 +132,23 @@ fn a_multilingual_model_tells_the_language_or_is_told() {
 #[test]
 fn what_a_model_cannot_do_is_said() {
     with_session(&packed(&several(24, &ALL)), |image, _| {
-        let said = Wish::new(image, Some("xx"), false, false).unwrap_err();
+        let said = TranscribeOptions::new(image, Some("xx"), false, false).unwrap_err();
         assert_eq!(said, "it knows no language \"xx\", only de, en, fr");
     });
     let english = r#"{"decoder_start_token_id": 5, "no_timestamps_token_id": 12}"#;
     with_session(&packed(&several(24, &ALL).text("generation_config.json", english)), |image, _| {
         for (language, translate) in [(Some("en"), false), (None, true)] {
-            let said = Wish::new(image, language, translate, false).unwrap_err();
+            let said = TranscribeOptions::new(image, language, translate, false).unwrap_err();
             assert!(said.contains("one language only: leave --language and --translate out"), "{said}");
         }
-        assert!(Wish::new(image, None, false, true).is_ok());
+        assert!(TranscribeOptions::new(image, None, false, true).is_ok());
     });
     let timeless = r#"{"decoder_start_token_id": 5, "no_timestamps_token_id": 20}"#;
     with_session(&packed(&several(24, &ALL).text("generation_config.json", timeless)), |image, session| {
-        assert!(Wish::new(image, None, false, true).unwrap_err().contains("writes no timestamps"));
+        assert!(TranscribeOptions::new(image, None, false, true).unwrap_err().contains("writes no timestamps"));
         // Whoever asks all the same is refused by the engine's word.
-        let wish = Wish { timestamps: true, ..Wish::default() };
-        assert!(transcribe(session, &image.frontend().unwrap(), &[0.0; 9], wish, |_| {}).is_err());
+        let options = TranscribeOptions { timestamps: true, ..TranscribeOptions::default() };
+        assert!(transcribe(session, &image.frontend().unwrap(), &[0.0; 9], options, |_| {}).is_err());
     });
     let strange = r#"{"decoder_start_token_id": 5, "no_timestamps_token_id": 21}"#;
     let said = several(24, &ALL).text("generation_config.json", strange).refusal();
@@ -163,9 +163,9 @@ fn timestamps_are_in_order_whatever_the_model_wants() {
         with_session(&packed(&several(context, &ALL)), |image, session| {
             for pitch in 1..20 {
                 let samples = clip(250, pitch as f32 * 0.013);
-                let wish = Wish { timestamps: true, ..Wish::default() };
+                let options = TranscribeOptions { timestamps: true, ..TranscribeOptions::default() };
                 let mut lines = String::new();
-                let found = transcribe(session, &image.frontend().unwrap(), &samples, wish, |line| lines.push_str(line)).unwrap();
+                let found = transcribe(session, &image.frontend().unwrap(), &samples, options, |line| lines.push_str(line)).unwrap();
                 assert!(!found.tokens.contains(&NO_TIMESTAMPS));
                 assert!(found.tokens.first().is_none_or(|&first| (ZERO..=ZERO + 2).contains(&first)), "{:?}", found.tokens);
                 let times = found.segments.iter().flat_map(|part| [part.start, part.end]);

@@ -10,7 +10,7 @@ use xtask::process::root;
 
 /// A checkpoint and the prompts it is tested with.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct OpenImage {
     /// A llama2.c checkpoint.
     pub model: PathBuf,
     /// Its tokenizer.
@@ -29,23 +29,23 @@ pub const FORMATS: [(&str, Format); 3] = [("int8", Format::Int8), ("int4", Forma
 ///
 /// # Panics
 /// When `ATTOFORMER_FULL` is set and stories260K is not beside the checkout.
-pub fn subject() -> Subject {
+pub fn subject() -> OpenImage {
     if std::env::var_os("ATTOFORMER_FULL").is_some() {
         return stories260k().expect("ATTOFORMER_FULL=1 wants stories260K in ../shared/models");
     }
-    Subject { prompts: prompts().into_iter().take(2).collect(), generate: 6, ..tales() }
+    OpenImage { prompts: prompts().into_iter().take(2).collect(), generate: 6, ..tales() }
 }
 
 /// The project's own model.
-pub fn tales() -> Subject {
+pub fn tales() -> OpenImage {
     let folder = root().join("models/tales");
-    Subject { model: folder.join("model.bin"), tokenizer: folder.join("tokenizer.bin"), prompts: prompts(), generate: 32 }
+    OpenImage { model: folder.join("model.bin"), tokenizer: folder.join("tokenizer.bin"), prompts: prompts(), generate: 32 }
 }
 
 /// stories260K, when it lies beside the checkout.
-pub fn stories260k() -> Option<Subject> {
+pub fn stories260k() -> Option<OpenImage> {
     let folder = shared("models/stories260K")?;
-    Some(Subject { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 })
+    Some(OpenImage { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 })
 }
 
 /// Five prompts: the begin token alone, short ones, one that is longer than a prefill block, and byte tokens.
@@ -64,7 +64,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     Some(root().join("../shared").join(path)).filter(|path| path.exists())
 }
 
-impl Subject {
+impl OpenImage {
     /// Packs the checkpoint with these weights and an int8 cache.
     ///
     /// # Panics

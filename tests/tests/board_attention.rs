@@ -5,7 +5,7 @@ use std::path::Path;
 use attoformer::Image;
 use attoformer_protocol::Prompt;
 use attoformer_tools::engine::Setup;
-use attoformer_tools::inspect::{Subject, board};
+use attoformer_tools::inspect::{InspectedModel, board};
 use xtask::machines::MACHINES;
 use xtask::process::{is_installed, root};
 
@@ -17,7 +17,7 @@ fn boards_look_where_this_pc_looks() {
     let image = Image::new(&bytes).unwrap();
     let tokens: Vec<u32> = (0..21).map(|index| 1 + index * 29 % 600).collect();
     let prompt: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
-    let subject = Subject { image, path: Path::new(&path), setup: Setup::default(), threads: 1 };
+    let subject = InspectedModel { image, path: Path::new(&path), setup: Setup::default(), threads: 1 };
     for (name, layer, head) in [("mps2-an386", 2, 1), ("riscv32-virt", 0, 7)] {
         let machine = MACHINES.into_iter().find(|machine| machine.name == name).expect("there is such a machine");
         if !is_installed(machine.emulator) {

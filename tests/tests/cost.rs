@@ -3,7 +3,7 @@
 use attoformer::kernels::{Kernels, SCALAR, by_name};
 use attoformer::{Image, Plan, Session};
 use attoformer_replay::{Job, Source};
-use attoformer_tests::models::{Subject, stories260k, tales};
+use attoformer_tests::models::{OpenImage, stories260k, tales};
 use attoformer_tests::targets::on_board;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
@@ -17,7 +17,7 @@ use xtask::process::is_installed;
 const RAM_BYTES: u32 = 256 * 1024;
 
 /// Greedy tokens after `prompt` on an M4F, or `None` (said) without the emulator.
-fn on_m4f(subject: &Subject, prompt: &[u32], generate: u32, less_arena: u32) -> Option<anyhow::Result<Report>> {
+fn on_m4f(subject: &OpenImage, prompt: &[u32], generate: u32, less_arena: u32) -> Option<anyhow::Result<Report>> {
     let machine = machines::find("mps2-an386").expect("the machine is in the table");
     if !is_installed(machine.emulator) {
         println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);

@@ -5,7 +5,7 @@
 use attoformer::OutputHash;
 use attoformer::kernels::{SCALAR, all};
 use attoformer_replay::{Job, Source};
-use attoformer_tests::models::{FORMATS, Subject, subject};
+use attoformer_tests::models::{FORMATS, OpenImage, subject};
 use attoformer_tests::targets::{Wasm, on_aarch64, on_board, on_this_cpu};
 use attoformer_tools::quantize::Format;
 use std::io::Write;
@@ -23,11 +23,11 @@ struct Case {
     expected: Vec<u32>,
 }
 
-fn cases(subject: &Subject) -> Vec<Case> {
+fn cases(subject: &OpenImage) -> Vec<Case> {
     FORMATS.iter().map(|&(name, format)| case(subject, name, format)).collect()
 }
 
-fn case(subject: &Subject, format: &'static str, weights: Format) -> Case {
+fn case(subject: &OpenImage, format: &'static str, weights: Format) -> Case {
     let image = subject.pack(weights);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&image).expect("room for the image");
@@ -36,7 +36,7 @@ fn case(subject: &Subject, format: &'static str, weights: Format) -> Case {
     Case { format, image, file, expected }
 }
 
-fn job<'j>(subject: &Subject, prompt: &'j [u32], chunk: usize) -> Job<'j> {
+fn job<'j>(subject: &OpenImage, prompt: &'j [u32], chunk: usize) -> Job<'j> {
     Job { source: Source::Nothing, prompt, generate: subject.generate, chunk }
 }
 

@@ -4,7 +4,7 @@ use attoformer::Image;
 use attoformer::image::header::KvType;
 use attoformer_tests::atto::{Outcome, run_atto};
 use attoformer_tests::random_model::{Numbers, RandomModel};
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::import::{Piece, Scheme, Tokenizer};
 use attoformer_tools::pack::{self, Options};
 use attoformer_tools::quantize::Format;
@@ -62,7 +62,7 @@ impl Bench {
     fn alone(&self, texts: &[String]) -> Vec<Vec<u8>> {
         let bytes = attoformer_tools::files::map(&self.image).unwrap();
         let image = Image::new(&bytes).unwrap();
-        let rows = Setup::default().with_session(Subject { image: &image, path: &self.image }, |session| {
+        let rows = Setup::default().with_session(OpenImage { image: &image, path: &self.image }, |session| {
             let row = |text: &String| embed(session, text, false).unwrap().values.iter().flat_map(|x| x.to_le_bytes()).collect();
             Ok(texts.iter().map(row).collect())
         });

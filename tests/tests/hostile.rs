@@ -13,7 +13,7 @@ use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plaus
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
-use attoformer_tools::report::summary::Facts;
+use attoformer_tools::report::summary::ImageSummary;
 
 /// Copies of each image unless `ATTOFORMER_HOSTILE` says otherwise.
 const COPIES: usize = 600;
@@ -65,7 +65,7 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
         };
         opened += 1;
         // Whatever it says, saying it must not fail in another way than by an error.
-        let _ = Facts::of_image(&image);
+        let _ = ImageSummary::of_image(&image);
         if arena_bytes(image.config(), Plan::packed(image.config())) > work::ARENA_MAX {
             large += 1;
             return Ok(());

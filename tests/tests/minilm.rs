@@ -6,7 +6,7 @@
 use attoformer::Image;
 use attoformer_tests::atto::run_atto;
 use attoformer_tests::models::shared;
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::run::embed::embed;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ fn f32_embeddings_are_those_of_an_independent_implementation() {
 fn embedded_alone(path: &Path, sentences: &[&str]) -> Vec<Vec<u8>> {
     let bytes = attoformer_tools::files::map(path).unwrap();
     let image = Image::new(&bytes).unwrap();
-    let rows = Setup::default().with_session(Subject { image: &image, path }, |session| {
+    let rows = Setup::default().with_session(OpenImage { image: &image, path }, |session| {
         let row = |text: &&str| embed(session, text, false).unwrap().values.iter().flat_map(|x| x.to_le_bytes()).collect();
         Ok(sentences.iter().map(row).collect())
     });

@@ -13,7 +13,7 @@ use attoformer_tools::import;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::run::transcribe::Wish;
+use attoformer_tools::run::transcribe::TranscribeOptions;
 use attoformer_tools::run::{audio, features, transcribe};
 use serde_json::Value;
 use std::io::Write;
@@ -149,7 +149,7 @@ fn transcripts_are_those_of_whisper() {
                 if !int8 {
                     compare_steps(session, &audio::features(&frontend, &samples), name, clip, &values);
                 }
-                let transcript = transcribe::transcribe(session, &frontend, &samples, Wish::default(), |_| {}).unwrap();
+                let transcript = transcribe::transcribe(session, &frontend, &samples, TranscribeOptions::default(), |_| {}).unwrap();
                 if transcript.tokens != tokens_of(clip) {
                     other.push((name.clone(), clip["min_margin"].as_f64().unwrap()));
                 }
@@ -175,10 +175,10 @@ fn timestamps_are_those_of_faster_whisper() {
         let mut other = Vec::new();
         with_session(&packed(&model, int8), |image, session| {
             let frontend = image.frontend().unwrap();
-            let wish = Wish::new(image, None, false, true).unwrap();
+            let options = TranscribeOptions::new(image, None, false, true).unwrap();
             for (name, want) in &golden {
                 let samples = audio::read_wav(&clips.join(name), frontend.sample_rate).unwrap();
-                let parts = transcribe::transcribe(session, &frontend, &samples, wish, |_| {}).unwrap().segments;
+                let parts = transcribe::transcribe(session, &frontend, &samples, options, |_| {}).unwrap().segments;
                 let same =
                     |(part, want): (&transcribe::Segment, &[f64; 2])| (part.start - want[0]).abs() + (part.end - want[1]).abs() < 1e-6;
                 if parts.len() != want.len() || !parts.iter().zip(want).all(same) {

@@ -4,7 +4,7 @@ use attoformer::image::header::{Config, KvType};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Parallel, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel};
-use attoformer_tools::engine::threads;
+use attoformer_tools::engine::thread_pool;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::Options;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,9 +84,9 @@ fn a_pool_keeps_the_bits_too() {
         let image = model.pack_mixed(KvType::Int8);
         let plan = Plan::packed(&model.config).with_block(16);
         let alone = bits(&image, plan, kernels::best(), None);
-        assert!(bits(&image, plan, kernels::best(), Some(threads(1).unwrap())) == alone, "{name}");
+        assert!(bits(&image, plan, kernels::best(), Some(thread_pool(1).unwrap())) == alone, "{name}");
         // A thread is a member of one pool only.
-        let pooled = std::thread::scope(|scope| scope.spawn(|| bits(&image, plan, kernels::best(), Some(threads(3).unwrap()))).join());
+        let pooled = std::thread::scope(|scope| scope.spawn(|| bits(&image, plan, kernels::best(), Some(thread_pool(3).unwrap()))).join());
         assert!(pooled.unwrap() == alone, "{name}");
     }
 }

@@ -1,7 +1,7 @@
 //! What commands that work on many inputs run on.
 
 use attoformer_tools::Error;
-use attoformer_tools::engine::{Setup, kernels_named};
+use attoformer_tools::engine::{Setup, select_kernels};
 use attoformer_tools::threads::all_cores;
 
 /// Threads and kernels; no result depends on them.
@@ -18,7 +18,7 @@ pub struct Workers {
 impl Workers {
     /// How each one's session is set up.
     pub fn setup(&self) -> Result<Setup, Error> {
-        Ok(Setup { kernels: kernels_named(self.kernels.as_deref())?, ..Setup::default() })
+        Ok(Setup { kernels: select_kernels(self.kernels.as_deref())?, ..Setup::default() })
     }
 
     /// How many they are.

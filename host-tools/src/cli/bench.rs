@@ -7,7 +7,7 @@ use attoformer::image::header::Architecture;
 use attoformer_tools::bench::plot;
 use attoformer_tools::bench::scaling::{self, Curve};
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
-use attoformer_tools::engine::{Setup, kernels_named, threads};
+use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(file)(error);
     let bytes = files::map(file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
+    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, parallel: thread_pool(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let (mut speeds, mut encode) = (None, None);
@@ -110,9 +110,9 @@ struct ScalingReport {
 
 /// Measures several lengths of each image, reports and draws.
 fn run_scaling(args: &Args) -> Result<(), Error> {
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, ..Setup::default() };
     for (svg, file) in args.svg.iter().flat_map(|svg| args.files.iter().map(move |file| (svg, file))) {
-        files::check_apart(svg, file)?;
+        files::check_distinct(svg, file)?;
     }
     let images = args.files.iter().map(|file| curve(file, setup, &args.lengths)).collect::<Result<Vec<Curve>, Error>>()?;
     if let Some(path) = &args.svg {

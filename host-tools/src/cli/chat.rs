@@ -4,9 +4,9 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use std::path::PathBuf;
 
 use attoformer::{Image, Sampler};
-use attoformer_tools::engine::{Setup, kernels_named, threads};
-use attoformer_tools::run::chat::template::{self, render_apart};
-use attoformer_tools::run::chat::{Chat, Refusal};
+use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
+use attoformer_tools::run::chat::template::{self, render_in_subprocess};
+use attoformer_tools::run::chat::{Chat, ChatError};
 use attoformer_tools::{Error, files};
 
 /// Talk with a model: a line is a message, its answer comes as it is written
@@ -61,9 +61,9 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let refused = |refusal: Refusal| Error::file(&args.file)(refusal.to_string());
-    let mut chat = Chat::new(image, args.system.clone(), render_apart).map_err(refused)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
+    let refused = |refusal: ChatError| Error::file(&args.file)(refusal.to_string());
+    let mut chat = Chat::new(image, args.system.clone(), render_in_subprocess).map_err(refused)?;
+    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, parallel: thread_pool(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let mut sampler = Sampler::new(args.seed).with_temperature(args.temperature).map_err(refuse)?;
@@ -81,8 +81,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
         let prompt = match chat.ask(said) {
             Ok(prompt) => prompt,
-            Err(Refusal::Control) => {
-                eprintln!("note: {}", Refusal::Control);
+            Err(ChatError::Control) => {
+                eprintln!("note: {}", ChatError::Control);
                 continue;
             }
             Err(refusal) => return Err(refused(refusal)),
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
 }
 
-/// Runs the template of the request on stdin, for [`render_apart`], with as much memory as it may have.
+/// Runs the template of the request on stdin, for [`render_in_subprocess`], with as much memory as it may have.
 pub fn render_template(limit: impl FnOnce(usize)) -> Result<(), Error> {
     limit(template::MEMORY);
     let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::Request(format!("stdin: it is no request: {error}")))?;

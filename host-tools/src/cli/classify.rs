@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, Subject, kernels_named};
-use attoformer_tools::run::classify::{Guess, guesses, logits_of_file, logits_of_text};
+use attoformer_tools::engine::{OpenImage, Setup, select_kernels};
+use attoformer_tools::run::classify::{Prediction, logits_of_file, logits_of_text, predictions};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
-    labels: Vec<Guess>,
+    labels: Vec<Prediction>,
 }
 
 /// Classifies and prints.
@@ -40,10 +40,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    let subject = Subject { image: &image, path: &args.file };
+    let subject = OpenImage { image: &image, path: &args.file };
     let logits = match &args.input {
         Some(input) => {
             let (logits, unheard) = logits_of_file(&mut session, subject, input)?;
@@ -60,12 +60,12 @@ pub fn run(args: Args) -> Result<(), Error> {
             logits
         }
     };
-    let mut labels = guesses(&image, logits).map_err(refuse)?;
+    let mut labels = predictions(&image, logits).map_err(refuse)?;
     labels.truncate(args.top as usize);
     if args.json {
         return super::print_json(&Report { labels });
     }
-    let width = labels.iter().map(|guess| guess.label.chars().count()).max().unwrap_or(0);
-    let lines: String = labels.iter().map(|guess| format!("{:width$}  {:5.1} %\n", guess.label, 100.0 * guess.p)).collect();
+    let width = labels.iter().map(|prediction| prediction.label.chars().count()).max().unwrap_or(0);
+    let lines: String = labels.iter().map(|prediction| format!("{:width$}  {:5.1} %\n", prediction.label, 100.0 * prediction.p)).collect();
     super::print(&lines)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::image::header::Classifier;
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};
 use attoformer_tools::{Error, files};
@@ -62,7 +62,7 @@ fn parse_output(text: &str) -> Result<PathBuf, String> {
 /// Encodes, and writes or prints.
 pub fn run(args: Args) -> Result<(), Error> {
     for input in args.input.iter().chain([&args.file]) {
-        args.output.iter().try_for_each(|output| files::check_apart(output, input))?;
+        args.output.iter().try_for_each(|output| files::check_distinct(output, input))?;
     }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
@@ -97,7 +97,7 @@ fn embed_to(args: &Args, image: &Image, setup: &Setup, file: Option<(&Path, &mut
     output.report.kernels = setup.kernels.name;
     let take = |chunk, made| output.take(&chunk, made);
     let refuse = |number, error| args.refuse(number, error);
-    let subject = Subject { image, path: &args.file };
+    let subject = OpenImage { image, path: &args.file };
     let done = match (&args.input, &text) {
         (Some(path), Some(text)) => embed_all(subject, setup, threads, args.normalize, lines(path, text), refuse, take),
         _ => embed_all(subject, setup, threads, args.normalize, given(&args.text), refuse, take),

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, Subject};
+use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::eval::accuracy::{self, Examples};
-use attoformer_tools::eval::perplexity::{self, Measures};
+use attoformer_tools::eval::perplexity::{self, Metrics};
 use attoformer_tools::eval::{reference, sts};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::{Error, files};
@@ -73,24 +73,24 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// Measures with the image, and the other one where it is asked for.
+    /// Metrics with the image, and the other one where it is asked for.
     fn measure<T>(
         &self,
         file: &Path,
-        measure: impl FnOnce(Subject<'_>, Option<Subject<'_>>, Setup, usize) -> Result<T, Error>,
+        measure: impl FnOnce(OpenImage<'_>, Option<OpenImage<'_>>, Setup, usize) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let bytes = files::map(file)?;
         let image = Image::new(&bytes).map_err(Error::engine(file))?;
-        let subject = Subject { image: &image, path: file };
+        let subject = OpenImage { image: &image, path: file };
         let (setup, threads) = (self.workers.setup()?, self.workers.threads());
         let Some(path) = &self.against else { return measure(subject, None, setup, threads) };
         let bytes = reference(path)?;
         let other = Image::new(&bytes).map_err(Error::engine(path))?;
-        measure(subject, Some(Subject { image: &other, path }), setup, threads)
+        measure(subject, Some(OpenImage { image: &other, path }), setup, threads)
     }
 }
 
-/// Measures and reports.
+/// Metrics and reports.
 pub fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Perplexity(args) => run_perplexity(&args),
@@ -100,21 +100,21 @@ pub fn run(command: Command) -> Result<(), Error> {
 }
 
 fn run_sts(args: &StsArgs) -> Result<(), Error> {
-    let measures = measure_sts(args)?;
-    if measures.cut > 0 {
-        eprintln!("note: {} sentences are longer than the context; their last tokens are left out", measures.cut);
+    let metrics = measure_sts(args)?;
+    if metrics.cut > 0 {
+        eprintln!("note: {} sentences are longer than the context; their last tokens are left out", metrics.cut);
     }
     if args.comparison.json {
-        return super::print_json(&measures);
+        return super::print_json(&metrics);
     }
-    let mut text = format!("Spearman {:.4}, Pearson {:.4} over {} pairs\n", measures.spearman, measures.pearson, measures.pairs);
-    if let (Some(reference), Some(cosine)) = (measures.reference_spearman, measures.reference_cosine) {
+    let mut text = format!("Spearman {:.4}, Pearson {:.4} over {} pairs\n", metrics.spearman, metrics.pearson, metrics.pairs);
+    if let (Some(reference), Some(cosine)) = (metrics.reference_spearman, metrics.reference_cosine) {
         text += &format!("reference Spearman {reference:.4}, mean cosine to its embeddings {cosine:.5}\n");
     }
     super::print(&text)
 }
 
-fn measure_sts(args: &StsArgs) -> Result<sts::Measures, Error> {
+fn measure_sts(args: &StsArgs) -> Result<sts::Metrics, Error> {
     let text = files::text(&args.pairs)?;
     let pairs = sts::pairs(&text).map_err(Error::file(&args.pairs))?;
     let progress = Progress::new("pairs", pairs.len() as u64);
@@ -122,27 +122,27 @@ fn measure_sts(args: &StsArgs) -> Result<sts::Measures, Error> {
 }
 
 fn run_accuracy(args: &AccuracyArgs) -> Result<(), Error> {
-    let measures = measure_accuracy(args)?;
+    let metrics = measure_accuracy(args)?;
     if args.comparison.json {
-        return super::print_json(&measures);
+        return super::print_json(&metrics);
     }
-    let mut text = format!("accuracy {:.2} %: {} of {} inputs", 100.0 * measures.accuracy, measures.right, measures.inputs);
-    text += &match measures.left_out {
+    let mut text = format!("accuracy {:.2} %: {} of {} inputs", 100.0 * metrics.accuracy, metrics.right, metrics.inputs);
+    text += &match metrics.left_out {
         0 => "\n".to_owned(),
         count => format!("; {count} left out, whose label the model does not have\n"),
     };
-    if let (Some(accuracy), Some(agreement), Some(apart)) = (measures.reference_accuracy, measures.agreement, measures.largest_difference) {
+    if let (Some(accuracy), Some(agreement), Some(apart)) = (metrics.reference_accuracy, metrics.agreement, metrics.largest_difference) {
         text += &format!("reference {:.2} %, the same label on {:.2} %, logits within {apart:.2e}\n", 100.0 * accuracy, 100.0 * agreement);
     }
-    let width = measures.labels.iter().map(|label| label.label.chars().count()).max().unwrap_or(0).max(5);
+    let width = metrics.labels.iter().map(|label| label.label.chars().count()).max().unwrap_or(0).max(5);
     text += &format!("\n{:width$}  inputs  right  taken for it\n", "label");
-    for label in &measures.labels {
+    for label in &metrics.labels {
         text += &format!("{:width$}  {:6}  {:5}  {:12}\n", label.label, label.inputs, label.right, label.taken);
     }
     super::print(&text)
 }
 
-fn measure_accuracy(args: &AccuracyArgs) -> Result<accuracy::Measures, Error> {
+fn measure_accuracy(args: &AccuracyArgs) -> Result<accuracy::Metrics, Error> {
     args.comparison.measure(&args.file, |subject, other, setup, threads| {
         let examples = match (&args.inputs, &args.list) {
             (Some(folder), _) => Examples::of_folder(folder, subject)?,
@@ -155,23 +155,23 @@ fn measure_accuracy(args: &AccuracyArgs) -> Result<accuracy::Measures, Error> {
 }
 
 fn run_perplexity(args: &PerplexityArgs) -> Result<(), Error> {
-    let measures = measure(args)?;
-    if measures.tokens == 0 {
+    let metrics = measure(args)?;
+    if metrics.tokens == 0 {
         return Err(Error::file(&args.text)("it holds no text of which a token could be predicted".to_owned()));
     }
     if args.comparison.json {
-        return super::print_json(&measures);
+        return super::print_json(&metrics);
     }
-    let mut text = format!("perplexity {:.4} over {} tokens\n", measures.perplexity, measures.tokens);
-    if let Measures { reference_perplexity: Some(reference), kl_mean: Some(kl), top1_agreement: Some(agreement), .. } = measures {
-        let over = 100.0 * (measures.perplexity / reference - 1.0);
+    let mut text = format!("perplexity {:.4} over {} tokens\n", metrics.perplexity, metrics.tokens);
+    if let Metrics { reference_perplexity: Some(reference), kl_mean: Some(kl), top1_agreement: Some(agreement), .. } = metrics {
+        let over = 100.0 * (metrics.perplexity / reference - 1.0);
         text +=
             &format!("reference  {reference:.4} ({over:+.2} %), KL {kl:.5} nats, likeliest token agrees in {:.2} %\n", 100.0 * agreement);
     }
     super::print(&text)
 }
 
-fn measure(args: &PerplexityArgs) -> Result<Measures, Error> {
+fn measure(args: &PerplexityArgs) -> Result<Metrics, Error> {
     let text = files::text(&args.text)?;
     let documents: Vec<&str> = perplexity::documents(&text).collect();
     let progress = Progress::new("documents", documents.len() as u64);

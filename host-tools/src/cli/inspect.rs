@@ -11,7 +11,7 @@ use attoformer_tools::engine::Setup;
 use attoformer_tools::eval::perplexity::documents;
 use attoformer_tools::inspect::board::Rows;
 use attoformer_tools::inspect::neurons::Neuron;
-use attoformer_tools::inspect::{Ablate, Inspection, Subject, Wanted, inspect, page, pieces, quantization};
+use attoformer_tools::inspect::{Ablate, InspectOptions, InspectedModel, Inspection, inspect, page, pieces, quantization};
 use attoformer_tools::pack::calibrate;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -69,9 +69,9 @@ pub struct Args {
     /// A neuron to show (repeatable)
     #[arg(long = "neuron", value_name = "LAYER:INDEX", requires = "neurons")]
     named: Vec<Neuron>,
-    /// How many of each layer's choosiest neurons to show
+    /// How many of each layer's most_selective neurons to show
     #[arg(long, value_name = "N", default_value_t = 12, requires = "neurons")]
-    choosiest: usize,
+    most_selective: usize,
     /// Show which tensors cost most when they are rounded; the image's checkpoint
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
@@ -115,7 +115,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     for input in
         [Some(&args.file), args.neurons.as_ref(), args.text.as_ref(), args.against.as_ref(), args.board.as_ref()].into_iter().flatten()
     {
-        files::check_apart(&args.output, input)?;
+        files::check_distinct(&args.output, input)?;
     }
     if !as_page && args.output.is_file() {
         let what = "it is a file, and neither a folder nor named .html: a page's name ends so, a folder holds page, data and arrays";
@@ -129,12 +129,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let wanted = wanted(&args, &image, &prompt)?;
     let setup = Setup { context: Some(longest(&image, &prompt, &wanted)), ..args.workers.setup()? };
-    let subject = Subject { image, path: &args.file, setup, threads: args.workers.threads() };
-    let mut inspection = inspect(&subject, &prompt, &wanted)?;
-    inspection.quantization = args.against.as_deref().map(|source| quantization(&args, &subject, source)).transpose()?;
+    let model = InspectedModel { image, path: &args.file, setup, threads: args.workers.threads() };
+    let mut inspection = inspect(&model, &prompt, &wanted)?;
+    inspection.quantization = args.against.as_deref().map(|source| quantization(&args, &model, source)).transpose()?;
 
     let page_bytes = if as_page { write_page(&args.output, &inspection)? } else { write_folder(&args.output, &inspection)? };
-    report(&args, &inspection, page_bytes, began.elapsed().as_secs_f64(), &subject)
+    report(&args, &inspection, page_bytes, began.elapsed().as_secs_f64(), &model)
 }
 
 /// A text's tokens as the model reads them.
@@ -151,7 +151,7 @@ fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> 
 }
 
 /// What the flags ask for; without any, all that the model can show.
-fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<Wanted, Error> {
+fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, Error> {
     let writes = image.config().architecture == Architecture::Decoder;
     let unasked = !(args.attention || args.lens || args.ablate);
     let target = match (&args.target, args.target_id) {
@@ -168,7 +168,7 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<Wanted, Error> {
     };
     let other = args.other.as_ref().map(|text| tokens_of(image, text, &args.file)).transpose()?;
     let neurons = args.neurons.as_ref().map(|path| Ok((name_of(path), sequences(args, image, path)?))).transpose()?;
-    Ok(Wanted {
+    Ok(InspectOptions {
         attention: args.attention || (unasked && image.config().attention == AttentionKind::Softmax),
         lens: args.lens || (unasked && writes),
         ablate: (args.ablate || args.mean || (unasked && writes)).then_some(method),
@@ -176,7 +176,7 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<Wanted, Error> {
         target,
         neurons,
         named: args.named.clone(),
-        choosiest: args.choosiest,
+        most_selective: args.most_selective,
         board: args.board.as_deref().map(board).transpose()?,
     })
 }
@@ -188,7 +188,7 @@ fn board(path: &Path) -> Result<Rows, Error> {
 }
 
 /// The longest input that is run.
-fn longest(image: &Image, prompt: &[u32], wanted: &Wanted) -> u32 {
+fn longest(image: &Image, prompt: &[u32], wanted: &InspectOptions) -> u32 {
     let texts = wanted.neurons.iter().map(|(_, sequences)| sequences);
     let references = wanted.ablate.iter().filter_map(|method| if let Ablate::Mean(sequences) = method { Some(sequences) } else { None });
     let lengths = texts.chain(references).flatten().map(Vec::len);
@@ -219,15 +219,15 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn quantization(args: &Args, subject: &Subject, source: &Path) -> Result<quantization::View, Error> {
-    subject.check_writes("the cost of rounding")?;
+fn quantization(args: &Args, model: &InspectedModel, source: &Path) -> Result<quantization::View, Error> {
+    model.check_writes("the cost of rounding")?;
     let checkpoint = import::open(source, None)?;
     let (name, mut text) = match &args.text {
         Some(path) => (name_of(path), text(args, path)?),
         None => ("the built-in text".to_owned(), calibrate::TEXT.to_owned()),
     };
     text.truncate(text.floor_char_boundary(args.text_bytes));
-    let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..subject.setup };
+    let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..model.setup };
     let order = TensorOrder::new(&checkpoint.config);
     let rounded = (0..order.count()).filter(|&index| !order.role_at(index).0.is_plain()).count();
     let progress = Progress::new("tensors", rounded as u64);
@@ -252,7 +252,7 @@ fn write_folder(folder: &Path, inspection: &Inspection) -> Result<usize, Error> 
     write_page(&folder.join("index.html"), inspection)
 }
 
-fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64, subject: &Subject) -> Result<(), Error> {
+fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64, model: &InspectedModel) -> Result<(), Error> {
     let views = [
         ("attention", inspection.attention.is_some()),
         ("lens", inspection.lens.is_some()),
@@ -281,7 +281,7 @@ fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64,
         top_head,
         views,
         seconds,
-        kernels: subject.setup.kernels.name,
-        threads: subject.threads,
+        kernels: model.setup.kernels.name,
+        threads: model.threads,
     })
 }

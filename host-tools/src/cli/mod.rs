@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use attoformer_tools::Error;
-use attoformer_tools::run::chat::template::APART;
+use attoformer_tools::run::chat::template::RENDER_SUBCOMMAND;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ enum Command {
 /// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
 pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
     // No subcommand: only this program itself calls it.
-    let apart = std::env::args_os().nth(1).is_some_and(|argument| argument == APART);
+    let apart = std::env::args_os().nth(1).is_some_and(|argument| argument == RENDER_SUBCOMMAND);
     let result = if apart { chat::render_template(limit) } else { run_command() };
     match result {
         Ok(()) => ExitCode::SUCCESS,

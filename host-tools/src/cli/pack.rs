@@ -9,7 +9,7 @@ use attoformer_tools::pack::calibrate::{self, Calibration};
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::report::summary::Facts;
+use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::{Error, files, import, pack};
 
 /// Pack a trained model into an image
@@ -109,6 +109,6 @@ pub fn run(args: Args) -> Result<(), Error> {
     pack::check_budget(&args.output, &packed, args.budget_flash)?;
     pack::write(&args.output, &packed)?;
 
-    let facts = Facts::of_packed(&packed).map_err(Error::engine(&args.output))?;
+    let facts = ImageSummary::of_packed(&packed).map_err(Error::engine(&args.output))?;
     if args.json { super::print_json(&facts) } else { super::print(&facts.to_string()) }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use attoformer::generate::End;
 use attoformer::{Image, Sampler};
 use attoformer_tools::bench::rate;
-use attoformer_tools::engine::{Setup, kernels_named, threads};
+use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
 use attoformer_tools::run::generate::{self, Observer, Outcome, Request};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
@@ -87,14 +87,14 @@ pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     if let Some(output) = &args.logits {
-        files::check_apart(output, &args.file)?;
+        files::check_distinct(output, &args.file)?;
     }
     let image = Image::new(&bytes).map_err(refuse)?;
     let setup = Setup {
-        kernels: kernels_named(args.kernels.as_deref())?,
+        kernels: select_kernels(args.kernels.as_deref())?,
         context: args.context,
         block: args.chunk,
-        parallel: threads(args.threads)?,
+        parallel: thread_pool(args.threads)?,
     };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let arena_bytes = arena.len();

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use attoformer::Image;
-use attoformer_tools::engine::{Setup, kernels_named, threads};
+use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
 use attoformer_tools::run::audio;
-use attoformer_tools::run::transcribe::{Segment, Wish, language_name, transcribe};
+use attoformer_tools::run::transcribe::{Segment, TranscribeOptions, language_name, transcribe};
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
@@ -61,14 +61,15 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
     let frontend = audio::frontend(&image, &args.file)?;
-    let wish = Wish::new(&image, args.language.as_deref(), args.translate, args.timestamps).map_err(Error::file(&args.file))?;
+    let options =
+        TranscribeOptions::new(&image, args.language.as_deref(), args.translate, args.timestamps).map_err(Error::file(&args.file))?;
     let samples = audio::read_wav(&args.clip, frontend.sample_rate)?;
-    let setup = Setup { kernels: kernels_named(args.kernels.as_deref())?, parallel: threads(args.threads)?, ..Setup::default() };
+    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, parallel: thread_pool(args.threads)?, ..Setup::default() };
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let began = Instant::now();
     let mut shown = Ok(());
-    let transcript = transcribe(&mut session, &frontend, &samples, wish, |text| {
+    let transcript = transcribe(&mut session, &frontend, &samples, options, |text| {
         if !args.json && shown.is_ok() {
             shown = super::print(text);
         }

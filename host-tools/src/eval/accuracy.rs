@@ -2,17 +2,17 @@
 
 use attoformer::Session;
 
-use crate::engine::{Setup, Subject};
+use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::report::progress::Progress;
 use crate::run::classify::{labels, logits_of_file, logits_of_text};
-use crate::threads::in_order;
+use crate::threads::map_in_order;
 
 pub use super::examples::{Example, Examples, Input};
 
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Measures {
+pub struct Metrics {
     /// Share of inputs whose likeliest label is their own.
     pub accuracy: f64,
     /// Inputs.
@@ -22,7 +22,7 @@ pub struct Measures {
     /// Inputs of a folder that were left out, because the model does not have their label.
     pub left_out: usize,
     /// Labels that an input has or was taken for, in the model's order.
-    pub labels: Vec<LabelMeasures>,
+    pub labels: Vec<LabelMetrics>,
     /// The reference's accuracy on the same inputs.
     pub reference_accuracy: Option<f64>,
     /// Share of inputs for which the reference's likeliest label is the image's.
@@ -33,7 +33,7 @@ pub struct Measures {
 
 /// How one label fared.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct LabelMeasures {
+pub struct LabelMetrics {
     /// Its name.
     pub label: String,
     /// Inputs that have it.
@@ -49,26 +49,26 @@ pub struct LabelMeasures {
 /// # Errors
 /// One sentence that names the image, or the input that is to blame.
 pub fn measure(
-    subject: Subject<'_>,
-    reference: Option<Subject<'_>>,
+    subject: OpenImage<'_>,
+    reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
     Examples { list, left_out }: &Examples,
     progress: &Progress,
-) -> Result<Measures, Error> {
+) -> Result<Metrics, Error> {
     let names = labels(subject.image).map_err(Error::engine(subject.path))?;
     if let Some(reference) = reference.filter(|reference| reference.image.config().labels as usize != names.len()) {
         let what = format!("it has {} labels, {} has {}", reference.image.config().labels, subject.path.display(), names.len());
         return Err(Error::file(reference.path)(what));
     }
     let mut answers = Vec::new();
-    let worker = |examples: &mut dyn Iterator<Item = &Example>, give: &mut dyn FnMut(Result<Answer, Error>) -> bool| {
+    let worker = |examples: &mut dyn Iterator<Item = &Example>, give: &mut dyn FnMut(Result<Classified, Error>) -> bool| {
         let worked = setup.with_session(subject, |session| match reference {
-            None => work(examples, |example| logits(session, subject, example).map(|logits| Answer::new(&logits, None)), give),
+            None => work(examples, |example| logits(session, subject, example).map(|logits| Classified::new(&logits, None)), give),
             Some(other) => setup.with_session(other, |second| {
                 let both = |example: &Example| {
                     let found = logits(session, subject, example)?;
-                    Ok(Answer::new(&found, Some(&logits(second, other, example)?)))
+                    Ok(Classified::new(&found, Some(&logits(second, other, example)?)))
                 };
                 work(examples, both, give)
             }),
@@ -77,7 +77,7 @@ pub fn measure(
             give(Err(error));
         }
     };
-    in_order(threads, list.iter(), worker, |answer: Result<Answer, Error>| {
+    map_in_order(threads, list.iter(), worker, |answer: Result<Classified, Error>| {
         answers.push(answer?);
         progress.advance(1);
         Ok::<(), Error>(())
@@ -86,16 +86,16 @@ pub fn measure(
 }
 
 /// What an input came to.
-struct Answer {
+struct Classified {
     label: usize,
     /// The reference's label, and the largest difference of a logit.
     reference: Option<(usize, f64)>,
 }
 
-impl Answer {
+impl Classified {
     fn new(logits: &[f32], reference: Option<&[f32]>) -> Self {
         let apart = |other: &[f32]| logits.iter().zip(other).fold(0.0, |most: f64, (&a, &b)| most.max((f64::from(a) - f64::from(b)).abs()));
-        Answer { label: likeliest(logits), reference: reference.map(|other| (likeliest(other), apart(other))) }
+        Classified { label: likeliest(logits), reference: reference.map(|other| (likeliest(other), apart(other))) }
     }
 }
 
@@ -104,7 +104,7 @@ fn likeliest(logits: &[f32]) -> usize {
     (0..logits.len()).reduce(|best, label| if logits[label] > logits[best] { label } else { best }).unwrap_or(0)
 }
 
-fn logits(session: &mut Session, subject: Subject<'_>, example: &Example) -> Result<Vec<f32>, Error> {
+fn logits(session: &mut Session, subject: OpenImage<'_>, example: &Example) -> Result<Vec<f32>, Error> {
     match &example.input {
         Input::File(path) => logits_of_file(session, subject, path).map(|(logits, _)| logits.to_vec()),
         Input::Text(text, place) => logits_of_text(session, text).map(|(logits, _)| logits.to_vec()).map_err(|error| match error {
@@ -116,8 +116,8 @@ fn logits(session: &mut Session, subject: Subject<'_>, example: &Example) -> Res
 
 fn work(
     examples: &mut dyn Iterator<Item = &Example>,
-    mut answer: impl FnMut(&Example) -> Result<Answer, Error>,
-    give: &mut dyn FnMut(Result<Answer, Error>) -> bool,
+    mut answer: impl FnMut(&Example) -> Result<Classified, Error>,
+    give: &mut dyn FnMut(Result<Classified, Error>) -> bool,
 ) -> Result<(), Error> {
     for example in examples {
         if !give(answer(example)) {
@@ -128,22 +128,23 @@ fn work(
 }
 
 /// All answers counted.
-fn summed(names: Vec<String>, examples: &[Example], left_out: usize, answers: &[Answer]) -> Measures {
+fn summed(names: Vec<String>, examples: &[Example], left_out: usize, answers: &[Classified]) -> Metrics {
     let share = |count: usize| count as f64 / examples.len() as f64;
-    let count =
-        |which: &dyn Fn(&Example, &Answer) -> bool| examples.iter().zip(answers).filter(|(example, answer)| which(example, answer)).count();
+    let count = |which: &dyn Fn(&Example, &Classified) -> bool| {
+        examples.iter().zip(answers).filter(|(example, answer)| which(example, answer)).count()
+    };
     let right = count(&|example, answer| answer.label == example.label);
-    let labels = names.into_iter().enumerate().map(|(index, label)| LabelMeasures {
+    let labels = names.into_iter().enumerate().map(|(index, label)| LabelMetrics {
         label,
         inputs: count(&|example, _| example.label == index),
         right: count(&|example, answer| example.label == index && answer.label == index),
         taken: count(&|_, answer| answer.label == index),
     });
-    let reference = |which: &dyn Fn(&Example, &Answer, usize) -> bool| {
+    let reference = |which: &dyn Fn(&Example, &Classified, usize) -> bool| {
         let compared = answers.iter().all(|answer| answer.reference.is_some());
         compared.then(|| share(count(&|example, answer| answer.reference.is_some_and(|(label, _)| which(example, answer, label)))))
     };
-    Measures {
+    Metrics {
         accuracy: share(right),
         inputs: examples.len(),
         right,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::Front;
 
-use crate::engine::Subject;
+use crate::engine::OpenImage;
 use crate::error::Error;
 use crate::files;
 use crate::run::classify::labels;
@@ -37,15 +37,15 @@ pub struct Examples {
 }
 
 /// What a model calls its labels, and what it reads.
-struct Known {
+struct ModelLabels {
     labels: Vec<String>,
     texts: bool,
 }
 
-impl Known {
-    fn of(subject: Subject<'_>) -> Result<Self, Error> {
+impl ModelLabels {
+    fn of(subject: OpenImage<'_>) -> Result<Self, Error> {
         let labels = labels(subject.image).map_err(Error::engine(subject.path))?;
-        Ok(Known { labels, texts: subject.image.config().front == Front::Tokens })
+        Ok(ModelLabels { labels, texts: subject.image.config().front == Front::Tokens })
     }
 
     /// A label by its name.
@@ -77,8 +77,8 @@ impl Examples {
     ///
     /// # Errors
     /// One sentence that names the folder: it cannot be read, or holds nothing for the model.
-    pub fn of_folder(folder: &Path, subject: Subject<'_>) -> Result<Self, Error> {
-        let known = Known::of(subject)?;
+    pub fn of_folder(folder: &Path, subject: OpenImage<'_>) -> Result<Self, Error> {
+        let known = ModelLabels::of(subject)?;
         let mut examples = Examples::default();
         for path in sorted(folder)? {
             if path.is_dir() {
@@ -104,8 +104,8 @@ impl Examples {
     ///
     /// # Errors
     /// One sentence that names the list and the line.
-    pub fn of_list(path: &Path, subject: Subject<'_>) -> Result<Self, Error> {
-        let known = Known::of(subject)?;
+    pub fn of_list(path: &Path, subject: OpenImage<'_>) -> Result<Self, Error> {
+        let known = ModelLabels::of(subject)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let bytes = files::map(path)?;
         let tabs = path.extension().is_some_and(|ending| ending == "tsv");

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use attoformer::Session;
 
-use crate::engine::{Setup, Subject};
+use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::report::progress::Progress;
 use crate::run::generate;
-use crate::threads::in_order;
+use crate::threads::map_in_order;
 
 /// The line between two documents.
 const SEPARATOR: &str = "<|endoftext|>";
@@ -21,7 +21,7 @@ const CHUNK: usize = 64;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Measures {
+pub struct Metrics {
     /// `exp` of the mean negative log-likelihood.
     pub perplexity: f64,
     /// Tokens scored.
@@ -57,13 +57,13 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// One sentence that names the image.
 pub fn measure<'t>(
-    subject: Subject<'_>,
-    reference: Option<Subject<'_>>,
+    subject: OpenImage<'_>,
+    reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
     documents: impl IntoIterator<Item = &'t str>,
     progress: &Progress,
-) -> Result<Measures, Error> {
+) -> Result<Metrics, Error> {
     let windows = windows(subject, setup.plan(subject.image.config()).context as usize, documents.into_iter());
     let worker = |windows: &mut dyn Iterator<Item = Result<Window, Error>>, give: &mut dyn FnMut(Result<Scored, Error>) -> bool| {
         let worked = setup.with_session(subject, |session| match reference {
@@ -77,13 +77,13 @@ pub fn measure<'t>(
         }
     };
     let mut sums = Sums::default();
-    in_order(threads, windows, worker, |scored: Result<Scored, Error>| {
+    map_in_order(threads, windows, worker, |scored: Result<Scored, Error>| {
         let scored = scored?;
         sums.add(&scored.sums);
         progress.advance(scored.documents);
         Ok::<(), Error>(())
     })?;
-    Ok(sums.measures(reference.is_some()))
+    Ok(sums.metrics(reference.is_some()))
 }
 
 /// Tokens that are scored from an empty cache on.
@@ -100,7 +100,7 @@ struct Scored {
 }
 
 fn windows<'t>(
-    subject: Subject<'_>,
+    subject: OpenImage<'_>,
     context: usize,
     documents: impl Iterator<Item = &'t str>,
 ) -> impl Iterator<Item = Result<Window, Error>> {
@@ -192,9 +192,9 @@ impl Sums {
         self.agreements += other.agreements;
     }
 
-    fn measures(&self, compared: bool) -> Measures {
+    fn metrics(&self, compared: bool) -> Metrics {
         let count = self.tokens as f64;
-        Measures {
+        Metrics {
             perplexity: (self.loss / count).exp(),
             tokens: self.tokens,
             reference_perplexity: compared.then(|| (self.reference_loss / count).exp()),

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use attoformer::Session;
 
-use crate::engine::{Setup, Subject};
+use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::report::progress::Progress;
 use crate::run::embed::{Embedding, Refused, embed_together};
-use crate::threads::in_order;
+use crate::threads::map_in_order;
 
 /// Pairs that go to a thread together.
 const TOGETHER: usize = 32;
@@ -26,7 +26,7 @@ pub struct Pair<'t> {
 
 /// What was measured.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Measures {
+pub struct Metrics {
     /// Rank correlation of cosines and scores, ties sharing their mean rank.
     pub spearman: f64,
     /// Linear correlation of cosines and scores.
@@ -73,13 +73,13 @@ fn pair(line: &str) -> Result<Pair<'_>, String> {
 /// # Errors
 /// One sentence that names the image, and the pair's line where one is to blame.
 pub fn measure(
-    subject: Subject<'_>,
-    reference: Option<Subject<'_>>,
+    subject: OpenImage<'_>,
+    reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
     pairs: &[Pair],
     progress: &Progress,
-) -> Result<Measures, Error> {
+) -> Result<Metrics, Error> {
     let (mut found, mut expected, mut between, mut cut) = (Vec::new(), Vec::new(), 0.0, 0);
     let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
     let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
@@ -97,7 +97,7 @@ pub fn measure(
             give(Err(error));
         }
     };
-    in_order(threads, chunks, worker, |answer: Result<Vec<Cosines>, Error>| {
+    map_in_order(threads, chunks, worker, |answer: Result<Vec<Cosines>, Error>| {
         let answer = answer?;
         progress.advance(answer.len() as u64);
         for cosines in answer {
@@ -110,7 +110,7 @@ pub fn measure(
     })?;
     let scores: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
     let rank_correlation = |cosines: &[f64]| correlation(&ranks(cosines), &ranks(&scores));
-    Ok(Measures {
+    Ok(Metrics {
         spearman: rank_correlation(&found),
         pearson: correlation(&found, &scores),
         pairs: pairs.len(),

@@ -7,7 +7,7 @@ use attoformer::{Probe, Session};
 use serde::Serialize;
 
 use super::lens::Residuals;
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::{log_probability, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
@@ -102,7 +102,7 @@ impl Probe for Means {
 }
 
 /// A probe that takes a part away at all positions.
-struct Knife<'m> {
+struct Ablation<'m> {
     target: Target,
     means: Option<&'m Means>,
     /// The whole model's residual stream: layers before the target's are not run again.
@@ -110,7 +110,7 @@ struct Knife<'m> {
     head_dim: usize,
 }
 
-impl Probe for Knife<'_> {
+impl Probe for Ablation<'_> {
     fn first_layer(&self) -> u32 {
         match self.target {
             Target::Head(layer, _) | Target::Attention(layer) | Target::Mlp(layer) | Target::Layer(layer) => layer,
@@ -191,16 +191,16 @@ pub fn targets(layers: u32, heads: usize) -> Vec<Target> {
 ///
 /// # Errors
 /// [`Error::File`] for models that do not write, or what the engine says.
-pub fn view(subject: &Subject, tokens: &[u32], target: u32, means: Option<&Means>, progress: &Progress) -> Result<View, Error> {
-    subject.check_writes("ablation")?;
-    let (layers, heads) = (subject.config().layers as usize, subject.config().heads as usize);
-    let residuals = subject.session(|session| Residuals::of(session, tokens))?;
-    let whole = subject.session(|session| feed(session, tokens, &mut ()).map(|logits| log_probability(logits, target)))?;
-    let targets = targets(subject.config().layers, heads);
-    let effects = subject.sweep(targets.len(), progress, |session, index| {
+pub fn view(model: &InspectedModel, tokens: &[u32], target: u32, means: Option<&Means>, progress: &Progress) -> Result<View, Error> {
+    model.check_writes("ablation")?;
+    let (layers, heads) = (model.config().layers as usize, model.config().heads as usize);
+    let residuals = model.session(|session| Residuals::of(session, tokens))?;
+    let whole = model.session(|session| feed(session, tokens, &mut ()).map(|logits| log_probability(logits, target)))?;
+    let targets = targets(model.config().layers, heads);
+    let effects = model.sweep(targets.len(), progress, |session, index| {
         let head_dim = session.config().head_dim as usize;
-        let mut knife = Knife { target: targets[index], means, whole: &residuals, head_dim };
-        Ok(rounded(log_probability(feed(session, tokens, &mut knife)?, target) - whole))
+        let mut ablation = Ablation { target: targets[index], means, whole: &residuals, head_dim };
+        Ok(rounded(log_probability(feed(session, tokens, &mut ablation)?, target) - whole))
     })?;
     let (head, rest) = effects.split_at(layers * heads);
     let part = |index: usize| rest[index * layers..][..layers].to_vec();

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::{is_causal, layers, rounded};
 use crate::error::Error;
 
@@ -144,14 +144,14 @@ pub fn summaries(patterns: &Patterns, induction: Option<&[f64]>) -> Vec<Summary>
 ///
 /// # Errors
 /// What the engine says.
-pub fn induction(subject: &Subject) -> Result<Option<Vec<f64>>, Error> {
-    let config = subject.config();
+pub fn induction(model: &InspectedModel) -> Result<Option<Vec<f64>>, Error> {
+    let config = model.config();
     let half = REPEATED.min((config.context as usize - 1) / 2);
     if !is_causal(config) || half < 2 || config.vocab < 8 {
         return Ok(None);
     }
-    let setup = crate::engine::Setup { context: Some(2 * half as u32 + 1), ..subject.setup };
-    let scores = Subject { setup, ..*subject }.session(|session| {
+    let setup = crate::engine::Setup { context: Some(2 * half as u32 + 1), ..model.setup };
+    let scores = InspectedModel { setup, ..*model }.session(|session| {
         let mut scores = vec![0.0; (config.layers * config.heads) as usize];
         for sequence in 0..SEQUENCES {
             let patterns = Patterns::of(session, &repeated(config.begin, config.end, config.vocab, half, sequence))?;
@@ -202,11 +202,11 @@ pub struct View {
 ///
 /// # Errors
 /// [`Error::File`] for models whose attention has no weights, or what the engine says.
-pub fn view(subject: &Subject, tokens: &[u32]) -> Result<View, Error> {
-    subject.check_attends()?;
-    let patterns = subject.session(|session| Patterns::of(session, tokens))?;
-    let induction = induction(subject)?;
-    let causal = is_causal(subject.config());
+pub fn view(model: &InspectedModel, tokens: &[u32]) -> Result<View, Error> {
+    model.check_attends()?;
+    let patterns = model.session(|session| Patterns::of(session, tokens))?;
+    let induction = induction(model)?;
+    let causal = is_causal(model.config());
     Ok(View {
         layers: patterns.layers,
         heads: patterns.heads,

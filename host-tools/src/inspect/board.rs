@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attention::{Patterns, UNIT};
 use super::is_causal;
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use crate::error::Error;
 
 /// The weights of one head on a machine, as `cargo xtask attention` prints them.
@@ -23,13 +23,13 @@ pub struct Rows {
 }
 
 /// A probe that keeps the weights of one head as they are.
-struct Watch {
+struct HeadRecorder {
     layer: u32,
     head: u32,
     rows: Vec<Vec<u32>>,
 }
 
-impl Probe for Watch {
+impl Probe for HeadRecorder {
     fn wants_attention(&self) -> bool {
         true
     }
@@ -69,13 +69,13 @@ pub struct View {
 ///
 /// # Errors
 /// [`Error::Request`] when they are not of this model and prompt, or what the engine says.
-pub fn view(subject: &Subject, tokens: &[u32], board: &Rows) -> Result<View, Error> {
-    subject.check_writes("a board's attention")?;
-    subject.check_attends()?;
-    let mut watch = Watch { layer: board.layer, head: board.head, rows: Vec::new() };
-    subject.session(|session| feed(session, tokens, &mut watch).map(|_| ()))?;
-    let fits = board.rows.iter().zip(&watch.rows).all(|(board, here)| board.len() == here.len());
-    if watch.rows.is_empty() || board.rows.len() != watch.rows.len() || !fits {
+pub fn view(model: &InspectedModel, tokens: &[u32], board: &Rows) -> Result<View, Error> {
+    model.check_writes("a board's attention")?;
+    model.check_attends()?;
+    let mut recorder = HeadRecorder { layer: board.layer, head: board.head, rows: Vec::new() };
+    model.session(|session| feed(session, tokens, &mut recorder).map(|_| ()))?;
+    let fits = board.rows.iter().zip(&recorder.rows).all(|(board, here)| board.len() == here.len());
+    if recorder.rows.is_empty() || board.rows.len() != recorder.rows.len() || !fits {
         let (machine, layer, head) = (&board.machine, board.layer, board.head);
         return Err(Error::Request(format!("the rows of {machine} (layer {layer}, head {head}) are not those of this model and prompt")));
     }
@@ -84,13 +84,13 @@ pub fn view(subject: &Subject, tokens: &[u32], board: &Rows) -> Result<View, Err
         let weights = row.iter().copied().enumerate();
         patterns.attention(HeadSite { layer: 0, head: 0, position }, weights);
     }
-    let pairs = || board.rows.iter().flatten().zip(watch.rows.iter().flatten());
+    let pairs = || board.rows.iter().flatten().zip(recorder.rows.iter().flatten());
     Ok(View {
         machine: board.machine.clone(),
         layer: board.layer,
         head: board.head,
         unit: UNIT,
-        weights: patterns.packed(is_causal(subject.config())),
+        weights: patterns.packed(is_causal(model.config())),
         differing: pairs().filter(|(board, here)| board != here).count(),
         compared: pairs().count(),
     })

@@ -4,7 +4,7 @@ use attoformer::probe::{Part, Site};
 use attoformer::{Probe, Session};
 use serde::Serialize;
 
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::{likeliest, log_sum_exp, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
@@ -36,7 +36,7 @@ impl Residuals {
     }
 
     /// The rows `(tokens, d_model)` behind so many layers.
-    pub fn behind(&self, layers: usize) -> impl Iterator<Item = &[f32]> {
+    pub fn after_layers(&self, layers: usize) -> impl Iterator<Item = &[f32]> {
         let size = self.tokens * self.width;
         self.values[layers * size..][..size].chunks(self.width)
     }
@@ -95,22 +95,22 @@ struct Cell {
 ///
 /// # Errors
 /// [`Error::File`] for models that do not write, or what the engine says.
-pub fn view(subject: &Subject, tokens: &[u32], progress: &Progress) -> Result<View, Error> {
-    subject.check_writes("the logit lens")?;
-    let residuals = subject.session(|session| Residuals::of(session, tokens))?;
-    let layers = super::layers(subject.config()) as usize;
-    let answers =
-        subject.session(|session| residuals.behind(layers).map(|row| session.lens(row).map(likeliest)).collect::<Result<Vec<_>, _>>())?;
-    let cells = subject.sweep(layers + 1, progress, |session, behind| {
+pub fn view(model: &InspectedModel, tokens: &[u32], progress: &Progress) -> Result<View, Error> {
+    model.check_writes("the logit lens")?;
+    let residuals = model.session(|session| Residuals::of(session, tokens))?;
+    let layers = super::layers(model.config()) as usize;
+    let answers = model
+        .session(|session| residuals.after_layers(layers).map(|row| session.lens(row).map(likeliest)).collect::<Result<Vec<_>, _>>())?;
+    let cells = model.sweep(layers + 1, progress, |session, behind| {
         residuals
-            .behind(behind)
+            .after_layers(behind)
             .zip(&answers)
             .map(|(row, &answer)| session.lens(row).map(|logits| cell(logits, answer)))
             .collect::<Result<Vec<_>, _>>()
     })?;
     let cells: Vec<Cell> = cells.into_iter().flatten().collect();
     // A vocabulary may be smaller than what is shown.
-    let top = TOP.min(subject.config().vocab as usize);
+    let top = TOP.min(model.config().vocab as usize);
     let shown = || cells.iter().flat_map(|cell| &cell.top[..top]);
     Ok(View {
         rows: layers + 1,

@@ -15,8 +15,8 @@ pub mod pieces;
 pub mod quantization;
 mod view;
 
-pub use model::Subject;
-pub use view::{Ablate, Inspection, Wanted, inspect};
+pub use model::InspectedModel;
+pub use view::{Ablate, InspectOptions, Inspection, inspect};
 
 use attoformer::image::header::{Architecture, Config};
 

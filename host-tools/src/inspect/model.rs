@@ -14,7 +14,7 @@ use crate::report::progress::Progress;
 
 /// A model to look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'i> {
+pub struct InspectedModel<'i> {
     /// The model.
     pub image: Image<'i>,
     /// Its file, which errors name.
@@ -25,7 +25,7 @@ pub struct Subject<'i> {
     pub threads: usize,
 }
 
-impl<'i> Subject<'i> {
+impl<'i> InspectedModel<'i> {
     /// The model's shape.
     pub fn config(&self) -> &Config {
         self.image.config()

@@ -4,15 +4,15 @@ use attoformer::Probe;
 use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::rounded;
 use crate::error::Error;
 use crate::report::progress::Progress;
 
 /// Places shown of a neuron.
-const PLACES: usize = 8;
+const TOP_ACTIVATIONS: usize = 8;
 /// Tokens shown before and behind a place.
-const AROUND: [usize; 2] = [6, 3];
+const CONTEXT_TOKENS: [usize; 2] = [6, 3];
 
 /// A neuron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,23 +36,23 @@ impl std::str::FromStr for Neuron {
 
 /// A neuron's largest value at a token, and where that was.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Activation {
     value: f32,
     sequence: u32,
     position: u32,
 }
 
 /// A probe that keeps the places where each neuron is largest, in size: a gated neuron's sign says nothing by itself.
-struct Watch {
+struct TopActivations {
     d_hidden: usize,
     sequence: u32,
     /// `(layers * d_hidden)`, largest first.
-    best: Vec<Vec<Place>>,
+    best: Vec<Vec<Activation>>,
     /// Sums of squares.
     energy: Vec<f64>,
 }
 
-impl Probe for Watch {
+impl Probe for TopActivations {
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
         if site.part != Part::Neurons {
             return;
@@ -62,12 +62,12 @@ impl Probe for Watch {
             let position = (site.start + row) as u32;
             for (&value, (best, energy)) in values.iter().zip(self.best[first..].iter_mut().zip(&mut self.energy[first..])) {
                 *energy += value as f64 * value as f64;
-                if best.len() == PLACES && best[PLACES - 1].value.abs() >= value.abs() {
+                if best.len() == TOP_ACTIVATIONS && best[TOP_ACTIVATIONS - 1].value.abs() >= value.abs() {
                     continue;
                 }
                 let place = best.partition_point(|place| place.value.abs() >= value.abs());
-                best.insert(place, Place { value, sequence: self.sequence, position });
-                best.truncate(PLACES);
+                best.insert(place, Activation { value, sequence: self.sequence, position });
+                best.truncate(TOP_ACTIVATIONS);
             }
         }
     }
@@ -75,7 +75,7 @@ impl Probe for Watch {
 
 /// One neuron and the places where it is largest.
 #[derive(Clone, Debug, Serialize)]
-pub struct Fired {
+pub struct NeuronReport {
     /// The layer.
     pub layer: usize,
     /// Its number in the layer.
@@ -106,62 +106,62 @@ pub struct View {
     pub read: usize,
     /// Neurons of a layer.
     pub d_hidden: usize,
-    /// Those asked for, then the choosiest of each layer.
-    pub neurons: Vec<Fired>,
+    /// Those asked for, then the most_selective of each layer.
+    pub neurons: Vec<NeuronReport>,
 }
 
-/// Runs a text, in sequences that fit the context, and reports the neurons in `named` and the `choosiest` of each layer.
+/// Runs a text, in sequences that fit the context, and reports the neurons in `named` and the `most_selective` of each layer.
 ///
 /// # Errors
 /// [`Error::Request`] for a neuron that is not there, or what the engine says.
 pub fn view(
-    subject: &Subject,
+    model: &InspectedModel,
     text: &str,
     sequences: &[Vec<u32>],
     named: &[Neuron],
-    choosiest: usize,
+    most_selective: usize,
     progress: &Progress,
 ) -> Result<View, Error> {
-    let (layers, d_hidden) = (super::layers(subject.config()) as usize, subject.config().d_hidden as usize);
+    let (layers, d_hidden) = (super::layers(model.config()) as usize, model.config().d_hidden as usize);
     if let Some(Neuron { layer, index }) = named.iter().find(|neuron| neuron.layer >= layers || neuron.index >= d_hidden) {
         return Err(Error::Request(format!(
             "there is no neuron {layer}:{index}: the model has {layers} layers of {d_hidden}, counted from 0"
         )));
     }
     let count = layers * d_hidden;
-    let mut watch = Watch { d_hidden, sequence: 0, best: vec![Vec::new(); count], energy: vec![0.0; count] };
-    subject.session(|session| {
+    let mut activations = TopActivations { d_hidden, sequence: 0, best: vec![Vec::new(); count], energy: vec![0.0; count] };
+    model.session(|session| {
         for (index, tokens) in sequences.iter().enumerate() {
-            watch.sequence = index as u32;
-            feed(session, tokens, &mut watch)?;
+            activations.sequence = index as u32;
+            feed(session, tokens, &mut activations)?;
             progress.advance(1);
         }
         Ok(())
     })?;
     let read: usize = sequences.iter().map(Vec::len).sum();
     let selectivity = |index: usize| {
-        let largest = watch.best[index].first().map_or(0.0, |place| place.value.abs()) as f64;
-        if watch.energy[index] > 0.0 { largest / (watch.energy[index] / read as f64).sqrt() } else { 0.0 }
+        let largest = activations.best[index].first().map_or(0.0, |place| place.value.abs()) as f64;
+        if activations.energy[index] > 0.0 { largest / (activations.energy[index] / read as f64).sqrt() } else { 0.0 }
     };
     let mut chosen: Vec<usize> = named.iter().map(|neuron| neuron.layer * d_hidden + neuron.index).collect();
     for layer in 0..layers {
         let mut order: Vec<usize> = (layer * d_hidden..(layer + 1) * d_hidden).collect();
         order.sort_by(|&a, &b| selectivity(b).total_cmp(&selectivity(a)));
         order.retain(|index| !chosen.contains(index));
-        chosen.extend(order.into_iter().take(choosiest));
+        chosen.extend(order.into_iter().take(most_selective));
     }
-    let context = |place: &Place| {
+    let context = |place: &Activation| {
         let tokens = &sequences[place.sequence as usize];
         let position = place.position as usize;
-        let start = position.saturating_sub(AROUND[0]);
-        let end = (position + AROUND[1] + 1).min(tokens.len());
+        let start = position.saturating_sub(CONTEXT_TOKENS[0]);
+        let end = (position + CONTEXT_TOKENS[1] + 1).min(tokens.len());
         Context { value: rounded(place.value.into()), tokens: tokens[start..end].to_vec(), at: position - start }
     };
-    let neurons = chosen.into_iter().map(|index| Fired {
+    let neurons = chosen.into_iter().map(|index| NeuronReport {
         layer: index / d_hidden,
         index: index % d_hidden,
         selectivity: rounded(selectivity(index)),
-        places: watch.best[index].iter().map(context).collect(),
+        places: activations.best[index].iter().map(context).collect(),
     });
     Ok(View { text: text.to_owned(), read, d_hidden, neurons: neurons.collect() })
 }

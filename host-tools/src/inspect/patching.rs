@@ -7,7 +7,7 @@ use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
 use super::lens::Residuals;
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::{log_probability, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
@@ -16,19 +16,19 @@ use crate::report::progress::Progress;
 const PARTS: [Part; 3] = [Part::Residual, Part::Attention, Part::Mlp];
 
 /// All rows of a run that may be brought over, `(parts, layers, tokens, d_model)`.
-struct Donor {
+struct CleanRun {
     layers: usize,
     tokens: usize,
     rows: Vec<f32>,
 }
 
-impl Donor {
+impl CleanRun {
     fn at(&self, part: usize, layer: usize, position: usize, width: usize) -> usize {
         ((part * self.layers + layer) * self.tokens + position) * width
     }
 }
 
-impl Probe for Donor {
+impl Probe for CleanRun {
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
         let Some(part) = PARTS.iter().position(|&part| part == site.part) else { return };
         let start = self.at(part, site.layer as usize, site.start, width);
@@ -38,7 +38,7 @@ impl Probe for Donor {
 
 /// A probe that brings rows of one position over.
 struct Patch<'d> {
-    donor: &'d Donor,
+    clean_run: &'d CleanRun,
     /// The residual stream of the prompt that is run: layers before the patch are not run again.
     whole: &'d Residuals,
     part: usize,
@@ -60,8 +60,8 @@ impl Probe for Patch<'_> {
         if site.part != PARTS[self.part] || !self.layers.contains(&layer) || row * width >= rows.len() {
             return;
         }
-        let start = self.donor.at(self.part, layer, self.position, width);
-        rows[row * width..][..width].copy_from_slice(&self.donor.rows[start..][..width]);
+        let start = self.clean_run.at(self.part, layer, self.position, width);
+        rows[row * width..][..width].copy_from_slice(&self.clean_run.rows[start..][..width]);
     }
 }
 
@@ -93,8 +93,8 @@ pub struct View {
 /// # Errors
 /// [`Error::Request`] for prompts of different lengths or with the same answer, [`Error::File`] for models that do not write, or what the
 /// engine says.
-pub fn view(subject: &Subject, tokens: &[u32], other: &[u32], target: u32, window: usize, progress: &Progress) -> Result<View, Error> {
-    subject.check_writes("patching")?;
+pub fn view(model: &InspectedModel, tokens: &[u32], other: &[u32], target: u32, window: usize, progress: &Progress) -> Result<View, Error> {
+    model.check_writes("patching")?;
     let count = tokens.len();
     if other.len() != count {
         let (a, b) = (count, other.len());
@@ -102,23 +102,23 @@ pub fn view(subject: &Subject, tokens: &[u32], other: &[u32], target: u32, windo
             "the prompt has {a} tokens and the other one {b}: patching needs as many in both, place by place"
         )));
     }
-    let (layers, width) = (subject.config().layers as usize, subject.config().d_model as usize);
-    let mut donor = Donor { layers, tokens: count, rows: vec![0.0; PARTS.len() * layers * count * width] };
-    let clean = subject.session(|session| feed(session, tokens, &mut donor).map(|logits| log_probability(logits, target)))?;
-    let corrupted = subject.session(|session| feed(session, other, &mut ()).map(|logits| log_probability(logits, target)))?;
-    let residuals = subject.session(|session| Residuals::of(session, other))?;
+    let (layers, width) = (model.config().layers as usize, model.config().d_model as usize);
+    let mut clean_run = CleanRun { layers, tokens: count, rows: vec![0.0; PARTS.len() * layers * count * width] };
+    let clean = model.session(|session| feed(session, tokens, &mut clean_run).map(|logits| log_probability(logits, target)))?;
+    let corrupted = model.session(|session| feed(session, other, &mut ()).map(|logits| log_probability(logits, target)))?;
+    let residuals = model.session(|session| Residuals::of(session, other))?;
     let lost = clean - corrupted;
     if lost.abs() < 1e-3 {
         return Err(Error::Request(
             "both prompts give the answer the same probability: there is nothing to bring back; choose --target".to_owned(),
         ));
     }
-    let recovered = subject.sweep(PARTS.len() * layers * count, progress, |session, index| {
+    let recovered = model.sweep(PARTS.len() * layers * count, progress, |session, index| {
         let (part, layer, position) = (index / (layers * count), index / count % layers, index % count);
         // One row of the residual stream replaces all that was before it; a window is for what is added to it.
         let reach = if PARTS[part] == Part::Residual { 0 } else { window.saturating_sub(1) };
         let range = layer.saturating_sub(reach / 2)..(layer + reach.div_ceil(2) + 1).min(layers);
-        let mut patch = Patch { donor: &donor, whole: &residuals, part, layers: range, position };
+        let mut patch = Patch { clean_run: &clean_run, whole: &residuals, part, layers: range, position };
         Ok(rounded((log_probability(feed(session, other, &mut patch)?, target) - corrupted) / lost))
     })?;
     let map = |part: usize| recovered[part * layers * count..][..layers * count].to_vec();

@@ -6,14 +6,14 @@ use attoformer::Image;
 use serde::Serialize;
 
 use super::rounded;
-use crate::engine::{Setup, Subject};
+use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::eval::perplexity;
 use crate::import::Checkpoint;
 use crate::pack::{self, Options, Packed};
 use crate::quantize::Format;
 use crate::report::progress::Progress;
-use crate::report::summary::Facts;
+use crate::report::summary::ImageSummary;
 use crate::threads;
 
 /// What rounding one tensor costs.
@@ -61,49 +61,49 @@ pub struct Text<'t> {
 ///
 /// # Errors
 /// What the packer or the engine says.
-pub fn tensors(checkpoint: &Checkpoint, format: Format, path: &Path) -> Result<(Packed, Facts), Error> {
+pub fn tensors(checkpoint: &Checkpoint, format: Format, path: &Path) -> Result<(Packed, ImageSummary), Error> {
     let packed = pack::pack(checkpoint, &Options { weights: format, ..Options::reference() }, &Progress::silent())?;
-    let facts = Facts::of_packed(&packed).map_err(Error::engine(path))?;
+    let facts = ImageSummary::of_packed(&packed).map_err(Error::engine(path))?;
     Ok((packed, facts))
 }
 
-/// Packs and measures once for each tensor.
+/// Packs and metrics once for each tensor.
 ///
 /// # Errors
 /// What the packer or the engine says.
 pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, progress: &Progress) -> Result<View, Error> {
     let path = &checkpoint.path;
     let reference = pack::pack(checkpoint, &Options::reference(), &Progress::silent())?;
-    let whole = Facts::of_packed(&reference).map_err(Error::engine(path))?;
+    let whole = ImageSummary::of_packed(&reference).map_err(Error::engine(path))?;
     let (all, facts) = tensors(checkpoint, format, path)?;
     let plain: u64 = whole.tensors.iter().map(|tensor| tensor.bytes).sum();
     let low: u64 = facts.tensors.iter().map(|tensor| tensor.bytes).sum();
 
-    let measures = measure(&reference, &all, setup, text, path)?;
-    let cost = |tensor: &str, bytes, plain: u64, rel_error, measures: &perplexity::Measures| Cost {
+    let metrics = measure(&reference, &all, setup, text, path)?;
+    let cost = |tensor: &str, bytes, plain: u64, rel_error, metrics: &perplexity::Metrics| Cost {
         tensor: tensor.to_owned(),
         bytes,
         saved: plain.saturating_sub(bytes),
         rel_error: rounded(rel_error),
-        kl: rounded(measures.kl_mean.unwrap_or(0.0)),
-        perplexity: millionths(measures.perplexity),
+        kl: rounded(metrics.kl_mean.unwrap_or(0.0)),
+        perplexity: millionths(metrics.perplexity),
     };
     let mut costs = Vec::new();
     let name = crate::quantize::dtype_name(format.dtype());
     for (tensor, plain) in facts.tensors.iter().zip(&whole.tensors).filter(|(tensor, _)| tensor.dtype == name) {
         let options = Options { overrides: vec![(tensor.name.clone(), format)], ..Options::reference() };
         let packed = pack::pack(checkpoint, &options, &Progress::silent())?;
-        let measures = measure(&reference, &packed, setup, text, path)?;
-        costs.push(cost(&tensor.name, tensor.bytes, plain.bytes, tensor.rel_error.unwrap_or(0.0), &measures));
+        let metrics = measure(&reference, &packed, setup, text, path)?;
+        costs.push(cost(&tensor.name, tensor.bytes, plain.bytes, tensor.rel_error.unwrap_or(0.0), &metrics));
         progress.advance(1);
     }
     costs.sort_by(|a, b| b.kl.total_cmp(&a.kl));
-    costs.insert(0, cost("all", low, plain, 0.0, &measures));
+    costs.insert(0, cost("all", low, plain, 0.0, &metrics));
     Ok(View {
         format: format.to_string(),
         text: text.name.to_owned(),
-        tokens: measures.tokens,
-        perplexity: millionths(measures.reference_perplexity.unwrap_or(0.0)),
+        tokens: metrics.tokens,
+        perplexity: millionths(metrics.reference_perplexity.unwrap_or(0.0)),
         costs,
     })
 }
@@ -113,11 +113,11 @@ fn millionths(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-fn measure(reference: &Packed, packed: &Packed, setup: Setup, text: Text, path: &Path) -> Result<perplexity::Measures, Error> {
+fn measure(reference: &Packed, packed: &Packed, setup: Setup, text: Text, path: &Path) -> Result<perplexity::Metrics, Error> {
     let refuse = || Error::engine(path);
     let [reference, image] = [&reference.image, &packed.image].map(|image| Image::new(image));
     let (reference, image) = (reference.map_err(refuse())?, image.map_err(refuse())?);
-    let subject = |image| Subject { image, path };
+    let subject = |image| OpenImage { image, path };
     let documents = perplexity::documents(text.text);
     perplexity::measure(subject(&image), Some(subject(&reference)), &setup, threads::all_cores(), documents, &Progress::silent())
 }

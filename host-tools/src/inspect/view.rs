@@ -5,7 +5,7 @@ use std::path::Path;
 use attoformer::image::section;
 use serde::Serialize;
 
-use super::model::{Subject, feed};
+use super::model::{InspectedModel, feed};
 use super::neurons::Neuron;
 use super::pieces::Pieces;
 use super::{ablation, attention, board, is_causal, layers, lens, likeliest, neurons, patching, quantization};
@@ -15,7 +15,7 @@ use crate::report::summary::{architecture_name, kv_name};
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct InspectOptions {
     /// What heads look at.
     pub attention: bool,
     /// What layers would say.
@@ -30,8 +30,8 @@ pub struct Wanted {
     pub neurons: Option<(String, Vec<Vec<u32>>)>,
     /// Neurons to show.
     pub named: Vec<Neuron>,
-    /// And how many of the choosiest of each layer.
-    pub choosiest: usize,
+    /// And how many of the most_selective of each layer.
+    pub most_selective: usize,
     /// What a head looked at on a board.
     pub board: Option<board::Rows>,
 }
@@ -110,29 +110,29 @@ pub struct Inspection {
 ///
 /// # Errors
 /// One sentence that names the file or what cannot be done.
-pub fn inspect(subject: &Subject, prompt: &[u32], wanted: &Wanted) -> Result<Inspection, Error> {
-    subject.check()?;
-    let config = subject.config();
+pub fn inspect(model: &InspectedModel, prompt: &[u32], wanted: &InspectOptions) -> Result<Inspection, Error> {
+    model.check()?;
+    let config = model.config();
     let answer = match is_causal(config) {
-        true => Some(subject.session(|session| feed(session, prompt, &mut ()).map(likeliest))?),
+        true => Some(model.session(|session| feed(session, prompt, &mut ()).map(likeliest))?),
         false => None,
     };
     let target = wanted.target.or(answer).unwrap_or(0);
-    let attention = wanted.attention.then(|| attention::view(subject, prompt)).transpose()?;
-    let lens = wanted.lens.then(|| lens::view(subject, prompt, &Progress::new("layers", layers(config) as u64 + 1))).transpose()?;
-    let ablation = wanted.ablate.as_ref().map(|method| ablate(subject, prompt, target, method)).transpose()?;
+    let attention = wanted.attention.then(|| attention::view(model, prompt)).transpose()?;
+    let lens = wanted.lens.then(|| lens::view(model, prompt, &Progress::new("layers", layers(config) as u64 + 1))).transpose()?;
+    let ablation = wanted.ablate.as_ref().map(|method| ablate(model, prompt, target, method)).transpose()?;
     let patching = wanted.other.as_ref().map(|(other, window)| {
         let runs = 3 * config.layers as u64 * prompt.len() as u64;
-        patching::view(subject, prompt, other, target, *window, &Progress::new("patches", runs))
+        patching::view(model, prompt, other, target, *window, &Progress::new("patches", runs))
     });
     let patching = patching.transpose()?;
     let neurons = wanted.neurons.as_ref().map(|(name, sequences)| {
         let progress = Progress::new("sequences", sequences.len() as u64);
-        neurons::view(subject, name, sequences, &wanted.named, wanted.choosiest, &progress)
+        neurons::view(model, name, sequences, &wanted.named, wanted.most_selective, &progress)
     });
     let neurons = neurons.transpose()?;
     let mut inspection = Inspection {
-        model: model(subject)?,
+        model: summary(model)?,
         prompt: prompt.to_vec(),
         answer,
         attention,
@@ -141,31 +141,31 @@ pub fn inspect(subject: &Subject, prompt: &[u32], wanted: &Wanted) -> Result<Ins
         patching,
         neurons,
         quantization: None,
-        board: wanted.board.as_ref().map(|rows| board::view(subject, prompt, rows)).transpose()?,
+        board: wanted.board.as_ref().map(|rows| board::view(model, prompt, rows)).transpose()?,
         pieces: Pieces::default(),
     };
-    inspection.pieces = Pieces::of(&subject.image, inspection.tokens());
+    inspection.pieces = Pieces::of(&model.image, inspection.tokens());
     Ok(inspection)
 }
 
-fn ablate(subject: &Subject, prompt: &[u32], target: u32, method: &Ablate) -> Result<ablation::View, Error> {
-    let config = subject.config();
+fn ablate(model: &InspectedModel, prompt: &[u32], target: u32, method: &Ablate) -> Result<ablation::View, Error> {
+    let config = model.config();
     let means = match method {
         Ablate::Zero => None,
         Ablate::Mean(sequences) => {
-            subject.check_writes("ablation")?;
-            Some(subject.session(|session| ablation::Means::of(session, sequences.iter().map(Vec::as_slice)))?)
+            model.check_writes("ablation")?;
+            Some(model.session(|session| ablation::Means::of(session, sequences.iter().map(Vec::as_slice)))?)
         }
     };
     let runs = config.layers as u64 * (config.heads as u64 + 3);
-    ablation::view(subject, prompt, target, means.as_ref(), &Progress::new("ablations", runs))
+    ablation::view(model, prompt, target, means.as_ref(), &Progress::new("ablations", runs))
 }
 
-fn model(subject: &Subject) -> Result<Model, Error> {
-    let config = subject.config();
-    let has_metadata = !subject.image.section(section::METADATA).is_empty();
-    let metadata = has_metadata.then(|| subject.image.metadata()).transpose().map_err(subject.refuse())?;
-    let file = subject.path.file_name().unwrap_or(subject.path.as_os_str());
+fn summary(model: &InspectedModel) -> Result<Model, Error> {
+    let config = model.config();
+    let has_metadata = !model.image.section(section::METADATA).is_empty();
+    let metadata = has_metadata.then(|| model.image.metadata()).transpose().map_err(model.refuse())?;
+    let file = model.path.file_name().unwrap_or(model.path.as_os_str());
     Ok(Model {
         name: metadata.map_or("unnamed", |metadata| metadata.name).to_owned(),
         file: Path::new(file).display().to_string(),

@@ -7,7 +7,7 @@ use crate::import::{Checkpoint, Part, Tensor};
 use crate::quantize::Matrix;
 
 /// One matrix of an image, in f32.
-pub struct Fused {
+pub struct FusedTensor {
     /// Outputs.
     pub rows: u32,
     /// Inputs.
@@ -18,7 +18,7 @@ pub struct Fused {
     pub bias: Option<Vec<f32>>,
 }
 
-impl Fused {
+impl FusedTensor {
     /// The values as a matrix.
     pub fn matrix(&self) -> Matrix<'_> {
         Matrix { columns: self.columns as usize, values: &self.values }
@@ -75,7 +75,7 @@ fn parts(role: Role, gated: bool) -> &'static [Part] {
 ///
 /// # Errors
 /// A sentence's end: a part is missing, or the shapes disagree.
-pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<u32>) -> Result<Fused, String> {
+pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<u32>) -> Result<FusedTensor, String> {
     let place = || name(role, layer);
     let find = |&part| checkpoint.tensor(part, layer).ok_or_else(|| format!("{part:?} is missing for {}", place()));
     let found = parts(role, config.gated).iter().map(find).collect::<Result<Vec<&Tensor>, String>>()?;
@@ -89,7 +89,7 @@ pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<
     if config.positions == PositionKind::Buckets && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
         let both_sides = config.architecture == Architecture::Encoder || role == Role::EncoderScoreBias;
         values = values.chunks(config.buckets as usize).flat_map(|head| by_distance(head, both_sides)).collect();
-        return Ok(Fused { rows, columns, values, bias: None });
+        return Ok(FusedTensor { rows, columns, values, bias: None });
     }
     let agree = found.iter().all(|part| part.columns == columns as usize && part.values.len() == part.rows * part.columns);
     if !agree || values.len() != rows as usize * columns as usize {
@@ -99,7 +99,7 @@ pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<
     if bias.as_ref().is_some_and(|bias| bias.len() != rows as usize) {
         return Err(format!("the bias of {} has not {rows} values", place()));
     }
-    Ok(Fused { rows, columns, values, bias })
+    Ok(FusedTensor { rows, columns, values, bias })
 }
 
 /// A head's addends by bucket as addends by distance, the key's position minus the query's from -128 to 128 (Raffel et al. 2020, section 2.1):

@@ -27,7 +27,7 @@ use sections::GoldenInput;
 use writer::ImageWriter;
 
 pub use fuse::name as tensor_name;
-pub use weights::Stored;
+pub use weights::StoredTensor;
 pub use writer::seal;
 
 /// What may be chosen when a checkpoint is packed.
@@ -59,7 +59,7 @@ pub struct Packed {
     /// The image.
     pub image: AlignedBytes,
     /// What became of each tensor, in directory order.
-    pub tensors: Vec<Stored>,
+    pub tensors: Vec<StoredTensor>,
 }
 
 /// Packs a checkpoint.

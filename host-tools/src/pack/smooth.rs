@@ -19,7 +19,7 @@ pub struct Scaling {
 }
 
 /// A tensor's place.
-pub type Place = (Role, Option<u32>);
+pub type TensorId = (Role, Option<u32>);
 
 /// The scaling of each tensor: from the calibration where there is one.
 ///
@@ -29,7 +29,7 @@ pub fn scalings(
     checkpoint: &Checkpoint,
     config: &Config,
     options: &Options,
-    tensors: &[Place],
+    tensors: &[TensorId],
     formats: &[Format],
     progress: &Progress,
 ) -> Result<Vec<Scaling>, String> {
@@ -38,8 +38,8 @@ pub fn scalings(
     for (at, (&(role, layer), format)) in tensors.iter().zip(formats).enumerate() {
         let fused = fuse(checkpoint, config, role, layer)?;
         let columns = fused.columns as usize;
-        if let Some((steps, inputs)) = format.steps(columns).zip(calibration.inputs(role, layer, columns)) {
-            let factors = smoothing::factors(inputs, fused.matrix(), steps);
+        if let Some((grid, inputs)) = format.grid(columns).zip(calibration.inputs(role, layer, columns)) {
+            let factors = smoothing::factors(inputs, fused.matrix(), grid);
             let norm = tensors.iter().position(|&(norm, of)| of == layer && only_reader(config, norm) == Some(role));
             if let Some(norm) = norm {
                 scalings[norm].columns = Some(factors.iter().map(|factor| 1.0 / factor).collect());

@@ -3,7 +3,7 @@
 use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, TensorOrder};
 use attoformer::image::header::{Config, Front};
 
-use super::fuse::{Fused, fuse, name};
+use super::fuse::{FusedTensor, fuse, name};
 use super::layout;
 use super::smooth::{Scaling, scalings};
 use super::writer::align;
@@ -16,7 +16,7 @@ const SCALES_ALIGN: usize = 4;
 
 /// One tensor as it was stored.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredTensor {
     /// What it is for.
     pub role: Role,
     /// Its layer, where it has one.
@@ -38,7 +38,7 @@ pub struct Stored {
     in_scale: u32,
 }
 
-impl Stored {
+impl StoredTensor {
     /// Appends the directory's entry.
     pub(super) fn put_entry(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -59,7 +59,7 @@ pub(super) fn write(
     options: &Options,
     progress: &Progress,
     out: &mut Vec<u8>,
-) -> Result<Vec<Stored>, String> {
+) -> Result<Vec<StoredTensor>, String> {
     let order = TensorOrder::new(config);
     let tensors: Vec<(Role, Option<u32>)> = (0..order.count()).map(|index| order.role_at(index)).collect();
     let formats = formats(config, &tensors, options)?;
@@ -120,14 +120,14 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn put_tensor(
-    mut fused: Fused,
+    mut fused: FusedTensor,
     role: Role,
     layer: Option<u32>,
     format: Format,
     scaling: &Scaling,
     options: &Options,
     out: &mut Vec<u8>,
-) -> Result<Stored, String> {
+) -> Result<StoredTensor, String> {
     let dtype = format.dtype();
     let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
     if let Some(factors) = &scaling.columns {
@@ -140,7 +140,7 @@ fn put_tensor(
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let values = put(out, VALUES_ALIGN, &bytes)?;
     let is_int4 = dtype == Dtype::Int4;
-    Ok(Stored {
+    Ok(StoredTensor {
         role,
         layer,
         format,

@@ -1,6 +1,6 @@
 //! Four bits with one scale per group: a u8 times the row's f32 scale, so that sums over groups stay integers.
 
-use super::{best_scale, largest, nearest, normalized};
+use super::{absmax, best_scale, normalized, round_to_nearest};
 
 /// The largest integer.
 pub(super) const LIMIT: f32 = 7.0;
@@ -25,19 +25,19 @@ pub fn search(row: &[f32], group: usize) -> Scales {
         return Scales { row: 0.0, groups: vec![0; row.len().div_ceil(group)] };
     };
     let ideals: Vec<f32> = row.chunks(group).map(ideal_scale).collect();
-    let unit = largest(&ideals) / GROUP_SCALE_MAX;
+    let unit = absmax(&ideals) / GROUP_SCALE_MAX;
     Scales { row: unit * magnitude, groups: row.chunks(group).map(|values| best_on_grid(values, unit)).collect() }
 }
 
 /// The best scale of one group if it could be any number.
 fn ideal_scale(values: &[f32]) -> f32 {
-    let full = largest(values) / LIMIT;
+    let full = absmax(values) / LIMIT;
     best_scale(FACTORS.map(|factor| full * (factor as f32 * FACTOR_UNIT)), values, LIMIT)
 }
 
 /// The best scale of one group among the multiples of `unit`.
 fn best_on_grid(values: &[f32], unit: f32) -> u8 {
-    let full = largest(values) / LIMIT / unit;
+    let full = absmax(values) / LIMIT / unit;
     let lowest = (full * *FACTORS.start() as f32 * FACTOR_UNIT).clamp(1.0, GROUP_SCALE_MAX);
     let highest = (full * *FACTORS.end() as f32 * FACTOR_UNIT).clamp(lowest, GROUP_SCALE_MAX);
     let candidates = (lowest as u8..=highest.ceil() as u8).map(|scale| scale as f32 * unit);
@@ -50,6 +50,6 @@ pub fn round<'a>(row: &'a [f32], group: usize, scales: &'a Scales) -> impl Itera
     row.chunks(group).zip(&scales.groups).flat_map(move |(values, &scale)| {
         let scale = scale as f32 * scales.row;
         let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        values.iter().map(move |&value| nearest(value * inverse, LIMIT) as i8)
+        values.iter().map(move |&value| round_to_nearest(value * inverse, LIMIT) as i8)
     })
 }

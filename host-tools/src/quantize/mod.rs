@@ -12,7 +12,7 @@ use std::str::FromStr;
 use attoformer::image::directory::Dtype;
 use half::f16;
 
-use smoothing::Steps;
+use smoothing::Grid;
 
 /// How a tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,13 @@ impl Format {
     }
 
     /// What the error of its rounding follows from; `None` for floats.
-    pub fn steps(self, columns: usize) -> Option<Steps> {
+    pub fn grid(self, columns: usize) -> Option<Grid> {
         let (group, limit) = match self {
             Format::F32 | Format::F16 => return None,
             Format::Int8 => (0, int8::LIMIT),
             Format::Int4 { group } => (group as usize, int4::LIMIT),
         };
-        Some(Steps { group: if group == 0 { columns } else { group }, limit })
+        Some(Grid { group: if group == 0 { columns } else { group }, limit })
     }
 
     /// The same format with another int4 group.
@@ -218,14 +218,14 @@ impl Quantized {
 const NEGLIGIBLE: f32 = f32::from_bits(27 << 23);
 
 /// The largest magnitude of a row.
-fn largest(row: &[f32]) -> f32 {
+fn absmax(row: &[f32]) -> f32 {
     row.iter().fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 /// A row brought to 1 at most, so that squares neither overflow nor vanish, and what it was divided by. `None` for a row of
 /// (next to) nothing.
 fn normalized(row: &[f32]) -> Option<(Vec<f32>, f32)> {
-    let unit = largest(row);
+    let unit = absmax(row);
     (unit >= NEGLIGIBLE).then(|| (row.iter().map(|value| value / unit).collect(), unit))
 }
 
@@ -236,7 +236,7 @@ fn best_scale(candidates: impl Iterator<Item = f32>, values: &[f32], limit: f32)
 }
 
 /// The integer nearest to `value`, ties to even, within `-limit..=limit`. Branch-free, so that loops over it vectorize.
-fn nearest(value: f32, limit: f32) -> f32 {
+fn round_to_nearest(value: f32, limit: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves no bits for a fraction.
     const WHOLE: f32 = 12_582_912.0;
     value.clamp(-limit, limit) + WHOLE - WHOLE
@@ -246,7 +246,7 @@ fn nearest(value: f32, limit: f32) -> f32 {
 fn squared_error(row: &[f32], scale: f32, limit: f32) -> f32 {
     let inverse = 1.0 / scale;
     let square = |value: f32| {
-        let error = value - nearest(value * inverse, limit) * scale;
+        let error = value - round_to_nearest(value * inverse, limit) * scale;
         error * error
     };
     // Eight sums, because one sum's order would forbid vector instructions.

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::{Matrix, largest};
+use super::{Matrix, absmax};
 
 /// Largest integer of a rounded activation.
 const ACTIVATION_LIMIT: f32 = 127.0;
@@ -19,7 +19,7 @@ const RANGE: f32 = 1e4;
 
 /// How weights are stored, as far as their rounding error goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Steps {
+pub struct Grid {
     /// Columns that share a scale.
     pub group: usize,
     /// The largest integer.
@@ -39,14 +39,14 @@ struct Column {
 }
 
 /// What the columns of `weights` are multiplied with, and those of `inputs` `(samples, columns)` divided by.
-pub fn factors(inputs: Matrix, weights: Matrix, steps: Steps) -> Vec<f32> {
+pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid) -> Vec<f32> {
     let columns = columns(inputs, weights);
     let stride = (inputs.rows().len() / ROWS).max(1);
     let sample: Vec<&[f32]> = inputs.rows().step_by(stride).collect();
     let tries: Vec<(usize, u8, u8)> = (0..2).flat_map(|size| EIGHTHS.flat_map(move |a| EIGHTHS.map(move |b| (size, a, b)))).collect();
     let judged = tries.into_par_iter().map(|(size, a, b)| {
         let factors: Vec<f32> = columns.iter().map(|column| factor(column.inputs[size], column.weight, a, b)).collect();
-        (expected_error(&columns, &sample, weights, steps, stride as f32, &factors), factors)
+        (expected_error(&columns, &sample, weights, grid, stride as f32, &factors), factors)
     });
     let judged: Vec<(f32, Vec<f32>)> = judged.collect();
     judged.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(Vec::new, |(_, factors)| factors)
@@ -85,24 +85,24 @@ fn factor(x: f32, w: f32, a: u8, b: u8) -> f32 {
 
 /// The squared error of all products if roundings were independent and even: a twelfth of a step's square each, but an input's never
 /// above its own square.
-fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, steps: Steps, stride: f32, factors: &[f32]) -> f32 {
+fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, grid: Grid, stride: f32, factors: &[f32]) -> f32 {
     let mut error = 0.0;
     let inverses: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
     let counts: Vec<f32> = columns.iter().zip(factors).map(|(column, factor)| column.weight_square * factor * factor).collect();
     let mut scaled = vec![0.0; factors.len()];
     for row in sample {
         scale_into(&mut scaled, row, &inverses);
-        let step = largest(&scaled) / ACTIVATION_LIMIT;
+        let step = absmax(&scaled) / ACTIVATION_LIMIT;
         let even = step * step / 12.0;
         error += stride * scaled.iter().zip(&counts).map(|(x, count)| (x * x).min(even) * count).sum::<f32>();
     }
     let weigh = |(column, inverse): (&Column, &f32)| column.input_square * inverse * inverse;
     let counts: Vec<f32> = columns.iter().zip(&inverses).map(weigh).collect();
-    let counts: Vec<f32> = counts.chunks(steps.group).map(|group| group.iter().sum()).collect();
+    let counts: Vec<f32> = counts.chunks(grid.group).map(|group| group.iter().sum()).collect();
     for row in weights.rows() {
         scale_into(&mut scaled, row, factors);
-        for (group, count) in scaled.chunks(steps.group).zip(&counts) {
-            let step = largest(group) / steps.limit;
+        for (group, count) in scaled.chunks(grid.group).zip(&counts) {
+            let step = absmax(group) / grid.limit;
             error += step * step / 12.0 * count;
         }
     }
@@ -124,7 +124,7 @@ mod tests {
         let inputs: Vec<f32> = inputs.iter().enumerate().map(|(at, x)| if at % 4 == 2 { x * 100.0 } else { *x }).collect();
         let weights: Vec<f32> = (0..32u32).map(|at| ((at * 13) % 17) as f32 / 8.0 - 1.0).collect();
         let (inputs, weights) = (Matrix { columns: 4, values: &inputs }, Matrix { columns: 4, values: &weights });
-        let factors = factors(inputs, weights, Steps { group: 4, limit: 127.0 });
+        let factors = factors(inputs, weights, Grid { group: 4, limit: 127.0 });
         assert!(factors[2] > 4.0 * factors[0], "{factors:?}");
     }
 

@@ -20,9 +20,9 @@ const NO_METADATA: Metadata = Metadata { name: "unnamed", source: "", source_sha
 /// Section of the signature; the engine skips it.
 const SIGNATURE: u32 = 8;
 
-/// Facts about an image. The names are an interface: scripts read them.
+/// ImageSummary about an image. The names are an interface: scripts read them.
 #[derive(Clone, Debug, Serialize)]
-pub struct Facts {
+pub struct ImageSummary {
     /// The model's name.
     pub name: String,
     /// How the stack is wired.
@@ -54,12 +54,12 @@ pub struct Facts {
     /// SHA-256 of the file that was packed, in hex.
     pub source_sha256: String,
     /// All tensors in the image's order.
-    pub tensors: Vec<TensorFacts>,
+    pub tensors: Vec<TensorSummary>,
 }
 
-/// Facts about one tensor.
+/// ImageSummary about one tensor.
 #[derive(Clone, Debug, Serialize)]
-pub struct TensorFacts {
+pub struct TensorSummary {
     /// Its name.
     pub name: String,
     /// Element type.
@@ -75,18 +75,18 @@ pub struct TensorFacts {
     pub rel_error: Option<f64>,
 }
 
-impl Facts {
+impl ImageSummary {
     /// Reads an image's facts.
     ///
     /// # Errors
     /// What the engine says of an unreadable section.
-    pub fn of_image(image: &Image) -> Result<Facts, attoformer::Error> {
+    pub fn of_image(image: &Image) -> Result<ImageSummary, attoformer::Error> {
         let config = image.config();
         // Provenance is optional: an image without it runs all the same.
         let metadata = if image.section(section::METADATA).is_empty() { NO_METADATA } else { image.metadata()? };
         let size = |kind| image.section(kind).len() as u64;
         let arena = arena_bytes(config, Plan::packed(config)) as u64;
-        Ok(Facts {
+        Ok(ImageSummary {
             name: metadata.name.to_owned(),
             architecture: architecture_name(config.architecture),
             parameters: metadata.parameters,
@@ -102,16 +102,16 @@ impl Facts {
             signed: size(SIGNATURE) > 0,
             golden: format!("{:08x}", image.golden()?.hash),
             source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
-            tensors: image.entries().map(|entry| TensorFacts::of_entry(&entry)).collect(),
+            tensors: image.entries().map(|entry| TensorSummary::of_entry(&entry)).collect(),
         })
     }
 
     /// The facts of an image just packed, with the errors of rounding.
     ///
     /// # Errors
-    /// As [`Facts::of_image`].
-    pub fn of_packed(packed: &Packed) -> Result<Facts, attoformer::Error> {
-        let mut facts = Facts::of_image(&Image::new(&packed.image)?)?;
+    /// As [`ImageSummary::of_image`].
+    pub fn of_packed(packed: &Packed) -> Result<ImageSummary, attoformer::Error> {
+        let mut facts = ImageSummary::of_image(&Image::new(&packed.image)?)?;
         for (fact, stored) in facts.tensors.iter_mut().zip(&packed.tensors) {
             fact.rel_error = Some(stored.rel_error);
         }
@@ -119,12 +119,12 @@ impl Facts {
     }
 }
 
-impl TensorFacts {
+impl TensorSummary {
     fn of_entry(entry: &Entry) -> Self {
         let row_scales = if entry.scales == 0 { 0 } else { entry.rows as u64 * 4 };
         let groups = attoformer::image::directory::groups(entry.columns, entry.group) as u64;
         let group_scales = if entry.group_scales == 0 { 0 } else { entry.rows as u64 * groups };
-        TensorFacts {
+        TensorSummary {
             name: tensor_name(entry.role, entry.layer),
             dtype: dtype_name(entry.dtype),
             group: (entry.dtype == Dtype::Int4).then_some(entry.group),
@@ -153,7 +153,7 @@ pub fn kv_name(kv: KvType) -> &'static str {
     }
 }
 
-impl fmt::Display for Facts {
+impl fmt::Display for ImageSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parameters = thousands(self.parameters);
         writeln!(
@@ -188,7 +188,7 @@ impl fmt::Display for Facts {
     }
 }
 
-impl TensorFacts {
+impl TensorSummary {
     /// Element type and group, as `--tensor` takes them.
     fn format(&self) -> String {
         match self.group {

@@ -5,14 +5,14 @@ use std::path::Path;
 use attoformer::image::header::{Classifier, Front};
 use attoformer::{Error as EngineError, Image, Session};
 
-use crate::engine::Subject;
+use crate::engine::OpenImage;
 use crate::error::Error;
-use crate::run::embed::encode_cut;
+use crate::run::embed::encode_truncated;
 use crate::run::{audio, features, pictures};
 
 /// A label and its share.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Guess {
+pub struct Prediction {
     /// The label's name, or its number where the image names none.
     pub label: String,
     /// Its probability.
@@ -37,20 +37,21 @@ pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
 ///
 /// # Errors
 /// Those of [`labels`].
-pub fn guesses(image: &Image, logits: &[f32]) -> Result<Vec<Guess>, EngineError> {
+pub fn predictions(image: &Image, logits: &[f32]) -> Result<Vec<Prediction>, EngineError> {
     let largest = logits.iter().fold(f32::MIN, |largest, &logit| largest.max(logit));
     let shares: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
     let sum: f64 = shares.iter().sum();
-    let mut guesses: Vec<Guess> = labels(image)?.into_iter().zip(shares).map(|(label, share)| Guess { label, p: share / sum }).collect();
-    guesses.sort_by(|a, b| b.p.total_cmp(&a.p));
-    Ok(guesses)
+    let mut predictions: Vec<Prediction> =
+        labels(image)?.into_iter().zip(shares).map(|(label, share)| Prediction { label, p: share / sum }).collect();
+    predictions.sort_by(|a, b| b.p.total_cmp(&a.p));
+    Ok(predictions)
 }
 
 /// The logits of what a file holds: a sound, a picture, or rows of features; and how many seconds at a sound's end the model does not hear.
 ///
 /// # Errors
 /// One sentence that names the file, or the image.
-pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
+pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: OpenImage<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
     if subject.image.config().front == Front::Tokens {
         return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
     }
@@ -74,17 +75,17 @@ pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: Subject<'_>, in
 pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<(&'s [f32], usize), EngineError> {
     let image = *session.image();
     let mut tokens = vec![0; image.config().context as usize];
-    let encoding = encode_cut(&image.tokenizer()?, text, &mut tokens)?;
+    let encoding = encode_truncated(&image.tokenizer()?, text, &mut tokens)?;
     session.encode(&tokens[..encoding.tokens]).map(|logits| (logits, encoding.left_out))
 }
 
 /// Columns of a row of features.
-fn width(subject: Subject<'_>) -> usize {
+fn width(subject: OpenImage<'_>) -> usize {
     subject.image.config().features.max(1) as usize
 }
 
 /// A file's rows of features, and the seconds at its end that are in none.
-fn rows(Subject { image, path }: Subject<'_>, input: &Path) -> Result<(Vec<f32>, f64), Error> {
+fn rows(OpenImage { image, path }: OpenImage<'_>, input: &Path) -> Result<(Vec<f32>, f64), Error> {
     let width = image.config().features as usize;
     let ending = input.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match &*ending {

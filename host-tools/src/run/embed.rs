@@ -7,8 +7,8 @@ use attoformer::numeric::normalize;
 use attoformer::tokenizer::Encoding;
 use attoformer::{Error, Session, Tokenizer};
 
-use crate::engine::{Setup, Subject};
-use crate::threads::in_order;
+use crate::engine::{OpenImage, Setup};
+use crate::threads::map_in_order;
 
 /// Texts that go to a thread together, at most: enough to fill an encoder's rows, few enough that threads end together.
 const TEXTS: usize = 32;
@@ -30,8 +30,8 @@ pub struct Embedding {
 ///
 /// # Errors
 /// [`Error::NoTokenizer`], [`Error::Architecture`], or what else the engine says.
-pub fn embed(session: &mut Session, text: &str, to_length_1: bool) -> Result<Embedding, Error> {
-    let mut only = embed_together(session, &[text], to_length_1).map_err(|refused| refused.error)?;
+pub fn embed(session: &mut Session, text: &str, l2_normalize: bool) -> Result<Embedding, Error> {
+    let mut only = embed_together(session, &[text], l2_normalize).map_err(|refused| refused.error)?;
     only.pop().ok_or(Error::EmptyPrompt)
 }
 
@@ -48,7 +48,7 @@ pub struct Refused {
 ///
 /// # Errors
 /// The first text's that has one, see [`embed`].
-pub fn embed_together(session: &mut Session, texts: &[&str], to_length_1: bool) -> Result<Vec<Embedding>, Refused> {
+pub fn embed_together(session: &mut Session, texts: &[&str], l2_normalize: bool) -> Result<Vec<Embedding>, Refused> {
     // What does not encode at all says so before it looks at a text.
     let able = session.encode_batch(&[], &[], |_, _| {}).and_then(|()| session.image().tokenizer());
     let tokenizer = able.map_err(|error| Refused { index: 0, error })?;
@@ -57,12 +57,12 @@ pub fn embed_together(session: &mut Session, texts: &[&str], to_length_1: bool) 
     for (index, text) in texts.iter().enumerate() {
         let start = tokens.len();
         tokens.resize(start + context, 0);
-        let encoding = encode_cut(&tokenizer, text, &mut tokens[start..]).map_err(|error| Refused { index, error })?;
+        let encoding = encode_truncated(&tokenizer, text, &mut tokens[start..]).map_err(|error| Refused { index, error })?;
         tokens.truncate(start + encoding.tokens);
         lengths.push(encoding.tokens);
         made.push(Embedding { values: Vec::new(), tokens: encoding.tokens, left_out: encoding.left_out });
     }
-    let scale = to_length_1 && !session.config().normalized;
+    let scale = l2_normalize && !session.config().normalized;
     let mut shown = 0;
     let encoded = session.encode_batch(&tokens, &lengths, |index, row| {
         let values = &mut made[index].values;
@@ -81,7 +81,7 @@ pub fn embed_together(session: &mut Session, texts: &[&str], to_length_1: bool) 
 ///
 /// # Errors
 /// What the tokenizer says: there is no room for the special tokens.
-pub fn encode_cut(tokenizer: &Tokenizer, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
+pub fn encode_truncated(tokenizer: &Tokenizer, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
     match tokenizer.encode_with_specials(text, out) {
         Err(Error::BufferTooSmall { .. }) if out.len() > 2 => {}
         encoded => return encoded,
@@ -160,10 +160,10 @@ fn chunks<'t>(
 /// # Errors
 /// Those of the chunks; one sentence that names the text, as `name` calls it by its number; those that `take` returns.
 pub fn embed_all<'t, E: From<crate::Error>>(
-    subject: Subject<'_>,
+    subject: OpenImage<'_>,
     setup: &Setup,
     threads: usize,
-    to_length_1: bool,
+    l2_normalize: bool,
     chunks: impl Iterator<Item = Result<Chunk<'t>, crate::Error>>,
     name: impl Fn(usize, Error) -> crate::Error + Sync,
     mut take: impl FnMut(Chunk<'t>, Vec<Embedding>) -> Result<(), E>,
@@ -173,7 +173,7 @@ pub fn embed_all<'t, E: From<crate::Error>>(
         let worked = setup.with_session(subject, |session| {
             for chunk in chunks {
                 let embedded = chunk.and_then(|chunk| {
-                    let made = embed_together(session, &chunk.texts, to_length_1);
+                    let made = embed_together(session, &chunk.texts, l2_normalize);
                     let made = made.map_err(|refused| name(chunk.first + refused.index, refused.error))?;
                     Ok((chunk, made))
                 });
@@ -187,7 +187,7 @@ pub fn embed_all<'t, E: From<crate::Error>>(
             give(Err(error));
         }
     };
-    in_order(threads, chunks, worker, |answer| answer.map_err(E::from).and_then(|(chunk, made)| take(chunk, made)))
+    map_in_order(threads, chunks, worker, |answer| answer.map_err(E::from).and_then(|(chunk, made)| take(chunk, made)))
 }
 
 /// A file of rows of f32, written row by row: little-endian, as NumPy reads them (format 1.0, C order) or without a header.

@@ -9,7 +9,7 @@ use attoformer::image::header::{Config, HEADER_BYTES};
 use attoformer::{Image, Plan, arena_bytes, kernels};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::seal;
-use attoformer_tools::report::summary::Facts;
+use attoformer_tools::report::summary::ImageSummary;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 const TOTAL_AT: usize = 12;
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let mut bytes = AlignedBytes::copy_of(bytes);
     make_plausible(&mut bytes, flags);
     let Ok(image) = Image::new(&bytes) else { return Corpus::Keep };
-    let _ = Facts::of_image(&image);
+    let _ = ImageSummary::of_image(&image);
     if arena_bytes(image.config(), Plan::packed(image.config())) > work::ARENA_MAX {
         return Corpus::Keep;
     }

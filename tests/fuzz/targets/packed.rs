@@ -7,7 +7,7 @@ use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::report::summary::Facts;
+use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::run::chat::Chat;
 use attoformer_tools::run::chat::template::render;
 
@@ -27,7 +27,7 @@ pub fn run(checkpoint: &Checkpoint) {
             let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
             let mut session = Session::new(&image, &mut arena).expect("the arena has the stated size");
             session.self_test().expect("the packer's bits are the engine's");
-            Facts::of_image(&image).expect("what was packed can be described");
+            ImageSummary::of_image(&image).expect("what was packed can be described");
             if let Ok(mut chat) = Chat::new(image, None, render) {
                 let _ = chat.ask("the low");
             }

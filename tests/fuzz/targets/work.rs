@@ -8,7 +8,7 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::run::audio;
 use attoformer_tools::run::chat::Chat;
 use attoformer_tools::run::chat::template::render;
-use attoformer_tools::run::classify::guesses;
+use attoformer_tools::run::classify::predictions;
 
 /// Tokens, or rows of features, fed before text is generated.
 const FED: usize = 11;
@@ -51,7 +51,7 @@ fn encode(session: &mut Session, bits: &mut Vec<u32>) {
     let features: Vec<f32> = (0..FED * session.config().features as usize).map(|at| (at % 7) as f32 - 3.0).collect();
     let encoded = if session.config().front == Front::Tokens { session.encode(&fed) } else { session.encode_features(&features) };
     if let Ok(logits) = encoded {
-        bits.extend(guesses(&image, logits).into_iter().flatten().map(|guess| guess.label.len() as u32));
+        bits.extend(predictions(&image, logits).into_iter().flatten().map(|prediction| prediction.label.len() as u32));
     }
     note(encoded, bits);
     let batch =

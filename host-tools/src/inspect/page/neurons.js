@@ -26,7 +26,7 @@ if (data.neurons) addView("neurons", "Neurons", (root) => {
     cards.replaceChildren(...chosen.slice(0, 120).map(card));
   }
   root.append(
-    el("p", { class: "note" }, "The MLPs' neurons at their largest, over ", count(read), " tokens of ", el("span", { class: "piece" }, plain(text)), `: the choosiest of ${count(d_hidden)} in each layer. Selectivity is the largest value over the root of the mean square.`),
+    el("p", { class: "note" }, "The MLPs' neurons at their largest, over ", count(read), " tokens of ", el("span", { class: "piece" }, plain(text)), `: the most selective of ${count(d_hidden)} in each layer. Selectivity is the largest value over the root of the mean square.`),
     el("div", { class: "row", style: { marginBottom: "14px" } }, el("label", {}, "show", picker), search, found), cards);
   themed(fill);
 });

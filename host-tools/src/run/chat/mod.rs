@@ -28,7 +28,7 @@ pub struct Chat<'i> {
 
 /// Why a turn was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum ChatError {
     /// The engine's word.
     #[error(transparent)]
     Engine(#[from] Error),
@@ -47,13 +47,13 @@ impl<'i> Chat<'i> {
     /// A conversation with the image's template, which `render` runs.
     ///
     /// # Errors
-    /// [`Refusal::NoTemplate`] for an image without a template, [`Refusal::Template`] for one that cannot be read.
-    pub fn new(image: Image<'i>, system: Option<String>, render: Renderer) -> Result<Self, Refusal> {
+    /// [`ChatError::NoTemplate`] for an image without a template, [`ChatError::Template`] for one that cannot be read.
+    pub fn new(image: Image<'i>, system: Option<String>, render: Renderer) -> Result<Self, ChatError> {
         let template = std::str::from_utf8(image.section(section::CHAT)).unwrap_or_default();
         if template.is_empty() {
-            return Err(Refusal::NoTemplate);
+            return Err(ChatError::NoTemplate);
         }
-        template::check(template).map_err(Refusal::Template)?;
+        template::check(template).map_err(ChatError::Template)?;
         let messages = system.into_iter().map(|content| Message { role: "system".to_owned(), content }).collect();
         Ok(Chat { image, render, template, messages })
     }
@@ -61,8 +61,8 @@ impl<'i> Chat<'i> {
     /// The tokens of the conversation up to the model's next word, `said` the last message.
     ///
     /// # Errors
-    /// See [`Refusal`]; then nothing was added to the conversation.
-    pub fn ask(&mut self, said: &str) -> Result<Vec<u32>, Refusal> {
+    /// See [`ChatError`]; then nothing was added to the conversation.
+    pub fn ask(&mut self, said: &str) -> Result<Vec<u32>, ChatError> {
         let tokenizer = self.image.tokenizer()?;
         let [typed, spelled] = [false, true].map(|control| {
             let mut tokens = vec![0; tokenizer.room(said.len())];
@@ -70,7 +70,7 @@ impl<'i> Chat<'i> {
             count.map(|count| tokens[..count].to_vec())
         });
         if typed? != spelled? {
-            return Err(Refusal::Control);
+            return Err(ChatError::Control);
         }
         self.messages.push(Message { role: "user".to_owned(), content: said.to_owned() });
         let prompt = self.prompt();
@@ -80,7 +80,7 @@ impl<'i> Chat<'i> {
         prompt
     }
 
-    fn prompt(&self) -> Result<Vec<u32>, Refusal> {
+    fn prompt(&self) -> Result<Vec<u32>, ChatError> {
         let tokenizer = self.image.tokenizer()?;
         let spelled =
             |token: u32| tokenizer.piece(token).ok().and_then(|piece| std::str::from_utf8(piece).ok()).unwrap_or_default().to_owned();
@@ -90,7 +90,7 @@ impl<'i> Chat<'i> {
             bos_token: spelled(tokenizer.begin()),
             eos_token: spelled(tokenizer.end()),
         });
-        let text = text.map_err(Refusal::Template)?;
+        let text = text.map_err(ChatError::Template)?;
         let mut tokens = vec![0; tokenizer.room(text.len())];
         let count = tokenizer.encode_with_control(&text, &mut tokens)?;
         tokens.truncate(count);
@@ -108,7 +108,7 @@ impl<'i> Chat<'i> {
         sampler: &mut Sampler,
         limit: usize,
         mut show: impl FnMut(&str),
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ChatError> {
         // What the session has seen already need not be fed again.
         let seen = session.tokens().len();
         let goes_on = seen > 0 && prompt.len() > seen && prompt.starts_with(session.tokens());

@@ -13,7 +13,7 @@ use super::Message;
 /// What a template may spend, in the library's units: a step is one, as are 64 bytes. None that ends needs as much.
 const FUEL: u64 = 1_000_000;
 
-/// Bytes that the process of [`render_apart`] may have: what the fuel pays for, too. The library counts most of what a template allocates, but not all: lists joined
+/// Bytes that the process of [`render_in_subprocess`] may have: what the fuel pays for, too. The library counts most of what a template allocates, but not all: lists joined
 /// to themselves are free until they have 32 parts.
 pub const MEMORY: usize = 64 << 20;
 
@@ -33,7 +33,7 @@ pub struct Request {
     pub eos_token: String,
 }
 
-/// How a template is run: [`render`], or [`render_apart`] where nobody knows who wrote it.
+/// How a template is run: [`render`], or [`render_in_subprocess`] where nobody knows who wrote it.
 pub type Renderer = fn(&Request) -> Result<String, String>;
 
 /// The text that the template makes, up to the model's next word.
@@ -48,15 +48,15 @@ pub fn render(request: &Request) -> Result<String, String> {
     template.render(values).map_err(|error| said("cannot be run", &error))
 }
 
-/// As [`render`], in a process of its own (this program's, called with [`APART`]) whose memory is bounded: one that runs out of it ends
+/// As [`render`], in a process of its own (this program's, called with [`RENDER_SUBCOMMAND`]) whose memory is bounded: one that runs out of it ends
 /// at once, and takes nothing else with it.
 ///
 /// # Errors
 /// As [`render`]; the process ended early or cannot be started.
-pub fn render_apart(request: &Request) -> Result<String, String> {
+pub fn render_in_subprocess(request: &Request) -> Result<String, String> {
     let apart = |error: std::io::Error| format!("cannot be run in a process of its own: {error}");
     let mut command = Command::new(std::env::current_exe().map_err(apart)?);
-    command.arg(APART).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg(RENDER_SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(apart)?;
     let request = serde_json::to_vec(request).expect("plain structs serialize");
     // It reads all before it writes, and one that ended has no reader.
@@ -67,7 +67,7 @@ pub fn render_apart(request: &Request) -> Result<String, String> {
 }
 
 /// The argument with which this program answers one request: JSON on stdin, JSON on stdout.
-pub const APART: &str = "render-template";
+pub const RENDER_SUBCOMMAND: &str = "render-template";
 
 /// Whether the template can be read at all.
 ///

@@ -13,15 +13,15 @@ use attoformer::{Error, Sampler, Session, Tokenizer};
 
 use crate::run::audio;
 
-pub use options::{Wish, language_name};
-pub use timestamps::{Cut, Timestamps};
+pub use options::{TranscribeOptions, language_name};
+pub use timestamps::{SegmentTokens, TimestampRules};
 
 /// Tokens that one window becomes at most: half of the decoder's places, as Whisper has it.
 const TOKENS_MAX: usize = 224;
 /// A window is silent where its first logits say so with more than this probability, and the mean logarithm of its tokens' probabilities is lower
 /// than that (Radford et al. 2022, section 3.8).
-const NO_SPEECH: f64 = 0.6;
-const DOUBTFUL: f64 = -1.0;
+const NO_SPEECH_THRESHOLD: f64 = 0.6;
+const LOG_PROB_THRESHOLD: f64 = -1.0;
 
 /// A clip's text.
 #[derive(Clone, Debug, Default)]
@@ -54,14 +54,14 @@ pub struct Segment {
 /// `[00:00.00 --> 00:04.20] text`, with hours before the minutes where there are any.
 impl Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} --> {}] {}", Clock(self.start), Clock(self.end), self.text.trim())
+        write!(f, "[{} --> {}] {}", Timecode(self.start), Timecode(self.end), self.text.trim())
     }
 }
 
 /// Seconds as a clock shows them.
-struct Clock(f64);
+struct Timecode(f64);
 
-impl Display for Clock {
+impl Display for Timecode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hundredths = (self.0 * 100.0).round() as u64;
         let (seconds, minutes, hours) = (hundredths / 100 % 60, hundredths / 6000 % 60, hundredths / 360_000);
@@ -82,40 +82,40 @@ pub fn transcribe(
     session: &mut Session,
     frontend: &Frontend<'_>,
     samples: &[f32],
-    wish: Wish,
+    options: TranscribeOptions,
     mut show: impl FnMut(&str),
 ) -> Result<Transcript, Error> {
     let image = *session.image();
     let decoding = image.decoding().ok_or(Error::Architecture { asked: "transcribe" })?;
-    let timestamps = match Timestamps::of(image.config(), &decoding) {
-        None if wish.timestamps => return Err(Error::Architecture { asked: "write timestamps" }),
-        timestamps => timestamps.filter(|_| wish.timestamps),
+    let timestamps = match TimestampRules::of(image.config(), &decoding) {
+        None if options.timestamps => return Err(Error::Architecture { asked: "write timestamps" }),
+        timestamps => timestamps.filter(|_| options.timestamps),
     };
-    let transcript = Transcript { language: wish.language, ..Transcript::default() };
-    let mut scribe = Scribe { session, frontend, decoding, tokenizer: image.tokenizer()?, timestamps, wish, transcript };
+    let transcript = Transcript { language: options.language, ..Transcript::default() };
+    let mut transcriber = Transcriber { session, frontend, decoding, tokenizer: image.tokenizer()?, timestamps, options, transcript };
     let mut at = 0;
     while let Some(rest) = samples.get(at..).filter(|rest| !rest.is_empty()) {
         let clip = &rest[..rest.len().min(frontend.samples())];
         at += match timestamps {
-            None => scribe.words(clip, &mut show)?,
-            Some(timestamps) => scribe.parts(clip, at, &timestamps, &mut show)?,
+            None => transcriber.words(clip, &mut show)?,
+            Some(timestamps) => transcriber.parts(clip, at, &timestamps, &mut show)?,
         };
     }
-    Ok(scribe.transcript)
+    Ok(transcriber.transcript)
 }
 
 /// What stays the same from window to window, and the text so far.
-struct Scribe<'w, 's, 'i> {
+struct Transcriber<'w, 's, 'i> {
     session: &'w mut Session<'s>,
     frontend: &'w Frontend<'i>,
     decoding: Decoding<'i>,
     tokenizer: Tokenizer<'i>,
-    timestamps: Option<Timestamps>,
-    wish: Wish,
+    timestamps: Option<TimestampRules>,
+    options: TranscribeOptions,
     transcript: Transcript,
 }
 
-impl Scribe<'_, '_, '_> {
+impl Transcriber<'_, '_, '_> {
     /// A window in words without times. Returns the samples it covers.
     fn words(&mut self, clip: &[f32], show: &mut dyn FnMut(&str)) -> Result<usize, Error> {
         self.begin(clip)?;
@@ -138,7 +138,7 @@ impl Scribe<'_, '_, '_> {
     }
 
     /// A window in parts with times. Returns the samples up to the next window.
-    fn parts(&mut self, clip: &[f32], at: usize, timestamps: &Timestamps, show: &mut dyn FnMut(&str)) -> Result<usize, Error> {
+    fn parts(&mut self, clip: &[f32], at: usize, timestamps: &TimestampRules, show: &mut dyn FnMut(&str)) -> Result<usize, Error> {
         let no_speech = self.begin(clip)?;
         let began = Instant::now();
         let mut certainty = 0.0;
@@ -148,12 +148,12 @@ impl Scribe<'_, '_, '_> {
         })?;
         let end = self.session.config().end;
         certainty += ln_probability(self.session.logits(), end);
-        let silent = no_speech > NO_SPEECH && certainty / (tokens.len() + 1) as f64 <= DOUBTFUL;
-        let (cuts, next) = timestamps.cuts(&tokens);
+        let silent = no_speech > NO_SPEECH_THRESHOLD && certainty / (tokens.len() + 1) as f64 <= LOG_PROB_THRESHOLD;
+        let (split_segments, next) = timestamps.split_segments(&tokens);
         // One timestamp stands for as many samples as one row of the encoder.
         let samples_each = self.frontend.samples() / self.session.config().encoder_context.max(1) as usize;
         let seconds = |samples: usize| samples as f64 / f64::from(self.frontend.sample_rate);
-        for Cut { start, end, tokens: range } in cuts.into_iter().filter(|_| !silent) {
+        for SegmentTokens { start, end, tokens: range } in split_segments.into_iter().filter(|_| !silent) {
             let text = self.text(&tokens[range.clone()])?;
             self.transcript.tokens.extend(&tokens[range]);
             if text.trim().is_empty() {
@@ -189,7 +189,7 @@ impl Scribe<'_, '_, '_> {
         self.transcript.language = self.transcript.language.or_else(|| self.decoding.likeliest_language(start));
         // The mark of silence stands before that of no timestamps in every vocabulary of this family.
         let no_speech = self.timestamps.map_or(0.0, |_| ln_probability(start, self.decoding.no_timestamps - 1).exp());
-        let prompt = self.decoding.prompt_for(self.transcript.language, self.wish.translate, self.wish.timestamps);
+        let prompt = self.decoding.prompt_for(self.transcript.language, self.options.translate, self.options.timestamps);
         let rest: Vec<u32> = prompt.skip(1).collect();
         if !rest.is_empty() {
             self.session.prefill(&rest)?;
@@ -199,19 +199,19 @@ impl Scribe<'_, '_, '_> {
     }
 
     /// The window's tokens; `see` is shown each with the logits it was chosen from.
-    fn write(&mut self, mut see: impl FnMut(u32, &[f32]) -> Result<(), Error>) -> Result<Vec<u32>, Error> {
+    fn write(&mut self, mut on_logits: impl FnMut(u32, &[f32]) -> Result<(), Error>) -> Result<Vec<u32>, Error> {
         let mut tokens = Vec::new();
         while tokens.len() < TOKENS_MAX {
             let logits = self.session.logits();
             self.decoding.suppress(tokens.is_empty(), logits);
             if let Some(timestamps) = &self.timestamps {
-                timestamps.rule(&tokens, logits);
+                timestamps.apply(&tokens, logits);
             }
             let token = Sampler::greedy().sample(logits, &[]);
             if token == self.session.config().end || self.session.room() == 0 {
                 break;
             }
-            see(token, self.session.logits())?;
+            on_logits(token, self.session.logits())?;
             tokens.push(token);
             self.session.step(token)?;
         }

@@ -3,11 +3,11 @@
 use attoformer::Image;
 use attoformer::image::decoding::Decoding;
 
-use super::Timestamps;
+use super::TimestampRules;
 
 /// What is asked of a transcript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct TranscribeOptions {
     /// The token of the language that is spoken; the model tells by itself where none is given.
     pub language: Option<u32>,
     /// In English, whatever is spoken.
@@ -16,7 +16,7 @@ pub struct Wish {
     pub timestamps: bool,
 }
 
-impl Wish {
+impl TranscribeOptions {
     /// Looks up a language by its code, such as `de`, and compares what is asked for with what the model can do.
     ///
     /// # Errors
@@ -31,11 +31,11 @@ impl Wish {
         if translate && decoding.translate == 0 {
             return Err("it does not translate: its generation_config.json had no such task".to_owned());
         }
-        if timestamps && Timestamps::of(image.config(), &decoding).is_none() {
+        if timestamps && TimestampRules::of(image.config(), &decoding).is_none() {
             return Err("it writes no timestamps: its vocabulary has none".to_owned());
         }
         let language = language.map(|code| named(image, &decoding, code)).transpose()?;
-        Ok(Wish { language, translate, timestamps })
+        Ok(TranscribeOptions { language, translate, timestamps })
     }
 }
 

@@ -9,7 +9,7 @@ use attoformer::image::header::Config;
 
 /// Which tokens are timestamps, and which of them may come when.
 #[derive(Clone, Copy, Debug)]
-pub struct Timestamps {
+pub struct TimestampRules {
     /// The timestamp of 0 s; all tokens from it on are timestamps.
     first: u32,
     /// The token that ends a text; the words lie before it in the vocabulary, other marks behind it.
@@ -20,7 +20,7 @@ pub struct Timestamps {
 
 /// A part of a window: two timestamps, counted from 0 s, and the words between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct SegmentTokens {
     /// When it begins.
     pub start: u32,
     /// When it ends; `None` with the window.
@@ -29,12 +29,12 @@ pub struct Cut {
     pub tokens: Range<usize>,
 }
 
-impl Timestamps {
+impl TimestampRules {
     /// Those of a model; `None` where it writes none.
     pub fn of(config: &Config, decoding: &Decoding<'_>) -> Option<Self> {
         let first = decoding.no_timestamps + 1;
         let there = decoding.no_timestamps != 0 && first < config.vocab;
-        there.then_some(Timestamps { first, end: config.end, latest_start: first.saturating_add(decoding.first_timestamp_max) })
+        there.then_some(TimestampRules { first, end: config.end, latest_start: first.saturating_add(decoding.first_timestamp_max) })
     }
 
     /// Whether a token is one.
@@ -45,7 +45,7 @@ impl Timestamps {
     /// Makes the tokens unlikely that may not follow those of the window so far:
     /// a window begins with a timestamp, not later than a bound; timestamps come in pairs, an end and the next start, but for the first and the last;
     /// they never decrease, and no part has a length of 0; and where all timestamps together are likelier than each word, one of them comes.
-    pub fn rule(&self, written: &[u32], logits: &mut [f32]) {
+    pub fn apply(&self, written: &[u32], logits: &mut [f32]) {
         let mut never = |tokens: Range<u32>| {
             let end = (tokens.end as usize).min(logits.len());
             logits[(tokens.start as usize).min(end)..end].fill(f32::MIN);
@@ -83,7 +83,7 @@ impl Timestamps {
 
     /// Cuts a window's tokens between the timestamps of each pair, and says at which timestamp the next window begins: at the last end where the
     /// text goes on behind it, and (`None`) behind this window where it does not.
-    pub fn cuts(&self, tokens: &[u32]) -> (Vec<Cut>, Option<u32>) {
+    pub fn split_segments(&self, tokens: &[u32]) -> (Vec<SegmentTokens>, Option<u32>) {
         let time = |at: usize| tokens.get(at).filter(|&&token| self.contains(token)).map(|&token| token - self.first);
         let mut ends: Vec<usize> = (1..tokens.len()).filter(|&at| time(at - 1).is_some() && time(at).is_some()).collect();
         let next = match ends.last() {
@@ -98,7 +98,7 @@ impl Timestamps {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let cut = |(start, end): (usize, usize)| {
             let stated = end.checked_sub(1).filter(|&last| last > start).and_then(time);
-            Cut { start: time(start).unwrap_or(0), end: stated, tokens: start..end }
+            SegmentTokens { start: time(start).unwrap_or(0), end: stated, tokens: start..end }
         };
         (starts.zip(ends.iter().copied()).map(cut).collect(), next)
     }
@@ -106,15 +106,15 @@ impl Timestamps {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cut, Timestamps};
+    use super::{SegmentTokens, TimestampRules};
 
     /// Words 0 to 3, the end 4, a mark 5, no timestamps 6, timestamps 7 to 15.
-    const RULES: Timestamps = Timestamps { first: 7, end: 4, latest_start: 9 };
+    const RULES: TimestampRules = TimestampRules { first: 7, end: 4, latest_start: 9 };
 
     /// The tokens that may follow when all are alike but timestamps, which are far less likely.
     fn allowed(written: &[u32]) -> Vec<usize> {
         let mut logits = [[0.0; 7].as_slice(), &[-9.0; 9]].concat();
-        RULES.rule(written, &mut logits);
+        RULES.apply(written, &mut logits);
         (0..16).filter(|&token| logits[token] > f32::MIN).collect()
     }
 
@@ -137,21 +137,21 @@ mod tests {
         for (likely, wins) in [(4, true), (3, true), (2, false)] {
             let mut logits = [[0.0; 7].as_slice(), &[-1.0; 9]].concat();
             logits[7..16 - likely].fill(-50.0);
-            RULES.rule(&[7, 1], &mut logits);
+            RULES.apply(&[7, 1], &mut logits);
             assert_eq!(logits[0] == f32::MIN, wins, "{likely}");
         }
     }
 
     #[test]
     fn windows_are_cut_between_the_two_of_a_pair() {
-        let cut = |start, end, tokens| Cut { start, end, tokens };
+        let cut = |start, end, tokens| SegmentTokens { start, end, tokens };
         let two = vec![cut(0, Some(2), 0..3), cut(3, Some(5), 3..6)];
-        assert_eq!(RULES.cuts(&[7, 1, 9, 10, 2, 12]), (two.clone(), None), "all is said");
-        assert_eq!(RULES.cuts(&[7, 1, 9, 10, 2, 12, 12]), (two.clone(), Some(5)), "more begins where the last part ended");
-        assert_eq!(RULES.cuts(&[7, 1, 9, 10, 2, 12, 12, 3, 3]), (two, Some(5)), "what has no end is heard again");
-        assert_eq!(RULES.cuts(&[8, 1, 9]), (vec![cut(1, Some(2), 0..3)], None));
-        assert_eq!(RULES.cuts(&[8, 1, 1]), (vec![cut(1, None, 0..3)], None), "the window ends it");
-        assert_eq!(RULES.cuts(&[8]), (vec![cut(1, None, 0..1)], None));
-        assert_eq!(RULES.cuts(&[]), (vec![cut(0, None, 0..0)], None));
+        assert_eq!(RULES.split_segments(&[7, 1, 9, 10, 2, 12]), (two.clone(), None), "all is said");
+        assert_eq!(RULES.split_segments(&[7, 1, 9, 10, 2, 12, 12]), (two.clone(), Some(5)), "more begins where the last part ended");
+        assert_eq!(RULES.split_segments(&[7, 1, 9, 10, 2, 12, 12, 3, 3]), (two, Some(5)), "what has no end is heard again");
+        assert_eq!(RULES.split_segments(&[8, 1, 9]), (vec![cut(1, Some(2), 0..3)], None));
+        assert_eq!(RULES.split_segments(&[8, 1, 1]), (vec![cut(1, None, 0..3)], None), "the window ends it");
+        assert_eq!(RULES.split_segments(&[8]), (vec![cut(1, None, 0..1)], None));
+        assert_eq!(RULES.split_segments(&[]), (vec![cut(0, None, 0..0)], None));
     }
 }
