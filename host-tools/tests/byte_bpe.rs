@@ -5,7 +5,7 @@ use std::path::Path;
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use attoformer_tools::run::embed::encode_truncated;
 use serde_json::{Value, json};

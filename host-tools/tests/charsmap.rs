@@ -2,7 +2,7 @@
 //! crate's `Precompiled`: maps made up here, and the model's own in the folder that `ATTOFORMER_UNIGRAM` names.
 
 use attoformer::Tokenizer;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};

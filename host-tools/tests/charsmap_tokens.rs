@@ -1,7 +1,8 @@
 //! Unigram behind a map of characters (T5, XLM-R and their like) as packed and run by the engine, against the `tokenizers` crate: the forms that
 //! published files have, from tokenizer.json and from GGUF. `unigram.rs` compares a published vocabulary where there is one.
 
-use attoformer_tools::import::{self, tokenizer_json};
+use attoformer_tools::import;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use serde_json::{Value, json};
 use std::time::Instant;
 

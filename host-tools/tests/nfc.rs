@@ -1,7 +1,7 @@
 //! Unicode's form C before byte-level BPE, as Qwen's vocabularies want it, against the `tokenizers` crate.
 
 use attoformer::Tokenizer;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use tokenizers::Tokenizer as Library;
 use tokenizers::models::TrainerWrapper;

@@ -12,7 +12,7 @@ use attoformer::Image;
 use attoformer::frontend::pictures::{Filter, Pictures, Resize};
 use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::pictures::Preprocessor;
+use attoformer_tools::import::preprocess::pictures::Preprocessor;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::classify::logits_of_file;

@@ -3,7 +3,7 @@
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer as Library;

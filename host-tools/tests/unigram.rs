@@ -3,7 +3,7 @@
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
-use attoformer_tools::import::tokenizer_json;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use attoformer::tokenizer::Tokenizer;
-use attoformer_tools::import::{self, Scheme, tokenizer_json};
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
+use attoformer_tools::import::{self, Scheme};
 use attoformer_tools::pack::sections;
 use serde_json::{Value, json};
 use tempfile::TempDir;

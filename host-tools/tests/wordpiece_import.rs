@@ -1,6 +1,7 @@
 //! WordPiece vocabularies as they come: what is read of them, and how wrong ones are refused.
 
-use attoformer_tools::import::{Scheme, Tokenizer, tokenizer_json};
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
+use attoformer_tools::import::{Scheme, Tokenizer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! Front ends of two published models, spelled out: their files need not be there.
 
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::frontend::{Frontend, LogMel, Mfcc};
+use attoformer_tools::import::preprocess::audio::{Frontend, LogMel, Mfcc};
 use serde_json::json;
 
 /// KWT-1's: 98 rows of 40 cepstra from one second.

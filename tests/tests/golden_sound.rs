@@ -8,7 +8,7 @@ use attoformer::frontend::Frontend;
 use attoformer_replay::sound;
 use attoformer_tests::golden::{list, number, whole};
 use attoformer_tests::sounds::{log_mel, mfcc, section};
-use attoformer_tools::import::frontend;
+use attoformer_tools::import::preprocess::audio as frontend;
 use attoformer_tools::run::audio::{features, read_wav};
 use attoformer_tools::run::features::read_npy;
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use attoformer::image::header::Config;
 
-use super::Part;
-use super::taker::{Layers, Taker};
+use super::checkpoint::Part;
+use super::tensor_mapper::{Layers, Taker};
 
 /// What a family calls the parts of its decoder.
 #[derive(Clone, Copy)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{AttentionKind, Config};
 
-use super::{Part, Piece, Scheme, Spaces, Tensor, Tokenizer};
+use super::checkpoint::{Part, Tensor};
+use super::tokenizer::model::{PIECE_BYTES_MAX, Piece, Scheme, Spaces, Tokenizer};
 
 /// Base of the rotary frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
@@ -19,7 +20,6 @@ const UNKNOWN: u32 = 0;
 /// Begins a text; the model also writes it where a story ends, and llama2.c stops there.
 const BEGIN: u32 = 1;
 const FIRST_BYTE: u32 = 3;
-const PIECE_BYTES_MAX: usize = 255;
 
 /// The seven numbers, checked against each other.
 struct Header {

@@ -4,7 +4,11 @@ use std::f64::consts::PI;
 
 use attoformer::image::header::HEAD_DIM_MAX;
 
-use super::rotary_frequencies;
+/// `base^(-2i / dim)` radians for each of `dim / 2` pairs (Su et al. 2021, section 3.2.2).
+pub fn rotary_frequencies(base: f64, dim: u32) -> Vec<f64> {
+    // libm's pow, because the system's may differ in the last bit from one PC to the next.
+    (0..dim / 2).map(|pair| libm::pow(base, -2.0 * pair as f64 / dim as f64)).collect()
+}
 
 /// How frequencies are stretched.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use crate::import::frontend::{Frontend, MelScale};
+use crate::import::preprocess::audio::{Frontend, MelScale};
 
 /// Appends the section.
 pub fn section(frontend: &Frontend, out: &mut Vec<u8>) {

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use attoformer::Tokenizer;
-use attoformer_tools::import::{Tokenizer as Packed, tokenizer_json};
+use attoformer_tools::import::Tokenizer as Packed;
+use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use serde_json::Value;
 use std::path::Path;

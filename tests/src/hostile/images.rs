@@ -2,7 +2,7 @@
 
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::frontend::{Frontend, MelScale};
+use attoformer_tools::import::preprocess::audio::{Frontend, MelScale};
 use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
 use attoformer_tools::import::{Checkpoint, Decoding, Piece, Scheme};
 use attoformer_tools::pack::{Options, pack};

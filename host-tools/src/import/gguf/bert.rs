@@ -3,10 +3,10 @@
 use attoformer::image::header::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 
 use super::reader::Gguf;
+use crate::import::description::Model;
 use crate::import::encoder::{self, Encoder};
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs};
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
 
 const WORDS: &str = "token_embd.weight";
 const SEGMENTS: &str = "token_types.weight";

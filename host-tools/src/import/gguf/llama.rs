@@ -7,10 +7,10 @@ use attoformer::image::header::{Config, MaskKind};
 
 use super::reader::Gguf;
 use crate::import::decoder::Decoder;
-use crate::import::model::Model;
+use crate::import::description::Model;
+use crate::import::limits::head_dim;
 use crate::import::rope::{Rope, Scaling, Yarn, yarn_attention};
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs};
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
 
 /// Factors of the rotary frequencies (Llama 3.1).
 const FACTORS: &str = "rope_freqs.weight";
@@ -86,7 +86,7 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Model, String> {
     };
     let decoder = Decoder { embedding: EMBEDDING, front: "blk.", layers, final_norm: "output_norm", head: HEAD };
     let rotary = rope.frequencies()?;
-    let tensors = move |config: &Config, take: &mut crate::import::taker::Taker<'_, '_>| {
+    let tensors = move |config: &Config, take: &mut crate::import::tensor_mapper::Taker<'_, '_>| {
         take.skip(&[FACTORS]);
         decoder.tensors(config, take)
     };

@@ -10,9 +10,10 @@ use std::path::Path;
 use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
 
-use super::model::Model;
-use super::taker::Taker;
-use super::{Checkpoint, sizes};
+use super::checkpoint::Checkpoint;
+use super::description::Model;
+use super::limits;
+use super::tensor_mapper::Taker;
 use reader::Gguf;
 
 /// What a file begins with.
@@ -51,7 +52,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     let architecture =
         architecture.ok_or_else(|| format!("its architecture is {name}, which cannot be read yet; what can is {}", known()))?;
     let Model { config, rotary, labels, frontend, pictures, decoding, tensors } = (architecture.read)(&gguf, name)?;
-    sizes::check(&config)?;
+    limits::check(&config)?;
     let config = Config { begin: token(&gguf, "bos", &config)?, end: token(&gguf, "eos", &config)?, ..config };
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = gguf.text("general.name")?.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned);

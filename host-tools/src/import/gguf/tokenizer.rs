@@ -1,7 +1,12 @@
 //! The tokenizer that a GGUF file holds.
 
 use super::reader::{Gguf, Value};
-use crate::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, WordSpaces, byte_bpe, charmap, sentencepiece, unigram};
+use crate::import::tokenizer::byte_bpe::byte_bpe;
+use crate::import::tokenizer::charsmap::{Charmap, charmap};
+use crate::import::tokenizer::model::{Tokenizer, WordSpaces};
+use crate::import::tokenizer::sentencepiece::sentencepiece;
+use crate::import::tokenizer::token_list::{TokenList, TokenType};
+use crate::import::tokenizer::unigram::unigram;
 
 /// Reads it; `None` for kinds that cannot be packed from these files (WordPiece).
 ///

@@ -1,14 +1,15 @@
 //! BERT and what has its shape (Devlin et al. 2018): MiniLM, E5, BGE and other sentence encoders, and classifiers.
 
-use attoformer::image::header::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooler, PositionKind};
+use attoformer::image::header::{Architecture, Config, MaskKind, NormKind, NormPlacement, Pooler, PositionKind};
 use serde::Deserialize;
 
+use super::activation::activation;
 use super::classifier::{Head, Names};
 use super::directory::Directory;
+use crate::import::description::Model;
 use crate::import::encoder::{Encoder, Tables};
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs};
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -133,18 +134,3 @@ pub const SHAPE: Config = Config {
     embedding_norm: true,
     ..Config::DECODER
 };
-
-/// A non-linearity by its name in config.json.
-///
-/// # Errors
-/// A sentence's end that names it.
-pub fn activation(name: &str) -> Result<Activation, String> {
-    match name {
-        "gelu" => Ok(Activation::GeluErf),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
-        "relu" => Ok(Activation::Relu),
-        "relu2" => Ok(Activation::SquaredRelu),
-        "silu" | "swish" => Ok(Activation::Silu),
-        other => Err(format!("its non-linearity {other} is not one of gelu, gelu_new, relu, relu2, silu")),
-    }
-}

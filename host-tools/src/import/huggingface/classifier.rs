@@ -3,8 +3,8 @@
 use attoformer::image::header::{Classifier, Config, Pooler, Pooling};
 
 use super::directory::Directory;
-use crate::import::Part;
-use crate::import::taker::Taker;
+use crate::import::checkpoint::Part;
+use crate::import::tensor_mapper::Taker;
 
 /// A family's names of the layers behind its encoder.
 #[derive(Clone, Copy)]

@@ -3,13 +3,14 @@
 use attoformer::image::header::{Config, Pooler};
 use serde::Deserialize;
 
-use super::bert::{SHAPE, activation};
+use super::activation::activation;
+use super::bert::SHAPE;
 use super::classifier::{Head, Names};
 use super::directory::Directory;
+use crate::import::description::Model;
 use crate::import::encoder::{Encoder, Tables};
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs};
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
 
 /// What config.json says.
 #[derive(Deserialize)]

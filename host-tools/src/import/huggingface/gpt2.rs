@@ -3,12 +3,12 @@
 use attoformer::image::header::{Config, NormKind, PositionKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::{Directory, Token};
-use crate::import::Part;
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{Taker, transposed};
+use crate::import::checkpoint::Part;
+use crate::import::description::Model;
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{Taker, transposed};
 
 /// What config.json says.
 #[derive(Deserialize)]

@@ -3,13 +3,13 @@
 use attoformer::image::header::{Config, NormKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
-use crate::import::Part;
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{Pairs, Taker};
+use crate::import::checkpoint::Part;
+use crate::import::description::Model;
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]

@@ -3,13 +3,13 @@
 use attoformer::image::header::{Config, NormKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
-use crate::import::Part;
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::Taker;
+use crate::import::checkpoint::Part;
+use crate::import::description::Model;
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::Taker;
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
         take.norm(Part::AttnNorm, at, &name("ln_1"), width, config.norm)?;
         // The MLP reads the same rows: its norm is the attention's.
         let norm = take.tensors.last().cloned();
-        take.tensors.extend(norm.map(|norm| crate::import::Tensor { part: Part::MlpNorm, ..norm }));
+        take.tensors.extend(norm.map(|norm| crate::import::checkpoint::Tensor { part: Part::MlpNorm, ..norm }));
         for (part, own) in [(Part::Query, "q_proj"), (Part::Key, "k_proj"), (Part::Value, "v_proj"), (Part::AttnOut, "out_proj")] {
             take.linear(part, at, &name(&format!("attn.{own}")), (width, width), false)?;
         }

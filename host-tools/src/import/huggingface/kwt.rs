@@ -3,12 +3,12 @@
 use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::Directory;
-use crate::import::Part;
-use crate::import::frontend::Mfcc;
-use crate::import::model::Model;
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
+use crate::import::checkpoint::Part;
+use crate::import::description::Model;
+use crate::import::preprocess::audio::Mfcc;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]

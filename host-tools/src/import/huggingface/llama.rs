@@ -4,13 +4,13 @@
 use attoformer::image::header::{Config, MaskKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
 use crate::import::decoder::Decoder;
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
+use crate::import::description::Model;
+use crate::import::limits::head_dim;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]

@@ -3,12 +3,12 @@
 use attoformer::image::header::{Architecture, Config, NormKind, NormPlacement, PositionKind};
 use serde::Deserialize;
 
-use super::bert::activation;
+use super::activation::activation;
 use super::directory::{Directory, Token};
-use crate::import::model::Model;
-use crate::import::sizes::{COMPUTED_MAX, head_dim};
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
-use crate::import::{Decoding, Part};
+use crate::import::checkpoint::{Decoding, Part};
+use crate::import::description::Model;
+use crate::import::limits::{COMPUTED_MAX, head_dim};
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]

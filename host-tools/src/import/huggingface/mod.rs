@@ -1,10 +1,12 @@
 //! Hugging Face model directories: `config.json` for the shape, `model.safetensors` (or several, with an index) for the weights, a tokenizer
 //! beside them. One file per family.
 
+mod activation;
 mod bert;
 mod classifier;
 mod directory;
 mod distilbert;
+pub mod file_names;
 mod gpt2;
 mod gpt_neox;
 mod gptj;
@@ -16,6 +18,7 @@ mod roberta;
 mod rope;
 mod t5;
 mod vit;
+mod weight_files;
 mod whisper;
 
 use std::path::Path;
@@ -23,14 +26,17 @@ use std::path::Path;
 use attoformer::image::header::Config;
 use serde_json::Value;
 
-use super::model::Model;
-use super::taker::Taker;
-use super::{Checkpoint, Tokenizer, sizes, tokenizer_json};
+use super::checkpoint::Checkpoint;
+use super::description::Model;
+use super::json_file::json;
+use super::limits;
+use super::tensor_mapper::Taker;
+use super::tokenizer::json as tokenizer_json;
+use super::tokenizer::model::Tokenizer;
 use crate::error::Error;
-use directory::{Directory, Files, json};
-
-/// The file that makes a folder a model directory.
-pub const CONFIG: &str = "config.json";
+use directory::Directory;
+use file_names::CONFIG;
+use weight_files::Files;
 
 /// A family that can be read.
 pub struct Family {
@@ -80,7 +86,7 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         )));
     };
     let directory = Directory::open(folder, config)?;
-    let model = (family.read)(&directory).and_then(|model| sizes::check(&model.config).map(|()| model));
+    let model = (family.read)(&directory).and_then(|model| limits::check(&model.config).map(|()| model));
     let Model { config, rotary, labels, frontend, pictures, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
 
     let files = Files::open(folder)?;

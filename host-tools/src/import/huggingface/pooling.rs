@@ -5,8 +5,9 @@ use std::path::Path;
 use attoformer::image::header;
 use serde::Deserialize;
 
-use super::directory::{fields, json};
+use super::file_names::CONFIG;
 use crate::error::Error;
+use crate::import::json_file::{fields, json};
 
 /// How rows become an embedding.
 pub struct Pooling {
@@ -47,7 +48,7 @@ pub fn read(folder: &Path) -> Result<Pooling, Error> {
     for module in fields::<Vec<Module>>(json(&path)?).map_err(Error::file(&path))? {
         match module.kind.rsplit('.').next().unwrap_or_default() {
             "Transformer" => {}
-            "Pooling" => pooling.kind = kind(&folder.join(module.path).join(super::CONFIG))?,
+            "Pooling" => pooling.kind = kind(&folder.join(module.path).join(CONFIG))?,
             "Normalize" => pooling.normalized = true,
             other => return Err(Error::file(&path)(format!("it asks for a module {other}, which cannot be run yet"))),
         }

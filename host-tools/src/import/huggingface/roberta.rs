@@ -5,8 +5,8 @@ use attoformer::image::header::Pooler;
 use super::bert::{ENCODER, Shape, UNUSED};
 use super::classifier::{Head, Names};
 use super::directory::Directory;
+use crate::import::description::Model;
 use crate::import::encoder::Tables;
-use crate::import::model::Model;
 
 /// Reads the shape.
 ///

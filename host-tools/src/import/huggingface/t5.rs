@@ -4,9 +4,9 @@ use attoformer::image::header::{Activation, Architecture, Config, PositionKind};
 use serde::Deserialize;
 
 use super::directory::{Directory, Token};
-use crate::import::model::Model;
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker, transposed};
-use crate::import::{Decoding, Part};
+use crate::import::checkpoint::{Decoding, Part};
+use crate::import::description::Model;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker, transposed};
 
 /// Distances beyond this one count as it: the engine's bound.
 const DISTANCE: u32 = 128;

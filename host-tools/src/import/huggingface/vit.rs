@@ -6,13 +6,15 @@
 use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKind, NormKind, Pooling, PositionKind};
 use serde::Deserialize;
 
-use super::bert::activation;
-use super::directory::{Directory, fields};
-use crate::import::Part;
-use crate::import::model::Model;
-use crate::import::pictures::Preprocessor;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
+use super::activation::activation;
+use super::directory::Directory;
+use super::file_names::PREPROCESSOR;
+use crate::import::checkpoint::Part;
+use crate::import::description::Model;
+use crate::import::json_file::fields;
+use crate::import::limits::head_dim;
+use crate::import::preprocess::pictures::Preprocessor;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -38,9 +40,6 @@ fn colours() -> u32 {
 fn yes() -> bool {
     true
 }
-
-/// How a picture of any size becomes rows; without it, a model is given rows.
-const PREPROCESSOR: &str = "preprocessor_config.json";
 
 const NAMES: LayerNames = LayerNames {
     attn_norm: "layernorm_before",

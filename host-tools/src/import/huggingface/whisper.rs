@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use attoformer::image::header::{Architecture, Config, Front, NormKind, PositionKind};
 use serde::Deserialize;
 
-use super::bert::activation;
-use super::directory::{Directory, fields};
-use crate::import::frontend::LogMel;
-use crate::import::model::Model;
-use crate::import::sizes::head_dim;
-use crate::import::taker::{LayerNames, Layers, Pairs, Taker};
-use crate::import::{Decoding, Part};
+use super::activation::activation;
+use super::directory::Directory;
+use super::file_names::{GENERATION, PREPROCESSOR};
+use crate::import::checkpoint::{Decoding, Part};
+use crate::import::description::Model;
+use crate::import::json_file::fields;
+use crate::import::limits::head_dim;
+use crate::import::preprocess::audio::LogMel;
+use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -74,10 +76,6 @@ fn one_second() -> u32 {
     50
 }
 
-/// How texts are generated.
-const GENERATION: &str = "generation_config.json";
-/// How sound becomes rows of features.
-const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Layer norms of this family add 1e-5 to the variance; its configuration does not say so.
 const NORM_EPS: f32 = 1e-5;
 /// Keys have no bias: it would add the same to all scores of a query.

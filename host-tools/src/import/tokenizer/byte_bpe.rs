@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Added, Merge, Piece, Scheme, Split, TokenList, Tokenizer, check};
+use super::model::{Added, Merge, Piece, Scheme, Split, Tokenizer, check};
+use super::token_list::TokenList;
 
 /// A byte-level BPE as its file states it.
 pub struct ByteBpe<'s> {
@@ -56,7 +57,7 @@ pub fn byte_bpe(list: TokenList, merges: &[String], pre: &str) -> Result<Tokeniz
 }
 
 /// The two halves of a merge.
-pub(in crate::import) fn pair(merge: &str) -> Result<(&str, &str), String> {
+pub(super) fn pair(merge: &str) -> Result<(&str, &str), String> {
     match merge.split_once(' ') {
         Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => Ok((left, right)),
         _ => Err(format!("its merge {merge:?} is not two pieces with a space between them")),

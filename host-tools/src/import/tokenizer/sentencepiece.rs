@@ -1,9 +1,7 @@
 //! SentencePiece-style BPE: pieces with scores, whose spaces are written as U+2581.
 
-use super::{Added, Piece, Scheme, Spaces, TokenList, TokenType, Tokenizer, check};
-
-/// What stands for a space.
-pub const BLOCK: char = '\u{2581}';
+use super::model::{Added, BLOCK, Piece, Scheme, Spaces, Tokenizer, check};
+use super::token_list::{TokenList, TokenType};
 
 /// A SentencePiece-style BPE as its file states it.
 pub struct SentencePiece<'s> {

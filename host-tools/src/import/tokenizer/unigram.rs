@@ -1,9 +1,9 @@
 //! Unigram: pieces with the logarithms of their probabilities, whose spaces are written as U+2581.
 
-use super::{Added, Charmap, Piece, Scheme, TokenList, TokenType, Tokenizer, WordSpaces, check};
-
-/// What stands for a space.
-const BLOCK: char = '\u{2581}';
+use super::charsmap::Charmap;
+use super::model::{Added, BLOCK, Piece, Scheme, Tokenizer, WordSpaces, check};
+use super::sentencepiece::first_byte;
+use super::token_list::{TokenList, TokenType};
 
 /// A Unigram vocabulary as its file states it.
 pub struct Unigram<'s> {
@@ -75,7 +75,7 @@ impl Unigram<'_> {
         if let Some(token) = (0..tokens.len()).find(|&token| tokens[token].contains(' ') && !apart(token)) {
             return Err(format!("its token {token} has a plain space, {:?}, which no text of its kind has", tokens[token]));
         }
-        let first_byte = if self.byte_fallback { super::sentencepiece::first_byte(tokens).map(Some)? } else { None };
+        let first_byte = if self.byte_fallback { first_byte(tokens).map(Some)? } else { None };
         let piece = |(id, token): (usize, &String)| {
             let bytes = if apart(id) { token.clone() } else { token.replace(BLOCK, " ") };
             Piece { bytes: bytes.into_bytes(), score: 0.0 }

@@ -2,8 +2,8 @@
 
 use attoformer::image::header::{Config, NormKind};
 
+use super::checkpoint::{Part, Tensor};
 use super::weights::Weights;
-use super::{Part, Tensor};
 
 /// Takes tensors by name and puts them where they belong.
 pub struct Taker<'w, 'b> {

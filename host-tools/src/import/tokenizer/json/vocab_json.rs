@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::bpe::{File, Model, Pair, Stated};
+use super::bpe;
 use super::byte_bpe::QWEN_2;
+use super::file::{File, Model, Pair};
 use super::parts::Added;
-use super::wordpiece::settings;
+use super::special_tokens::Stated;
 use crate::error::Error;
 use crate::files;
-use crate::import::tokenizer::Tokenizer;
+use crate::import::json_file::settings;
+use crate::import::tokenizer::model::Tokenizer;
 
 const VOCABULARY: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
@@ -31,7 +33,7 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, Error> {
     let model = Model { vocab, merges: pairs(&files::text(&merges)?).map_err(Error::file(&merges))?, ..Model::default() };
     let beside = Beside::read(folder)?;
     let file = beside.file(model).map_err(Error::file(folder))?;
-    file.tokenizer(&Stated::beside(&path)?).map_err(Error::file(&path))
+    bpe::tokenizer(&file, &Stated::beside(&path)?).map_err(Error::file(&path))
 }
 
 /// The lines of `merges.txt`, but for the one that states its version.

@@ -2,11 +2,12 @@
 
 mod bpe;
 mod byte_bpe;
+mod file;
 mod parts;
 mod sentencepiece;
+mod special_tokens;
 mod unigram;
 mod vocab_json;
-mod vocab_txt;
 mod wordpiece;
 
 pub use wordpiece::wordpiece;
@@ -15,8 +16,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::tokenizer::Tokenizer;
+use super::model::Tokenizer;
 use crate::error::Error;
+use crate::import::json_file::settings;
 
 /// The library's file.
 const TOKENIZER: &str = "tokenizer.json";
@@ -50,7 +52,7 @@ pub fn can_be_packed(folder: &Path) -> Result<bool, Error> {
     if !path.exists() {
         return Ok(vocab_json::is_there(folder));
     }
-    let file: File = wordpiece::settings(&path)?;
+    let file: File = settings(&path)?;
     match file.model.kind() {
         "BPE" | "WordPiece" => Ok(true),
         "Unigram" => unigram::is_beyond_packing(&path).map(|is| !is),
@@ -67,7 +69,7 @@ pub fn open(folder: &Path) -> Result<Tokenizer, Error> {
     if !path.exists() {
         return if vocab_json::is_there(folder) { vocab_json::read(folder) } else { wordpiece(folder) };
     }
-    let file: File = wordpiece::settings(&path)?;
+    let file: File = settings(&path)?;
     match file.model.kind() {
         "BPE" => bpe::read(&path),
         "Unigram" => unigram::read(&path),

@@ -3,9 +3,9 @@
 use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 
-use super::Decoding;
-use super::frontend::Frontend;
-use super::taker::Taker;
+use super::checkpoint::Decoding;
+use super::preprocess::audio::Frontend;
+use super::tensor_mapper::Taker;
 
 /// Takes a model's tensors.
 type Tensors = Box<dyn Fn(&Config, &mut Taker<'_, '_>) -> Result<(), String>>;

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use super::bpe::{Around, File, Stated};
+use super::file::File;
 use super::parts::{Added, kind, steps};
-use crate::import::tokenizer::{self, Scheme, Split, Tokenizer};
+use super::special_tokens::{Around, Stated};
+use crate::import::tokenizer::byte_bpe::ByteBpe;
+use crate::import::tokenizer::model::{Scheme, Split, Tokenizer};
 
 /// The tokenizer of a file whose BPE does not fall back on bytes.
 pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String> {
@@ -15,7 +17,7 @@ pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String>
     };
     let tokens = file.tokens()?;
     let around = Around::of_file(file, &tokens, stated)?;
-    let source = tokenizer::ByteBpe {
+    let source = ByteBpe {
         tokens: &tokens,
         merges: file.merges()?,
         added: file.added_tokens.iter().map(Added::to_pack).collect::<Result<_, String>>()?,

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::bpe::{Around, File, Stated};
+use super::file::File;
 use super::parts::{Added, kind, steps};
-use crate::import::tokenizer::{self, BLOCK, NEVER, SentencePiece, Spaces, Tokenizer};
+use super::special_tokens::{Around, Stated};
+use crate::import::tokenizer::model::{self, BLOCK, NEVER, Spaces, Tokenizer};
+use crate::import::tokenizer::sentencepiece::SentencePiece;
 
 /// The tokenizer of a file whose BPE falls back on bytes.
 pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String> {
@@ -28,7 +30,7 @@ pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String>
     }
     for mark in marks {
         if !added.iter().any(|added| added.token == mark) {
-            added.push(tokenizer::Added::new(mark, true));
+            added.push(model::Added::new(mark, true));
         }
     }
     let mut apart: Vec<bool> = tokens.iter().map(|token| is_byte(token)).collect();
@@ -85,7 +87,7 @@ impl Cut {
 
 /// An added token as a packer wants it. A token of spaces spelled with U+2581 (Gemma's) is a piece like others, which spaces merge to: a text that
 /// spells U+2581 itself, several times in a row, is cut there by the library and not here.
-fn to_match(token: &Added, normalizer: &Value) -> Result<Option<tokenizer::Added>, String> {
+fn to_match(token: &Added, normalizer: &Value) -> Result<Option<model::Added>, String> {
     let spaced = token.content.contains([BLOCK, ' ']);
     if !token.special && !token.normalized && token.content.contains(BLOCK) {
         return Ok(None);
@@ -96,7 +98,7 @@ fn to_match(token: &Added, normalizer: &Value) -> Result<Option<tokenizer::Added
     }
     // A control token behind the prefix would be found at the start of a text only; a template spells it anywhere.
     let added = token.to_pack()?;
-    Ok(Some(tokenizer::Added { late: added.late && !(token.special && prefixed), ..added }))
+    Ok(Some(model::Added { late: added.late && !(token.special && prefixed), ..added }))
 }
 
 const BLOCK_TEXT: &str = "\u{2581}";

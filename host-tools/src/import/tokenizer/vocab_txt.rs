@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::wordpiece::{Source, settings};
+use super::model::{Scheme, Tokenizer};
+use super::wordpiece::Source;
 use crate::error::Error;
 use crate::files;
-use crate::import::tokenizer::{Scheme, Tokenizer};
+use crate::import::json_file::settings;
 
 /// The settings' file.
 const CONFIG: &str = "tokenizer_config.json";

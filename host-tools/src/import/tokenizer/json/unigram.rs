@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::parts::{Added, kind, names_around, steps};
-use super::wordpiece::settings;
 use crate::error::Error;
-use crate::import::tokenizer::{self, Charmap, Tokenizer, WordSpaces};
+use crate::import::json_file::settings;
+use crate::import::tokenizer::charsmap::{self, Charmap};
+use crate::import::tokenizer::model::{self, Tokenizer, WordSpaces};
+use crate::import::tokenizer::unigram::Unigram;
 
 #[derive(Deserialize)]
 struct File {
@@ -85,7 +87,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     let (begin, stated_end) = (begin.as_ref().map(mark).transpose()?, end.as_ref().map(mark).transpose()?);
     let end = stated_end.or_else(|| ENDS.iter().find_map(|name| id(name)));
     let end = end.ok_or("none of its tokens is one that ends a text, such as </s>")?;
-    let source = tokenizer::Unigram {
+    let source = Unigram {
         tokens: &tokens,
         scores,
         added: file.added_tokens.iter().map(|token| added(token, &charmap)).collect::<Result<_, _>>()?,
@@ -101,7 +103,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
 
 /// An added token as a packer wants it. One that the library looks for behind a map is looked for before it: the two differ where a text spells
 /// it in other characters, or puts a mark behind it.
-fn added(added: &Added, charmap: &Charmap) -> Result<tokenizer::Added, String> {
+fn added(added: &Added, charmap: &Charmap) -> Result<model::Added, String> {
     let name = &added.content;
     if added.normalized && name.contains([' ', '\u{2581}']) {
         return Err(format!("its added token {name:?} is matched behind the normaliser and has a space, which cannot be packed"));
@@ -137,7 +139,7 @@ fn normalizer(value: &Value) -> Result<(WordSpaces, Charmap), String> {
             "Precompiled" => {
                 let text = step["precompiled_charsmap"].as_str().unwrap_or_default();
                 let bytes = BASE64_STANDARD.decode(text).map_err(|_| "its precompiled_charsmap is not base64")?;
-                !spaces.trimmed && !spaces.squeezed && charmap.replace(tokenizer::charmap(&bytes)?).is_none()
+                !spaces.trimmed && !spaces.squeezed && charmap.replace(charsmap::charmap(&bytes)?).is_none()
             }
             other => return Err(format!("its normalizer does what cannot be packed, in a step of type {other}")),
         };

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::import::tokenizer;
+use crate::import::tokenizer::model;
 
 /// A token that a text may spell out.
 #[derive(Clone, Default, Deserialize)]
@@ -25,15 +25,15 @@ pub(super) struct Added {
 
 impl Added {
     /// As a packer wants it.
-    pub fn to_pack(&self) -> Result<tokenizer::Added, String> {
+    pub fn to_pack(&self) -> Result<model::Added, String> {
         if self.single_word {
             return Err(format!("its added token {:?} is matched as a single word only, which cannot be packed", self.content));
         }
-        Ok(tokenizer::Added {
+        Ok(model::Added {
             strip_left: self.lstrip,
             strip_right: self.rstrip,
             late: self.normalized,
-            ..tokenizer::Added::new(self.id, self.special)
+            ..model::Added::new(self.id, self.special)
         })
     }
 }

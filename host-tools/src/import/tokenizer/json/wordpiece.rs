@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::vocab_txt;
 use crate::error::Error;
-use crate::files;
-use crate::import::tokenizer::{Piece, Scheme, Tokenizer};
+use crate::import::json_file::settings;
+use crate::import::tokenizer::model::{Scheme, Tokenizer};
+use crate::import::tokenizer::vocab_txt;
+use crate::import::tokenizer::wordpiece::Source;
 
 /// The library's file.
 const TOKENIZER: &str = "tokenizer.json";
@@ -18,7 +19,6 @@ const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.txt";
 /// What the pieces inside a word begin with. The engine knows no other mark.
 const PREFIX: &str = "##";
-const PIECE_BYTES_MAX: usize = 255;
 const WORD_CHARACTERS_MAX: u64 = 100;
 
 /// Reads the WordPiece vocabulary of a model directory: `tokenizer.json`, or else `vocab.txt`.
@@ -84,11 +84,6 @@ enum TemplatePart {
     Sequence {},
 }
 
-/// Reads a JSON file's settings.
-pub(super) fn settings<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(&files::map(path)?).map_err(|error| Error::file(path)(format!("its JSON cannot be read: {error}")))
-}
-
 fn of_json(path: &Path) -> Result<Tokenizer, Error> {
     let file: File = settings(path)?;
     of_file(file).map_err(Error::file(path))
@@ -146,42 +141,5 @@ fn around_one_text(value: Value) -> Result<(String, String), String> {
             }
             _ => Err("its post_processor does not put one token before a text and one behind it".to_owned()),
         },
-    }
-}
-
-/// A vocabulary as a file states it.
-pub(super) struct Source<'s> {
-    /// Pieces with their ids, in any order.
-    pub pieces: Vec<(&'s str, u64)>,
-    pub begin: &'s str,
-    pub end: &'s str,
-    pub unknown: &'s str,
-    pub scheme: Scheme,
-}
-
-impl Source<'_> {
-    /// The vocabulary, if its ids are 0, 1, 2 and so on, each piece is there once, and the special tokens are among them.
-    pub fn tokenizer(mut self) -> Result<Tokenizer, String> {
-        self.pieces.sort_by_key(|&(_, id)| id);
-        for (expected, &(piece, id)) in (0..).zip(&self.pieces) {
-            if id < expected {
-                return Err(format!("two of its pieces have the id {id}, {piece:?} is one"));
-            }
-            if id > expected {
-                return Err(format!("none of its pieces has the id {expected}, the next is {id}"));
-            }
-            if piece.len() > PIECE_BYTES_MAX {
-                return Err(format!("piece {id} has {} bytes, {PIECE_BYTES_MAX} at most can be packed", piece.len()));
-            }
-        }
-        let mut ids = BTreeMap::new();
-        for &(piece, id) in &self.pieces {
-            if let Some(before) = ids.insert(piece, id as u32) {
-                return Err(format!("pieces {before} and {id} are both {piece:?}"));
-            }
-        }
-        let special = |name: &str| ids.get(name).copied().ok_or_else(|| format!("its special token {name:?} is not among its pieces"));
-        let pieces = self.pieces.iter().map(|(piece, _)| Piece { bytes: piece.as_bytes().to_vec(), score: 0.0 }).collect();
-        Ok(Tokenizer::new(pieces, [special(self.begin)?, special(self.end)?, special(self.unknown)?], self.scheme))
     }
 }

@@ -1,69 +1,16 @@
-//! BPE from `tokenizer.json`: what byte-level BPE and SentencePiece-style BPE have in common.
+//! The special tokens around a text, as `tokenizer.json` and the files beside it state them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::{Added, kind, names_around};
-use super::wordpiece::settings;
-use super::{byte_bpe, sentencepiece};
+use super::file::File;
+use super::parts::{kind, names_around};
 use crate::error::Error;
-use crate::import::tokenizer::{self, Tokenizer};
-
-/// What is read of the file.
-#[derive(Deserialize)]
-pub(super) struct File {
-    pub model: Model,
-    #[serde(default)]
-    pub normalizer: Value,
-    #[serde(default)]
-    pub pre_tokenizer: Value,
-    #[serde(default)]
-    pub post_processor: Value,
-    #[serde(default)]
-    pub added_tokens: Vec<Added>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Model {
-    pub vocab: BTreeMap<String, u32>,
-    pub merges: Vec<Pair>,
-    #[serde(default)]
-    pub unk_token: Option<String>,
-    #[serde(default)]
-    pub byte_fallback: bool,
-    #[serde(default)]
-    pub ignore_merges: bool,
-    #[serde(default)]
-    pub dropout: Option<f64>,
-    #[serde(default)]
-    pub continuing_subword_prefix: Option<String>,
-    #[serde(default)]
-    pub end_of_word_suffix: Option<String>,
-}
-
-/// A merge, as older and newer files write it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Pair {
-    Text(String),
-    Parts([String; 2]),
-}
+use crate::import::json_file::settings;
 
 /// Tokens that models of these kinds end a text with, where no file beside says which.
 const ENDS: [&str; 6] = ["<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "</s>", "<eos>", "<|eot_id|>"];
-
-/// Reads the file.
-///
-/// # Errors
-/// One sentence that names it and what is wrong with it.
-pub fn read(path: &Path) -> Result<Tokenizer, Error> {
-    let file: File = settings(path)?;
-    let stated = Stated::beside(path)?;
-    file.tokenizer(&stated).map_err(Error::file(path))
-}
 
 /// What the files beside state of the tokens around a text.
 #[derive(Default)]
@@ -96,48 +43,6 @@ impl Stated {
             adds_begin: tokenizer["add_bos_token"] == true,
             adds_end: tokenizer["add_eos_token"] == true,
         })
-    }
-}
-
-impl File {
-    /// The tokenizer that the file and what lies beside it state.
-    ///
-    /// # Errors
-    /// A sentence's end: what is wrong with it.
-    pub fn tokenizer(&self, stated: &Stated) -> Result<Tokenizer, String> {
-        let marked = |mark: &Option<String>| mark.as_ref().is_some_and(|mark| !mark.is_empty());
-        let Model { continuing_subword_prefix, end_of_word_suffix, dropout, .. } = &self.model;
-        if marked(continuing_subword_prefix) || marked(end_of_word_suffix) || dropout.is_some_and(|p| p > 0.0) {
-            return Err("its BPE marks the parts of words, or drops merges by chance, which cannot be packed".to_owned());
-        }
-        if self.model.byte_fallback { sentencepiece::of_file(self, stated) } else { byte_bpe::of_file(self, stated) }
-    }
-
-    /// Pieces by id, the added tokens among them.
-    pub fn tokens(&self) -> Result<Vec<String>, String> {
-        let other = |added: &&Added| self.model.vocab.get(&added.content).is_some_and(|&id| id != added.id);
-        if let Some(added) = self.added_tokens.iter().find(other) {
-            return Err(format!("its added token {:?} is not token {} of its vocabulary", added.content, added.id));
-        }
-        let listed = self.model.vocab.iter().map(|(piece, &id)| (id, piece));
-        let by_id: BTreeMap<u32, &String> = listed.chain(self.added_tokens.iter().map(|added| (added.id, &added.content))).collect();
-        let mut tokens = Vec::new();
-        for (id, piece) in by_id {
-            if id as usize != tokens.len() {
-                return Err(format!("none of its pieces has the id {}, the next is {id}", tokens.len()));
-            }
-            tokens.push(piece.clone());
-        }
-        Ok(tokens)
-    }
-
-    /// The pairs that merge, the first ones first.
-    pub fn merges(&self) -> Result<Vec<(&str, &str)>, String> {
-        let merges = self.model.merges.iter().map(|merge| match merge {
-            Pair::Text(text) => tokenizer::pair(text),
-            Pair::Parts([left, right]) => Ok((&left[..], &right[..])),
-        });
-        merges.collect()
     }
 }
 
