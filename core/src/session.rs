@@ -286,8 +286,8 @@ fn encode_prompt(tokenizer: &crate::Tokenizer<'_>, prompt: &str, start: usize, t
     let context = tokens.len();
     let full = Error::ContextFull { tokens: context + 1, context };
     let mut end = start;
-    if start == 0 && tokenizer.adds_begin() {
-        *tokens.first_mut().ok_or(full)? = tokenizer.begin();
+    if start == 0 && tokenizer.add_bos() {
+        *tokens.first_mut().ok_or(full)? = tokenizer.bos();
         end = 1;
     }
     match tokenizer.encode(prompt, tokens.get_mut(end..).unwrap_or_default()) {

@@ -120,7 +120,7 @@ fn text_makes_no_control_tokens() {
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
     assert_eq!(encode(&tokenizer, "<s>"), [262, 261]);
     assert_eq!(encode(&tokenizer, "<0>"), [264, 261]);
-    assert_eq!((tokenizer.begin(), tokenizer.end(), tokenizer.unknown(), tokenizer.vocab()), (1, 2, 0, 265));
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab()), (1, 2, 0, 265));
 }
 
 /// A byte token's spelling is not its text.
@@ -189,7 +189,7 @@ fn exercise(tokenizer: &Tokenizer<'_>) {
         if let Ok(count) = tokenizer.encode(text, &mut out) {
             let mut decoder = Decoder::new();
             for &token in &out[..count] {
-                assert!(token != tokenizer.begin() && token != tokenizer.end());
+                assert!(token != tokenizer.bos() && token != tokenizer.eos());
                 decoder.push(tokenizer, token).unwrap();
             }
             decoder.finish();

@@ -69,9 +69,9 @@ fn a_character_comes_with_its_last_byte() {
     assert_eq!([0xf0, 0x9f, 0x98, 0x80].map(|byte| push(3 + byte)), ["", "", "", "\u{1F600}"]);
     assert_eq!([0xf0, 0x9f, 0x41].map(|byte| push(3 + byte)), ["", "", "\u{FFFD}A"]);
     assert_eq!([0xe6, 0xff, 0xc3].map(|byte| push(3 + byte)), ["", "\u{FFFD}\u{FFFD}", ""]);
-    assert_eq!(push(tokenizer.end()), "");
+    assert_eq!(push(tokenizer.eos()), "");
     assert_eq!(push(259), "\u{FFFD} t");
-    assert_eq!(push(tokenizer.begin()), "");
+    assert_eq!(push(tokenizer.bos()), "");
     assert_eq!(push(259), "t");
     assert_eq!(push(259), " t");
     let vocab = vocabulary.vocab();

@@ -125,21 +125,21 @@ fn text_makes_no_control_tokens() {
 fn specials_stand_around_the_text_and_what_is_too_long_is_counted() {
     let section = section(&PIECES, UNCASED);
     let tokenizer = Tokenizer::new(&section, PIECES.len() as u32).unwrap();
-    assert_eq!((tokenizer.begin(), tokenizer.end(), tokenizer.unknown(), tokenizer.vocab()), (BEGIN, END, UNKNOWN, 24));
-    for (room, expected, left_out) in
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab()), (BEGIN, END, UNKNOWN, 24));
+    for (room, expected, truncated) in
         [(6, vec![2, 4, 5, 6, 3], 0), (5, vec![2, 4, 5, 6, 3], 0), (4, vec![2, 4, 5, 3], 1), (2, vec![2, 3], 3)]
     {
         let mut out = vec![0; room];
-        let encoding = tokenizer.encode_with_specials("unaffable", &mut out).unwrap();
-        assert_eq!(encoding, Encoding { tokens: expected.len(), left_out });
+        let encoding = tokenizer.encode_with_special_tokens("unaffable", &mut out).unwrap();
+        assert_eq!(encoding, Encoding { tokens: expected.len(), truncated });
         assert_eq!(out[..encoding.tokens], expected);
     }
-    assert_eq!(tokenizer.encode_with_specials("", &mut [0; 2]), Ok(Encoding { tokens: 2, left_out: 0 }));
-    assert_eq!(tokenizer.encode_with_specials("", &mut [0; 1]), Err(Error::BufferTooSmall { need: 2, have: 1 }));
-    assert_eq!(tokenizer.encode_with_specials("", &mut []), Err(Error::BufferTooSmall { need: 1, have: 0 }));
+    assert_eq!(tokenizer.encode_with_special_tokens("", &mut [0; 2]), Ok(Encoding { tokens: 2, truncated: 0 }));
+    assert_eq!(tokenizer.encode_with_special_tokens("", &mut [0; 1]), Err(Error::BufferTooSmall { need: 2, have: 1 }));
+    assert_eq!(tokenizer.encode_with_special_tokens("", &mut []), Err(Error::BufferTooSmall { need: 1, have: 0 }));
     assert_eq!(tokenizer.encode("unaffable", &mut [0; 2]), Err(Error::BufferTooSmall { need: 3, have: 2 }));
     // A word whose first pieces fit and whose rest does not is still one unknown token.
-    assert_eq!(tokenizer.encode_with_specials("unx", &mut [0; 3]), Ok(Encoding { tokens: 3, left_out: 0 }));
+    assert_eq!(tokenizer.encode_with_special_tokens("unx", &mut [0; 3]), Ok(Encoding { tokens: 3, truncated: 0 }));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn damaged_sections_never_panic() {
             accepted += 1;
             let mut out = [0; 64];
             for text in ["unaffable [CLS] 東é İ.", "a\u{302E}\u{1D165} \u{1D1C0}각", ""] {
-                let encoding = tokenizer.encode_with_specials(text, &mut out).unwrap();
+                let encoding = tokenizer.encode_with_special_tokens(text, &mut out).unwrap();
                 let mut decoder = Decoder::new();
                 out[..encoding.tokens].iter().for_each(|&token| assert!(decoder.push(&tokenizer, token).is_ok()));
             }

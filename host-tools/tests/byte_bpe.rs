@@ -120,8 +120,8 @@ impl Pair {
         for with_control in [true, false] {
             self.library.set_encode_special_tokens(!with_control);
             for text in texts.clone() {
-                out.resize(tokenizer.room(text.len()), 0);
-                let encode = if with_control { Tokenizer::encode_with_control } else { Tokenizer::encode };
+                out.resize(tokenizer.max_tokens(text.len()), 0);
+                let encode = if with_control { Tokenizer::encode_parse_special } else { Tokenizer::encode };
                 let count = encode(&tokenizer, text, &mut out).unwrap();
                 let wanted = self.library.encode_fast(text, false).unwrap();
                 assert!(
@@ -317,7 +317,7 @@ fn a_megabyte_without_a_space_is_encoded_in_seconds() {
 /// Seconds to encode a text.
 fn seconds(pair: &Pair, text: &str) -> f64 {
     let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
-    let mut out = vec![0; tokenizer.room(text.len())];
+    let mut out = vec![0; tokenizer.max_tokens(text.len())];
     let start = std::time::Instant::now();
     tokenizer.encode(text, &mut out).unwrap();
     start.elapsed().as_secs_f64()
@@ -329,13 +329,13 @@ fn a_text_is_cut_to_its_first_tokens() {
     let pair = Pair::new(trained("gpt2"));
     let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
     let text = "the importers of tokenizers and characters";
-    let mut all = vec![0; tokenizer.room(text.len())];
-    let count = tokenizer.encode_with_specials(text, &mut all).unwrap().tokens;
+    let mut all = vec![0; tokenizer.max_tokens(text.len())];
+    let count = tokenizer.encode_with_special_tokens(text, &mut all).unwrap().tokens;
     assert!(count < text.len() / 2, "{count} tokens");
     for room in 3..text.len() {
         let mut out = vec![0; room];
         let encoding = encode_truncated(&tokenizer, text, &mut out).unwrap();
         let kept = count.min(room);
-        assert_eq!((encoding.tokens, encoding.left_out, &out[..kept]), (kept, count - kept, &all[..kept]), "room {room}");
+        assert_eq!((encoding.tokens, encoding.truncated, &out[..kept]), (kept, count - kept, &all[..kept]), "room {room}");
     }
 }

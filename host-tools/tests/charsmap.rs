@@ -39,8 +39,8 @@ fn check_spelling(map: &[u8], texts: impl Iterator<Item = String>) {
     let tokenizer = pair.ours();
     let mut out = Vec::new();
     for text in texts {
-        out.resize(tokenizer.room(text.len()), 0);
-        let count = tokenizer.encode(&text, &mut out).expect("room() elements suffice");
+        out.resize(tokenizer.max_tokens(text.len()), 0);
+        let count = tokenizer.encode(&text, &mut out).expect("max_tokens() elements suffice");
         let spelled: Vec<u8> = out[..count].iter().flat_map(|&token| tokenizer.piece(token).unwrap()).copied().collect();
         let expected = library.normalize_string(&text).replace('▁', " ");
         assert!(spelled == expected.as_bytes(), "{text:?}: {:?}, not {expected:?}", String::from_utf8_lossy(&spelled));
@@ -137,10 +137,10 @@ fn damaged_sections_never_panic() {
             Ok(tokenizer) => {
                 let mut out = [0; 40];
                 for text in OWN.iter().copied().chain(["x\u{301} a much longer text than there is room for"]) {
-                    let _ = tokenizer.encode_with_control(text, &mut out);
+                    let _ = tokenizer.encode_parse_special(text, &mut out);
                 }
-                let mut out = vec![0; tokenizer.room("\u{1}ﷺ漢".len())];
-                assert!(tokenizer.encode("\u{1}ﷺ漢", &mut out).is_ok(), "room() elements suffice");
+                let mut out = vec![0; tokenizer.max_tokens("\u{1}ﷺ漢".len())];
+                assert!(tokenizer.encode("\u{1}ﷺ漢", &mut out).is_ok(), "max_tokens() elements suffice");
             }
             Err(_) => refused += 1,
         }

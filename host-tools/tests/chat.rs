@@ -72,8 +72,8 @@ fn image(template: &str) -> AlignedBytes {
 }
 
 fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
-    let mut tokens = vec![0; tokenizer.room(text.len())];
-    let count = tokenizer.encode_with_control(text, &mut tokens).unwrap();
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
+    let count = tokenizer.encode_parse_special(text, &mut tokens).unwrap();
     tokens.truncate(count);
     tokens
 }

@@ -141,14 +141,14 @@ fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usiz
     let mut library: Library = serde_json::from_value(file.clone()).unwrap();
     let (section, vocab) = packed(file).unwrap();
     let tokenizer = Tokenizer::new(&section, vocab).unwrap();
-    assert!(tokenizer.adds_begin());
+    assert!(tokenizer.add_bos());
     let mut all = 0;
     let mut out = Vec::new();
     for with_control in [true, false] {
         library.set_encode_special_tokens(!with_control);
         for text in texts.clone() {
-            out.resize(tokenizer.room(text.len()), 0);
-            let encode = if with_control { Tokenizer::encode_with_control } else { Tokenizer::encode };
+            out.resize(tokenizer.max_tokens(text.len()), 0);
+            let encode = if with_control { Tokenizer::encode_parse_special } else { Tokenizer::encode };
             let count = encode(&tokenizer, text, &mut out).unwrap();
             let wanted = library.encode_fast(text, false).unwrap();
             let shown =
@@ -300,7 +300,7 @@ fn a_megabyte_without_a_space_is_encoded_in_seconds() {
     let (section, vocab) = packed(&file).unwrap();
     let tokenizer = Tokenizer::new(&section, vocab).unwrap();
     for text in without_a_space(TEXTS[2]) {
-        let mut out = vec![0; tokenizer.room(text.len())];
+        let mut out = vec![0; tokenizer.max_tokens(text.len())];
         let start = std::time::Instant::now();
         tokenizer.encode(&text, &mut out).unwrap();
         let took = start.elapsed().as_secs_f64();

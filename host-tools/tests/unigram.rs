@@ -120,9 +120,9 @@ fn tokens_become_the_text_again() {
         let pair = Pair::new(&file);
         let tokenizer = pair.ours();
         let text = "the model takes a text, and </s> gives it back.";
-        let mut out = vec![0; tokenizer.room(text.len())];
+        let mut out = vec![0; tokenizer.max_tokens(text.len())];
         let count = tokenizer.encode(text, &mut out).unwrap();
-        assert!(!out[..count].contains(&tokenizer.end()));
+        assert!(!out[..count].contains(&tokenizer.eos()));
         let mut decoder = Decoder::new();
         let back: String = out[..count].iter().map(|&token| decoder.push(&tokenizer, token).unwrap().to_owned()).collect();
         assert_eq!(back, text);
@@ -174,8 +174,8 @@ fn damaged_sections_never_panic() {
                 Ok(tokenizer) => {
                     let mut out = [0; 40];
                     for text in ["", "the 漢字 text </s>", "x\u{301} a much longer text than there is room for"] {
-                        let _ = tokenizer.encode_with_control(text, &mut out);
-                        let _ = tokenizer.encode_with_specials(text, &mut out);
+                        let _ = tokenizer.encode_parse_special(text, &mut out);
+                        let _ = tokenizer.encode_with_special_tokens(text, &mut out);
                     }
                 }
                 Err(_) => refused += 1,

@@ -63,7 +63,7 @@ impl Pair {
             let expected = self.library.encode(text, false).unwrap();
             assert!(out[..count] == *expected.get_ids(), "{text:?}: {:?}, not {:?}", &out[..count], expected.get_ids());
             all += count;
-            known += out[..count].iter().filter(|&&token| token != tokenizer.unknown()).count();
+            known += out[..count].iter().filter(|&&token| token != tokenizer.unk()).count();
         }
         (all, known)
     }
@@ -127,11 +127,11 @@ fn specials_and_truncation_are_the_library_s() {
     let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
     for text in ["", "A man is playing a flute.", &"word ".repeat(14), &"word ".repeat(15), &"unaffable, ".repeat(300)] {
         let mut out = [0; 16];
-        let encoding = tokenizer.encode_with_specials(text, &mut out).unwrap();
+        let encoding = tokenizer.encode_with_special_tokens(text, &mut out).unwrap();
         let expected = library.encode(text, true).unwrap();
         assert_eq!(out[..encoding.tokens], *expected.get_ids(), "{text:?}");
         let all = pair.library.encode(text, false).unwrap().len();
-        assert_eq!(encoding.tokens - 2 + encoding.left_out, all, "{text:?}");
+        assert_eq!(encoding.tokens - 2 + encoding.truncated, all, "{text:?}");
     }
 }
 
@@ -190,7 +190,7 @@ fn a_megabyte_without_a_space_is_encoded_in_seconds() {
     let pair = Pair::new(&vocabulary(every_piece(&['\0'..='\u{24FF}'])));
     let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
     for text in without_a_space(include_str!("../../docs/image.md")) {
-        let mut out = vec![0; tokenizer.room(text.len())];
+        let mut out = vec![0; tokenizer.max_tokens(text.len())];
         let start = std::time::Instant::now();
         tokenizer.encode(&text, &mut out).unwrap();
         let took = start.elapsed().as_secs_f64();

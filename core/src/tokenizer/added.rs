@@ -5,7 +5,7 @@ use super::vocabulary::{Vocabulary, Words};
 use crate::error::Error;
 use core::cmp::Ordering;
 
-/// Only [`Tokenizer::encode_with_control`](super::Tokenizer::encode_with_control) matches it.
+/// Only [`Tokenizer::encode_parse_special`](super::Tokenizer::encode_parse_special) matches it.
 const CONTROL: u32 = 1;
 /// It takes the white space before it.
 const STRIP_LEFT: u32 = 2;
@@ -57,14 +57,14 @@ impl<'a> Added<'a> {
     }
 
     /// The begin, end and unknown tokens of a vocabulary without a table of its own, for [`Added::rows`].
-    pub fn marks(vocabulary: &Vocabulary<'_>) -> [Row; 3] {
-        let mut tokens = [vocabulary.begin, vocabulary.end, vocabulary.unknown];
+    pub fn special_tokens(vocabulary: &Vocabulary<'_>) -> [Row; 3] {
+        let mut tokens = [vocabulary.bos, vocabulary.eos, vocabulary.unk];
         tokens.sort_unstable_by_key(|&token| vocabulary.stored(token));
         tokens.map(|token| [token.to_le_bytes(), CONTROL.to_le_bytes()])
     }
 
-    /// A table made by [`Added::marks`].
-    pub fn of_marks(rows: &'a [Row]) -> Self {
+    /// A table made by [`Added::special_tokens`].
+    pub fn of_special_tokens(rows: &'a [Row]) -> Self {
         Added { rows }
     }
 

@@ -7,7 +7,7 @@
 //! spelled-out pieces of the byte tokens (`<0x0A>`), are never matched against text. llama2.c looks them up like any other piece; its
 //! vocabularies hold no chain of merges that leads to one, so its results are the same. BERT's own tokenizer splits `[SEP]` at its
 //! brackets, so its results are the same too. A chat template's text is the exception that a caller asks for:
-//! [`Tokenizer::encode_with_control`].
+//! [`Tokenizer::encode_parse_special`].
 
 mod added;
 mod bpe;
@@ -49,13 +49,13 @@ enum Kind<'a> {
     Unigram(Unigram<'a>),
 }
 
-/// What [`Tokenizer::encode_with_specials`] wrote.
+/// What [`Tokenizer::encode_with_special_tokens`] wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding {
     /// Tokens written, the special ones included.
     pub tokens: usize,
     /// Tokens at the text's end for which there was no room.
-    pub left_out: usize,
+    pub truncated: usize,
 }
 
 impl<'a> Tokenizer<'a> {
@@ -75,39 +75,39 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// The token that begins a text (BERT's `[CLS]`). [`Tokenizer::encode`] does not write it.
-    pub fn begin(&self) -> u32 {
-        self.vocabulary().begin
+    pub fn bos(&self) -> u32 {
+        self.vocabulary().bos
     }
 
     /// The token that ends a text (BERT's `[SEP]`).
-    pub fn end(&self) -> u32 {
-        self.vocabulary().end
+    pub fn eos(&self) -> u32 {
+        self.vocabulary().eos
     }
 
-    /// Whether the model's inputs start with the begin token: [`Tokenizer::encode_with_specials`] writes it then.
-    pub fn adds_begin(&self) -> bool {
+    /// Whether the model's inputs start with the begin token: [`Tokenizer::encode_with_special_tokens`] writes it then.
+    pub fn add_bos(&self) -> bool {
         match &self.kind {
-            Kind::Bpe(bpe) => bpe.adds_begin,
+            Kind::Bpe(bpe) => bpe.add_bos,
             Kind::WordPiece(_) => true,
-            Kind::ByteBpe(bpe) => bpe.adds_begin,
-            Kind::Unigram(unigram) => unigram.adds_begin,
+            Kind::ByteBpe(bpe) => bpe.add_bos,
+            Kind::Unigram(unigram) => unigram.add_bos,
         }
     }
 
-    /// Whether the model's inputs close with the end token: [`Tokenizer::encode_with_specials`] writes it then.
-    pub fn adds_end(&self) -> bool {
+    /// Whether the model's inputs close with the end token: [`Tokenizer::encode_with_special_tokens`] writes it then.
+    pub fn add_eos(&self) -> bool {
         match &self.kind {
-            Kind::Bpe(bpe) => bpe.adds_end,
+            Kind::Bpe(bpe) => bpe.add_eos,
             Kind::WordPiece(_) => true,
-            Kind::ByteBpe(bpe) => bpe.adds_end,
-            Kind::Unigram(unigram) => unigram.adds_end,
+            Kind::ByteBpe(bpe) => bpe.add_eos,
+            Kind::Unigram(unigram) => unigram.add_eos,
         }
     }
 
     /// Elements that always suffice for the tokens of a text of so many bytes, the begin and end tokens included: one a byte, or three where
     /// texts are brought to form C, in which some characters are three; two in BPE that puts a space behind each added token and in Unigram, where
     /// a map of characters may ask for more (one character becomes 18 in the published ones: seven a byte).
-    pub fn room(&self, bytes: usize) -> usize {
+    pub fn max_tokens(&self, bytes: usize) -> usize {
         let growth = match &self.kind {
             Kind::ByteBpe(bpe) if bpe.nfc => nfc::GROWTH,
             Kind::Unigram(unigram) => unigram.growth(),
@@ -119,8 +119,8 @@ impl<'a> Tokenizer<'a> {
 
     /// The token that stands for what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it
     /// stands for a whole word, in Unigram for unknown characters that follow one another, unless they become byte tokens.
-    pub fn unknown(&self) -> u32 {
-        self.vocabulary().unknown
+    pub fn unk(&self) -> u32 {
+        self.vocabulary().unk
     }
 
     /// The bytes that `token` stands for: one byte for a byte token, otherwise its piece (at most 255 bytes; UTF-8, but in byte-level BPE;
@@ -156,7 +156,7 @@ impl<'a> Tokenizer<'a> {
     ///
     /// Added tokens that are no control tokens are matched first, where the section has any.
     ///
-    /// [`Tokenizer::room`] elements always suffice. Time is linear in the length of the text, also of one long word: BPE merges it in windows,
+    /// [`Tokenizer::max_tokens`] elements always suffice. Time is linear in the length of the text, also of one long word: BPE merges it in windows,
     /// longer ones only where a change far away reaches back.
     ///
     /// # Errors
@@ -177,49 +177,51 @@ impl<'a> Tokenizer<'a> {
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`].
-    pub fn encode_with_control(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
-        let marks = Added::marks(self.vocabulary());
-        let marks = Added::of_marks(&marks);
+    pub fn encode_parse_special(&self, text: &str, out: &mut [u32]) -> Result<usize, Error> {
+        let special_tokens = Added::special_tokens(self.vocabulary());
+        let special_tokens = Added::of_special_tokens(&special_tokens);
         match &self.kind {
-            Kind::Bpe(bpe) => bpe.encode_parts(text, out, if bpe.added.is_empty() { &marks } else { &bpe.added }, true),
+            Kind::Bpe(bpe) => bpe.encode_parts(text, out, if bpe.added.is_empty() { &special_tokens } else { &bpe.added }, true),
             Kind::WordPiece(wordpiece) => {
-                marks.encode_parts(&wordpiece.vocabulary, text, true, out, |_, text, out| wordpiece_tokens(wordpiece, text, out))
+                special_tokens.encode_parts(&wordpiece.vocabulary, text, true, out, |_, text, out| wordpiece_tokens(wordpiece, text, out))
             }
             Kind::ByteBpe(bpe) => bpe.encode(text, out, true),
-            Kind::Unigram(unigram) => unigram.encode(text, out, if unigram.added.is_empty() { &marks } else { &unigram.added }, true),
+            Kind::Unigram(unigram) => {
+                unigram.encode(text, out, if unigram.added.is_empty() { &special_tokens } else { &unigram.added }, true)
+            }
         }
     }
 
     /// Writes `text` as a whole input of the model to `out`, whose length is the longest input wanted.
     ///
     /// WordPiece: `[CLS]`, the text's tokens, `[SEP]`. A text with too many tokens keeps its first `out.len() - 2`, as BERT has it, and
-    /// the others are counted. BPE: the begin and end tokens as [`Tokenizer::adds_begin`] and [`Tokenizer::adds_end`] say around the text's
+    /// the others are counted. BPE: the begin and end tokens as [`Tokenizer::add_bos`] and [`Tokenizer::add_eos`] say around the text's
     /// tokens; too many are an error, because a prompt must not be cut.
     ///
     /// # Errors
     /// [`Error::BufferTooSmall`] without room for the special tokens, and see above.
-    pub fn encode_with_specials(&self, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
+    pub fn encode_with_special_tokens(&self, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
         let have = out.len();
         let mut count = 0;
-        if self.adds_begin() {
-            *out.first_mut().ok_or(Error::BufferTooSmall { need: 1, have })? = self.begin();
+        if self.add_bos() {
+            *out.first_mut().ok_or(Error::BufferTooSmall { need: 1, have })? = self.bos();
             count = 1;
         }
         let rest = out.get_mut(count..).unwrap_or_default();
-        let mut left_out = 0;
+        let mut truncated = 0;
         if let Kind::WordPiece(wordpiece) = &self.kind {
             let (_, room) = rest.split_last_mut().ok_or(Error::BufferTooSmall { need: 2, have })?;
             let all = wordpiece.encode(text, room);
-            left_out = all.saturating_sub(room.len());
+            truncated = all.saturating_sub(room.len());
             count = count.saturating_add(all.min(room.len()));
         } else {
             count = count.saturating_add(self.encode(text, rest)?);
         }
-        if self.adds_end() {
-            *out.get_mut(count).ok_or(Error::BufferTooSmall { need: have.saturating_add(1), have })? = self.end();
+        if self.add_eos() {
+            *out.get_mut(count).ok_or(Error::BufferTooSmall { need: have.saturating_add(1), have })? = self.eos();
             count = count.saturating_add(1);
         }
-        Ok(Encoding { tokens: count, left_out })
+        Ok(Encoding { tokens: count, truncated })
     }
 
     fn vocabulary(&self) -> &Vocabulary<'a> {
@@ -239,7 +241,7 @@ impl<'a> Tokenizer<'a> {
             Kind::ByteBpe(bpe) => bpe.added,
             Kind::Unigram(unigram) => unigram.added,
         };
-        token == self.begin() || token == self.end() || added.is_control(token, self.vocabulary())
+        token == self.bos() || token == self.eos() || added.is_control(token, self.vocabulary())
     }
 
     /// What `token` adds to a text, in two parts: the space before a word, and the piece. Control tokens add nothing, but for a
@@ -263,7 +265,7 @@ impl<'a> Tokenizer<'a> {
     /// Whether what follows `token` is the start of a text. An end token does not end the start of a WordPiece text, which nothing was
     /// shown of yet.
     fn starts_behind(&self, token: u32, at_start: bool) -> bool {
-        token == self.begin() || (at_start && token == self.end() && matches!(self.kind, Kind::WordPiece(_)))
+        token == self.bos() || (at_start && token == self.eos() && matches!(self.kind, Kind::WordPiece(_)))
     }
 }
 

@@ -23,11 +23,10 @@ pub(super) fn wrong(what: &'static str) -> Error {
 /// The section's tables as [`Tokenizer`] keeps them, all contradictions refused.
 pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     let (header, rest) = section.split_at_checked(HEADER_BYTES).ok_or(wrong("the section is cut"))?;
-    let &[kind, count, longest, flags, begin, end, own, unknown] = header.as_chunks::<4>().0 else {
+    let &[kind, count, longest, flags, bos, eos, own, unk] = header.as_chunks::<4>().0 else {
         return Err(wrong("the section is cut"));
     };
-    let [kind, count, longest, flags, begin, end, own, unknown] =
-        [kind, count, longest, flags, begin, end, own, unknown].map(u32::from_le_bytes);
+    let [kind, count, longest, flags, bos, eos, own, unk] = [kind, count, longest, flags, bos, eos, own, unk].map(u32::from_le_bytes);
     if !matches!(kind, KIND_SENTENCEPIECE | KIND_WORDPIECE | KIND_BYTE_BPE | KIND_UNIGRAM) {
         return Err(wrong("its kind is not one this engine reads"));
     }
@@ -50,7 +49,7 @@ pub(super) fn read(section: &[u8], vocab: u32) -> Result<Tokenizer<'_>, Error> {
     let (map, bytes) = if has_map { counted_words(bytes, 2)? } else { words(bytes, Some(0))? };
     let (strings, bytes) = if has_map { counted_bytes(bytes)? } else { (&[][..], bytes) };
     let flags = if has_added { flags & !FLAG_ADDED } else { flags };
-    let vocabulary = Vocabulary { offsets, sorted, bytes, longest: longest as usize, begin, end, unknown };
+    let vocabulary = Vocabulary { offsets, sorted, bytes, longest: longest as usize, bos, eos, unk };
     let kind = match kind {
         KIND_SENTENCEPIECE => Kind::Bpe(Bpe::new(vocabulary, scores, added, own, flags)?),
         KIND_UNIGRAM => Kind::Unigram(Unigram::new(vocabulary, unigram::Tables { scores, map, strings }, added, own, flags)?),

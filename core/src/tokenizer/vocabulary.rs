@@ -21,9 +21,9 @@ pub(super) struct Vocabulary<'a> {
     pub bytes: &'a [u8],
     /// Bytes of the longest piece.
     pub longest: usize,
-    pub begin: u32,
-    pub end: u32,
-    pub unknown: u32,
+    pub bos: u32,
+    pub eos: u32,
+    pub unk: u32,
 }
 
 impl<'a> Vocabulary<'a> {
@@ -42,7 +42,7 @@ impl<'a> Vocabulary<'a> {
 
     /// Whether text may never be matched to the piece of `token`.
     pub fn is_control(&self, token: u32) -> bool {
-        token == self.begin || token == self.end || token == self.unknown
+        token == self.bos || token == self.eos || token == self.unk
     }
 
     /// The tokens whose piece is `head` followed by `tail`, lowest id first.
@@ -70,7 +70,7 @@ impl<'a> Vocabulary<'a> {
     /// where `is_text` says that they are read.
     pub fn check(&self, is_text: impl Fn(u32) -> bool) -> Result<(), Error> {
         let vocab = self.len();
-        if self.begin >= vocab || self.end >= vocab || self.unknown >= vocab {
+        if self.bos >= vocab || self.eos >= vocab || self.unk >= vocab {
             return Err(wrong("its begin, end or unknown token is not in the vocabulary"));
         }
         self.check_offsets()?;

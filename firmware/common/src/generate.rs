@@ -130,8 +130,8 @@ pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<To
         Prompt::Text(text) => {
             let tokenizer = image.tokenizer()?;
             tokens.resize_default(MAX_PROMPT).map_err(|_| full)?;
-            let begins = usize::from(tokenizer.adds_begin());
-            *tokens.first_mut().ok_or(full)? = tokenizer.begin();
+            let begins = usize::from(tokenizer.add_bos());
+            *tokens.first_mut().ok_or(full)? = tokenizer.bos();
             let count = tokenizer.encode(text, tokens.get_mut(begins..).ok_or(full)?)?;
             tokens.truncate(count + begins);
         }

@@ -49,7 +49,7 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let tokenizer = image.tokenizer()?;
     let mut encoded = [0; 64];
     black_box(tokenizer.encode(text, &mut encoded)?);
-    black_box(tokenizer.encode_with_specials(text, &mut encoded)?);
+    black_box(tokenizer.encode_with_special_tokens(text, &mut encoded)?);
     let mut decoder = Decoder::new();
     black_box(decoder.push(&tokenizer, token)?);
     black_box(decoder.finish());

@@ -144,8 +144,8 @@ fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> 
         return generate::encode(image, text).map_err(refuse());
     }
     let tokenizer = image.tokenizer().map_err(refuse())?;
-    let mut tokens = vec![0; tokenizer.room(text.len())];
-    let encoding = tokenizer.encode_with_specials(text, &mut tokens).map_err(refuse())?;
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
+    let encoding = tokenizer.encode_with_special_tokens(text, &mut tokens).map_err(refuse())?;
     tokens.truncate(encoding.tokens);
     Ok(tokens)
 }

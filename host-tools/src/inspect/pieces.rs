@@ -24,7 +24,7 @@ pub fn label(tokenizer: Option<&Tokenizer>, token: u32) -> String {
     let Ok(piece) = tokenizer.piece(token) else { return format!("#{token}") };
     match std::str::from_utf8(piece) {
         // llama2.c spells its marks with line feeds around them.
-        Ok(text) if token == tokenizer.begin() || token == tokenizer.end() => text.trim().to_owned(),
+        Ok(text) if token == tokenizer.bos() || token == tokenizer.eos() => text.trim().to_owned(),
         Ok(text) => text.to_owned(),
         Err(_) => piece.iter().map(|byte| format!("<{byte:02X}>")).collect(),
     }
@@ -36,12 +36,12 @@ pub fn label(tokenizer: Option<&Tokenizer>, token: u32) -> String {
 /// A sentence that says what the text is made of, or [`Error::NoTokenizer`] as one.
 pub fn single(image: &Image, text: &str) -> Result<u32, String> {
     let tokenizer = image.tokenizer().map_err(|error| error.to_string())?;
-    let ordinary = |token: u32| token != tokenizer.begin() && token != tokenizer.end() && token != tokenizer.unknown();
+    let ordinary = |token: u32| token != tokenizer.bos() && token != tokenizer.eos() && token != tokenizer.unk();
     let exact = (0..tokenizer.vocab()).find(|&token| ordinary(token) && tokenizer.piece(token).is_ok_and(|piece| piece == text.as_bytes()));
     if let Some(token) = exact {
         return Ok(token);
     }
-    let mut tokens = vec![0; tokenizer.room(text.len())];
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
     let count = tokenizer.encode(text, &mut tokens).map_err(|error: Error| error.to_string())?;
     match tokens[..count] {
         [token] => Ok(token),

@@ -76,7 +76,7 @@ pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<(&
     let image = *session.image();
     let mut tokens = vec![0; image.config().context as usize];
     let encoding = encode_truncated(&image.tokenizer()?, text, &mut tokens)?;
-    session.encode(&tokens[..encoding.tokens]).map(|logits| (logits, encoding.left_out))
+    session.encode(&tokens[..encoding.tokens]).map(|logits| (logits, encoding.truncated))
 }
 
 /// Columns of a row of features.

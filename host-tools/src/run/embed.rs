@@ -60,7 +60,7 @@ pub fn embed_together(session: &mut Session, texts: &[&str], l2_normalize: bool)
         let encoding = encode_truncated(&tokenizer, text, &mut tokens[start..]).map_err(|error| Refused { index, error })?;
         tokens.truncate(start + encoding.tokens);
         lengths.push(encoding.tokens);
-        made.push(Embedding { values: Vec::new(), tokens: encoding.tokens, left_out: encoding.left_out });
+        made.push(Embedding { values: Vec::new(), tokens: encoding.tokens, left_out: encoding.truncated });
     }
     let scale = l2_normalize && !session.config().normalized;
     let mut shown = 0;
@@ -82,21 +82,21 @@ pub fn embed_together(session: &mut Session, texts: &[&str], l2_normalize: bool)
 /// # Errors
 /// What the tokenizer says: there is no room for the special tokens.
 pub fn encode_truncated(tokenizer: &Tokenizer, text: &str, out: &mut [u32]) -> Result<Encoding, Error> {
-    match tokenizer.encode_with_specials(text, out) {
+    match tokenizer.encode_with_special_tokens(text, out) {
         Err(Error::BufferTooSmall { .. }) if out.len() > 2 => {}
         encoded => return encoded,
     }
-    let mut all = vec![0; tokenizer.room(text.len())];
-    let count = tokenizer.encode_with_specials(text, &mut all)?.tokens;
+    let mut all = vec![0; tokenizer.max_tokens(text.len())];
+    let count = tokenizer.encode_with_special_tokens(text, &mut all)?.tokens;
     if let Some(out) = out.get_mut(..count) {
         // It was a long word's characters that had no room.
         out.copy_from_slice(&all[..count]);
-        return Ok(Encoding { tokens: count, left_out: 0 });
+        return Ok(Encoding { tokens: count, truncated: 0 });
     }
-    let kept = out.len() - usize::from(tokenizer.adds_end());
+    let kept = out.len() - usize::from(tokenizer.add_eos());
     out[..kept].copy_from_slice(&all[..kept]);
-    out[kept..].fill(tokenizer.end());
-    Ok(Encoding { tokens: out.len(), left_out: count - out.len() })
+    out[kept..].fill(tokenizer.eos());
+    Ok(Encoding { tokens: out.len(), truncated: count - out.len() })
 }
 
 /// Neighbouring texts of a source.

@@ -62,9 +62,9 @@ pub trait Observer {
 /// [`Error::NoTokenizer`], or what the tokenizer says.
 pub fn encode(image: &Image, text: &str) -> Result<Vec<u32>, Error> {
     let tokenizer = image.tokenizer()?;
-    let mut tokens = vec![0; tokenizer.room(text.len())];
-    let begins = usize::from(tokenizer.adds_begin());
-    tokens[0] = tokenizer.begin();
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
+    let begins = usize::from(tokenizer.add_bos());
+    tokens[0] = tokenizer.bos();
     let count = tokenizer.encode(text, &mut tokens[begins..])?;
     tokens.truncate(begins + count);
     Ok(tokens)

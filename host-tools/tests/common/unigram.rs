@@ -81,8 +81,8 @@ impl Pair {
         let mut out = Vec::new();
         let mut all = 0;
         for text in texts {
-            out.resize(tokenizer.room(text.len()), 0);
-            let count = tokenizer.encode_with_control(text, &mut out).expect("room() elements suffice");
+            out.resize(tokenizer.max_tokens(text.len()), 0);
+            let count = tokenizer.encode_parse_special(text, &mut out).expect("max_tokens() elements suffice");
             let expected = self.library.encode(text, false).unwrap();
             assert!(out[..count] == *expected.get_ids(), "{text:?}: {:?}, not {:?}", &out[..count], expected.get_ids());
             all += count;

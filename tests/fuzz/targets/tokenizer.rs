@@ -64,12 +64,12 @@ fn section_of(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
-    let mut tokens = vec![0; tokenizer.room(text.len())];
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
     let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
     tokens.truncate(count);
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
     // The order of merges, and so the tokens, do not depend on the room there is.
-    let mut roomy = vec![0; 2 * tokenizer.room(text.len()) + 8];
+    let mut roomy = vec![0; 2 * tokenizer.max_tokens(text.len()) + 8];
     assert_eq!(tokenizer.encode(text, &mut roomy).map(|count| &roomy[..count]), Ok(&tokens[..]));
     for room in [0, 1, count / 2, count] {
         if let Ok(count) = tokenizer.encode(text, &mut roomy[..room]) {
@@ -84,8 +84,8 @@ fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
 
 /// A template's text: tokens in range, as many as any text has at most.
 fn with_control(tokenizer: &Tokenizer, text: &str) {
-    let mut tokens = vec![0; tokenizer.room(text.len())];
-    let count = tokenizer.encode_with_control(text, &mut tokens).expect("so many tokens always suffice");
+    let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
+    let count = tokenizer.encode_parse_special(text, &mut tokens).expect("so many tokens always suffice");
     assert!(tokens[..count].iter().all(|&token| token < tokenizer.vocab()));
 }
 
@@ -97,9 +97,9 @@ fn words(tokenizer: &Tokenizer, text: &str, bytes: &[u8]) {
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
     for room in [2, 3, count + 1, count + 2, count + 5] {
         let mut input = vec![0; room];
-        let encoding = tokenizer.encode_with_specials(text, &mut input).expect("there is room for the special tokens");
+        let encoding = tokenizer.encode_with_special_tokens(text, &mut input).expect("there is room for the special tokens");
         let kept = encoding.tokens - 2;
-        assert_eq!((kept + encoding.left_out, &input[1..=kept]), (count, &tokens[..kept]));
+        assert_eq!((kept + encoding.truncated, &input[1..=kept]), (count, &tokens[..kept]));
     }
     let mut decoder = Decoder::new();
     for token in tokens.into_iter().chain(bytes.iter().map(|&byte| u32::from(byte))) {
@@ -114,7 +114,7 @@ fn decode(tokenizer: &Tokenizer, bytes: &[u8], whole: bool) {
     for pair in bytes.chunks_exact(2).take(TEXT_MAX) {
         let token = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
         match decoder.push(tokenizer, token) {
-            Ok(_) if token == tokenizer.begin() || token == tokenizer.end() => return,
+            Ok(_) if token == tokenizer.bos() || token == tokenizer.eos() => return,
             Ok(piece) => {
                 text += piece;
                 all.extend(tokenizer.piece(token).expect("it is in range"));

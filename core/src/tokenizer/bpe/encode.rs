@@ -1,6 +1,6 @@
 //! Text to tokens, one word after another.
 
-use super::{BLOCK, Bpe, Cut};
+use super::{Bpe, Cut, METASPACE};
 use crate::error::Error;
 use crate::tokenizer::added::Added;
 use crate::tokenizer::windows;
@@ -48,7 +48,7 @@ impl Bpe<'_> {
 
     /// A space for what stands for one; any other character as it is.
     fn space_or(&self, character: char) -> char {
-        if self.block_is_space && character == BLOCK { ' ' } else { character }
+        if self.block_is_space && character == METASPACE { ' ' } else { character }
     }
 
     /// Characters of the word that `text` starts with; 0 for an empty text.

@@ -20,7 +20,7 @@ const ALL_FLAGS: u32 = 2 * FLAG_UNLESS_THERE - 1;
 /// The score of a piece that no two tokens merge to.
 const NEVER: f32 = f32::MIN;
 /// What SentencePiece writes for a space.
-const BLOCK: char = '\u{2581}';
+const METASPACE: char = '\u{2581}';
 
 /// Every byte once, so that a byte token's text is a slice that lives as long as any image.
 pub(super) static BYTES: [u8; 256] = {
@@ -52,9 +52,9 @@ pub(super) struct Bpe<'a> {
     /// Tokens that a text may spell out.
     pub added: Added<'a>,
     /// The begin token stands before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// The end token stands behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
 }
 
 /// Where a text may be cut into words that merge independently, because no piece reaches across.
@@ -82,14 +82,14 @@ impl<'a> Bpe<'a> {
             block_is_space: has(FLAG_BLOCK),
             cut: Cut::Never,
             added: Added::default(),
-            adds_begin: !has(FLAG_NO_BEGIN),
-            adds_end: has(FLAG_END),
+            add_bos: !has(FLAG_NO_BEGIN),
+            add_eos: has(FLAG_END),
         };
         if first_byte.checked_add(256).is_none_or(|end| end > vocabulary.len()) {
             return Err(wrong("its byte tokens are not in the vocabulary"));
         }
         // Otherwise a byte of text could become a control token.
-        if bpe.byte(vocabulary.begin).is_some() || bpe.byte(vocabulary.end).is_some() {
+        if bpe.byte(vocabulary.bos).is_some() || bpe.byte(vocabulary.eos).is_some() {
             return Err(wrong("its begin or end token is a byte token"));
         }
         vocabulary.check(|token| bpe.byte(token).is_none())?;

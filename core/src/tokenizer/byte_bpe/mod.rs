@@ -17,9 +17,9 @@ use split::Split;
 
 const FLAG_BEGIN: u32 = 1;
 const FLAG_END: u32 = 2;
-const FLAG_WHOLE_WORDS: u32 = 4;
+const FLAG_IGNORE_MERGES: u32 = 4;
 const FLAG_NFC: u32 = 8;
-const ALL_FLAGS: u32 = FLAG_BEGIN | FLAG_END | FLAG_WHOLE_WORDS | FLAG_NFC;
+const ALL_FLAGS: u32 = FLAG_BEGIN | FLAG_END | FLAG_IGNORE_MERGES | FLAG_NFC;
 
 /// What a piece may show, so that a decoder's buffer suffices: broken characters are shown as three bytes.
 const MAX_SHOWN_BYTES: usize = 255;
@@ -35,11 +35,11 @@ pub(super) struct ByteBpe<'a> {
     tables: Tables<'a>,
     split: Split,
     /// The begin token stands before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// The end token stands behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
     /// A word that is a piece is not merged.
-    whole_words: bool,
+    ignore_merges: bool,
     /// Texts are brought to form C; added tokens are matched before that.
     pub nfc: bool,
 }
@@ -72,8 +72,8 @@ impl<'a> ByteBpe<'a> {
         vocabulary.check(|_| false)?;
         let added = Added::new(added, &vocabulary)?;
         let has = |flag| flags & flag != 0;
-        let (adds_begin, adds_end, whole_words) = (has(FLAG_BEGIN), has(FLAG_END), has(FLAG_WHOLE_WORDS));
-        let bpe = ByteBpe { vocabulary, added, tables, split, adds_begin, adds_end, whole_words, nfc: has(FLAG_NFC) };
+        let (add_bos, add_eos, ignore_merges) = (has(FLAG_BEGIN), has(FLAG_END), has(FLAG_IGNORE_MERGES));
+        let bpe = ByteBpe { vocabulary, added, tables, split, add_bos, add_eos, ignore_merges, nfc: has(FLAG_NFC) };
         if bpe.nfc && added.any_late() {
             return Err(wrong("an added token is matched late, in a text that is brought to form C"));
         }
@@ -108,7 +108,7 @@ impl<'a> ByteBpe<'a> {
     }
 
     fn encode_word(&self, word: impl Iterator<Item = u8> + Clone, out: &mut [u32]) -> Option<usize> {
-        if self.whole_words
+        if self.ignore_merges
             && let Some(token) = self.whole_word(word.clone())
         {
             *out.first_mut()? = token;

@@ -55,9 +55,9 @@ pub(super) struct Unigram<'a> {
     /// Tokens that a text may spell out.
     pub added: Added<'a>,
     /// The begin token stands before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// The end token stands behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
 }
 
 impl<'a> Unigram<'a> {
@@ -81,14 +81,14 @@ impl<'a> Unigram<'a> {
             map: has(FLAG_MAP).then(|| Charmap::new(map, strings)).transpose()?,
             growth: 1,
             added: Added::default(),
-            adds_begin: has(FLAG_BEGIN),
-            adds_end: has(FLAG_END),
+            add_bos: has(FLAG_BEGIN),
+            add_eos: has(FLAG_END),
         };
         if has(FLAG_BYTES) && first_byte.checked_add(256).is_none_or(|end| end > vocabulary.len()) {
             return Err(wrong("its byte tokens are not in the vocabulary"));
         }
         // Otherwise a byte of text could become a control token.
-        if [vocabulary.begin, vocabulary.end, vocabulary.unknown].into_iter().any(|token| unigram.byte(token).is_some()) {
+        if [vocabulary.bos, vocabulary.eos, vocabulary.unk].into_iter().any(|token| unigram.byte(token).is_some()) {
             return Err(wrong("its begin, end or unknown token is a byte token"));
         }
         vocabulary.check(|token| unigram.byte(token).is_none())?;

@@ -4,7 +4,7 @@ use super::charmap::Charmap;
 use super::mapped::Mapped;
 
 /// What stands for a space in the files of the `tokenizers` library.
-const BLOCK: char = '\u{2581}';
+const METASPACE: char = '\u{2581}';
 
 /// What a vocabulary wants done to the spaces of a text, in the order of the fields.
 #[derive(Clone, Copy, Debug)]
@@ -86,13 +86,13 @@ impl Spaces {
             (true, None) => text.trim_end().chars().count(),
             (true, Some(_)) => rest.clone().zip(1..).filter(|(character, _)| !character.is_whitespace()).last().map_or(0, |(_, end)| end),
         };
-        let squeezed = self.squeezed.then_some(if self.to_plain { ' ' } else { BLOCK });
+        let squeezed = self.squeezed.then_some(if self.to_plain { ' ' } else { METASPACE });
         Characters { rest, left, squeezed }
     }
 }
 
 fn is_space(character: char) -> bool {
-    matches!(character, ' ' | BLOCK)
+    matches!(character, ' ' | METASPACE)
 }
 
 /// A text's characters; if so wanted, several spaces as one.

@@ -40,7 +40,7 @@ fn find(unigram: &Unigram<'_>, word: impl Iterator<Item = char> + Clone, path: &
             known |= characters == 1;
         });
         if !known {
-            offer(unigram.vocabulary.unknown, unigram.unknown_score, 1);
+            offer(unigram.vocabulary.unk, unigram.unknown_score, 1);
         }
         rest.next();
     }
@@ -86,7 +86,7 @@ fn follow(unigram: &Unigram<'_>, path: &mut [u32]) -> Option<usize> {
 
 /// Characters that `token` stands for on a path.
 fn width(unigram: &Unigram<'_>, token: u32) -> usize {
-    if token == unigram.vocabulary.unknown {
+    if token == unigram.vocabulary.unk {
         return 1;
     }
     let piece = unigram.vocabulary.stored(token).unwrap_or_default();
@@ -95,7 +95,7 @@ fn width(unigram: &Unigram<'_>, token: u32) -> usize {
 
 /// Writes the tokens `from..to` of `out` to its start: unknown characters that follow one another as one token, or all their bytes.
 fn spell(unigram: &Unigram<'_>, word: impl Iterator<Item = char>, out: &mut [u32], from: usize, to: usize) -> Option<usize> {
-    let unknown = unigram.vocabulary.unknown;
+    let unknown = unigram.vocabulary.unk;
     let mut count = 0_usize;
     let Some(first_byte) = unigram.first_byte else {
         let mut before = None;

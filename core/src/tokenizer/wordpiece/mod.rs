@@ -112,7 +112,7 @@ impl Words<'_, '_> {
         let known = self.characters <= self.wordpiece.most_characters && self.split().is_some();
         if !known {
             self.count = before;
-            self.token(self.wordpiece.vocabulary.unknown);
+            self.token(self.wordpiece.vocabulary.unk);
         }
         self.word.clear();
         self.characters = 0;

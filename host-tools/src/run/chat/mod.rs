@@ -65,8 +65,8 @@ impl<'i> Chat<'i> {
     pub fn ask(&mut self, said: &str) -> Result<Vec<u32>, ChatError> {
         let tokenizer = self.image.tokenizer()?;
         let [typed, spelled] = [false, true].map(|control| {
-            let mut tokens = vec![0; tokenizer.room(said.len())];
-            let count = if control { tokenizer.encode_with_control(said, &mut tokens) } else { tokenizer.encode(said, &mut tokens) };
+            let mut tokens = vec![0; tokenizer.max_tokens(said.len())];
+            let count = if control { tokenizer.encode_parse_special(said, &mut tokens) } else { tokenizer.encode(said, &mut tokens) };
             count.map(|count| tokens[..count].to_vec())
         });
         if typed? != spelled? {
@@ -87,12 +87,12 @@ impl<'i> Chat<'i> {
         let text = (self.render)(&Request {
             template: self.template.to_owned(),
             messages: self.messages.clone(),
-            bos_token: spelled(tokenizer.begin()),
-            eos_token: spelled(tokenizer.end()),
+            bos_token: spelled(tokenizer.bos()),
+            eos_token: spelled(tokenizer.eos()),
         });
         let text = text.map_err(ChatError::Template)?;
-        let mut tokens = vec![0; tokenizer.room(text.len())];
-        let count = tokenizer.encode_with_control(&text, &mut tokens)?;
+        let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
+        let count = tokenizer.encode_parse_special(&text, &mut tokens)?;
         tokens.truncate(count);
         Ok(tokens)
     }
