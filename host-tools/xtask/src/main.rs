@@ -32,6 +32,8 @@ enum Command {
     Models(commands::models::Arguments),
     /// Install compiler targets and emulators
     Setup,
+    /// Draw the demo's output as docs/demo.svg
+    Picture(commands::picture::Arguments),
     /// Train the default model again and pack it
     TrainDefault(commands::train_default::Arguments),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Models(arguments) => commands::models::run_all(&arguments),
         Command::Setup => commands::setup::run(),
+        Command::Picture(arguments) => commands::picture::run(&arguments),
         Command::TrainDefault(arguments) => commands::train_default::run(&arguments),
     };
     match result {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod demo;
 pub mod models;
 pub mod nopanic;
+pub mod picture;
 pub mod qemu;
 pub mod setup;
 pub mod test;
