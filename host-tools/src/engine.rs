@@ -1,4 +1,4 @@
-//! Setting up the engine on a PC: which kernels, how long a sequence, how large a block.
+//! Engine setup on a PC: kernel set, context length, prefill block and thread pool.
 
 use std::path::Path;
 
@@ -10,28 +10,28 @@ use attoformer::{Image, Plan, Session, arena_bytes};
 use crate::error::Error;
 use crate::files::AlignedBytes;
 
-/// Tokens that a prefill on a PC processes together: enough to read each weight once for many of them.
+/// Tokens that a prefill on a PC processes together: enough to read each weight once for many tokens.
 const PREFILL_BLOCK: u32 = 64;
 
-/// An image, and the file that errors name.
+/// An open image with its file, which errors name.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenImage<'a> {
     /// The image.
     pub image: &'a Image<'a>,
-    /// Its file, or the one it was made from.
+    /// Its file, or the file it was made from.
     pub path: &'a Path,
 }
 
-/// How a session is set up. It changes speed and memory, never results.
+/// Setup of a session. It affects speed and memory, never results.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// The loops to run.
+    /// Kernel set.
     pub kernels: &'static Kernels,
-    /// Longest sequence; the packed one unless given.
+    /// Context length in tokens; the image's unless given.
     pub context: Option<u32>,
-    /// Tokens processed together.
+    /// Tokens that a prefill processes together.
     pub block: Option<u32>,
-    /// Threads that share the work on one sequence.
+    /// Thread pool that shares the work on one sequence.
     pub parallel: &'static dyn Parallel,
 }
 
@@ -42,16 +42,16 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The plan for a model.
+    /// The session plan for a model.
     pub fn plan(&self, config: &Config) -> Plan {
         let context = self.context.unwrap_or(config.context);
         Plan { context, block: self.block.unwrap_or(PREFILL_BLOCK).min(config.context) }
     }
 
-    /// An arena for a model, whose file errors name.
+    /// Allocates the arena for a model; errors name `path`.
     ///
     /// # Errors
-    /// [`attoformer::Error::Context`] for a context beyond the packed one, [`Error::Memory`].
+    /// [`attoformer::Error::Context`] for a context beyond the image's, [`Error::Memory`].
     pub fn arena(&self, config: &Config, path: &Path) -> Result<AlignedBytes, Error> {
         let plan = self.plan(config);
         if plan.context > config.context {
@@ -62,16 +62,16 @@ impl Setup {
         AlignedBytes::try_zeroed(bytes).ok_or_else(|| Error::Memory { path: path.to_owned(), bytes })
     }
 
-    /// Work with a session in an arena of its own.
+    /// Runs `work` with a session in an arena of its own.
     ///
     /// # Errors
-    /// Those of [`Setup::arena`] and [`Setup::session`], and what the work returns.
-    pub fn with_session<T>(&self, subject: OpenImage<'_>, work: impl FnOnce(&mut Session<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        let mut arena = self.arena(subject.image.config(), subject.path)?;
-        work(&mut self.session(subject.image, &mut arena).map_err(Error::engine(subject.path))?)
+    /// Those of [`Setup::arena`] and [`Setup::session`], and what `work` returns.
+    pub fn with_session<T>(&self, open: OpenImage<'_>, work: impl FnOnce(&mut Session<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let mut arena = self.arena(open.image.config(), open.path)?;
+        work(&mut self.session(open.image, &mut arena).map_err(Error::engine(open.path))?)
     }
 
-    /// A session in an arena made by [`Setup::arena`].
+    /// Creates a session in an arena from [`Setup::arena`].
     ///
     /// # Errors
     /// See [`Session::with_plan`].
@@ -80,19 +80,41 @@ impl Setup {
     }
 }
 
-/// Kernels by name, or the best of this CPU.
+/// Kernels or threads that this machine cannot provide.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The kernel set does not exist, or this CPU lacks its instructions.
+    #[error("no kernel set \"{name}\" for this CPU; available: {available}")]
+    Kernels {
+        /// The name that was given.
+        name: String,
+        /// Kernel sets of this CPU.
+        available: String,
+    },
+    /// The operating system refuses to start the threads.
+    #[error("cannot start {count} threads: {source}; use fewer --threads")]
+    Threads {
+        /// Threads that were requested.
+        count: u32,
+        /// Error of the thread pool.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+/// Selects a kernel set by name, or the fastest of this CPU.
 ///
 /// # Errors
-/// [`Error::Request`] with the names there are.
+/// [`EngineError::Kernels`] with the available names.
 pub fn select_kernels(name: Option<&str>) -> Result<&'static Kernels, Error> {
     let Some(name) = name else { return Ok(kernels::best()) };
     kernels::by_name(name).ok_or_else(|| {
-        let there = kernels::all().map(|kernels| kernels.name).collect::<Vec<_>>().join(", ");
-        Error::Request(format!("there are no kernels {name} for this CPU, only {there}"))
+        let available = kernels::all().map(|kernels| kernels.name).collect::<Vec<_>>().join(", ");
+        Error::request(EngineError::Kernels { name: name.to_owned(), available })
     })
 }
 
-/// A pool of threads, the one that made it among them.
+/// A thread pool that includes the thread that created it.
 #[derive(Debug)]
 struct ThreadPool(rayon::ThreadPool);
 
@@ -106,15 +128,15 @@ impl Parallel for ThreadPool {
     }
 }
 
-/// Threads for the work on one sequence, this one among them. They live as long as the process.
+/// Starts a thread pool for the work on one sequence; the calling thread is one of its `count` threads. It lives as long as the process.
 ///
 /// # Errors
-/// [`Error::Request`] when the system does not give them.
+/// [`EngineError::Threads`] if the system refuses to start them.
 pub fn thread_pool(count: u32) -> Result<&'static dyn Parallel, Error> {
     if count == 1 {
         return Ok(&Inline);
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count as usize).use_current_thread().build();
-    let pool = pool.map_err(|error| Error::Request(format!("{count} threads cannot be had: {error}; ask for fewer")))?;
+    let pool = pool.map_err(|source| Error::request(EngineError::Threads { count, source }))?;
     Ok(Box::leak(Box::new(ThreadPool(pool))))
 }

@@ -1,88 +1,98 @@
-//! Why a command failed: one sentence that names the file and the cause.
+//! The error type of the host tools. Its text is one sentence that names the file, the cause and, where one exists, the remedy.
 
+use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A failure of a host tool. Its text is one sentence.
+/// A typed error of one module, such as [`PackError`](crate::pack::PackError), or a plain text.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Failure of a host tool.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written.
-    #[error("{}: {}", path.display(), sentence(source))]
+    /// The operating system cannot read or write a file.
+    #[error("{}: {}", path.display(), describe(source))]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file's content is not what it should be.
-    #[error("{}: {}", path.display(), one_line(what))]
+    /// The content of a file is invalid or does not fit the request.
+    #[error("{}: {}", path.display(), one_line(&cause.to_string()))]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        what: String,
+        /// The cause, a sentence without the file's name.
+        cause: Cause,
     },
-    /// The engine refused an image, or a call on it.
+    /// The engine refuses an image or a call on it.
     #[error("{}: {source}", path.display())]
     Engine {
         /// The image, or the file it was made from.
         path: PathBuf,
-        /// What the engine said.
+        /// Error of the engine.
         source: attoformer::Error,
     },
-    /// A session needs more memory than there is.
-    #[error("{}: it needs {bytes} bytes of memory, which are not to be had; a smaller context needs less", path.display())]
+    /// The arena of a session cannot be allocated.
+    #[error("{}: cannot allocate {bytes} bytes for the arena; a smaller context needs less", path.display())]
     Memory {
         /// The image, or the file it was made from.
         path: PathBuf,
         /// Bytes of the arena.
         bytes: usize,
     },
-    /// What was asked for cannot be done.
-    #[error("{0}")]
-    Request(String),
+    /// The request itself is invalid, independently of any file.
+    #[error("{}", one_line(&.0.to_string()))]
+    Request(Cause),
 }
 
 impl Error {
-    /// A system error with the file it is about.
+    /// Adds the file to an error of the operating system.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
         move |source| Error::Io { path: path.to_owned(), source }
     }
 
-    /// A wrong content with the file it is in.
-    pub fn file(path: &Path) -> impl FnOnce(String) -> Error + '_ {
-        move |what| Error::File { path: path.to_owned(), what }
+    /// Adds the file to the error of a module that reads or checks its content.
+    pub fn file<C: Into<Cause>>(path: &Path) -> impl FnOnce(C) -> Error + use<'_, C> {
+        move |cause| Error::File { path: path.to_owned(), cause: cause.into() }
     }
 
-    /// An engine's error with the image it is about.
+    /// Adds the image to an error of the engine.
     pub fn engine(path: &Path) -> impl FnOnce(attoformer::Error) -> Error + '_ {
         move |source| Error::Engine { path: path.to_owned(), source }
     }
+
+    /// A request that cannot be met.
+    pub fn request(cause: impl Into<Cause>) -> Error {
+        Error::Request(cause.into())
+    }
 }
 
-/// Characters of a sentence at most.
-const LONGEST: usize = 1200;
+/// Longest message in characters.
+const MESSAGE_MAX: usize = 1200;
 
-/// A sentence that may quote a file, whose names can hold anything: without line ends and other control characters, and not of any length.
-fn one_line(sentence: &str) -> String {
+/// Escapes control characters and bounds the length: a message can quote names from a file, and those can hold anything.
+fn one_line(message: &str) -> String {
     let escaped = |character: char| {
         let control = character.is_control();
         control.then(|| character.escape_default()).into_iter().flatten().chain((!control).then_some(character))
     };
-    let mut line = sentence.chars().flat_map(escaped);
-    let start: String = line.by_ref().take(LONGEST).collect();
+    let mut line = message.chars().flat_map(escaped);
+    let start: String = line.by_ref().take(MESSAGE_MAX).collect();
     if line.next().is_some() { start + "..." } else { start }
 }
 
-/// The common system errors in words; the others as the system puts them.
-fn sentence(error: &io::Error) -> String {
+/// Plain words for common errors of the operating system; its own text for the others.
+fn describe(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "no permission".to_owned(),
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
-        io::ErrorKind::NotADirectory => "a part of the path is not a directory".to_owned(),
+        io::ErrorKind::NotADirectory => "a component of the path is not a directory".to_owned(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full".to_owned(),
-        io::ErrorKind::FileTooLarge => "the file would grow beyond the limit set for it".to_owned(),
+        io::ErrorKind::FileTooLarge => "the file would exceed the size limit of this process".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
         _ => error.to_string(),
     }
@@ -95,11 +105,11 @@ mod tests {
     use super::Error;
 
     #[test]
-    fn what_a_file_holds_cannot_break_its_sentence() {
-        let said = |what: &str| Error::file(Path::new("a.gguf"))(what.to_owned()).to_string();
-        assert_eq!(said("the tensor a\nb\x1b[2J is missing"), "a.gguf: the tensor a\\nb\\u{1b}[2J is missing");
-        assert_eq!(said("Zoë \"日本\" 'x'"), "a.gguf: Zoë \"日本\" 'x'");
-        assert!(said(&"x".repeat(70_000)).len() < 1300);
-        assert!(said(&"\0".repeat(70_000)).len() < 1300);
+    fn a_message_is_one_line_whatever_the_file_holds() {
+        let message = |what: &str| Error::file(Path::new("a.gguf"))(what).to_string();
+        assert_eq!(message("the tensor a\nb\x1b[2J is missing"), "a.gguf: the tensor a\\nb\\u{1b}[2J is missing");
+        assert_eq!(message("Zoë \"日本\" 'x'"), "a.gguf: Zoë \"日本\" 'x'");
+        assert!(message(&"x".repeat(70_000)).len() < 1300);
+        assert!(message(&"\0".repeat(70_000)).len() < 1300);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading files in place, and writing them whole or not at all.
+//! Reads files through memory maps; writes them atomically.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,67 +9,91 @@ use memmap2::Mmap;
 
 use crate::error::Error;
 
-/// Maps a regular, non-empty file.
+/// A file that cannot be used as an input or output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// A folder was named.
+    #[error("it is a directory, not a file")]
+    Directory,
+    /// A device, pipe or socket was named as an input.
+    #[error("it is not a regular file")]
+    NotRegular,
+    /// A device, pipe or socket was named as an output.
+    #[error("it is not a regular file; name another output")]
+    OutputNotRegular,
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The text is not UTF-8.
+    #[error("the text is not UTF-8: invalid byte at offset {offset}; convert the file to UTF-8")]
+    NotUtf8 {
+        /// Offset of the first invalid byte.
+        offset: usize,
+    },
+    /// The output is one of the inputs.
+    #[error("the output is the input itself; name another output")]
+    OutputIsInput,
+}
+
+/// Maps a regular, non-empty file into memory.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be opened, [`Error::File`] when it is empty or not a regular file.
+/// [`Error::Io`] if it cannot be opened, [`FileError`] if it is empty or not a regular file.
 pub fn map(path: &Path) -> Result<Mmap, Error> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path))?;
-    let refuse = |what: &str| Err(Error::File { path: path.to_owned(), what: what.to_owned() });
+    let refuse = |error: FileError| Err(Error::file(path)(error));
     if metadata.is_dir() {
-        return refuse("it is a directory, not a file");
+        return refuse(FileError::Directory);
     }
     if !metadata.is_file() {
-        return refuse("it is not a regular file");
+        return refuse(FileError::NotRegular);
     }
     if metadata.len() == 0 {
-        return refuse("it is empty");
+        return refuse(FileError::Empty);
     }
     let file = File::open(path).map_err(Error::io(path))?;
-    // SAFETY: the map is only read, as bytes that may hold anything. Another process that shortens the file meanwhile
-    // ends this one with SIGBUS; a copy of every weights file is the price of avoiding that, and is not paid here.
+    // SAFETY: the map is only read, as bytes of any value. If another process truncates the file meanwhile, this process
+    // ends with SIGBUS; avoiding that would need a copy of every weights file.
     unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }
 
-/// Reads a text.
+/// Reads a UTF-8 text.
 ///
 /// # Errors
-/// Those of [`map`], and [`Error::File`] with the place of the first byte that is not UTF-8.
+/// Those of [`map`], and [`FileError::NotUtf8`].
 pub fn text(path: &Path) -> Result<String, Error> {
     let bytes = map(path)?;
-    let text =
-        std::str::from_utf8(&bytes).map_err(|error| Error::file(path)(format!("it is not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| Error::file(path)(FileError::NotUtf8 { offset: error.valid_up_to() }))?;
     Ok(text.to_owned())
 }
 
-/// Where a file that is written to `path` goes: behind a link where there is one. Folders, devices and pipes are refused.
-fn place_of(path: &Path) -> Result<PathBuf, Error> {
+/// The file that a write to `path` replaces: the target of a symbolic link. Refuses directories, devices and pipes.
+fn write_target(path: &Path) -> Result<PathBuf, Error> {
     let Ok(real) = path.canonicalize() else { return Ok(path.to_owned()) };
     if real.is_dir() {
         return Err(Error::Io { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
     }
-    if real.is_file() { Ok(real) } else { Err(Error::file(path)("it is not a regular file: name another output".to_owned())) }
+    if real.is_file() { Ok(real) } else { Err(Error::file(path)(FileError::OutputNotRegular)) }
 }
 
 /// Refuses an output that is the same file as an input.
 ///
 /// # Errors
-/// [`Error::File`] when both paths lead to one file.
+/// [`FileError::OutputIsInput`] if both paths lead to one file.
 pub fn check_distinct(output: &Path, input: &Path) -> Result<(), Error> {
     match (output.canonicalize(), input.canonicalize()) {
-        (Ok(output_at), Ok(input_at)) if output_at == input_at => {
-            Err(Error::file(output)("it is the input itself: name another output".to_owned()))
-        }
+        (Ok(output_path), Ok(input_path)) if output_path == input_path => Err(Error::file(output)(FileError::OutputIsInput)),
         _ => Ok(()),
     }
 }
 
-/// Writes `path` through a new file beside it, which takes its name only when all bytes are on the disk.
+/// Writes `path` atomically: a temporary file in the same folder is renamed once all bytes are on the disk.
 ///
 /// # Errors
-/// What `write` returns, or [`Error::Io`]; nothing is left behind then, and a file that was there before is as it was.
+/// What `write` returns, or [`Error::Io`]. The temporary file is removed then, and an existing file keeps its content.
 pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>) -> Result<T, Error> {
-    let path = &place_of(path)?;
+    let path = &write_target(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -78,7 +102,7 @@ pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     builder.prefix(".").suffix(".atto.partial");
     #[cfg(unix)]
     {
-        // A temporary file is private; a finished one gets the permissions that any new file gets.
+        // A temporary file is private; the finished file gets the default permissions of a new file.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
@@ -91,9 +115,9 @@ pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     Ok(result)
 }
 
-/// Bytes on the heap that start at a multiple of 64, as images and arenas want.
+/// Heap bytes aligned to 64, as images and arenas require.
 pub struct AlignedBytes {
-    // A Vec's elements never move while it is not grown, so the start is found once.
+    // The vector never grows, so its elements never move and the start stays valid.
     buffer: Vec<u8>,
     start: usize,
     len: usize,
@@ -102,22 +126,22 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     const ALIGN: usize = 64;
 
-    /// `len` zeros.
+    /// Allocates `len` zeros.
     pub fn zeroed(len: usize) -> Self {
         let buffer = vec![0; len + Self::ALIGN - 1];
         let start = buffer.as_ptr().align_offset(Self::ALIGN);
         AlignedBytes { buffer, start, len }
     }
 
-    /// `len` zeros, if the system has that many.
+    /// Allocates `len` zeros; `None` if the system cannot provide them.
     pub fn try_zeroed(len: usize) -> Option<Self> {
-        // Asked for once in a way that may fail and touches no page, because only the way that may not fail gives zeros for free.
+        // Only an infallible allocation gets zeroed pages for free, so a fallible one, which touches no page, is tried first.
         let padded = len.checked_add(Self::ALIGN)?;
         Vec::<u8>::new().try_reserve_exact(padded).ok()?;
         Some(Self::zeroed(len))
     }
 
-    /// A copy of `bytes`.
+    /// Copies `bytes`.
     pub fn copy_of(bytes: &[u8]) -> Self {
         let mut aligned = Self::zeroed(bytes.len());
         aligned.copy_from_slice(bytes);

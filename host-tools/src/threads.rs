@@ -1,24 +1,24 @@
-//! Work that many threads share, whose answers come back in the order of its items.
+//! Ordered parallel map: many threads share the items, and the answers come back in the order of the items.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Items that wait before a thread, and answers behind it.
+/// Items queued for a worker, and answers queued from it.
 const QUEUE_DEPTH: usize = 2;
 
-/// As many threads as this computer runs at once.
+/// Number of threads that this computer runs at once.
 pub fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Gives the items to workers on at most `threads` threads, one each in turn, and hands their answers to `take` in the order of the items.
-/// Returns how many threads there was work for.
+/// Distributes the items round-robin to workers on at most `threads` threads and passes their answers to `take` in the order of the items.
+/// Returns the number of threads that received work.
 ///
-/// A worker takes items from the iterator it is given and calls the function it is given with an answer for each, until that says `false`.
-/// It may keep a state of its own from one item to the next. Items are asked for as they are needed, on the calling thread. With one thread that
-/// thread does the work.
+/// A worker takes items from its iterator and passes one answer per item to its callback, until the callback returns `false`.
+/// It can keep state from one item to the next. Items are pulled on demand on the calling thread. With one thread the calling thread
+/// is the worker.
 ///
 /// # Errors
-/// The first that `take` returns; it ends the work.
+/// The first error of `take`; it ends the work.
 pub fn map_in_order<T: Send, R: Send, E>(
     threads: usize,
     items: impl Iterator<Item = T>,
@@ -37,24 +37,24 @@ pub fn map_in_order<T: Send, R: Send, E>(
     let worker = &worker;
     std::thread::scope(|scope| {
         let mut workers: Vec<Worker<T, R>> = Vec::new();
-        // Every thread has its items in turn, so the oldest answer not taken yet is always the next one of a known thread.
-        let (mut given, mut answered) = (0, 0);
+        // Items are distributed round-robin, so the worker of the next answer is always known.
+        let (mut sent, mut answered) = (0, 0);
         loop {
-            let room = given - answered < threads * QUEUE_DEPTH;
-            if let Some(item) = room.then(|| items.next()).flatten() {
+            let has_capacity = sent - answered < threads * QUEUE_DEPTH;
+            if let Some(item) = has_capacity.then(|| items.next()).flatten() {
                 if workers.len() < threads {
                     workers.push(Worker::new(scope, worker));
                 }
-                workers[given % threads].give(item);
-                given += 1;
+                workers[sent % threads].send(item);
+                sent += 1;
                 continue;
             }
-            if answered == given {
+            if answered == sent {
                 return Ok(workers.len());
             }
             match workers[answered % threads].answers.recv() {
                 Ok(answer) => take(answer)?,
-                // The worker has panicked, which the scope passes on, or has ended before its items did.
+                // The worker panicked, which the scope propagates, or ended before its items did.
                 Err(_) => return Ok(workers.len()),
             }
             answered += 1;
@@ -62,7 +62,7 @@ pub fn map_in_order<T: Send, R: Send, E>(
     })
 }
 
-/// The calling thread's ends of one worker's two queues.
+/// The calling thread's ends of the two queues of one worker.
 struct Worker<T, R> {
     items: SyncSender<T>,
     answers: Receiver<R>,
@@ -75,15 +75,15 @@ impl<T: Send, R: Send> Worker<T, R> {
         R: 'e,
         W: Fn(&mut dyn Iterator<Item = T>, &mut dyn FnMut(R) -> bool) + Sync,
     {
-        // Both queues hold all that may be under way, so that no sender ever waits.
+        // Each queue holds everything that can be in flight, so no sender ever blocks.
         let (items, incoming) = sync_channel(QUEUE_DEPTH);
         let (outgoing, answers) = sync_channel(QUEUE_DEPTH);
         scope.spawn(move || worker(&mut incoming.into_iter(), &mut |answer| outgoing.send(answer).is_ok()));
         Worker { items, answers }
     }
 
-    fn give(&self, item: T) {
-        // A worker that has ended left an answer that says why.
+    fn send(&self, item: T) {
+        // A worker that has ended left an answer with the reason.
         let _ = self.items.send(item);
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     use std::cell::Cell;
     use std::time::Duration;
 
-    /// Doubles numbers, some of them slowly; also counts what each worker saw.
+    /// Doubles numbers, some of them slowly.
     fn double(items: &mut dyn Iterator<Item = u64>, give: &mut dyn FnMut(u64) -> bool) {
         for item in items {
             std::thread::sleep(Duration::from_micros(item * 7919 % 300));
@@ -120,9 +120,9 @@ mod tests {
         }
     }
 
-    /// Items are not read far ahead of the answers: a long file never lies in memory.
+    /// Items are not read far ahead of the answers: a long file is never in memory as a whole.
     #[test]
-    fn items_are_asked_for_as_they_are_needed() {
+    fn items_are_pulled_on_demand() {
         let asked = Cell::new(0u64);
         let mut answered = 0;
         let items = (0..200).inspect(|_| asked.set(asked.get() + 1));
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// A worker that cannot begin gives one answer, which is the last.
+    /// A worker that cannot start gives one answer, which is the last.
     #[test]
     fn a_worker_that_gives_up_is_the_last_answer() {
         let worker = |_: &mut dyn Iterator<Item = u64>, give: &mut dyn FnMut(Result<u64, &'static str>) -> bool| {

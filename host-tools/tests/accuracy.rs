@@ -141,7 +141,7 @@ fn folders_give_their_names() {
     let empty = tempfile::tempdir().unwrap();
     let said = Examples::of_folder(empty.path(), subject).unwrap_err().to_string();
     assert!(said.contains("no input with a label of the model: no, yes, so, so"), "{said}");
-    assert!(Examples::of_folder(Path::new("nowhere"), subject).unwrap_err().to_string().contains("nowhere: there is no such file"));
+    assert!(Examples::of_folder(Path::new("nowhere"), subject).unwrap_err().to_string().contains("nowhere: no such file"));
 }
 
 #[test]

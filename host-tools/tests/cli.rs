@@ -119,7 +119,7 @@ fn failures_are_sentences_that_name_the_file() {
     let (tiny, image) = packed();
     let prompt = "a".repeat(60);
     for (args, part) in [
-        (&["info", "nowhere.atto"][..], "nowhere.atto: there is no such file"),
+        (&["info", "nowhere.atto"][..], "nowhere.atto: no such file"),
         (&["info", &string(&tiny.source())], "tiny.bin: not an .atto image"),
         (&["info", &string(tiny.folder.path())], "it is a directory"),
         (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens do not fit the context of 20"),
@@ -150,7 +150,7 @@ fn odd_prompts_are_read_or_refused_in_a_sentence() {
     let file = string(&tiny.path("broken.txt"));
     std::fs::write(&file, b"once upon\n a \xff time").unwrap();
     let broken = failure(["eval", "perplexity", &image, "--text", &file]);
-    assert_eq!(broken, format!("{file}: it is not UTF-8 from byte 13 on"));
+    assert_eq!(broken, format!("{file}: the text is not UTF-8: invalid byte at offset 13; convert the file to UTF-8"));
 }
 
 #[cfg(unix)]
@@ -266,9 +266,9 @@ fn a_disk_that_fills_up_leaves_the_old_file() {
         text(&output.stderr)
     };
     let sentence = limited("pack tiny.bin -o tiny.atto --weights f32");
-    assert_eq!(sentence, "error: tiny.atto: the file would grow beyond the limit set for it\n");
+    assert_eq!(sentence, "error: tiny.atto: the file would exceed the size limit of this process\n");
     let sentence = limited("run tiny.atto --tokens-in 1 -n 15 --logits logits.f32 --json");
-    assert_eq!(sentence, "error: logits.f32: the file would grow beyond the limit set for it\n");
+    assert_eq!(sentence, "error: logits.f32: the file would exceed the size limit of this process\n");
     assert_eq!((tiny.files(), std::fs::read(&image).unwrap()), before);
 }
 

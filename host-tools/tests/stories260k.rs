@@ -47,7 +47,7 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
     let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let request = Request { prompt: &[BEGIN], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
-    generate::generate(&mut session, &request, &mut Nobody, |error| Error::Request(error.to_string())).unwrap()
+    generate::generate(&mut session, &request, &mut Nobody, |error| Error::request(error.to_string())).unwrap()
 }
 
 fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Metrics {

@@ -110,7 +110,7 @@ fn the_host_s_loop_allocates_for_its_answer_only() {
     let mut count = |limit| {
         session.reset();
         let request = Request { prompt: &[1], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
-        let refuse = |error: attoformer::Error| attoformer_tools::Error::Request(error.to_string());
+        let refuse = |error: attoformer::Error| attoformer_tools::Error::request(error.to_string());
         let (count, outcome) = allocations(|| generate::generate(&mut session, &request, &mut Nobody, refuse).unwrap());
         assert_eq!(outcome.tokens.len(), limit);
         count

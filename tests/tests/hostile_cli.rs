@@ -176,6 +176,6 @@ fn a_file_that_may_not_be_read_is_named() {
         return;
     }
     for (_, outcome) in outcomes(&path) {
-        assert!(outcome.refusal().unwrap().ends_with("secret.atto: no permission"), "{outcome:?}");
+        assert!(outcome.refusal().unwrap().ends_with("secret.atto: permission denied"), "{outcome:?}");
     }
 }

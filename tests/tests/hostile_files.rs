@@ -143,8 +143,8 @@ fn places_that_cannot_be_written_are_named() {
         outcome.refusal().unwrap_or_else(|error| panic!("{}: {error}", output.display())).to_owned()
     };
     assert!(refusal(files.folder.path()).contains("it is a directory"));
-    assert!(refusal(&files.path("nowhere/out.atto")).ends_with("there is no such file or directory"));
-    assert!(refusal(&files.path("random.bin/out.atto")).ends_with("a part of the path is not a directory"));
+    assert!(refusal(&files.path("nowhere/out.atto")).ends_with("no such file or directory"));
+    assert!(refusal(&files.path("random.bin/out.atto")).ends_with("a component of the path is not a directory"));
     assert_eq!(files.names(), ["random.bin", "tokenizer.bin"]);
 }
 

@@ -57,7 +57,7 @@ pub fn lengths_of(image: &Image<'_>) -> Vec<usize> {
 
 fn point(path: &Path, image: &Image<'_>, setup: Setup, tokens: usize) -> Result<Point, Error> {
     let context = u32::try_from(tokens).ok().filter(|&context| context > 0);
-    let context = context.ok_or_else(|| Error::Request(format!("a sequence of {tokens} tokens cannot be measured")))?;
+    let context = context.ok_or_else(|| Error::request(format!("a sequence of {tokens} tokens cannot be measured")))?;
     let setup = Setup { context: Some(context), ..setup };
     let mut arena = setup.arena(image.config(), path)?;
     let arena_bytes = arena_bytes(image.config(), setup.plan(image.config()));

@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         return run_scaling(&args);
     }
     let [file] = &args.files[..] else {
-        return Err(Error::Request("several images are compared by --scaling only: name one".to_owned()));
+        return Err(Error::request("several images are compared by --scaling only: name one".to_owned()));
     };
     let refuse = |error| Error::engine(file)(error);
     let bytes = files::map(file)?;

@@ -48,11 +48,11 @@ impl Lines {
         self.before += self.line.len();
         self.line.clear();
         let read = stdin().lock().read_until(b'\n', &mut self.line);
-        if read.map_err(|error| Error::Request(format!("stdin: the line cannot be read: {error}")))? == 0 {
+        if read.map_err(|error| Error::request(format!("stdin: the line cannot be read: {error}")))? == 0 {
             return Ok(None);
         }
         let text = std::str::from_utf8(&self.line);
-        text.map(Some).map_err(|error| Error::Request(format!("stdin: it is not UTF-8 from byte {} on", self.before + error.valid_up_to())))
+        text.map(Some).map_err(|error| Error::request(format!("stdin: it is not UTF-8 from byte {} on", self.before + error.valid_up_to())))
     }
 }
 
@@ -105,6 +105,6 @@ pub fn run(args: Args) -> Result<(), Error> {
 /// Runs the template of the request on stdin, for [`render_in_subprocess`], with as much memory as it may have.
 pub fn render_template(limit: impl FnOnce(usize)) -> Result<(), Error> {
     limit(template::MEMORY);
-    let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::Request(format!("stdin: it is no request: {error}")))?;
+    let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::request(format!("stdin: it is no request: {error}")))?;
     super::print_json(&template::render(&request))
 }

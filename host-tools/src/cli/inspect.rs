@@ -155,7 +155,7 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, 
     let writes = image.config().architecture == Architecture::Decoder;
     let unasked = !(args.attention || args.lens || args.ablate);
     let target = match (&args.target, args.target_id) {
-        (Some(text), _) => Some(pieces::single(image, text).map_err(Error::Request)?),
+        (Some(text), _) => Some(pieces::single(image, text).map_err(Error::request)?),
         (None, Some(token)) if token >= image.config().vocab => {
             return Err(Error::engine(&args.file)(attoformer::Error::TokenOutOfRange { token, vocab: image.config().vocab }));
         }

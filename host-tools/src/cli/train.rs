@@ -29,7 +29,7 @@ pub struct Args {
 #[cfg(not(feature = "train"))]
 pub fn run(_: Args) -> Result<(), Error> {
     let how = "this atto was built without training; cargo build --release -p attoformer-tools --features train makes one that can";
-    Err(Error::Request(how.to_owned()))
+    Err(Error::request(how.to_owned()))
 }
 
 /// Trains and reports.
@@ -45,10 +45,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
             let known = TrainConfig::PRESETS.join(", ");
-            TrainConfig::preset(name).ok_or_else(|| Error::Request(format!("there is no preset {name}, only {known}")))?
+            TrainConfig::preset(name).ok_or_else(|| Error::request(format!("there is no preset {name}, only {known}")))?
         }
     };
-    let report = attoformer_train::train(&config, &args.output, args.resume).map_err(|error| Error::Request(error.to_string()))?;
+    let report = attoformer_train::train(&config, &args.output, args.resume).map_err(|error| Error::request(error.to_string()))?;
     if args.json {
         return super::print_json(&report);
     }

@@ -109,7 +109,7 @@ fn logits(session: &mut Session, subject: OpenImage<'_>, example: &Example) -> R
         Input::File(path) => logits_of_file(session, subject, path).map(|(logits, _)| logits.to_vec()),
         Input::Text(text, place) => logits_of_text(session, text).map(|(logits, _)| logits.to_vec()).map_err(|error| match error {
             attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(subject.path)(error),
-            error => Error::Request(format!("{place}: {error}")),
+            error => Error::request(format!("{place}: {error}")),
         }),
     }
 }

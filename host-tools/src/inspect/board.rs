@@ -77,7 +77,7 @@ pub fn view(model: &InspectedModel, tokens: &[u32], board: &Rows) -> Result<View
     let fits = board.rows.iter().zip(&recorder.rows).all(|(board, here)| board.len() == here.len());
     if recorder.rows.is_empty() || board.rows.len() != recorder.rows.len() || !fits {
         let (machine, layer, head) = (&board.machine, board.layer, board.head);
-        return Err(Error::Request(format!("the rows of {machine} (layer {layer}, head {head}) are not those of this model and prompt")));
+        return Err(Error::request(format!("the rows of {machine} (layer {layer}, head {head}) are not those of this model and prompt")));
     }
     let mut patterns = Patterns { layers: 1, heads: 1, tokens: tokens.len(), weights: vec![0.0; tokens.len().pow(2)] };
     for (position, row) in board.rows.iter().enumerate() {

@@ -38,7 +38,7 @@ impl<'i> InspectedModel<'i> {
 
     /// A sentence with the file it is about.
     pub fn unfit<T>(&self, what: impl Into<String>) -> Result<T, Error> {
-        Err(Error::File { path: self.path.to_owned(), what: what.into() })
+        Err(Error::file(self.path)(what.into()))
     }
 
     /// Refuses models whose inner life cannot be shown by tokens.

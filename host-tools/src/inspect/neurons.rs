@@ -124,7 +124,7 @@ pub fn view(
 ) -> Result<View, Error> {
     let (layers, d_hidden) = (super::layers(model.config()) as usize, model.config().d_hidden as usize);
     if let Some(Neuron { layer, index }) = named.iter().find(|neuron| neuron.layer >= layers || neuron.index >= d_hidden) {
-        return Err(Error::Request(format!(
+        return Err(Error::request(format!(
             "there is no neuron {layer}:{index}: the model has {layers} layers of {d_hidden}, counted from 0"
         )));
     }

@@ -98,7 +98,7 @@ pub fn view(model: &InspectedModel, tokens: &[u32], other: &[u32], target: u32, 
     let count = tokens.len();
     if other.len() != count {
         let (a, b) = (count, other.len());
-        return Err(Error::Request(format!(
+        return Err(Error::request(format!(
             "the prompt has {a} tokens and the other one {b}: patching needs as many in both, place by place"
         )));
     }
@@ -109,7 +109,7 @@ pub fn view(model: &InspectedModel, tokens: &[u32], other: &[u32], target: u32, 
     let residuals = model.session(|session| Residuals::of(session, other))?;
     let lost = clean - corrupted;
     if lost.abs() < 1e-3 {
-        return Err(Error::Request(
+        return Err(Error::request(
             "both prompts give the answer the same probability: there is nothing to bring back; choose --target".to_owned(),
         ));
     }

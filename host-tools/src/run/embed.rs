@@ -8,6 +8,7 @@ use attoformer::tokenizer::Encoding;
 use attoformer::{Error, Session, Tokenizer};
 
 use crate::engine::{OpenImage, Setup};
+use crate::files::FileError;
 use crate::threads::map_in_order;
 
 /// Texts that go to a thread together, at most: enough to fill an encoder's rows, few enough that threads end together.
@@ -120,7 +121,7 @@ pub fn lines<'t>(path: &'t Path, bytes: &'t [u8]) -> impl Iterator<Item = Result
         let start = at;
         at += line.len();
         let text = std::str::from_utf8(line)
-            .map_err(|error| crate::Error::file(path)(format!("it is not UTF-8 from byte {} on", start + error.valid_up_to())))?;
+            .map_err(|error| crate::Error::file(path)(FileError::NotUtf8 { offset: start + error.valid_up_to() }))?;
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         Ok((text, line.len()))
     });
@@ -297,6 +298,9 @@ mod tests {
     #[test]
     fn a_byte_that_is_not_utf_8_is_named_by_its_place_in_the_file() {
         let mut read = lines(Path::new("x.txt"), b"good\nb\xffd\n");
-        assert_eq!(read.next().unwrap().unwrap_err().to_string(), "x.txt: it is not UTF-8 from byte 6 on");
+        assert_eq!(
+            read.next().unwrap().unwrap_err().to_string(),
+            "x.txt: the text is not UTF-8: invalid byte at offset 6; convert the file to UTF-8"
+        );
     }
 }
