@@ -277,10 +277,10 @@ fn older_files_of_roberta_have_its_marks() {
     std::fs::write(folder.path().join("added_tokens.json"), Value::Object(marks).to_string()).unwrap();
     std::fs::write(folder.path().join("config.json"), r#"{"model_type": "roberta"}"#).unwrap();
     let tokenizer = tokenizer_json::open(folder.path()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((tokenizer.begin as usize, tokenizer.end as usize), (count, count + 2));
-    assert!(tokenizer.adds_begin && tokenizer.adds_end);
+    assert_eq!((tokenizer.bos as usize, tokenizer.eos as usize), (count, count + 2));
+    assert!(tokenizer.add_bos && tokenizer.add_eos);
     let mask = tokenizer.added.iter().find(|added| added.token as usize == count + 4).unwrap();
-    assert!(mask.control && mask.strip_left && !mask.strip_right);
+    assert!(mask.special && mask.lstrip && !mask.rstrip);
 }
 
 /// What the older files cannot say is one sentence that names the file.

@@ -267,7 +267,7 @@ fn a_gguf_file_gives_the_library_s_tokens() {
         let path = folder.path().join("model.gguf");
         std::fs::write(&path, gguf(&file, map).bytes()).unwrap();
         let tokenizer = import::open(&path, None).unwrap().tokenizer.unwrap();
-        assert_eq!((tokenizer.adds_begin, tokenizer.adds_end), (true, true));
+        assert_eq!((tokenizer.add_bos, tokenizer.add_eos), (true, true));
         let pair = Pair::of(&file, &tokenizer);
         pair.check(texts.iter().map(String::as_str).chain(OWN.iter().copied()));
     }

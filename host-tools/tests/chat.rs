@@ -7,7 +7,7 @@ use attoformer::image::header::{Config, KvType};
 use attoformer::{Image, Tokenizer};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::tokenizer::{TokenList, TokenType, byte_bpe};
-use attoformer_tools::import::{Checkpoint, Part, Tensor};
+use attoformer_tools::import::{Checkpoint, SourceRole, Tensor};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::chat::template::render;
@@ -27,7 +27,7 @@ fn image(template: &str) -> AlignedBytes {
         types.push(TokenType::Control);
     }
     let vocab = tokens.len() as u32;
-    let list = TokenList { tokens, types, end: Some(vocab - 2), ..TokenList::default() };
+    let list = TokenList { tokens, types, eos: Some(vocab - 2), ..TokenList::default() };
     let config = Config {
         d_model: 4,
         d_hidden: 4,
@@ -41,19 +41,19 @@ fn image(template: &str) -> AlignedBytes {
         ..Config::DECODER
     };
     let config = Config { end: vocab - 2, gated: false, kv: KvType::F32, ..config };
-    let matrix = |part, layer, rows: usize| Tensor { part, layer, rows, columns: 4, values: vec![0.5; rows * 4], bias: None };
+    let matrix = |role, layer, rows: usize| Tensor { role, layer, rows, columns: 4, values: vec![0.5; rows * 4], bias: None };
     let layer = [
-        (Part::AttnNorm, 1),
-        (Part::Query, 4),
-        (Part::Key, 4),
-        (Part::Value, 4),
-        (Part::AttnOut, 4),
-        (Part::MlpNorm, 1),
-        (Part::Up, 4),
-        (Part::Down, 4),
+        (SourceRole::AttnNorm, 1),
+        (SourceRole::Query, 4),
+        (SourceRole::Key, 4),
+        (SourceRole::Value, 4),
+        (SourceRole::AttnOut, 4),
+        (SourceRole::MlpNorm, 1),
+        (SourceRole::Up, 4),
+        (SourceRole::Down, 4),
     ];
-    let mut tensors = vec![matrix(Part::Embedding, None, vocab as usize), matrix(Part::FinalNorm, None, 1)];
-    tensors.extend(layer.map(|(part, rows)| matrix(part, Some(0), rows)));
+    let mut tensors = vec![matrix(SourceRole::Embedding, None, vocab as usize), matrix(SourceRole::FinalNorm, None, 1)];
+    tensors.extend(layer.map(|(role, rows)| matrix(role, Some(0), rows)));
     let checkpoint = Checkpoint {
         name: "chat".to_owned(),
         path: "chat.bin".into(),
@@ -64,9 +64,9 @@ fn image(template: &str) -> AlignedBytes {
         tokenizer: Some(byte_bpe(list, &[], "smollm").unwrap()),
         labels: Vec::new(),
         chat_template: Some(template.to_owned()),
-        frontend: None,
+        audio: None,
         pictures: None,
-        decoding: None,
+        generation_config: None,
     };
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
 }

@@ -6,7 +6,7 @@ mod directory;
 mod values;
 
 use attoformer::image::header::{Activation, MaskKind, NormKind, PositionKind};
-use attoformer_tools::import::{Part, rotary_frequencies};
+use attoformer_tools::import::{SourceRole, rotary_frequencies};
 use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias, in_halves, value};
@@ -55,25 +55,25 @@ fn llama_and_its_kin_are_read_from_their_places() {
         let checkpoint = directory.open().unwrap();
         let place = |row: usize| in_halves(row, 4, 4);
         let name = |rest: &str| format!("model.layers.0.{rest}");
-        expect(&checkpoint, Part::Embedding, None, "model.embed_tokens.weight", plain(8));
-        expect(&checkpoint, Part::Query, LAYER, &name("self_attn.q_proj.weight"), |row, column| place(row) * 8 + column);
-        expect(&checkpoint, Part::Key, LAYER, &name("self_attn.k_proj.weight"), |row, column| place(row) * 8 + column);
-        expect(&checkpoint, Part::Value, LAYER, &name("self_attn.v_proj.weight"), plain(8));
-        expect(&checkpoint, Part::AttnOut, LAYER, &name("self_attn.o_proj.weight"), plain(12));
-        expect(&checkpoint, Part::Gate, LAYER, &name("mlp.gate_proj.weight"), plain(8));
-        expect(&checkpoint, Part::Up, LAYER, &name("mlp.up_proj.weight"), plain(8));
-        expect(&checkpoint, Part::Down, LAYER, &name("mlp.down_proj.weight"), plain(5));
-        expect(&checkpoint, Part::AttnNorm, LAYER, &name("input_layernorm.weight"), plain(8));
-        expect(&checkpoint, Part::MlpNorm, LAYER, &name("post_attention_layernorm.weight"), plain(8));
-        expect(&checkpoint, Part::FinalNorm, None, "model.norm.weight", plain(8));
+        expect(&checkpoint, SourceRole::Embedding, None, "model.embed_tokens.weight", plain(8));
+        expect(&checkpoint, SourceRole::Query, LAYER, &name("self_attn.q_proj.weight"), |row, column| place(row) * 8 + column);
+        expect(&checkpoint, SourceRole::Key, LAYER, &name("self_attn.k_proj.weight"), |row, column| place(row) * 8 + column);
+        expect(&checkpoint, SourceRole::Value, LAYER, &name("self_attn.v_proj.weight"), plain(8));
+        expect(&checkpoint, SourceRole::AttnOut, LAYER, &name("self_attn.o_proj.weight"), plain(12));
+        expect(&checkpoint, SourceRole::Gate, LAYER, &name("mlp.gate_proj.weight"), plain(8));
+        expect(&checkpoint, SourceRole::Up, LAYER, &name("mlp.up_proj.weight"), plain(8));
+        expect(&checkpoint, SourceRole::Down, LAYER, &name("mlp.down_proj.weight"), plain(5));
+        expect(&checkpoint, SourceRole::AttnNorm, LAYER, &name("input_layernorm.weight"), plain(8));
+        expect(&checkpoint, SourceRole::MlpNorm, LAYER, &name("post_attention_layernorm.weight"), plain(8));
+        expect(&checkpoint, SourceRole::FinalNorm, None, "model.norm.weight", plain(8));
         if family == "qwen2" {
-            expect_bias(&checkpoint, Part::Query, LAYER, &name("self_attn.q_proj.bias"), place);
-            expect_bias(&checkpoint, Part::Key, LAYER, &name("self_attn.k_proj.bias"), place);
-            expect_bias(&checkpoint, Part::Value, LAYER, &name("self_attn.v_proj.bias"), |row| row);
+            expect_bias(&checkpoint, SourceRole::Query, LAYER, &name("self_attn.q_proj.bias"), place);
+            expect_bias(&checkpoint, SourceRole::Key, LAYER, &name("self_attn.k_proj.bias"), place);
+            expect_bias(&checkpoint, SourceRole::Value, LAYER, &name("self_attn.v_proj.bias"), |row| row);
         }
         if family == "qwen3" {
-            expect(&checkpoint, Part::QueryNorm, LAYER, &name("self_attn.q_norm.weight"), |_, column| place(column));
-            expect(&checkpoint, Part::KeyNorm, LAYER, &name("self_attn.k_norm.weight"), |_, column| place(column));
+            expect(&checkpoint, SourceRole::QueryNorm, LAYER, &name("self_attn.q_norm.weight"), |_, column| place(column));
+            expect(&checkpoint, SourceRole::KeyNorm, LAYER, &name("self_attn.k_norm.weight"), |_, column| place(column));
         }
         let config = checkpoint.config;
         assert_eq!((config.mask, config.qk_norm, config.tied_head), (MaskKind::Causal, family == "qwen3", true));
@@ -85,7 +85,7 @@ fn llama_and_its_kin_are_read_from_their_places() {
 #[test]
 fn what_llama_need_not_have_is_read() {
     let head = llama("llama").with(json!({"tie_word_embeddings": false})).tensor("lm_head.weight", &[11, 8]);
-    expect(&head.open().unwrap(), Part::Head, None, "lm_head.weight", plain(8));
+    expect(&head.open().unwrap(), SourceRole::Head, None, "lm_head.weight", plain(8));
     head.assert_all_are_needed();
     // Files with a table twice, or with one that follows from the config.
     let twice = llama("llama").tensor("lm_head.weight", &[11, 8]).tensor("model.layers.0.self_attn.rotary_emb.inv_freq", &[2]);
@@ -171,16 +171,16 @@ fn gpt2_is_read_from_its_places() {
     let directory = Directory::new(config, &tensors);
     directory.assert_all_are_needed();
     let checkpoint = directory.clone().tensor("h.0.attn.bias", &[1, 1, 9, 9]).open().unwrap();
-    expect(&checkpoint, Part::Positions, None, "wpe.weight", plain(8));
-    for (which, part) in [Part::Query, Part::Key, Part::Value].into_iter().enumerate() {
+    expect(&checkpoint, SourceRole::Positions, None, "wpe.weight", plain(8));
+    for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
         expect(&checkpoint, part, LAYER, "h.0.attn.c_attn.weight", |row, column| column * 24 + which * 8 + row);
         expect_bias(&checkpoint, part, LAYER, "h.0.attn.c_attn.bias", |row| which * 8 + row);
     }
-    expect(&checkpoint, Part::AttnOut, LAYER, "h.0.attn.c_proj.weight", |row, column| column * 8 + row);
-    expect(&checkpoint, Part::Up, LAYER, "h.0.mlp.c_fc.weight", |row, column| column * 32 + row);
-    expect(&checkpoint, Part::Down, LAYER, "h.0.mlp.c_proj.weight", |row, column| column * 8 + row);
-    expect_bias(&checkpoint, Part::Down, LAYER, "h.0.mlp.c_proj.bias", |row| row);
-    let norm = &checkpoint.tensor(Part::FinalNorm, None).unwrap().values;
+    expect(&checkpoint, SourceRole::AttnOut, LAYER, "h.0.attn.c_proj.weight", |row, column| column * 8 + row);
+    expect(&checkpoint, SourceRole::Up, LAYER, "h.0.mlp.c_fc.weight", |row, column| column * 32 + row);
+    expect(&checkpoint, SourceRole::Down, LAYER, "h.0.mlp.c_proj.weight", |row, column| column * 8 + row);
+    expect_bias(&checkpoint, SourceRole::Down, LAYER, "h.0.mlp.c_proj.bias", |row| row);
+    let norm = &checkpoint.tensor(SourceRole::FinalNorm, None).unwrap().values;
     assert_eq!((norm[1], norm[9]), (value("ln_f.weight", 1), value("ln_f.bias", 1)));
     let config = checkpoint.config;
     assert_eq!((config.activation, config.positions, config.norm), (Activation::GeluTanh, PositionKind::Learned, NormKind::Layer));
@@ -220,17 +220,17 @@ fn gpt_neox_is_read_from_its_places() {
     directory.assert_all_are_needed();
     let checkpoint = directory.clone().tensor("gpt_neox.layers.0.attention.masked_bias", &[1]).open().unwrap();
     // Rows of a head in the file: ten of the query, ten of the key, ten of the value. Four of ten turn.
-    for (which, part) in [Part::Query, Part::Key, Part::Value].into_iter().enumerate() {
+    for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
         let place = move |row: usize| {
-            let own = if part == Part::Value { row % 10 } else { in_halves(row % 10, 10, 4) };
+            let own = if part == SourceRole::Value { row % 10 } else { in_halves(row % 10, 10, 4) };
             row / 10 * 30 + which * 10 + own
         };
         let name = "gpt_neox.layers.0.attention.query_key_value";
         expect(&checkpoint, part, LAYER, &format!("{name}.weight"), |row, column| place(row) * 20 + column);
         expect_bias(&checkpoint, part, LAYER, &format!("{name}.bias"), place);
     }
-    expect(&checkpoint, Part::Up, LAYER, "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", plain(20));
-    expect(&checkpoint, Part::Head, None, "embed_out.weight", plain(20));
+    expect(&checkpoint, SourceRole::Up, LAYER, "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", plain(20));
+    expect(&checkpoint, SourceRole::Head, None, "embed_out.weight", plain(20));
     let config = checkpoint.config;
     assert_eq!((config.parallel, config.rotary_dim, config.activation), (true, 4, Activation::GeluErf));
     assert_eq!(checkpoint.rotary, rotary_frequencies(100.0, 4));
@@ -264,15 +264,15 @@ fn gptj_is_read_from_its_places() {
     let directory = Directory::new(config, &tensors);
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
-    expect(&checkpoint, Part::Query, LAYER, "transformer.h.0.attn.q_proj.weight", plain(12));
-    expect(&checkpoint, Part::Key, LAYER, "transformer.h.0.attn.k_proj.weight", plain(12));
-    expect_bias(&checkpoint, Part::Head, None, "lm_head.bias", |row| row);
+    expect(&checkpoint, SourceRole::Query, LAYER, "transformer.h.0.attn.q_proj.weight", plain(12));
+    expect(&checkpoint, SourceRole::Key, LAYER, "transformer.h.0.attn.k_proj.weight", plain(12));
+    expect_bias(&checkpoint, SourceRole::Head, None, "lm_head.bias", |row| row);
     let norm = |part| checkpoint.tensor(part, LAYER).unwrap().values.clone();
-    assert_eq!(norm(Part::AttnNorm), norm(Part::MlpNorm));
+    assert_eq!(norm(SourceRole::AttnNorm), norm(SourceRole::MlpNorm));
     let config = checkpoint.config;
     assert_eq!((config.parallel, config.rotary_dim, config.d_hidden, checkpoint.rotary.len()), (true, 4, 48, 2));
     let tied = directory.with(json!({"tie_word_embeddings": true})).open().unwrap();
-    expect_bias(&tied, Part::Embedding, None, "lm_head.bias", |row| row);
+    expect_bias(&tied, SourceRole::Embedding, None, "lm_head.bias", |row| row);
     assert!(directory.with(json!({"rotary_dim": 8})).refusal().contains("rotary_dim of 8"));
 }
 
@@ -293,7 +293,7 @@ fn weights_in_several_files_are_found_by_their_index() {
     let checkpoint = open().unwrap();
     assert_eq!(checkpoint.path, index);
     assert_eq!(checkpoint.tensors.len(), directory.open().unwrap().tensors.len());
-    expect(&checkpoint, Part::Up, LAYER, "model.layers.0.mlp.up_proj.weight", plain(8));
+    expect(&checkpoint, SourceRole::Up, LAYER, "model.layers.0.mlp.up_proj.weight", plain(8));
 
     for (name, file, what) in [
         ("model.norm.weight", "../outside.safetensors", "it names ../outside.safetensors, which is no file of its folder"),

@@ -6,7 +6,7 @@ mod directory;
 mod values;
 
 use attoformer::image::header::{Activation, Classifier, Front, NormPlacement, Pooler, Pooling};
-use attoformer_tools::import::{Checkpoint, Part};
+use attoformer_tools::import::{Checkpoint, SourceRole};
 use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias, value};
@@ -20,7 +20,7 @@ fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
 }
 
 /// A norm's scale and bias.
-fn expect_norm(checkpoint: &Checkpoint, part: Part, layer: Option<u32>, name: &str) {
+fn expect_norm(checkpoint: &Checkpoint, part: SourceRole, layer: Option<u32>, name: &str) {
     let norm = checkpoint.tensor(part, layer).unwrap();
     for (index, &found) in norm.values.iter().enumerate() {
         let (row, column) = (index / norm.columns, index % norm.columns);
@@ -69,10 +69,10 @@ fn berts_classifiers_are_read_from_their_places() {
     let config = checkpoint.config;
     assert_eq!((config.classifier, config.pooler, config.pooling), (Classifier::Sequence, Pooler::Tanh, Pooling::First));
     assert_eq!((config.labels, &checkpoint.labels[..]), (3, &["no", "yes", "perhaps"].map(str::to_owned)[..]));
-    expect(&checkpoint, Part::Pooler, None, "bert.pooler.dense.weight", plain(4));
-    expect_bias(&checkpoint, Part::Pooler, None, "bert.pooler.dense.bias", |row| row);
-    expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(4));
-    expect_bias(&checkpoint, Part::Classifier, None, "classifier.bias", |row| row);
+    expect(&checkpoint, SourceRole::Pooler, None, "bert.pooler.dense.weight", plain(4));
+    expect_bias(&checkpoint, SourceRole::Pooler, None, "bert.pooler.dense.bias", |row| row);
+    expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(4));
+    expect_bias(&checkpoint, SourceRole::Classifier, None, "classifier.bias", |row| row);
 
     let tokens = layers(bert("bert", "bert.", "BertForTokenClassification"), &[("classifier", &[3, 4])]);
     tokens.assert_all_are_needed();
@@ -105,7 +105,7 @@ fn old_names_of_norms_are_known() {
     let old = |name: String| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
     directory.tensors = directory.tensors.into_iter().map(|(name, shape)| (old(name), shape)).collect();
     let checkpoint = directory.open().unwrap();
-    let norm = &checkpoint.tensor(Part::AttnNorm, LAYER).unwrap().values;
+    let norm = &checkpoint.tensor(SourceRole::AttnNorm, LAYER).unwrap().values;
     let name = "encoder.layer.0.attention.output.LayerNorm";
     assert_eq!((norm[1], norm[5]), (value(&format!("{name}.gamma"), 1), value(&format!("{name}.beta"), 1)));
 }
@@ -117,7 +117,7 @@ fn roberta_is_read_from_its_places() {
         let directory = bert(family, "roberta.", "RobertaModel");
         directory.assert_all_are_needed();
         let checkpoint = directory.clone().tensor("roberta.embeddings.position_ids", &[1, 8]).open().unwrap();
-        let positions = checkpoint.tensor(Part::Positions, None).unwrap();
+        let positions = checkpoint.tensor(SourceRole::Positions, None).unwrap();
         let name = |rest: &str| format!("roberta.embeddings.{rest}.weight");
         let first = value(&name("position_embeddings"), 2 * 4 + 1) + value(&name("token_type_embeddings"), 1);
         assert_eq!((positions.rows, positions.values[1], checkpoint.config.context), (6, first, 6));
@@ -126,8 +126,8 @@ fn roberta_is_read_from_its_places() {
     let texts = layers(bert("roberta", "roberta.", "RobertaForSequenceClassification"), &heads);
     texts.assert_all_are_needed();
     let checkpoint = texts.open().unwrap();
-    expect(&checkpoint, Part::Pooler, None, "classifier.dense.weight", plain(4));
-    expect(&checkpoint, Part::Classifier, None, "classifier.out_proj.weight", plain(4));
+    expect(&checkpoint, SourceRole::Pooler, None, "classifier.dense.weight", plain(4));
+    expect(&checkpoint, SourceRole::Classifier, None, "classifier.out_proj.weight", plain(4));
     let tokens = layers(bert("roberta", "roberta.", "RobertaForTokenClassification"), &[("classifier", &[3, 4])]);
     assert_eq!(tokens.open().unwrap().config.classifier, Classifier::Tokens);
     assert!(tokens.with(json!({"max_position_embeddings": 2})).refusal().contains("2 positions begin at 2"));
@@ -156,17 +156,17 @@ fn distilbert_is_read_from_its_places() {
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
     let name = |rest: &str| format!("distilbert.transformer.layer.0.{rest}");
-    expect(&checkpoint, Part::Positions, None, "distilbert.embeddings.position_embeddings.weight", plain(4));
-    expect(&checkpoint, Part::Query, LAYER, &name("attention.q_lin.weight"), plain(4));
-    expect(&checkpoint, Part::Key, LAYER, &name("attention.k_lin.weight"), plain(4));
-    expect(&checkpoint, Part::Value, LAYER, &name("attention.v_lin.weight"), plain(4));
-    expect(&checkpoint, Part::AttnOut, LAYER, &name("attention.out_lin.weight"), plain(4));
-    expect(&checkpoint, Part::Up, LAYER, &name("ffn.lin1.weight"), plain(4));
-    expect(&checkpoint, Part::Down, LAYER, &name("ffn.lin2.weight"), plain(6));
-    expect_norm(&checkpoint, Part::AttnNorm, LAYER, &name("sa_layer_norm"));
-    expect_norm(&checkpoint, Part::MlpNorm, LAYER, &name("output_layer_norm"));
-    expect(&checkpoint, Part::Pooler, None, "pre_classifier.weight", plain(4));
-    expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(4));
+    expect(&checkpoint, SourceRole::Positions, None, "distilbert.embeddings.position_embeddings.weight", plain(4));
+    expect(&checkpoint, SourceRole::Query, LAYER, &name("attention.q_lin.weight"), plain(4));
+    expect(&checkpoint, SourceRole::Key, LAYER, &name("attention.k_lin.weight"), plain(4));
+    expect(&checkpoint, SourceRole::Value, LAYER, &name("attention.v_lin.weight"), plain(4));
+    expect(&checkpoint, SourceRole::AttnOut, LAYER, &name("attention.out_lin.weight"), plain(4));
+    expect(&checkpoint, SourceRole::Up, LAYER, &name("ffn.lin1.weight"), plain(4));
+    expect(&checkpoint, SourceRole::Down, LAYER, &name("ffn.lin2.weight"), plain(6));
+    expect_norm(&checkpoint, SourceRole::AttnNorm, LAYER, &name("sa_layer_norm"));
+    expect_norm(&checkpoint, SourceRole::MlpNorm, LAYER, &name("output_layer_norm"));
+    expect(&checkpoint, SourceRole::Pooler, None, "pre_classifier.weight", plain(4));
+    expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(4));
     let config = checkpoint.config;
     assert_eq!((config.pooler, config.labels, config.activation), (Pooler::Relu, 2, Activation::GeluErf));
 }
@@ -199,17 +199,17 @@ fn vision_transformers_are_read_from_their_places() {
     let directory = layers(Directory::new(config, &tables), &all);
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
-    expect(&checkpoint, Part::ClassToken, None, "vit.embeddings.cls_token", plain(4));
-    expect(&checkpoint, Part::Positions, None, "vit.embeddings.position_embeddings", plain(4));
+    expect(&checkpoint, SourceRole::ClassToken, None, "vit.embeddings.cls_token", plain(4));
+    expect(&checkpoint, SourceRole::Positions, None, "vit.embeddings.position_embeddings", plain(4));
     // Feature (channel, y, x) of an output's kernel.
     let kernel = |row: usize, feature: usize| ((row * 3 + feature / 4) * 2 + feature % 4 / 2) * 2 + feature % 2;
-    expect(&checkpoint, Part::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.weight", kernel);
-    expect_bias(&checkpoint, Part::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.bias", |row| row);
-    expect(&checkpoint, Part::Query, LAYER, &name("attention.attention.query.weight"), plain(4));
-    expect_norm(&checkpoint, Part::AttnNorm, LAYER, &name("layernorm_before"));
-    expect_norm(&checkpoint, Part::MlpNorm, LAYER, &name("layernorm_after"));
-    expect_norm(&checkpoint, Part::FinalNorm, None, "vit.layernorm");
-    expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(4));
+    expect(&checkpoint, SourceRole::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.weight", kernel);
+    expect_bias(&checkpoint, SourceRole::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.bias", |row| row);
+    expect(&checkpoint, SourceRole::Query, LAYER, &name("attention.attention.query.weight"), plain(4));
+    expect_norm(&checkpoint, SourceRole::AttnNorm, LAYER, &name("layernorm_before"));
+    expect_norm(&checkpoint, SourceRole::MlpNorm, LAYER, &name("layernorm_after"));
+    expect_norm(&checkpoint, SourceRole::FinalNorm, None, "vit.layernorm");
+    expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(4));
     let config = checkpoint.config;
     assert_eq!((config.front, config.class_token, config.features, config.context), (Front::Patches, true, 12, 10));
     assert_eq!((config.placement, config.vocab, config.pooling, config.pooler), (NormPlacement::Pre, 0, Pooling::First, Pooler::None));

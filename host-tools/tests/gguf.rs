@@ -7,7 +7,7 @@ mod values;
 
 use attoformer::image::header::{Activation, Architecture, Pooling};
 use attoformer_tools::import::gguf::reader::{Gguf, Value};
-use attoformer_tools::import::{self, Checkpoint, Part};
+use attoformer_tools::import::{self, Checkpoint, SourceRole};
 use builder::{Builder, text};
 use values::{expect, expect_bias, in_halves, value, values};
 
@@ -126,25 +126,25 @@ fn decoders_are_read_from_their_places() {
         let place = |row: usize| if architecture == "llama" { row } else { in_halves(row, HEAD, HEAD) };
         let plain = |columns: usize| move |row: usize, column: usize| row * columns + column;
         let layer = Some(0);
-        expect(&checkpoint, Part::Embedding, None, "token_embd.weight", plain(WIDTH));
-        expect(&checkpoint, Part::Query, layer, "blk.0.attn_q.weight", |row, column| place(row) * WIDTH + column);
-        expect(&checkpoint, Part::Key, layer, "blk.0.attn_k.weight", |row, column| place(row) * WIDTH + column);
-        expect(&checkpoint, Part::Value, layer, "blk.0.attn_v.weight", plain(WIDTH));
-        expect(&checkpoint, Part::AttnOut, layer, "blk.0.attn_output.weight", plain(Q));
-        expect(&checkpoint, Part::Gate, layer, "blk.0.ffn_gate.weight", plain(WIDTH));
-        expect(&checkpoint, Part::Up, layer, "blk.0.ffn_up.weight", plain(WIDTH));
-        expect(&checkpoint, Part::Down, layer, "blk.0.ffn_down.weight", plain(HIDDEN));
-        expect(&checkpoint, Part::AttnNorm, layer, "blk.0.attn_norm.weight", plain(WIDTH));
-        expect(&checkpoint, Part::MlpNorm, layer, "blk.0.ffn_norm.weight", plain(WIDTH));
-        expect(&checkpoint, Part::FinalNorm, None, "output_norm.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::Embedding, None, "token_embd.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::Query, layer, "blk.0.attn_q.weight", |row, column| place(row) * WIDTH + column);
+        expect(&checkpoint, SourceRole::Key, layer, "blk.0.attn_k.weight", |row, column| place(row) * WIDTH + column);
+        expect(&checkpoint, SourceRole::Value, layer, "blk.0.attn_v.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::AttnOut, layer, "blk.0.attn_output.weight", plain(Q));
+        expect(&checkpoint, SourceRole::Gate, layer, "blk.0.ffn_gate.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::Up, layer, "blk.0.ffn_up.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::Down, layer, "blk.0.ffn_down.weight", plain(HIDDEN));
+        expect(&checkpoint, SourceRole::AttnNorm, layer, "blk.0.attn_norm.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::MlpNorm, layer, "blk.0.ffn_norm.weight", plain(WIDTH));
+        expect(&checkpoint, SourceRole::FinalNorm, None, "output_norm.weight", plain(WIDTH));
         if architecture == "qwen2" {
-            expect_bias(&checkpoint, Part::Query, layer, "blk.0.attn_q.bias", place);
-            expect_bias(&checkpoint, Part::Key, layer, "blk.0.attn_k.bias", place);
-            expect_bias(&checkpoint, Part::Value, layer, "blk.0.attn_v.bias", |row| row);
+            expect_bias(&checkpoint, SourceRole::Query, layer, "blk.0.attn_q.bias", place);
+            expect_bias(&checkpoint, SourceRole::Key, layer, "blk.0.attn_k.bias", place);
+            expect_bias(&checkpoint, SourceRole::Value, layer, "blk.0.attn_v.bias", |row| row);
         }
         if architecture == "qwen3" {
-            expect(&checkpoint, Part::QueryNorm, layer, "blk.0.attn_q_norm.weight", |_, column| place(column));
-            expect(&checkpoint, Part::KeyNorm, layer, "blk.0.attn_k_norm.weight", |_, column| place(column));
+            expect(&checkpoint, SourceRole::QueryNorm, layer, "blk.0.attn_q_norm.weight", |_, column| place(column));
+            expect(&checkpoint, SourceRole::KeyNorm, layer, "blk.0.attn_k_norm.weight", |_, column| place(column));
         }
         let config = checkpoint.config;
         assert_eq!((config.tied_head, config.qk_norm, config.vocab, config.context), (true, architecture == "qwen3", VOCAB as u32, 40));
@@ -156,7 +156,7 @@ fn decoders_are_read_from_their_places() {
 fn what_a_decoder_need_not_have_is_read() {
     let head = decoder("llama").tensor("output.weight", &[VOCAB, WIDTH], &values("output.weight", &[VOCAB, WIDTH]));
     let checkpoint = open(&head.with("tokenizer.chat_template", 8, text("{{ x }}")).size("tokenizer.ggml.eos_token_id", 2)).unwrap();
-    expect(&checkpoint, Part::Head, None, "output.weight", |row, column| row * WIDTH + column);
+    expect(&checkpoint, SourceRole::Head, None, "output.weight", |row, column| row * WIDTH + column);
     assert_eq!((checkpoint.config.tied_head, checkpoint.config.end), (false, 2));
     assert_eq!(checkpoint.chat_template.as_deref(), Some("{{ x }}"));
 
@@ -206,12 +206,12 @@ fn sentence_encoders_are_read_from_their_places() {
     }
     let checkpoint = open(&file).unwrap();
     assert_eq!(
-        checkpoint.tensor(Part::Positions, None).unwrap().values[13],
+        checkpoint.tensor(SourceRole::Positions, None).unwrap().values[13],
         value("position_embd.weight", 13) + value("token_types.weight", 1)
     );
-    expect(&checkpoint, Part::Query, Some(0), "blk.0.attn_q.weight", |row, column| row * 12 + column);
-    expect_bias(&checkpoint, Part::Up, Some(0), "blk.0.ffn_up.bias", |row| row);
-    let norm = checkpoint.tensor(Part::AttnNorm, Some(0)).unwrap();
+    expect(&checkpoint, SourceRole::Query, Some(0), "blk.0.attn_q.weight", |row, column| row * 12 + column);
+    expect_bias(&checkpoint, SourceRole::Up, Some(0), "blk.0.ffn_up.bias", |row| row);
+    let norm = checkpoint.tensor(SourceRole::AttnNorm, Some(0)).unwrap();
     assert_eq!(norm.values[12], value("blk.0.attn_output_norm.bias", 0));
     let config = checkpoint.config;
     assert_eq!((config.architecture, config.pooling, config.activation), (Architecture::Encoder, Pooling::First, Activation::GeluErf));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use attoformer_tools::import::{self, Part, llama2c};
+use attoformer_tools::import::{self, SourceRole, llama2c};
 use common::{CONTEXT, DIM, HEADS, HIDDEN, LAYERS, Tiny, VOCAB, checkpoint, header, tokenizer};
 
 /// The sentence with which a checkpoint is refused.
@@ -21,16 +21,16 @@ fn every_tensor_is_read_from_its_place() {
 
     let bytes = common::checkpoint();
     let float = |index: usize| f32::from_le_bytes(bytes[28 + 4 * index..][..4].try_into().unwrap());
-    let embedding = checkpoint.tensor(Part::Embedding, None).unwrap();
+    let embedding = checkpoint.tensor(SourceRole::Embedding, None).unwrap();
     assert_eq!(embedding.values[5], float(5));
-    let norm = checkpoint.tensor(Part::AttnNorm, Some(1)).unwrap();
+    let norm = checkpoint.tensor(SourceRole::AttnNorm, Some(1)).unwrap();
     assert_eq!(norm.values, (0..DIM).map(|index| float(VOCAB * DIM + DIM + index)).collect::<Vec<f32>>());
     // In front of the final norm lie all layers; behind it the rotary tables.
     let rotary = CONTEXT * DIM / HEADS;
     let all = (bytes.len() - 28) / 4;
-    let last = checkpoint.tensor(Part::FinalNorm, None).unwrap();
+    let last = checkpoint.tensor(SourceRole::FinalNorm, None).unwrap();
     assert_eq!(last.values[0], float(all - rotary - DIM));
-    let down = checkpoint.tensor(Part::Down, Some(0)).unwrap();
+    let down = checkpoint.tensor(SourceRole::Down, Some(0)).unwrap();
     assert_eq!((down.rows, down.columns), (DIM, HIDDEN));
 }
 
@@ -42,7 +42,7 @@ fn an_untied_head_has_a_negative_vocabulary() {
     let (config, tensors) = llama2c::model(&bytes).unwrap();
     assert!(!config.tied_head);
     let head = tensors.last().unwrap();
-    assert_eq!((head.part, head.values[1]), (Part::Head, 1.0));
+    assert_eq!((head.role, head.values[1]), (SourceRole::Head, 1.0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use attoformer::Image;
 use attoformer::image::directory::{Dtype, Layout, Role};
 use attoformer::image::header::KvType;
-use attoformer_tools::import::{self, Checkpoint, Part};
+use attoformer_tools::import::{self, Checkpoint, SourceRole};
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::pack::{self, Options, Packed};
 use attoformer_tools::quantize::Format;
@@ -61,7 +61,8 @@ fn projections_are_fused_in_order() {
     let entry = image.entry(Role::Qkv, 1).unwrap();
     let (start, size) = (entry.values as usize, entry.value_bytes() as usize);
     let stored: Vec<f32> = image.bytes()[start..start + size].as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
-    let parts = [Part::Query, Part::Key, Part::Value].map(|part| checkpoint.tensor(part, Some(1)).unwrap().values.clone());
+    let parts =
+        [SourceRole::Query, SourceRole::Key, SourceRole::Value].map(|part| checkpoint.tensor(part, Some(1)).unwrap().values.clone());
     assert_eq!(stored, parts.concat());
     assert_eq!((entry.rows, entry.columns), (2 * common::DIM as u32, common::DIM as u32));
 }
@@ -75,7 +76,7 @@ fn int4_rows_are_padded_and_their_nibbles_in_order() {
     // 35 columns: 18 bytes of nibbles in rows of 20, two groups.
     assert_eq!((entry.row_bytes(), entry.group, entry.columns), (20, 32, 35));
     let at = |offset: u32, index: usize| image.bytes()[offset as usize + index];
-    let original = &checkpoint.tensor(Part::Down, Some(0)).unwrap().values;
+    let original = &checkpoint.tensor(SourceRole::Down, Some(0)).unwrap().values;
     let scale = |row: usize| f32::from_le_bytes(std::array::from_fn(|byte| at(entry.scales, 4 * row + byte)));
     for row in 0..entry.rows as usize {
         for column in 0..35 {
@@ -122,7 +123,7 @@ fn what_cannot_be_packed_is_said() {
 #[test]
 fn parts_that_disagree_are_refused() {
     let mut checkpoint = tiny();
-    checkpoint.tensors.retain(|tensor| tensor.part != Part::Key || tensor.layer != Some(1));
+    checkpoint.tensors.retain(|tensor| tensor.role != SourceRole::Key || tensor.layer != Some(1));
     let sentence = pack(&checkpoint, &Options::reference()).map(|_| ()).unwrap_err();
     assert!(sentence.ends_with("tiny.bin: Key is missing for layers.1.qkv"), "{sentence}");
     let mut checkpoint = tiny();

@@ -12,7 +12,7 @@ use std::path::Path;
 use attoformer::Image;
 use attoformer::image::header::{Classifier, Front, NormPlacement};
 use attoformer_tools::engine::{OpenImage, Setup};
-use attoformer_tools::import::{Checkpoint, Part};
+use attoformer_tools::import::{Checkpoint, SourceRole};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::classify::logits_of_file;
@@ -37,38 +37,38 @@ fn whisper_is_read_from_its_places() {
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
     // Column tap * inputs + channel of the engine is (channel, tap) of the file.
-    for (part, name, inputs) in [(Part::FrontFirst, "model.encoder.conv1", 4), (Part::FrontSecond, "model.encoder.conv2", 6)] {
+    for (part, name, inputs) in [(SourceRole::FrontFirst, "model.encoder.conv1", 4), (SourceRole::FrontSecond, "model.encoder.conv2", 6)] {
         let place = |row: usize, column: usize| (row * inputs + column % inputs) * 3 + column / inputs;
         expect(&checkpoint, part, None, &format!("{name}.weight"), place);
         expect_bias(&checkpoint, part, None, &format!("{name}.bias"), |row| row);
     }
-    expect(&checkpoint, Part::EncoderPositions, None, "model.encoder.embed_positions.weight", plain(6));
-    expect(&checkpoint, Part::Positions, None, "model.decoder.embed_positions.weight", plain(6));
+    expect(&checkpoint, SourceRole::EncoderPositions, None, "model.encoder.embed_positions.weight", plain(6));
+    expect(&checkpoint, SourceRole::Positions, None, "model.decoder.embed_positions.weight", plain(6));
     for (layer, stack) in [(0, "encoder"), (1, "decoder")] {
         let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
-        expect(&checkpoint, Part::Query, Some(layer), &name("self_attn.q_proj.weight"), plain(6));
-        expect_bias(&checkpoint, Part::Query, Some(layer), &name("self_attn.q_proj.bias"), |row| row);
-        expect(&checkpoint, Part::Key, Some(layer), &name("self_attn.k_proj.weight"), plain(6));
-        assert_eq!(checkpoint.tensor(Part::Key, Some(layer)).unwrap().bias, None);
-        expect(&checkpoint, Part::Down, Some(layer), &name("fc2.weight"), plain(5));
+        expect(&checkpoint, SourceRole::Query, Some(layer), &name("self_attn.q_proj.weight"), plain(6));
+        expect_bias(&checkpoint, SourceRole::Query, Some(layer), &name("self_attn.q_proj.bias"), |row| row);
+        expect(&checkpoint, SourceRole::Key, Some(layer), &name("self_attn.k_proj.weight"), plain(6));
+        assert_eq!(checkpoint.tensor(SourceRole::Key, Some(layer)).unwrap().bias, None);
+        expect(&checkpoint, SourceRole::Down, Some(layer), &name("fc2.weight"), plain(5));
     }
-    expect(&checkpoint, Part::CrossValue, Some(1), "model.decoder.layers.0.encoder_attn.v_proj.weight", plain(6));
-    assert_eq!(checkpoint.tensor(Part::CrossKey, Some(1)).unwrap().bias, None);
+    expect(&checkpoint, SourceRole::CrossValue, Some(1), "model.decoder.layers.0.encoder_attn.v_proj.weight", plain(6));
+    assert_eq!(checkpoint.tensor(SourceRole::CrossKey, Some(1)).unwrap().bias, None);
     let config = checkpoint.config;
     assert_eq!((config.front, config.features, config.encoder_context, config.context), (Front::Convolution, 4, 7, 8));
     assert_eq!((config.placement, config.tied_head, config.begin, config.end), (NormPlacement::Pre, true, 9, 10));
-    let sound = checkpoint.frontend.unwrap();
-    assert_eq!((checkpoint.decoding, sound.bands, sound.samples, sound.centred), (None, 4, 70, true));
+    let sound = checkpoint.audio.unwrap();
+    assert_eq!((checkpoint.generation_config, sound.bands, sound.samples, sound.centred), (None, 4, 70, true));
 }
 
 #[test]
 fn whispers_first_tokens_are_those_of_its_generation_config() {
     let english = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "suppress_tokens": [1, 2], "begin_suppress_tokens": [10]}"#;
-    let decoding = whisper().text("generation_config.json", english).open().unwrap().decoding.unwrap();
-    assert_eq!((decoding.prompt, decoding.suppressed, decoding.suppressed_first), (vec![9, 8], vec![1, 2], vec![10]));
+    let decoding = whisper().text("generation_config.json", english).open().unwrap().generation_config.unwrap();
+    assert_eq!((decoding.prompt, decoding.suppress_tokens, decoding.begin_suppress_tokens), (vec![9, 8], vec![1, 2], vec![10]));
     let many = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "is_multilingual": true,
         "lang_to_id": {"<|de|>": 3, "<|en|>": 4}, "task_to_id": {"transcribe": 5, "translate": 6}}"#;
-    assert_eq!(whisper().text("generation_config.json", many).open().unwrap().decoding.unwrap().prompt, [9, 4, 5, 8]);
+    assert_eq!(whisper().text("generation_config.json", many).open().unwrap().generation_config.unwrap().prompt, [9, 4, 5, 8]);
     for (generation, cause) in [
         (english.replace("[10]", "[11]"), "a token is 11, and the model has 11"),
         (english.replace(": 9", ": 7"), "decoder_start_token_id is 7, in the model's configuration 9"),
@@ -118,15 +118,15 @@ fn keyword_transformers_are_read_from_their_places() {
     let directory = layers(Directory::new(config, &tables), &all.map(|(name, shape)| (name.to_owned(), shape)));
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
-    expect(&checkpoint, Part::FrontFirst, None, "embeddings.patch_embeddings.projection.weight", plain(3));
-    expect(&checkpoint, Part::Query, Some(0), "encoder.layer.0.attention.attention.query.weight", plain(6));
-    expect(&checkpoint, Part::AttnOut, Some(0), "encoder.layer.0.attention.output.dense.weight", plain(8));
-    expect(&checkpoint, Part::Classifier, None, "classifier.weight", plain(6));
+    expect(&checkpoint, SourceRole::FrontFirst, None, "embeddings.patch_embeddings.projection.weight", plain(3));
+    expect(&checkpoint, SourceRole::Query, Some(0), "encoder.layer.0.attention.attention.query.weight", plain(6));
+    expect(&checkpoint, SourceRole::AttnOut, Some(0), "encoder.layer.0.attention.output.dense.weight", plain(8));
+    expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(6));
     a_longer_clip_is_told(&checkpoint);
     let config = checkpoint.config;
     assert_eq!((config.front, config.class_token, config.features, config.score_scale), (Front::Patches, true, 3, 0.25));
     assert_eq!((config.classifier, checkpoint.labels), (Classifier::Sequence, vec!["yes".to_owned(), "no".to_owned()]));
-    assert_eq!(checkpoint.frontend.unwrap().coefficients, 3);
+    assert_eq!(checkpoint.audio.unwrap().coefficients, 3);
     assert!(directory.with(json!({"frontend": null})).refusal().contains("missing field `frontend`"));
     assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("a name for each label"));
 }

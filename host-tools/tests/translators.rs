@@ -6,7 +6,7 @@ mod directory;
 mod values;
 
 use attoformer::image::header::{Activation, Architecture, NormPlacement, PositionKind};
-use attoformer_tools::import::Part;
+use attoformer_tools::import::SourceRole;
 use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias, value, values};
@@ -44,21 +44,23 @@ fn marian_is_read_from_its_places() {
     directory.assert_all_are_needed();
     let checkpoint =
         directory.clone().tensor("lm_head.weight", &[11, 6]).tensor("model.encoder.embed_tokens.weight", &[11, 6]).open().unwrap();
-    expect(&checkpoint, Part::Embedding, None, "model.shared.weight", plain(6));
-    expect_bias(&checkpoint, Part::Embedding, None, "final_logits_bias", |row| row);
+    expect(&checkpoint, SourceRole::Embedding, None, "model.shared.weight", plain(6));
+    expect_bias(&checkpoint, SourceRole::Embedding, None, "final_logits_bias", |row| row);
     for (layer, stack) in [(0, "encoder"), (1, "decoder")] {
         let name = |rest: &str| format!("model.{stack}.layers.0.{rest}");
-        for (part, own) in [(Part::Query, "q"), (Part::Key, "k"), (Part::Value, "v"), (Part::AttnOut, "out")] {
+        for (part, own) in [(SourceRole::Query, "q"), (SourceRole::Key, "k"), (SourceRole::Value, "v"), (SourceRole::AttnOut, "out")] {
             expect(&checkpoint, part, Some(layer), &name(&format!("self_attn.{own}_proj.weight")), plain(6));
             expect_bias(&checkpoint, part, Some(layer), &name(&format!("self_attn.{own}_proj.bias")), |row| row);
         }
-        expect(&checkpoint, Part::Up, Some(layer), &name("fc1.weight"), plain(6));
-        expect(&checkpoint, Part::Down, Some(layer), &name("fc2.weight"), plain(5));
+        expect(&checkpoint, SourceRole::Up, Some(layer), &name("fc1.weight"), plain(6));
+        expect(&checkpoint, SourceRole::Down, Some(layer), &name("fc2.weight"), plain(5));
     }
-    for (part, own) in [(Part::CrossQuery, "q"), (Part::CrossKey, "k"), (Part::CrossValue, "v"), (Part::CrossOut, "out")] {
+    for (part, own) in
+        [(SourceRole::CrossQuery, "q"), (SourceRole::CrossKey, "k"), (SourceRole::CrossValue, "v"), (SourceRole::CrossOut, "out")]
+    {
         expect(&checkpoint, part, Some(1), &format!("model.decoder.layers.0.encoder_attn.{own}_proj.weight"), plain(6));
     }
-    let norm = &checkpoint.tensor(Part::CrossNorm, Some(1)).unwrap().values;
+    let norm = &checkpoint.tensor(SourceRole::CrossNorm, Some(1)).unwrap().values;
     assert_eq!(norm[7], value("model.decoder.layers.0.encoder_attn_layer_norm.bias", 1));
     let config = checkpoint.config;
     assert_eq!(
@@ -67,15 +69,15 @@ fn marian_is_read_from_its_places() {
     );
     assert_eq!((config.encoder_layers, config.layers, config.begin, config.end, config.tied_head), (1, 1, 10, 0, true));
     assert_eq!((config.embedding_scale, config.final_norm, config.encoder_context), (6f32.sqrt(), false, 7));
-    let decoding = checkpoint.decoding.unwrap();
-    assert_eq!((decoding.prompt, decoding.suppressed), (vec![10], vec![10]));
+    let decoding = checkpoint.generation_config.unwrap();
+    assert_eq!((decoding.prompt, decoding.suppress_tokens), (vec![10], vec![10]));
 }
 
 /// Sines, then cosines, of place / 10000^(2 pair / width); a table in the file comes first.
 #[test]
 fn marians_positions_are_computed_or_read() {
     let checkpoint = marian().open().unwrap();
-    let table = checkpoint.tensor(Part::EncoderPositions, None).unwrap();
+    let table = checkpoint.tensor(SourceRole::EncoderPositions, None).unwrap();
     for place in 0..7 {
         for pair in 0..3 {
             let angle = place as f64 * 10_000f64.powf(-(pair as f64) / 3.0);
@@ -83,11 +85,11 @@ fn marians_positions_are_computed_or_read() {
             assert!((f64::from(table.values[place * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
         }
     }
-    assert_eq!(table.values, checkpoint.tensor(Part::Positions, None).unwrap().values);
+    assert_eq!(table.values, checkpoint.tensor(SourceRole::Positions, None).unwrap().values);
     let name = "model.decoder.embed_positions.weight";
     let stored = marian().tensor(name, &[7, 6]).open().unwrap();
-    assert_eq!(stored.tensor(Part::Positions, None).unwrap().values, values(name, &[7, 6]));
-    assert_eq!(stored.tensor(Part::EncoderPositions, None).unwrap().values, table.values);
+    assert_eq!(stored.tensor(SourceRole::Positions, None).unwrap().values, values(name, &[7, 6]));
+    assert_eq!(stored.tensor(SourceRole::EncoderPositions, None).unwrap().values, table.values);
 }
 
 #[test]
@@ -141,21 +143,21 @@ fn t5_is_read_from_its_places() {
         let checkpoint = directory.clone().tensor("encoder.embed_tokens.weight", &[11, 6]).open().unwrap();
         for (layer, stack, mlp) in [(0, "encoder", 1), (1, "decoder", 2)] {
             let name = |rest: &str| format!("{stack}.block.0.layer.{rest}.weight");
-            expect(&checkpoint, Part::Query, Some(layer), &name("0.SelfAttention.q"), plain(6));
-            expect(&checkpoint, Part::AttnOut, Some(layer), &name("0.SelfAttention.o"), plain(8));
-            expect(&checkpoint, Part::AttnNorm, Some(layer), &name("0.layer_norm"), plain(6));
-            expect(&checkpoint, Part::MlpNorm, Some(layer), &name(&format!("{mlp}.layer_norm")), plain(6));
-            expect(&checkpoint, Part::Down, Some(layer), &name(&format!("{mlp}.DenseReluDense.wo")), plain(5));
+            expect(&checkpoint, SourceRole::Query, Some(layer), &name("0.SelfAttention.q"), plain(6));
+            expect(&checkpoint, SourceRole::AttnOut, Some(layer), &name("0.SelfAttention.o"), plain(8));
+            expect(&checkpoint, SourceRole::AttnNorm, Some(layer), &name("0.layer_norm"), plain(6));
+            expect(&checkpoint, SourceRole::MlpNorm, Some(layer), &name(&format!("{mlp}.layer_norm")), plain(6));
+            expect(&checkpoint, SourceRole::Down, Some(layer), &name(&format!("{mlp}.DenseReluDense.wo")), plain(5));
             let up = if gated { "wi_1" } else { "wi" };
-            expect(&checkpoint, Part::Up, Some(layer), &name(&format!("{mlp}.DenseReluDense.{up}")), plain(6));
+            expect(&checkpoint, SourceRole::Up, Some(layer), &name(&format!("{mlp}.DenseReluDense.{up}")), plain(6));
             if gated {
-                expect(&checkpoint, Part::Gate, Some(layer), &name(&format!("{mlp}.DenseReluDense.wi_0")), plain(6));
+                expect(&checkpoint, SourceRole::Gate, Some(layer), &name(&format!("{mlp}.DenseReluDense.wi_0")), plain(6));
             }
         }
-        expect(&checkpoint, Part::CrossKey, Some(1), "decoder.block.0.layer.1.EncDecAttention.k.weight", plain(6));
-        expect(&checkpoint, Part::CrossOut, Some(1), "decoder.block.0.layer.1.EncDecAttention.o.weight", plain(8));
-        expect(&checkpoint, Part::CrossNorm, Some(1), "decoder.block.0.layer.1.layer_norm.weight", plain(6));
-        for (part, stack) in [(Part::EncoderScoreBias, "encoder"), (Part::ScoreBias, "decoder")] {
+        expect(&checkpoint, SourceRole::CrossKey, Some(1), "decoder.block.0.layer.1.EncDecAttention.k.weight", plain(6));
+        expect(&checkpoint, SourceRole::CrossOut, Some(1), "decoder.block.0.layer.1.EncDecAttention.o.weight", plain(8));
+        expect(&checkpoint, SourceRole::CrossNorm, Some(1), "decoder.block.0.layer.1.layer_norm.weight", plain(6));
+        for (part, stack) in [(SourceRole::EncoderScoreBias, "encoder"), (SourceRole::ScoreBias, "decoder")] {
             let name = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
             expect(&checkpoint, part, None, &name, |head, bucket| bucket * 2 + head);
         }
@@ -168,7 +170,7 @@ fn t5_is_read_from_its_places() {
 /// A head that is the token table reads rows divided by sqrt(d_model); one of its own reads them as they are.
 #[test]
 fn t5s_tied_head_reads_smaller_rows() {
-    let norm = |directory: &Directory| directory.open().unwrap().tensor(Part::FinalNorm, None).unwrap().values[2];
+    let norm = |directory: &Directory| directory.open().unwrap().tensor(SourceRole::FinalNorm, None).unwrap().values[2];
     let stated = value("decoder.final_layer_norm.weight", 2);
     assert!((norm(&t5(true)) - stated / 6f32.sqrt()).abs() < 1e-7);
     let own = t5(true).with(json!({"tie_word_embeddings": false})).tensor("lm_head.weight", &[11, 6]);

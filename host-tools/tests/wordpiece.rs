@@ -32,7 +32,8 @@ struct Pair {
 impl Pair {
     /// The library is given the flags; no token is matched before all others, because here text cannot spell a control token.
     fn new(vocabulary: &import::Tokenizer) -> Self {
-        let Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } = vocabulary.scheme else {
+        let Scheme::WordPiece { clean_text, handle_chinese_chars, strip_accents, lowercase, max_word_characters } = vocabulary.scheme
+        else {
             panic!("it is no WordPiece")
         };
         let pieces = vocabulary.pieces.iter().zip(0_u32..);
@@ -45,7 +46,7 @@ impl Pair {
         });
         let model: WordPiece = serde_json::from_value(model).unwrap();
         let mut library = tokenizers::Tokenizer::new(model);
-        library.with_normalizer(Some(BertNormalizer::new(clean_text, chinese, Some(strip_accents), lowercase))).unwrap();
+        library.with_normalizer(Some(BertNormalizer::new(clean_text, handle_chinese_chars, Some(strip_accents), lowercase))).unwrap();
         library.with_pre_tokenizer(Some(BertPreTokenizer));
         let mut section = Vec::new();
         sections::tokenizer(vocabulary, &mut section);
@@ -149,8 +150,8 @@ fn check_generated(count: usize, seed: u64) {
     let (all, known) = Pair::new(&rich).check(texts.iter().map(String::as_str));
     assert!(known > all / 2, "{known} of {all}");
     for flags in [0_u8, 5, 8, 11] {
-        let [clean_text, chinese, strip_accents, lowercase] = [1, 2, 4, 8].map(|flag| flags & flag != 0);
-        rich.scheme = Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters: 20 };
+        let [clean_text, handle_chinese_chars, strip_accents, lowercase] = [1, 2, 4, 8].map(|flag| flags & flag != 0);
+        rich.scheme = Scheme::WordPiece { clean_text, handle_chinese_chars, strip_accents, lowercase, max_word_characters: 20 };
         Pair::new(&rich).check(texts.iter().take(count / 4).map(String::as_str));
     }
 }
@@ -176,8 +177,13 @@ fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
 fn every_character_becomes_the_library_s_tokens() {
     let mut vocabulary = vocabulary(every_piece(&['\0'..='\u{2FFFF}']));
     for strip_accents in [true, false] {
-        vocabulary.scheme =
-            Scheme::WordPiece { clean_text: strip_accents, chinese: true, strip_accents, lowercase: true, max_word_characters: 100 };
+        vocabulary.scheme = Scheme::WordPiece {
+            clean_text: strip_accents,
+            handle_chinese_chars: true,
+            strip_accents,
+            lowercase: true,
+            max_word_characters: 100,
+        };
         let pair = Pair::new(&vocabulary);
         let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character}b a\u{301}{character}\u{302E}")).collect();
         pair.check(texts.iter().map(String::as_str));

@@ -38,8 +38,8 @@ fn read_json(alter: impl FnOnce(&mut Value)) -> Result<Tokenizer, String> {
     read(&[("tokenizer.json", file.to_string().as_bytes())])
 }
 
-fn scheme(lowercase: bool, chinese: bool, strip_accents: bool) -> Scheme {
-    Scheme::WordPiece { clean_text: true, chinese, strip_accents, lowercase, max_word_characters: 100 }
+fn scheme(lowercase: bool, handle_chinese_chars: bool, strip_accents: bool) -> Scheme {
+    Scheme::WordPiece { clean_text: true, handle_chinese_chars, strip_accents, lowercase, max_word_characters: 100 }
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn both_files_give_the_same() {
     for tokenizer in [json, text] {
         let pieces: Vec<&[u8]> = tokenizer.pieces.iter().map(|piece| &piece.bytes[..]).collect();
         assert_eq!(pieces, PIECES.map(str::as_bytes));
-        assert_eq!((tokenizer.unknown, tokenizer.begin, tokenizer.end), (1, 2, 3));
+        assert_eq!((tokenizer.unk, tokenizer.bos, tokenizer.eos), (1, 2, 3));
         assert_eq!(tokenizer.scheme, scheme(true, true, true));
     }
     // The JSON goes first, and line ends of either kind are no part of a piece.
@@ -66,13 +66,13 @@ fn settings_are_read_from_where_they_stand() {
         "unk_token": "<u>", "cls_token": { "content": "<s>", "lstrip": false }, "sep_token": "</s>", "model_max_length": 512,
     });
     let tokenizer = read(&[("vocab.txt", lines.as_bytes()), ("tokenizer_config.json", config.to_string().as_bytes())]).unwrap();
-    assert_eq!((tokenizer.unknown, tokenizer.begin, tokenizer.end), (0, 1, 2));
+    assert_eq!((tokenizer.unk, tokenizer.bos, tokenizer.eos), (0, 1, 2));
     assert_eq!(tokenizer.scheme, scheme(false, false, true));
     let cased = read_json(|file| file["normalizer"]["lowercase"] = false.into()).unwrap();
     assert_eq!(cased.scheme, scheme(false, true, false));
     let bert = json!({ "type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2] });
     let tokenizer = read_json(|file| file["post_processor"] = bert).unwrap();
-    assert_eq!((tokenizer.begin, tokenizer.end), (2, 3));
+    assert_eq!((tokenizer.bos, tokenizer.eos), (2, 3));
 }
 
 /// Each refusal names the file and the cause.

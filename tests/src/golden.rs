@@ -9,7 +9,7 @@ use attoformer::image::header::{
 };
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Tensor};
+use attoformer_tools::import::{Checkpoint, SourceRole, Tensor};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -227,12 +227,12 @@ fn to_neighbours(tensor: &mut Tensor, rows: &[usize]) {
         let heads = values.chunks(rows.len() * width);
         heads.flat_map(|head| rows.iter().flat_map(move |&row| &head[row * width..][..width])).copied().collect()
     };
-    match tensor.part {
-        Part::Query | Part::Key => {
+    match tensor.role {
+        SourceRole::Query | SourceRole::Key => {
             tensor.values = reordered(&tensor.values, tensor.columns);
             tensor.bias = tensor.bias.as_deref().map(|bias| reordered(bias, 1));
         }
-        Part::QueryNorm | Part::KeyNorm => tensor.values = reordered(&tensor.values, 1),
+        SourceRole::QueryNorm | SourceRole::KeyNorm => tensor.values = reordered(&tensor.values, 1),
         _ => {}
     }
 }

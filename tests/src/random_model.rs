@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Spaces, Tokenizer, rotary_frequencies};
+use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -113,9 +113,9 @@ impl RandomModel {
             rotary: rotary_frequencies(10_000.0, config.turning_dim()),
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
-            frontend: None,
+            audio: None,
             pictures: None,
-            decoding: None,
+            generation_config: None,
             tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
         }
@@ -168,7 +168,7 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let texts = marks.into_iter().chain(bytes).chain(PIECES.map(str::to_owned)).chain(made);
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: Spaces::IN_FRONT };
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
     Tokenizer::new(pieces, [config.begin, config.end, 0], scheme)
 }
 
@@ -180,10 +180,10 @@ pub fn scripted(script: &[u32]) -> Checkpoint {
     let config = Config { d_model: chain.len() as u32, layers: 1, tied_head: false, ..small.config };
     let mut checkpoint = RandomModel { config, ..small }.checkpoint();
     for tensor in &mut checkpoint.tensors {
-        let shift = match tensor.part {
-            Part::Embedding => 0,
-            Part::Head => 1,
-            Part::AttnOut | Part::Down => {
+        let shift = match tensor.role {
+            SourceRole::Embedding => 0,
+            SourceRole::Head => 1,
+            SourceRole::AttnOut | SourceRole::Down => {
                 tensor.values.fill(0.0);
                 continue;
             }
@@ -204,19 +204,29 @@ fn llama2c_model(checkpoint: &Checkpoint) -> Vec<u8> {
     let sizes = [config.d_model, config.d_hidden, config.layers, config.heads, config.kv_heads].map(|size| size as i32);
     let header = sizes.into_iter().chain([vocab, config.context as i32]);
     let mut bytes: Vec<u8> = header.flat_map(i32::to_le_bytes).collect();
-    let order = [Part::AttnNorm, Part::Query, Part::Key, Part::Value, Part::AttnOut, Part::MlpNorm, Part::Gate, Part::Down, Part::Up];
-    let mut put = |part: Part, layer: Option<u32>| {
-        let tensor = checkpoint.tensor(part, layer).expect("llama2.c's models have this part");
+    let order = [
+        SourceRole::AttnNorm,
+        SourceRole::Query,
+        SourceRole::Key,
+        SourceRole::Value,
+        SourceRole::AttnOut,
+        SourceRole::MlpNorm,
+        SourceRole::Gate,
+        SourceRole::Down,
+        SourceRole::Up,
+    ];
+    let mut put = |role: SourceRole, layer: Option<u32>| {
+        let tensor = checkpoint.tensor(role, layer).expect("llama2.c's models have this tensor");
         bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
     };
-    put(Part::Embedding, None);
-    for part in order {
-        (0..config.layers).for_each(|layer| put(part, Some(layer)));
+    put(SourceRole::Embedding, None);
+    for role in order {
+        (0..config.layers).for_each(|layer| put(role, Some(layer)));
     }
-    put(Part::FinalNorm, None);
+    put(SourceRole::FinalNorm, None);
     // The old rotary tables, which nobody reads.
     bytes.resize(bytes.len() + 4 * (config.context * config.head_dim) as usize, 0);
-    if let Some(head) = checkpoint.tensor(Part::Head, None) {
+    if let Some(head) = checkpoint.tensor(SourceRole::Head, None) {
         bytes.extend(head.values.iter().flat_map(|value| value.to_le_bytes()));
     }
     bytes

@@ -1,14 +1,14 @@
 //! Front ends of two published models, spelled out: their files need not be there.
 
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::preprocess::audio::{Frontend, LogMel, Mfcc};
+use attoformer_tools::import::preprocess::audio::{AudioFrontend, LogMel, Mfcc};
 use serde_json::json;
 
 /// KWT-1's: 98 rows of 40 cepstra from one second.
 ///
 /// # Panics
 /// If the importer does not know it any more.
-pub fn mfcc() -> Frontend {
+pub fn mfcc() -> AudioFrontend {
     let config = json!({
         "type": "mfcc", "sample_rate": 16000, "num_samples": 16000, "window_size": 480, "hop": 160, "centre_padding": false, "preemphasis": 0.0,
         "window": "hann", "window_periodic": true, "fft_size": 512, "spectrum": "magnitude", "mel_bins": 80, "mel_low_hz": 20.0,
@@ -21,13 +21,13 @@ pub fn mfcc() -> Frontend {
 ///
 /// # Panics
 /// If the importer wants other fields.
-pub fn log_mel(samples: u32) -> Frontend {
+pub fn log_mel(samples: u32) -> AudioFrontend {
     let config = json!({"feature_size": 80, "sampling_rate": 16000, "hop_length": 160, "n_fft": 400, "n_samples": samples});
     serde_json::from_value::<LogMel>(config).expect("all fields are there").frontend().expect("a known front end")
 }
 
 /// The section that an image carries it in.
-pub fn section(frontend: &Frontend) -> AlignedBytes {
+pub fn section(frontend: &AudioFrontend) -> AlignedBytes {
     let mut bytes = Vec::new();
     attoformer_tools::pack::frontend::section(frontend, &mut bytes);
     AlignedBytes::copy_of(&bytes)

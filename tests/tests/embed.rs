@@ -29,7 +29,13 @@ impl Bench {
         let marks = ["[UNK]", "[CLS]", "[SEP]"].map(str::to_owned).into_iter();
         let texts = marks.chain(letters().map(String::from)).chain(letters().map(|a| format!("##{a}"))).chain(words);
         let pieces = texts.take(bert.config.vocab as usize).map(|text| Piece { bytes: text.into_bytes(), score: 0.0 }).collect();
-        let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
+        let scheme = Scheme::WordPiece {
+            clean_text: true,
+            handle_chinese_chars: true,
+            strip_accents: true,
+            lowercase: true,
+            max_word_characters: 100,
+        };
         checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
         let options = Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() };
         let folder = TempDir::new().unwrap();

@@ -5,7 +5,7 @@ use attoformer::image::directory::{BIAS_SPAN, Role};
 use attoformer::image::header::{Architecture, Config, KvType, MaskKind, PositionKind};
 use attoformer_tests::golden::{golden, list, number, numbers, whole};
 use attoformer_tests::random_model::RandomModel;
-use attoformer_tools::import::{Part, rotary_frequencies};
+use attoformer_tools::import::{SourceRole, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
@@ -37,7 +37,7 @@ fn distances_fall_into_t5_s_buckets() {
             config.tied_head = false;
         }
         let mut checkpoint = RandomModel { config, ..small }.checkpoint();
-        let table = checkpoint.tensors.iter_mut().find(|tensor| tensor.part == Part::ScoreBias).unwrap();
+        let table = checkpoint.tensors.iter_mut().find(|tensor| tensor.role == SourceRole::ScoreBias).unwrap();
         table.values.iter_mut().enumerate().for_each(|(index, value)| *value = (index as u32 % buckets) as f32);
         let packed = pack(&checkpoint, &Options { kv: KvType::F32, ..Options::reference() }, &Progress::silent()).unwrap().image;
         let image = Image::new(&packed).unwrap();
@@ -71,7 +71,7 @@ fn slopes_and_sinusoids_are_the_published_ones() {
         let heads = heads.parse().unwrap();
         let config = Config { positions: PositionKind::Alibi, heads, kv_heads: 1, ..small.config };
         let checkpoint = RandomModel { config, ..small }.checkpoint();
-        let found = &checkpoint.tensor(Part::ScoreBias, None).unwrap().values;
+        let found = &checkpoint.tensor(SourceRole::ScoreBias, None).unwrap().values;
         let want: Vec<f32> = numbers(slopes).into_iter().map(|slope| slope as f32).collect();
         assert_eq!(found, &want, "{heads} heads");
     }
@@ -79,7 +79,7 @@ fn slopes_and_sinusoids_are_the_published_ones() {
         let d_model = whole(&table["d_model"]);
         let config = Config { positions: PositionKind::Learned, d_model, context: 512, ..small.config };
         let checkpoint = RandomModel { config, sinusoidal: true, ..small }.checkpoint();
-        let rows: Vec<&[f32]> = checkpoint.tensor(Part::Positions, None).unwrap().values.chunks(d_model as usize).collect();
+        let rows: Vec<&[f32]> = checkpoint.tensor(SourceRole::Positions, None).unwrap().values.chunks(d_model as usize).collect();
         for (position, want) in [0, 1, 7, 511].into_iter().zip(list(&table["rows"])) {
             let near = rows[position].iter().zip(numbers(want)).all(|(&x, want)| (x as f64 - want).abs() < 1e-7);
             assert!(near, "{d_model} columns, position {position}");

@@ -17,7 +17,7 @@ fn golden() -> Value {
     serde_json::from_str(include_str!("../golden/sound.json")).unwrap()
 }
 
-fn rows_of(frontend: &frontend::Frontend, samples: &[f32]) -> Vec<f32> {
+fn rows_of(frontend: &frontend::AudioFrontend, samples: &[f32]) -> Vec<f32> {
     features(&Frontend::new(&section(frontend)).unwrap(), samples)
 }
 
@@ -29,7 +29,7 @@ fn hold(name: &str, bound: f64, found: &[f32], want: impl ExactSizeIterator<Item
     assert!(worst <= bound, "{name}: {worst:e}");
 }
 
-fn compare_with_golden(name: &str, bound: f64, frontend: impl Fn(u32) -> frontend::Frontend) {
+fn compare_with_golden(name: &str, bound: f64, frontend: impl Fn(u32) -> frontend::AudioFrontend) {
     let golden = &golden()[name];
     let samples = whole(&golden["samples"]);
     let clip: Vec<f32> = sound(samples as usize, whole(&golden["seed"])).iter().map(|&x| f32::from(x) / 32768.0).collect();

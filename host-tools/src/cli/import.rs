@@ -1,7 +1,7 @@
 //! `atto import`.
 
 use attoformer_tools::Error;
-use attoformer_tools::import::{Readable, readable};
+use attoformer_tools::import::{ModelFormat, supported_formats};
 
 /// Tell which models can be read
 #[derive(clap::Args)]
@@ -16,11 +16,11 @@ pub struct Args {
 
 /// Prints the list.
 pub fn run(args: Args) -> Result<(), Error> {
-    let all = readable();
+    let all = supported_formats();
     if args.json {
         return super::print_json(&all);
     }
-    let width = |column: fn(&Readable) -> &'static str| all.iter().map(|row| column(row).len()).max().unwrap_or(0);
+    let width = |column: fn(&ModelFormat) -> &'static str| all.iter().map(|row| column(row).len()).max().unwrap_or(0);
     let (format, name) = (width(|row| row.format), width(|row| row.name));
     super::print(&all.iter().map(|row| format!("{:format$}  {:name$}  {}\n", row.format, row.name, row.about)).collect::<String>())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 
-use super::preprocess::audio::Frontend;
+use super::preprocess::audio::AudioFrontend;
 use super::tokenizer::model::Tokenizer;
 
 /// A trained model in memory, whatever file it came from. All weights are f32.
@@ -30,22 +30,22 @@ pub struct Checkpoint {
     /// The chat template, as the model's publisher wrote it.
     pub chat_template: Option<String>,
     /// How sound becomes rows of features, for models that read it.
-    pub frontend: Option<Frontend>,
+    pub audio: Option<AudioFrontend>,
     /// How a picture becomes rows of features, for models that read it.
     pub pictures: Option<Pictures>,
     /// How a transcript begins, for models that write one.
-    pub decoding: Option<Decoding>,
+    pub generation_config: Option<GenerationConfig>,
 }
 
 /// Tokens that a decoder starts from, and tokens that it may not choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decoding {
+pub struct GenerationConfig {
     /// Fed first.
     pub prompt: Vec<u32>,
     /// Never chosen.
-    pub suppressed: Vec<u32>,
+    pub suppress_tokens: Vec<u32>,
     /// Not chosen as the first token.
-    pub suppressed_first: Vec<u32>,
+    pub begin_suppress_tokens: Vec<u32>,
     /// A token for each language, where there are several.
     pub languages: Vec<u32>,
     /// The token that asks for a transcript; 0 where none does.
@@ -55,12 +55,12 @@ pub struct Decoding {
     /// The token that asks for no timestamps, which are all tokens behind it; 0 where none does.
     pub no_timestamps: u32,
     /// The latest timestamp that a window may begin with, counted from 0 s.
-    pub first_timestamp_max: u32,
+    pub max_initial_timestamp: u32,
 }
 
 /// What a source's tensor is for. Projections are apart here; an image stores some of them fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum SourceRole {
     /// Token embedding, `(vocab, d_model)`.
     Embedding,
     /// Learned positions, `(context, d_model)`.
@@ -139,7 +139,7 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub struct Tensor {
     /// What it is for.
-    pub part: Part,
+    pub role: SourceRole,
     /// Its layer, where it has one.
     pub layer: Option<u32>,
     /// Outputs.
@@ -154,8 +154,8 @@ pub struct Tensor {
 
 impl Checkpoint {
     /// A tensor by part and layer.
-    pub fn tensor(&self, part: Part, layer: Option<u32>) -> Option<&Tensor> {
-        self.tensors.iter().find(|tensor| tensor.part == part && tensor.layer == layer)
+    pub fn tensor(&self, role: SourceRole, layer: Option<u32>) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.role == role && tensor.layer == layer)
     }
 
     /// Number of trained values.

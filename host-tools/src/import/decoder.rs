@@ -2,8 +2,8 @@
 
 use attoformer::image::header::Config;
 
-use super::checkpoint::Part;
-use super::tensor_mapper::{Layers, Taker};
+use super::checkpoint::SourceRole;
+use super::tensor_mapper::{LayerSpec, TensorMapper};
 
 /// What a family calls the parts of its decoder.
 #[derive(Clone, Copy)]
@@ -13,7 +13,7 @@ pub struct Decoder {
     /// What a layer's names begin with, before its number.
     pub front: &'static str,
     /// The layers.
-    pub layers: Layers,
+    pub layers: LayerSpec,
     /// Norm before the head.
     pub final_norm: &'static str,
     /// Output head, where it is not the token table.
@@ -25,19 +25,19 @@ impl Decoder {
     ///
     /// # Errors
     /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
-        take.matrix(Part::Embedding, None, self.embedding, config.vocab, config.d_model)?;
+    pub fn tensors(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+        mapper.matrix(SourceRole::Embedding, None, self.embedding, config.vocab, config.d_model)?;
         for layer in 0..config.layers {
-            take.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
+            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
         }
-        take.norm(Part::FinalNorm, None, self.final_norm, config.d_model, config.norm)?;
+        mapper.norm(SourceRole::FinalNorm, None, self.final_norm, config.d_model, config.norm)?;
         // The head stands beside the model, not in it.
-        take.prefix = "";
+        mapper.prefix = "";
         if config.tied_head {
             // Some files hold the token table twice.
-            take.skip(&[self.head]);
+            mapper.skip(&[self.head]);
             return Ok(());
         }
-        take.matrix(Part::Head, None, self.head, config.vocab, config.d_model)
+        mapper.matrix(SourceRole::Head, None, self.head, config.vocab, config.d_model)
     }
 }

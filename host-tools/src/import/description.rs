@@ -3,15 +3,15 @@
 use attoformer::frontend::pictures::Pictures;
 use attoformer::image::header::Config;
 
-use super::checkpoint::Decoding;
-use super::preprocess::audio::Frontend;
-use super::tensor_mapper::Taker;
+use super::checkpoint::GenerationConfig;
+use super::preprocess::audio::AudioFrontend;
+use super::tensor_mapper::TensorMapper;
 
 /// Takes a model's tensors.
-type Tensors = Box<dyn Fn(&Config, &mut Taker<'_, '_>) -> Result<(), String>>;
+type Tensors = Box<dyn Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), String>>;
 
 /// A model's shape, and how its tensors are found.
-pub struct Model {
+pub struct Description {
     /// Its shape; begin and end are replaced by the tokenizer's where there is one.
     pub config: Config,
     /// Radians per token of each rotary pair.
@@ -19,18 +19,26 @@ pub struct Model {
     /// Names of a classifier's labels.
     pub labels: Vec<String>,
     /// How sound becomes rows of features.
-    pub frontend: Option<Frontend>,
+    pub audio: Option<AudioFrontend>,
     /// How a picture becomes rows of features.
     pub pictures: Option<Pictures>,
     /// How a text is begun.
-    pub decoding: Option<Decoding>,
+    pub generation_config: Option<GenerationConfig>,
     /// Takes all tensors under this config.
     pub tensors: Tensors,
 }
 
-impl Model {
+impl Description {
     /// A model with neither rotary positions nor labels.
-    pub fn new(config: Config, tensors: impl Fn(&Config, &mut Taker<'_, '_>) -> Result<(), String> + 'static) -> Self {
-        Model { config, rotary: Vec::new(), labels: Vec::new(), frontend: None, pictures: None, decoding: None, tensors: Box::new(tensors) }
+    pub fn new(config: Config, tensors: impl Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), String> + 'static) -> Self {
+        Description {
+            config,
+            rotary: Vec::new(),
+            labels: Vec::new(),
+            audio: None,
+            pictures: None,
+            generation_config: None,
+            tensors: Box::new(tensors),
+        }
     }
 }

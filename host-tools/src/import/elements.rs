@@ -4,9 +4,9 @@
 
 use half::{bf16, f16};
 
-/// Element type of a stored tensor.
+/// ElementType type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
+pub enum ElementType {
     /// 32-bit float.
     F32,
     /// IEEE 754 binary16.
@@ -31,24 +31,24 @@ pub enum Element {
     Q6K,
 }
 
-impl Element {
+impl ElementType {
     /// The type that a GGUF file states by this number.
     ///
     /// # Errors
     /// A sentence's end with the type's name.
     pub fn of_gguf(number: u32) -> Result<Self, String> {
         let other = match number {
-            0 => return Ok(Element::F32),
-            1 => return Ok(Element::F16),
-            2 => return Ok(Element::Q4_0),
-            3 => return Ok(Element::Q4_1),
-            6 => return Ok(Element::Q5_0),
-            7 => return Ok(Element::Q5_1),
-            8 => return Ok(Element::Q8_0),
-            12 => return Ok(Element::Q4K),
-            13 => return Ok(Element::Q5K),
-            14 => return Ok(Element::Q6K),
-            30 => return Ok(Element::BF16),
+            0 => return Ok(ElementType::F32),
+            1 => return Ok(ElementType::F16),
+            2 => return Ok(ElementType::Q4_0),
+            3 => return Ok(ElementType::Q4_1),
+            6 => return Ok(ElementType::Q5_0),
+            7 => return Ok(ElementType::Q5_1),
+            8 => return Ok(ElementType::Q8_0),
+            12 => return Ok(ElementType::Q4K),
+            13 => return Ok(ElementType::Q5K),
+            14 => return Ok(ElementType::Q6K),
+            30 => return Ok(ElementType::BF16),
             9 => "Q8_1",
             10 => "Q2_K",
             11 => "Q3_K",
@@ -65,16 +65,16 @@ impl Element {
     /// Values of a block, and the bytes that they take.
     pub const fn block(self) -> (usize, usize) {
         match self {
-            Element::F32 => (1, 4),
-            Element::F16 | Element::BF16 => (1, 2),
-            Element::Q4_0 => (32, 18),
-            Element::Q4_1 => (32, 20),
-            Element::Q5_0 => (32, 22),
-            Element::Q5_1 => (32, 24),
-            Element::Q8_0 => (32, 34),
-            Element::Q4K => (256, 144),
-            Element::Q5K => (256, 176),
-            Element::Q6K => (256, 210),
+            ElementType::F32 => (1, 4),
+            ElementType::F16 | ElementType::BF16 => (1, 2),
+            ElementType::Q4_0 => (32, 18),
+            ElementType::Q4_1 => (32, 20),
+            ElementType::Q5_0 => (32, 22),
+            ElementType::Q5_1 => (32, 24),
+            ElementType::Q8_0 => (32, 34),
+            ElementType::Q4K => (256, 144),
+            ElementType::Q5K => (256, 176),
+            ElementType::Q6K => (256, 210),
         }
     }
 
@@ -83,39 +83,39 @@ impl Element {
         let (values, block) = self.block();
         let mut out = Vec::with_capacity(bytes.len() / block * values);
         match self {
-            Element::F32 => out.extend(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word))),
-            Element::F16 => out.extend(bytes.as_chunks().0.iter().map(|&half| f16::from_le_bytes(half).to_f32())),
-            Element::BF16 => out.extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
-            Element::Q4_0 => each::<18>(bytes, &mut out, |[d0, d1, nibbles @ ..], out| {
+            ElementType::F32 => out.extend(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word))),
+            ElementType::F16 => out.extend(bytes.as_chunks().0.iter().map(|&half| f16::from_le_bytes(half).to_f32())),
+            ElementType::BF16 => out.extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
+            ElementType::Q4_0 => each::<18>(bytes, &mut out, |[d0, d1, nibbles @ ..], out| {
                 let d = scale(d0, d1);
                 halves(nibbles, out, |_, nibble| d * (nibble as f32 - 8.0));
             }),
-            Element::Q4_1 => each::<20>(bytes, &mut out, |[d0, d1, m0, m1, nibbles @ ..], out| {
+            ElementType::Q4_1 => each::<20>(bytes, &mut out, |[d0, d1, m0, m1, nibbles @ ..], out| {
                 let (d, m) = (scale(d0, d1), scale(m0, m1));
                 halves(nibbles, out, |_, nibble| d * nibble as f32 + m);
             }),
-            Element::Q5_0 => each::<22>(bytes, &mut out, |[d0, d1, h0, h1, h2, h3, nibbles @ ..], out| {
+            ElementType::Q5_0 => each::<22>(bytes, &mut out, |[d0, d1, h0, h1, h2, h3, nibbles @ ..], out| {
                 let (d, high) = (scale(d0, d1), u32::from_le_bytes([*h0, *h1, *h2, *h3]));
                 halves(nibbles, out, |at, nibble| d * (five(high, at, nibble) - 16.0));
             }),
-            Element::Q5_1 => each::<24>(bytes, &mut out, |[d0, d1, m0, m1, h0, h1, h2, h3, nibbles @ ..], out| {
+            ElementType::Q5_1 => each::<24>(bytes, &mut out, |[d0, d1, m0, m1, h0, h1, h2, h3, nibbles @ ..], out| {
                 let (d, m, high) = (scale(d0, d1), scale(m0, m1), u32::from_le_bytes([*h0, *h1, *h2, *h3]));
                 halves(nibbles, out, |at, nibble| d * five(high, at, nibble) + m);
             }),
-            Element::Q8_0 => each::<34>(bytes, &mut out, |[d0, d1, values @ ..], out| {
+            ElementType::Q8_0 => each::<34>(bytes, &mut out, |[d0, d1, values @ ..], out| {
                 let d = scale(d0, d1);
                 out.extend(values.iter().map(|&value| d * f32::from(value as i8)));
             }),
-            Element::Q4K => each::<144>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
+            ElementType::Q4K => each::<144>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
                 let (scales, nibbles) = rest.split_at(12);
                 k_block((scale(d0, d1), scale(m0, m1)), scales, nibbles, |_, _| 0, out);
             }),
-            Element::Q5K => each::<176>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
+            ElementType::Q5K => each::<176>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
                 let (scales, rest) = rest.split_at(12);
                 let (fifth, nibbles) = rest.split_at(32);
                 k_block((scale(d0, d1), scale(m0, m1)), scales, nibbles, |run, at| (fifth[at] >> run & 1) << 4, out);
             }),
-            Element::Q6K => each::<210>(bytes, &mut out, q6_k),
+            ElementType::Q6K => each::<210>(bytes, &mut out, q6_k),
         }
         out
     }

@@ -2,8 +2,8 @@
 
 use attoformer::image::header::Config;
 
-use super::checkpoint::Part;
-use super::tensor_mapper::{Layers, Taker};
+use super::checkpoint::SourceRole;
+use super::tensor_mapper::{LayerSpec, TensorMapper};
 
 /// What a family calls the parts of its encoder.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Encoder {
     /// What a layer's names begin with, before its number.
     pub front: &'static str,
     /// The layers.
-    pub layers: Layers,
+    pub layers: LayerSpec,
 }
 
 /// Sizes of the tables.
@@ -38,29 +38,29 @@ impl Encoder {
     ///
     /// # Errors
     /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, tables: Tables, take: &mut Taker<'_, '_>) -> Result<(), String> {
-        take.matrix(Part::Embedding, None, self.words, config.vocab, config.d_model)?;
-        self.positions(config, tables, take)?;
-        take.norm(Part::EmbeddingNorm, None, self.norm, config.d_model, config.norm)?;
+    pub fn tensors(&self, config: &Config, tables: Tables, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+        mapper.matrix(SourceRole::Embedding, None, self.words, config.vocab, config.d_model)?;
+        self.positions(config, tables, mapper)?;
+        mapper.norm(SourceRole::EmbeddingNorm, None, self.norm, config.d_model, config.norm)?;
         for layer in 0..config.layers {
-            take.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
+            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
         }
         Ok(())
     }
 
     /// The rows that tokens get, from the first token's on. Every token is of the first segment, so that segment's row is added once and
     /// for all.
-    fn positions(&self, config: &Config, tables: Tables, take: &mut Taker<'_, '_>) -> Result<(), String> {
+    fn positions(&self, config: &Config, tables: Tables, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
         let width = config.d_model as usize;
-        let places = take.values(self.positions, &[tables.places as usize, width])?;
+        let places = mapper.values(self.positions, &[tables.places as usize, width])?;
         let mut places = places.get(tables.first as usize * width..).unwrap_or_default().to_vec();
         if let (Some(name), Some(rows)) = (self.segments, tables.segments) {
-            let segments = take.values(name, &[rows as usize, width])?;
+            let segments = mapper.values(name, &[rows as usize, width])?;
             for row in places.chunks_exact_mut(width) {
                 row.iter_mut().zip(&segments).for_each(|(x, &segment)| *x += segment);
             }
         }
-        take.put(Part::Positions, None, width, places, None);
+        mapper.put(SourceRole::Positions, None, width, places, None);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{gguf, huggingface};
 
 /// A kind of model that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Readable {
+pub struct ModelFormat {
     /// The files' format.
     pub format: &'static str,
     /// What the files name it.
@@ -16,10 +16,10 @@ pub struct Readable {
 }
 
 /// All that can be read, format by format.
-pub fn readable() -> Vec<Readable> {
+pub fn supported_formats() -> Vec<ModelFormat> {
     let directories =
-        huggingface::FAMILIES.iter().map(|family| Readable { format: "hugging-face", name: family.name, about: family.about });
-    let files = gguf::ARCHITECTURES.iter().map(|known| Readable { format: "gguf", name: known.name, about: known.about });
-    let own = Readable { format: "llama2.c", name: "version 0", about: "decoders: Karpathy's stories, and what his export.py writes" };
+        huggingface::FAMILIES.iter().map(|family| ModelFormat { format: "hugging-face", name: family.name, about: family.about });
+    let files = gguf::ARCHITECTURES.iter().map(|known| ModelFormat { format: "gguf", name: known.name, about: known.about });
+    let own = ModelFormat { format: "llama2.c", name: "version 0", about: "decoders: Karpathy's stories, and what his export.py writes" };
     directories.chain(files).chain([own]).collect()
 }

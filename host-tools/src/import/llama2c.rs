@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::header::{AttentionKind, Config};
 
-use super::checkpoint::{Part, Tensor};
-use super::tokenizer::model::{PIECE_BYTES_MAX, Piece, Scheme, Spaces, Tokenizer};
+use super::checkpoint::{SourceRole, Tensor};
+use super::tokenizer::model::{PIECE_BYTES_MAX, Piece, Scheme, SentencePieceSpaces, Tokenizer};
 
 /// Base of the rotary frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
@@ -37,7 +37,7 @@ struct Header {
 
 /// One stretch of the file: a part for one or all layers, or nothing that is of use.
 struct Stretch {
-    part: Option<Part>,
+    role: Option<SourceRole>,
     layers: Option<u64>,
     rows: u64,
     columns: u64,
@@ -78,25 +78,25 @@ impl Header {
     fn stretches(&self) -> Vec<Stretch> {
         let Header { dim, hidden, vocab, .. } = *self;
         let kv_dim = self.kv_heads * self.head_dim;
-        let once = |part, rows, columns| Stretch { part, layers: None, rows, columns };
-        let each = |part, rows, columns| Stretch { part: Some(part), layers: Some(self.layers), rows, columns };
+        let once = |role, rows, columns| Stretch { role, layers: None, rows, columns };
+        let each = |role, rows, columns| Stretch { role: Some(role), layers: Some(self.layers), rows, columns };
         let mut all = vec![
-            once(Some(Part::Embedding), vocab, dim),
-            each(Part::AttnNorm, 1, dim),
-            each(Part::Query, dim, dim),
-            each(Part::Key, kv_dim, dim),
-            each(Part::Value, kv_dim, dim),
-            each(Part::AttnOut, dim, dim),
-            each(Part::MlpNorm, 1, dim),
-            each(Part::Gate, hidden, dim),
-            each(Part::Down, dim, hidden),
-            each(Part::Up, hidden, dim),
-            once(Some(Part::FinalNorm), 1, dim),
+            once(Some(SourceRole::Embedding), vocab, dim),
+            each(SourceRole::AttnNorm, 1, dim),
+            each(SourceRole::Query, dim, dim),
+            each(SourceRole::Key, kv_dim, dim),
+            each(SourceRole::Value, kv_dim, dim),
+            each(SourceRole::AttnOut, dim, dim),
+            each(SourceRole::MlpNorm, 1, dim),
+            each(SourceRole::Gate, hidden, dim),
+            each(SourceRole::Down, dim, hidden),
+            each(SourceRole::Up, hidden, dim),
+            once(Some(SourceRole::FinalNorm), 1, dim),
             // Cosines and sines of old readers; they follow from ROTARY_BASE.
             once(None, 2 * self.context, self.head_dim / 2),
         ];
         if !self.tied {
-            all.push(once(Some(Part::Head), vocab, dim));
+            all.push(once(Some(SourceRole::Head), vocab, dim));
         }
         all
     }
@@ -135,27 +135,27 @@ pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), String> {
     }
     let mut rest = &bytes[HEADER_BYTES..];
     let mut tensors = Vec::new();
-    for Stretch { part, layers, rows, columns } in stretches {
+    for Stretch { role, layers, rows, columns } in stretches {
         let (rows, columns) = (rows as usize, columns as usize);
         for layer in 0..layers.unwrap_or(1) {
             let (own, behind) = rest.split_at(4 * rows * columns);
             rest = behind;
-            let Some(part) = part else { continue };
+            let Some(role) = role else { continue };
             let layer = layers.map(|_| layer as u32);
-            tensors.push(Tensor { part, layer, rows, columns, values: finite(own, part, layer)?, bias: None });
+            tensors.push(Tensor { role, layer, rows, columns, values: finite(own, role, layer)?, bias: None });
         }
     }
     Ok((header.config(), tensors))
 }
 
 /// The floats of one tensor, none of them NaN or infinite.
-fn finite(bytes: &[u8], part: Part, layer: Option<u32>) -> Result<Vec<f32>, String> {
+fn finite(bytes: &[u8], role: SourceRole, layer: Option<u32>) -> Result<Vec<f32>, String> {
     let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
         Some(at) => {
             let place = layer.map_or(String::new(), |layer| format!(" of layer {layer}"));
-            Err(format!("value {at} of {part:?}{place} is {}", values[at]))
+            Err(format!("value {at} of {role:?}{place} is {}", values[at]))
         }
     }
 }
@@ -194,7 +194,7 @@ pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, String> {
         return Err(format!("it holds more than the {vocab} pieces of the model's vocabulary"));
     }
     check_byte_pieces(&pieces)?;
-    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: Spaces::IN_FRONT };
+    let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
     Ok(Tokenizer::new(pieces, [BEGIN, BEGIN, UNKNOWN], scheme))
 }
 

@@ -21,10 +21,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-pub use checkpoint::{Checkpoint, Decoding, Part, Tensor};
-pub use formats::{Readable, readable};
+pub use checkpoint::{Checkpoint, GenerationConfig, SourceRole, Tensor};
+pub use formats::{ModelFormat, supported_formats};
 pub use rope::rotary_frequencies;
-pub use tokenizer::{Piece, Scheme, Spaces, Tokenizer, WordSpaces};
+pub use tokenizer::{Piece, Scheme, SentencePieceSpaces, Tokenizer, UnigramSpaces};
 
 use crate::error::Error;
 use crate::files;
@@ -68,9 +68,9 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         tokenizer,
         labels: Vec::new(),
         chat_template: None,
-        frontend: None,
+        audio: None,
         pictures: None,
-        decoding: None,
+        generation_config: None,
     })
 }
 

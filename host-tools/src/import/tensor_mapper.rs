@@ -2,11 +2,11 @@
 
 use attoformer::image::header::{Config, NormKind};
 
-use super::checkpoint::{Part, Tensor};
+use super::checkpoint::{SourceRole, Tensor};
 use super::weights::Weights;
 
 /// Takes tensors by name and puts them where they belong.
-pub struct Taker<'w, 'b> {
+pub struct TensorMapper<'w, 'b> {
     /// Where they come from.
     pub weights: &'w mut Weights<'b>,
     /// What all names begin with.
@@ -60,7 +60,7 @@ impl LayerNames {
 
 /// What a family's layers have beside their config.
 #[derive(Clone, Copy)]
-pub struct Layers {
+pub struct LayerSpec {
     /// The names of the parts.
     pub names: &'static LayerNames,
     /// Whether queries, keys and values have biases.
@@ -70,22 +70,22 @@ pub struct Layers {
     /// Whether the MLP's projections have biases.
     pub mlp_bias: bool,
     /// Which dimensions of a head turn together.
-    pub pairs: Pairs,
+    pub pairs: RotaryPairs,
 }
 
 /// Which dimensions of a head turn together under rotary positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pairs {
+pub enum RotaryPairs {
     /// 0 and 1, 2 and 3: as the engine has them.
-    Neighbours,
+    Interleaved,
     /// Dimension `i` and `i + rotary_dim / 2`.
-    Halves,
+    RotateHalf,
 }
 
-impl<'w, 'b> Taker<'w, 'b> {
+impl<'w, 'b> TensorMapper<'w, 'b> {
     /// Over these weights, whose names begin with `prefix`.
     pub fn new(weights: &'w mut Weights<'b>, prefix: &'static str) -> Self {
-        Taker { weights, prefix, tensors: Vec::new() }
+        TensorMapper { weights, prefix, tensors: Vec::new() }
     }
 
     /// Makes all later names begin with `prefix` if any tensor's does: a model saved without its head has none.
@@ -111,18 +111,18 @@ impl<'w, 'b> Taker<'w, 'b> {
     }
 
     /// Adds a tensor to the checkpoint; its values are whole rows of this many columns.
-    pub fn put(&mut self, part: Part, layer: Option<u32>, columns: usize, values: Vec<f32>, bias: Option<Vec<f32>>) {
-        self.tensors.push(Tensor { part, layer, rows: values.len() / columns, columns, values, bias });
+    pub fn put(&mut self, role: SourceRole, layer: Option<u32>, columns: usize, values: Vec<f32>, bias: Option<Vec<f32>>) {
+        self.tensors.push(Tensor { role, layer, rows: values.len() / columns, columns, values, bias });
     }
 
     /// A matrix without a bias, under its full name.
     ///
     /// # Errors
     /// Those of [`Weights::take`].
-    pub fn matrix(&mut self, part: Part, layer: Option<u32>, name: &str, rows: u32, columns: u32) -> Result<(), String> {
+    pub fn matrix(&mut self, role: SourceRole, layer: Option<u32>, name: &str, rows: u32, columns: u32) -> Result<(), String> {
         let (rows, columns) = (rows as usize, columns as usize);
         let values = self.values(name, &[rows, columns])?;
-        self.put(part, layer, columns, values, None);
+        self.put(role, layer, columns, values, None);
         Ok(())
     }
 
@@ -130,9 +130,16 @@ impl<'w, 'b> Taker<'w, 'b> {
     ///
     /// # Errors
     /// Those of [`Weights::take`].
-    pub fn linear(&mut self, part: Part, layer: Option<u32>, name: &str, (rows, columns): (u32, u32), bias: bool) -> Result<(), String> {
+    pub fn linear(
+        &mut self,
+        role: SourceRole,
+        layer: Option<u32>,
+        name: &str,
+        (rows, columns): (u32, u32),
+        bias: bool,
+    ) -> Result<(), String> {
         let (values, bias) = self.weight_and_bias(name, (rows, columns), bias)?;
-        self.put(part, layer, columns as usize, values, bias);
+        self.put(role, layer, columns as usize, values, bias);
         Ok(())
     }
 
@@ -151,13 +158,13 @@ impl<'w, 'b> Taker<'w, 'b> {
     ///
     /// # Errors
     /// Those of [`Weights::take`].
-    pub fn norm(&mut self, part: Part, layer: Option<u32>, name: &str, width: u32, kind: NormKind) -> Result<(), String> {
+    pub fn norm(&mut self, role: SourceRole, layer: Option<u32>, name: &str, width: u32, kind: NormKind) -> Result<(), String> {
         let width = width as usize;
         let mut values = self.values(&format!("{name}.weight"), &[width])?;
         if kind == NormKind::Layer {
             values.extend(self.values(&format!("{name}.bias"), &[width])?);
         }
-        self.put(part, layer, width, values, None);
+        self.put(role, layer, width, values, None);
         Ok(())
     }
 
@@ -165,27 +172,27 @@ impl<'w, 'b> Taker<'w, 'b> {
     ///
     /// # Errors
     /// Those of [`Weights::take`].
-    pub fn layer(&mut self, config: &Config, layers: &Layers, layer: u32, front: &str) -> Result<(), String> {
-        let Layers { names, qkv_bias, out_bias, mlp_bias, pairs } = *layers;
+    pub fn layer(&mut self, config: &Config, layers: &LayerSpec, layer: u32, front: &str) -> Result<(), String> {
+        let LayerSpec { names, qkv_bias, out_bias, mlp_bias, pairs } = *layers;
         let (at, width, hidden) = (Some(layer), config.d_model, config.d_hidden);
         let name = |rest: &str| format!("{front}{rest}");
-        self.norm(Part::AttnNorm, at, &name(names.attn_norm), width, config.norm)?;
-        self.turned(Part::Query, at, &name(names.query), config, config.q_dim(), qkv_bias[0], pairs)?;
-        self.turned(Part::Key, at, &name(names.key), config, config.kv_dim(), qkv_bias[1], pairs)?;
-        self.linear(Part::Value, at, &name(names.value), (config.kv_dim(), width), qkv_bias[2])?;
-        self.linear(Part::AttnOut, at, &name(names.attn_out), (width, config.q_dim()), out_bias)?;
+        self.norm(SourceRole::AttnNorm, at, &name(names.attn_norm), width, config.norm)?;
+        self.turned(SourceRole::Query, at, &name(names.query), config, config.q_dim(), qkv_bias[0], pairs)?;
+        self.turned(SourceRole::Key, at, &name(names.key), config, config.kv_dim(), qkv_bias[1], pairs)?;
+        self.linear(SourceRole::Value, at, &name(names.value), (config.kv_dim(), width), qkv_bias[2])?;
+        self.linear(SourceRole::AttnOut, at, &name(names.attn_out), (width, config.q_dim()), out_bias)?;
         if config.qk_norm {
-            for (part, own) in [(Part::QueryNorm, names.query_norm), (Part::KeyNorm, names.key_norm)] {
-                self.norm(part, at, &name(own), config.head_dim, config.norm)?;
-                self.turn_last(config, pairs, 1);
+            for (role, own) in [(SourceRole::QueryNorm, names.query_norm), (SourceRole::KeyNorm, names.key_norm)] {
+                self.norm(role, at, &name(own), config.head_dim, config.norm)?;
+                self.interleave_last(config, pairs, 1);
             }
         }
-        self.norm(Part::MlpNorm, at, &name(names.mlp_norm), width, config.norm)?;
+        self.norm(SourceRole::MlpNorm, at, &name(names.mlp_norm), width, config.norm)?;
         if config.gated {
-            self.linear(Part::Gate, at, &name(names.gate), (hidden, width), mlp_bias)?;
+            self.linear(SourceRole::Gate, at, &name(names.gate), (hidden, width), mlp_bias)?;
         }
-        self.linear(Part::Up, at, &name(names.up), (hidden, width), mlp_bias)?;
-        self.linear(Part::Down, at, &name(names.down), (width, hidden), mlp_bias)
+        self.linear(SourceRole::Up, at, &name(names.up), (hidden, width), mlp_bias)?;
+        self.linear(SourceRole::Down, at, &name(names.down), (width, hidden), mlp_bias)
     }
 
     /// The attention of a decoder's layer to the encoder's rows: its norm, and the projections of query, key, value and output with what
@@ -195,10 +202,12 @@ impl<'w, 'b> Taker<'w, 'b> {
     /// Those of [`Weights::take`].
     pub fn cross(&mut self, config: &Config, layer: u32, norm: &str, front: &str, projections: [(&str, bool); 4]) -> Result<(), String> {
         let (at, width, inner) = (Some(layer), config.d_model, config.q_dim());
-        self.norm(Part::CrossNorm, at, norm, width, config.norm)?;
-        for (part, (own, bias)) in [Part::CrossQuery, Part::CrossKey, Part::CrossValue, Part::CrossOut].into_iter().zip(projections) {
-            let shape = if part == Part::CrossOut { (width, inner) } else { (inner, width) };
-            self.linear(part, at, &format!("{front}{own}"), shape, bias)?;
+        self.norm(SourceRole::CrossNorm, at, norm, width, config.norm)?;
+        for (role, (own, bias)) in
+            [SourceRole::CrossQuery, SourceRole::CrossKey, SourceRole::CrossValue, SourceRole::CrossOut].into_iter().zip(projections)
+        {
+            let shape = if role == SourceRole::CrossOut { (width, inner) } else { (inner, width) };
+            self.linear(role, at, &format!("{front}{own}"), shape, bias)?;
         }
         Ok(())
     }
@@ -207,35 +216,35 @@ impl<'w, 'b> Taker<'w, 'b> {
     #[expect(clippy::too_many_arguments, reason = "a linear layer's, and how its rows turn")]
     fn turned(
         &mut self,
-        part: Part,
+        role: SourceRole,
         layer: Option<u32>,
         name: &str,
         config: &Config,
         rows: u32,
         bias: bool,
-        pairs: Pairs,
+        pairs: RotaryPairs,
     ) -> Result<(), String> {
-        self.linear(part, layer, name, (rows, config.d_model), bias)?;
-        self.turn_last(config, pairs, config.d_model as usize);
+        self.linear(role, layer, name, (rows, config.d_model), bias)?;
+        self.interleave_last(config, pairs, config.d_model as usize);
         Ok(())
     }
 
     /// Brings the rows (of this many columns) of the tensor put last, and its bias, from half-split to neighbour pairs.
-    pub fn turn_last(&mut self, config: &Config, pairs: Pairs, columns: usize) {
-        if pairs == Pairs::Neighbours {
+    pub fn interleave_last(&mut self, config: &Config, pairs: RotaryPairs, columns: usize) {
+        if pairs == RotaryPairs::Interleaved {
             return;
         }
         let (head, turning) = (config.head_dim as usize, config.turning_dim() as usize);
         if let Some(tensor) = self.tensors.last_mut() {
-            tensor.values = neighbour_pairs(&tensor.values, columns, head, turning);
-            tensor.bias = tensor.bias.as_ref().map(|bias| neighbour_pairs(bias, 1, head, turning));
+            tensor.values = interleave_rotary_pairs(&tensor.values, columns, head, turning);
+            tensor.bias = tensor.bias.as_ref().map(|bias| interleave_rotary_pairs(bias, 1, head, turning));
         }
     }
 }
 
 /// Rows of heads from half-split to neighbour pairs: of the first `turning` rows of a head, row `2 i` becomes what was row `i`, row `2 i + 1`
 /// what was row `i + turning / 2`; the others stay.
-pub fn neighbour_pairs(values: &[f32], columns: usize, head: usize, turning: usize) -> Vec<f32> {
+pub fn interleave_rotary_pairs(values: &[f32], columns: usize, head: usize, turning: usize) -> Vec<f32> {
     let from = |row: usize| if row < turning { row / 2 + row % 2 * (turning / 2) } else { row };
     let rows =
         values.chunks_exact(head * columns).flat_map(|head_rows| (0..head).map(move |row| &head_rows[from(row) * columns..][..columns]));
@@ -272,7 +281,7 @@ mod tests {
         let dot = |a: Vec<f64>, b: Vec<f64>| -> f64 { a.iter().zip(&b).map(|(a, b)| a * b).sum() };
         let row = |seed: usize| -> Vec<f32> { (0..HEAD).map(|at| ((at * 37 + seed * 11) % 29) as f32 / 7.0 - 2.0).collect() };
         for (query, key) in [(row(1), row(2)), (row(3), row(4))] {
-            let turned = |row: &[f32]| neighbour_pairs(row, 1, HEAD, TURNING);
+            let turned = |row: &[f32]| interleave_rotary_pairs(row, 1, HEAD, TURNING);
             for (at, before) in [(0, 0), (5, 2), (9, 9)] {
                 let wanted = dot(rotated(&query, at, halves), rotated(&key, before, halves));
                 let found = dot(rotated(&turned(&query), at, neighbours), rotated(&turned(&key), before, neighbours));
@@ -280,7 +289,7 @@ mod tests {
             }
         }
         // Row 2 i of a head is what was row i, whole columns at a time; rows that do not turn stay.
-        assert_eq!(neighbour_pairs(&[0., 1., 2., 3., 4., 5., 6., 7., 8., 9.], 2, 5, 4), [0., 1., 4., 5., 2., 3., 6., 7., 8., 9.]);
+        assert_eq!(interleave_rotary_pairs(&[0., 1., 2., 3., 4., 5., 6., 7., 8., 9.], 2, 5, 4), [0., 1., 4., 5., 2., 3., 6., 7., 8., 9.]);
         assert_eq!(transposed(&[1., 2., 3., 4., 5., 6.], 3), [1., 4., 2., 5., 3., 6.]);
     }
 }

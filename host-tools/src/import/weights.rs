@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::elements::Element;
+use super::elements::ElementType;
 
 /// The tensors of one or several files, and which of them are still to be taken.
 pub struct Weights<'b> {
-    tensors: BTreeMap<String, Stored<'b>>,
+    tensors: BTreeMap<String, StoredTensor<'b>>,
     left: BTreeSet<String>,
     /// What states the shapes that are asked for.
     stated_by: &'static str,
 }
 
 /// A tensor as a file holds it.
-pub struct Stored<'b> {
+pub struct StoredTensor<'b> {
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
     /// Its element type, or the name of one that cannot be read.
-    pub element: Result<Element, String>,
+    pub element: Result<ElementType, String>,
     /// As many whole blocks as the shape implies.
     pub bytes: &'b [u8],
 }
@@ -38,12 +38,12 @@ impl<'b> Weights<'b> {
         let file = SafeTensors::deserialize(bytes).map_err(|error| format!("it is no safetensors file: {error}"))?;
         for (name, tensor) in file.iter() {
             let element = match tensor.dtype() {
-                Dtype::F32 => Ok(Element::F32),
-                Dtype::F16 => Ok(Element::F16),
-                Dtype::BF16 => Ok(Element::BF16),
+                Dtype::F32 => Ok(ElementType::F32),
+                Dtype::F16 => Ok(ElementType::F16),
+                Dtype::BF16 => Ok(ElementType::BF16),
                 other => Err(format!("{other:?}")),
             };
-            self.add(today(name), Stored { shape: tensor.shape().to_vec(), element, bytes: tensor.data() })?;
+            self.add(today(name), StoredTensor { shape: tensor.shape().to_vec(), element, bytes: tensor.data() })?;
         }
         Ok(())
     }
@@ -52,7 +52,7 @@ impl<'b> Weights<'b> {
     ///
     /// # Errors
     /// A sentence's end: its name is taken.
-    pub fn add(&mut self, name: String, tensor: Stored<'b>) -> Result<(), String> {
+    pub fn add(&mut self, name: String, tensor: StoredTensor<'b>) -> Result<(), String> {
         if !self.left.insert(name.clone()) {
             return Err(format!("it holds a second tensor {name}"));
         }

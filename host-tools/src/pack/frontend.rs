@@ -2,10 +2,10 @@
 
 use std::f64::consts::PI;
 
-use crate::import::preprocess::audio::{Frontend, MelScale};
+use crate::import::preprocess::audio::{AudioFrontend, MelScale};
 
 /// Appends the section.
-pub fn section(frontend: &Frontend, out: &mut Vec<u8>) {
+pub fn section(frontend: &AudioFrontend, out: &mut Vec<u8>) {
     let filters: Vec<(u16, Vec<f32>)> = (0..frontend.bands).map(|band| filter(frontend, band)).collect();
     let weights: usize = filters.iter().map(|(_, weights)| weights.len()).sum();
     let flags = u32::from(frontend.power) | u32::from(frontend.centred) << 1 | u32::from(frontend.decimal_range.is_some()) << 2;
@@ -47,7 +47,7 @@ fn put(out: &mut Vec<u8>, values: impl Iterator<Item = f64>) {
 }
 
 /// A band's triangle: the first bin that it weighs, and the weights from there on.
-fn filter(frontend: &Frontend, band: u32) -> (u16, Vec<f32>) {
+fn filter(frontend: &AudioFrontend, band: u32) -> (u16, Vec<f32>) {
     let mel = |hz: f64| mels(frontend.scale, hz);
     let [low, high] = frontend.range_hz.map(mel);
     // Edges lie at equal distances in mel; the triangles are straight in mel or in Hz.

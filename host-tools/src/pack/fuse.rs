@@ -3,7 +3,7 @@
 use attoformer::image::directory::{BIAS_SPAN, Role, shape_of};
 use attoformer::image::header::{Architecture, Config, PositionKind};
 
-use crate::import::{Checkpoint, Part, Tensor};
+use crate::import::{Checkpoint, SourceRole, Tensor};
 use crate::quantize::Matrix;
 
 /// One matrix of an image, in f32.
@@ -33,41 +33,41 @@ impl FusedTensor {
 }
 
 /// Parts of a role, in the order of their rows.
-fn parts(role: Role, gated: bool) -> &'static [Part] {
+fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
     match role {
-        Role::Embedding => &[Part::Embedding],
-        Role::Positions => &[Part::Positions],
-        Role::AttnNorm => &[Part::AttnNorm],
-        Role::Qkv => &[Part::Query, Part::Key, Part::Value],
-        Role::AttnOut => &[Part::AttnOut],
-        Role::MlpNorm => &[Part::MlpNorm],
-        Role::MlpUp if gated => &[Part::Gate, Part::Up],
-        Role::MlpUp => &[Part::Up],
-        Role::MlpDown => &[Part::Down],
-        Role::FinalNorm => &[Part::FinalNorm],
-        Role::Head => &[Part::Head],
-        Role::EmbeddingNorm => &[Part::EmbeddingNorm],
-        Role::QueryNorm => &[Part::QueryNorm],
-        Role::KeyNorm => &[Part::KeyNorm],
-        Role::AttnPostNorm => &[Part::AttnPostNorm],
-        Role::MlpPostNorm => &[Part::MlpPostNorm],
-        Role::CrossNorm => &[Part::CrossNorm],
-        Role::CrossQuery => &[Part::CrossQuery],
-        Role::CrossKv => &[Part::CrossKey, Part::CrossValue],
-        Role::CrossOut => &[Part::CrossOut],
-        Role::LayerTable => &[Part::LayerTable],
-        Role::LayerGate => &[Part::LayerGate],
-        Role::LayerProject => &[Part::LayerProject],
-        Role::LayerNorm => &[Part::LayerNorm],
-        Role::FrontFirst => &[Part::FrontFirst],
-        Role::FrontSecond => &[Part::FrontSecond],
-        Role::ClassToken => &[Part::ClassToken],
-        Role::EncoderPositions => &[Part::EncoderPositions],
-        Role::EncoderNorm => &[Part::EncoderNorm],
-        Role::ScoreBias => &[Part::ScoreBias],
-        Role::EncoderScoreBias => &[Part::EncoderScoreBias],
-        Role::Pooler => &[Part::Pooler],
-        Role::Classifier => &[Part::Classifier],
+        Role::Embedding => &[SourceRole::Embedding],
+        Role::Positions => &[SourceRole::Positions],
+        Role::AttnNorm => &[SourceRole::AttnNorm],
+        Role::Qkv => &[SourceRole::Query, SourceRole::Key, SourceRole::Value],
+        Role::AttnOut => &[SourceRole::AttnOut],
+        Role::MlpNorm => &[SourceRole::MlpNorm],
+        Role::MlpUp if gated => &[SourceRole::Gate, SourceRole::Up],
+        Role::MlpUp => &[SourceRole::Up],
+        Role::MlpDown => &[SourceRole::Down],
+        Role::FinalNorm => &[SourceRole::FinalNorm],
+        Role::Head => &[SourceRole::Head],
+        Role::EmbeddingNorm => &[SourceRole::EmbeddingNorm],
+        Role::QueryNorm => &[SourceRole::QueryNorm],
+        Role::KeyNorm => &[SourceRole::KeyNorm],
+        Role::AttnPostNorm => &[SourceRole::AttnPostNorm],
+        Role::MlpPostNorm => &[SourceRole::MlpPostNorm],
+        Role::CrossNorm => &[SourceRole::CrossNorm],
+        Role::CrossQuery => &[SourceRole::CrossQuery],
+        Role::CrossKv => &[SourceRole::CrossKey, SourceRole::CrossValue],
+        Role::CrossOut => &[SourceRole::CrossOut],
+        Role::LayerTable => &[SourceRole::LayerTable],
+        Role::LayerGate => &[SourceRole::LayerGate],
+        Role::LayerProject => &[SourceRole::LayerProject],
+        Role::LayerNorm => &[SourceRole::LayerNorm],
+        Role::FrontFirst => &[SourceRole::FrontFirst],
+        Role::FrontSecond => &[SourceRole::FrontSecond],
+        Role::ClassToken => &[SourceRole::ClassToken],
+        Role::EncoderPositions => &[SourceRole::EncoderPositions],
+        Role::EncoderNorm => &[SourceRole::EncoderNorm],
+        Role::ScoreBias => &[SourceRole::ScoreBias],
+        Role::EncoderScoreBias => &[SourceRole::EncoderScoreBias],
+        Role::Pooler => &[SourceRole::Pooler],
+        Role::Classifier => &[SourceRole::Classifier],
     }
 }
 

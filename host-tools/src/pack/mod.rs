@@ -93,13 +93,13 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     if let Some(template) = &checkpoint.chat_template {
         image.section(section::CHAT, |out| out.extend(template.as_bytes()));
     }
-    if let Some(parameters) = &checkpoint.frontend {
+    if let Some(parameters) = &checkpoint.audio {
         image.section(section::FRONTEND, |out| frontend::section(parameters, out));
     }
     if let Some(pictures) = &checkpoint.pictures {
         image.section(section::PICTURES, |out| sections::pictures(pictures, out));
     }
-    if let Some(decoding) = &checkpoint.decoding {
+    if let Some(decoding) = &checkpoint.generation_config {
         image.section(section::DECODING, |out| sections::decoding(decoding, out));
     }
     let golden = image.section(section::GOLDEN, |out| sections::golden(&golden_input(&config), out));

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::metadata::Metadata;
 
-use crate::import::tokenizer::{Added, WordSpaces};
-use crate::import::{Checkpoint, Decoding, Piece, Scheme, Tokenizer};
+use crate::import::tokenizer::{AddedToken, UnigramSpaces};
+use crate::import::{Checkpoint, GenerationConfig, Piece, Scheme, Tokenizer};
 
 /// The tokenizer section.
 pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
@@ -16,7 +16,7 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     sorted.sort_by(|&a, &b| pieces[a as usize].bytes.cmp(&pieces[b as usize].bytes));
 
     let (kind, flags, own) = scheme_fields(tokenizer);
-    put_words(out, [kind, pieces.len() as u32, longest as u32, flags, tokenizer.begin, tokenizer.end, own, tokenizer.unknown]);
+    put_words(out, [kind, pieces.len() as u32, longest as u32, flags, tokenizer.bos, tokenizer.eos, own, tokenizer.unk]);
     let ends = pieces.iter().scan(0, |end, piece| {
         *end += piece.bytes.len() as u32;
         Some(*end)
@@ -61,7 +61,7 @@ fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
         return;
     }
     put_words(out, [added.len() as u32]);
-    let marks = |added: &Added| flags(&[added.control, added.strip_left, added.strip_right, added.late]);
+    let marks = |added: &AddedToken| flags(&[added.special, added.lstrip, added.rstrip, added.normalized]);
     put_words(out, added.iter().flat_map(|added| [added.token, marks(added)]));
 }
 
@@ -120,27 +120,37 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
             let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
             let only_in_front = !tokenizer.pieces.iter().any(space_behind);
             let own = flags(&[
-                spaces.in_front,
+                spaces.add_dummy_prefix,
                 only_in_front,
-                !tokenizer.adds_begin,
-                tokenizer.adds_end,
-                spaces.block,
-                spaces.only_at_start,
-                spaces.unless_there,
+                !tokenizer.add_bos,
+                tokenizer.add_eos,
+                spaces.metaspace_is_space,
+                spaces.start_of_text_only,
+                spaces.unless_present,
             ]);
             (SENTENCEPIECE_BPE, own | added, first_byte)
         }
-        Scheme::WordPiece { clean_text, chinese, strip_accents, lowercase, max_word_characters } => {
-            (WORDPIECE, flags(&[clean_text, chinese, strip_accents, lowercase]), max_word_characters)
+        Scheme::WordPiece { clean_text, handle_chinese_chars, strip_accents, lowercase, max_word_characters } => {
+            (WORDPIECE, flags(&[clean_text, handle_chinese_chars, strip_accents, lowercase]), max_word_characters)
         }
-        Scheme::ByteBpe { split, nfc, whole_words } => {
-            (BYTE_BPE, flags(&[tokenizer.adds_begin, tokenizer.adds_end, whole_words, nfc]) | added, split as u32)
+        Scheme::ByteBpe { split, nfc, ignore_merges } => {
+            (BYTE_BPE, flags(&[tokenizer.add_bos, tokenizer.add_eos, ignore_merges, nfc]) | added, split as u32)
         }
         Scheme::Unigram { first_byte, spaces } => {
-            let WordSpaces { stripped, trimmed, squeezed, to_plain, parted, in_front, only_first, cut } = spaces;
-            let own = flags(&[tokenizer.adds_begin, tokenizer.adds_end, first_byte.is_some(), is_wide(tokenizer)]);
-            let of_spaces = flags(&[trimmed, squeezed, parted, in_front]) << 4 | flags(&[only_first, cut]) << 9;
-            let of_spaces = of_spaces | flags(&[!tokenizer.charmap.is_empty(), stripped, to_plain]) << 11;
+            let UnigramSpaces {
+                strip,
+                trim_end,
+                collapse_spaces,
+                collapse_to_plain_space,
+                split_whitespace,
+                add_dummy_prefix,
+                first_word_only,
+                split_at_spaces,
+            } = spaces;
+            let own = flags(&[tokenizer.add_bos, tokenizer.add_eos, first_byte.is_some(), is_wide(tokenizer)]);
+            let of_spaces = flags(&[trim_end, collapse_spaces, split_whitespace, add_dummy_prefix]) << 4
+                | flags(&[first_word_only, split_at_spaces]) << 9;
+            let of_spaces = of_spaces | flags(&[!tokenizer.charmap.is_empty(), strip, collapse_to_plain_space]) << 11;
             (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))
         }
     }
@@ -155,10 +165,10 @@ pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
 }
 
 /// The decoding section.
-pub fn decoding(decoding: &Decoding, out: &mut Vec<u8>) {
-    let lists = [&decoding.prompt, &decoding.suppressed, &decoding.suppressed_first, &decoding.languages];
+pub fn decoding(decoding: &GenerationConfig, out: &mut Vec<u8>) {
+    let lists = [&decoding.prompt, &decoding.suppress_tokens, &decoding.begin_suppress_tokens, &decoding.languages];
     put_words(out, lists.map(|list| list.len() as u32));
-    put_words(out, [decoding.transcribe, decoding.translate, decoding.no_timestamps, decoding.first_timestamp_max]);
+    put_words(out, [decoding.transcribe, decoding.translate, decoding.no_timestamps, decoding.max_initial_timestamp]);
     put_words(out, lists.into_iter().flatten().copied());
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
-use attoformer_tools::import::{Checkpoint, Part};
+use attoformer_tools::import::{Checkpoint, SourceRole};
 
 /// Value `index` of the tensor of this name: another number for each, exact in f32.
 pub fn value(name: &str, index: usize) -> f32 {
@@ -16,21 +16,21 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     (0..shape.iter().product()).map(|index| value(name, index)).collect()
 }
 
-/// Asserts that a part's row is `source` of a tensor: `source(row, column)` is the index of the value that belongs there.
-pub fn expect(checkpoint: &Checkpoint, part: Part, layer: Option<u32>, name: &str, source: impl Fn(usize, usize) -> usize) {
-    let tensor = checkpoint.tensor(part, layer).unwrap_or_else(|| panic!("{part:?} {layer:?} is missing"));
+/// Asserts that a tensor's row is `source` of a tensor: `source(row, column)` is the index of the value that belongs there.
+pub fn expect(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, name: &str, source: impl Fn(usize, usize) -> usize) {
+    let tensor = checkpoint.tensor(role, layer).unwrap_or_else(|| panic!("{role:?} {layer:?} is missing"));
     assert_eq!(tensor.values.len(), tensor.rows * tensor.columns);
     for (at, &found) in tensor.values.iter().enumerate() {
         let (row, column) = (at / tensor.columns, at % tensor.columns);
-        assert_eq!(found, value(name, source(row, column)), "{part:?} {layer:?} at ({row}, {column}) from {name}");
+        assert_eq!(found, value(name, source(row, column)), "{role:?} {layer:?} at ({row}, {column}) from {name}");
     }
 }
 
 /// The same of its bias.
-pub fn expect_bias(checkpoint: &Checkpoint, part: Part, layer: Option<u32>, name: &str, source: impl Fn(usize) -> usize) {
-    let bias = checkpoint.tensor(part, layer).and_then(|tensor| tensor.bias.clone()).unwrap_or_else(|| panic!("{part:?} has no bias"));
+pub fn expect_bias(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, name: &str, source: impl Fn(usize) -> usize) {
+    let bias = checkpoint.tensor(role, layer).and_then(|tensor| tensor.bias.clone()).unwrap_or_else(|| panic!("{role:?} has no bias"));
     for (row, found) in bias.into_iter().enumerate() {
-        assert_eq!(found, value(name, source(row)), "bias of {part:?} {layer:?} at {row} from {name}");
+        assert_eq!(found, value(name, source(row)), "bias of {role:?} {layer:?} at {row} from {name}");
     }
 }
 

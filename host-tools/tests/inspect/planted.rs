@@ -2,7 +2,7 @@
 
 use attoformer::image::header::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Part, Piece, Scheme, Spaces, Tensor, Tokenizer};
+use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tensor, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
@@ -42,10 +42,10 @@ pub const HOSTILE: [&str; 12] = [
 /// Token of the first of them.
 pub const FIRST_HOSTILE: u32 = 259;
 
-fn tensor(part: Part, layer: Option<u32>, (rows, columns): (usize, usize), value: impl FnMut(usize, usize) -> f32) -> Tensor {
+fn tensor(role: SourceRole, layer: Option<u32>, (rows, columns): (usize, usize), value: impl FnMut(usize, usize) -> f32) -> Tensor {
     let mut value = value;
     let values = (0..rows * columns).map(|index| value(index / columns, index % columns)).collect();
-    Tensor { part, layer, rows, columns, values, bias: None }
+    Tensor { role, layer, rows, columns, values, bias: None }
 }
 
 fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
@@ -59,9 +59,9 @@ fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
         tokenizer: None,
         labels: Vec::new(),
         chat_template: None,
-        frontend: None,
+        audio: None,
         pictures: None,
-        decoding: None,
+        generation_config: None,
     }
 }
 
@@ -91,10 +91,10 @@ pub fn image() -> AlignedBytes {
     let mut numbers = Numbers(7);
     let one = |is: bool, value: f32| if is { value } else { 0.0 };
     let mut tensors = vec![
-        tensor(Part::Embedding, None, (VOCAB, WIDTH), |token, column| one(token == column, 1.0)),
-        tensor(Part::Positions, None, (CONTEXT, WIDTH), |position, column| one(column == VOCAB + position, 1.0)),
-        tensor(Part::FinalNorm, None, (1, WIDTH), |_, _| 1.0),
-        tensor(Part::Head, None, (VOCAB, WIDTH), |token, column| one(column == VOCAB + CONTEXT + token, 1.0)),
+        tensor(SourceRole::Embedding, None, (VOCAB, WIDTH), |token, column| one(token == column, 1.0)),
+        tensor(SourceRole::Positions, None, (CONTEXT, WIDTH), |position, column| one(column == VOCAB + position, 1.0)),
+        tensor(SourceRole::FinalNorm, None, (1, WIDTH), |_, _| 1.0),
+        tensor(SourceRole::Head, None, (VOCAB, WIDTH), |token, column| one(column == VOCAB + CONTEXT + token, 1.0)),
     ];
     for layer in 0..LAYERS {
         let at = Some(layer as u32);
@@ -104,28 +104,28 @@ pub fn image() -> AlignedBytes {
             LOOKS_FAR => Some(24),
             _ => None,
         };
-        tensors.push(tensor(Part::AttnNorm, at, (1, WIDTH), |_, _| 1.0));
+        tensors.push(tensor(SourceRole::AttnNorm, at, (1, WIDTH), |_, _| 1.0));
         // Queries ask for the position so far back, keys tell their own, values their token.
         let rows = (HEADS * HEAD_DIM, WIDTH);
-        tensors.push(tensor(Part::Query, at, rows, |row, column| match far(row / HEAD_DIM) {
+        tensors.push(tensor(SourceRole::Query, at, rows, |row, column| match far(row / HEAD_DIM) {
             Some(far) => one(column < VOCAB + CONTEXT && column == VOCAB + row % HEAD_DIM + far, 8.0),
             None => noise(),
         }));
-        tensors.push(tensor(Part::Key, at, rows, |row, column| match far(row / HEAD_DIM) {
+        tensors.push(tensor(SourceRole::Key, at, rows, |row, column| match far(row / HEAD_DIM) {
             Some(_) => one(column == VOCAB + row % HEAD_DIM, 8.0),
             None => noise(),
         }));
-        tensors.push(tensor(Part::Value, at, rows, |row, column| match far(row / HEAD_DIM) {
+        tensors.push(tensor(SourceRole::Value, at, rows, |row, column| match far(row / HEAD_DIM) {
             Some(1) => one(column < VOCAB && column == row % HEAD_DIM, 1.0),
             _ => noise(),
         }));
-        tensors.push(tensor(Part::AttnOut, at, (WIDTH, HEADS * HEAD_DIM), |row, column| match far(column / HEAD_DIM) {
+        tensors.push(tensor(SourceRole::AttnOut, at, (WIDTH, HEADS * HEAD_DIM), |row, column| match far(column / HEAD_DIM) {
             Some(1) => one(column % HEAD_DIM < VOCAB && row == VOCAB + CONTEXT + column % HEAD_DIM, 1.0),
             _ => noise(),
         }));
-        tensors.push(tensor(Part::MlpNorm, at, (1, WIDTH), |_, _| 1.0));
-        tensors.push(tensor(Part::Up, at, (HIDDEN, WIDTH), |_, _| noise()));
-        tensors.push(tensor(Part::Down, at, (WIDTH, HIDDEN), |_, _| noise()));
+        tensors.push(tensor(SourceRole::MlpNorm, at, (1, WIDTH), |_, _| 1.0));
+        tensors.push(tensor(SourceRole::Up, at, (HIDDEN, WIDTH), |_, _| noise()));
+        tensors.push(tensor(SourceRole::Down, at, (WIDTH, HIDDEN), |_, _| noise()));
     }
     packed(&checkpoint(config, tensors))
 }
@@ -145,12 +145,12 @@ fn noisy(config: Config) -> Checkpoint {
     };
     let (vocab, mut numbers) = (config.vocab as usize, Numbers(3));
     let mut draw = |part, layer, shape| tensor(part, layer, shape, |_, _| numbers.float());
-    let mut tensors = vec![draw(Part::Embedding, None, (vocab, 12)), draw(Part::FinalNorm, None, (1, 12))];
-    for part in [Part::Query, Part::Key, Part::Value, Part::AttnOut] {
+    let mut tensors = vec![draw(SourceRole::Embedding, None, (vocab, 12)), draw(SourceRole::FinalNorm, None, (1, 12))];
+    for part in [SourceRole::Query, SourceRole::Key, SourceRole::Value, SourceRole::AttnOut] {
         tensors.push(draw(part, Some(0), (12, 12)));
     }
-    tensors.extend([draw(Part::AttnNorm, Some(0), (1, 12)), draw(Part::MlpNorm, Some(0), (1, 12))]);
-    tensors.extend([draw(Part::Up, Some(0), (8, 12)), draw(Part::Down, Some(0), (12, 8))]);
+    tensors.extend([draw(SourceRole::AttnNorm, Some(0), (1, 12)), draw(SourceRole::MlpNorm, Some(0), (1, 12))]);
+    tensors.extend([draw(SourceRole::Up, Some(0), (8, 12)), draw(SourceRole::Down, Some(0), (12, 8))]);
     checkpoint(Config { begin: 1, end: 2, context: 64, ..config }, tensors)
 }
 
@@ -169,7 +169,7 @@ pub fn hostile() -> AlignedBytes {
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
-    let scheme = Scheme::SentencePiece { first_byte: 3, spaces: Spaces::default() };
+    let scheme = Scheme::SentencePiece { first_byte: 3, spaces: SentencePieceSpaces::default() };
     checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
     packed(&checkpoint)
 }

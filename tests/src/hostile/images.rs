@@ -2,9 +2,9 @@
 
 use attoformer::image::header::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::preprocess::audio::{Frontend, MelScale};
-use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, WordSpaces, byte_bpe};
-use attoformer_tools::import::{Checkpoint, Decoding, Piece, Scheme};
+use attoformer_tools::import::preprocess::audio::{AudioFrontend, MelScale};
+use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, UnigramSpaces, byte_bpe};
+use attoformer_tools::import::{Checkpoint, GenerationConfig, Piece, Scheme};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -73,7 +73,7 @@ fn family(name: &str) -> RandomModel {
 /// If there is no such family.
 pub fn reading(name: &str, tokenizer: Tokenizer) -> Checkpoint {
     let model = family(name);
-    let config = Config { vocab: tokenizer.pieces.len() as u32, begin: tokenizer.begin, end: tokenizer.end, ..model.config };
+    let config = Config { vocab: tokenizer.pieces.len() as u32, begin: tokenizer.bos, end: tokenizer.eos, ..model.config };
     Checkpoint { tokenizer: Some(tokenizer), ..RandomModel { config, ..model }.checkpoint() }
 }
 
@@ -83,7 +83,7 @@ fn chat() -> Checkpoint {
 
 /// A keyword transformer that hears 200 samples.
 fn keywords() -> Checkpoint {
-    let frontend = Frontend {
+    let frontend = AudioFrontend {
         sample_rate: 8000,
         samples: 200,
         frame_len: 36,
@@ -98,12 +98,12 @@ fn keywords() -> Checkpoint {
         log_floor: 1e-12,
         decimal_range: None,
     };
-    Checkpoint { frontend: Some(frontend), ..family("keywords").checkpoint() }
+    Checkpoint { audio: Some(frontend), ..family("keywords").checkpoint() }
 }
 
 /// A speech model of Whisper's kind, which hears 320 samples.
 fn speech() -> Checkpoint {
-    let frontend = Frontend {
+    let frontend = AudioFrontend {
         sample_rate: 8000,
         samples: 320,
         frame_len: 40,
@@ -120,10 +120,14 @@ fn speech() -> Checkpoint {
     };
     let tokenizer = bytes("gpt-2");
     let (model, vocab) = (family("whisper"), tokenizer.pieces.len() as u32);
-    let config = Config { vocab, begin: tokenizer.begin, end: tokenizer.end, ..model.config };
+    let config = Config { vocab, begin: tokenizer.bos, end: tokenizer.eos, ..model.config };
     Checkpoint {
-        frontend: Some(frontend),
-        decoding: Some(Decoding { prompt: vec![tokenizer.begin, 3], suppressed: vec![4, 7], ..Decoding::default() }),
+        audio: Some(frontend),
+        generation_config: Some(GenerationConfig {
+            prompt: vec![tokenizer.bos, 3],
+            suppress_tokens: vec![4, 7],
+            ..GenerationConfig::default()
+        }),
         tokenizer: Some(tokenizer),
         ..RandomModel { config, ..model }.checkpoint()
     }
@@ -142,7 +146,7 @@ pub fn bytes(pattern: &str) -> Tokenizer {
     let list = TokenList {
         tokens: letters.iter().chain(&merged).map(|&piece| piece.to_owned()).collect(),
         types,
-        end: Some(0),
+        eos: Some(0),
         ..TokenList::default()
     };
     byte_bpe(list, &merges, pattern).expect("a sound vocabulary")
@@ -152,7 +156,8 @@ pub fn bytes(pattern: &str) -> Tokenizer {
 pub fn words() -> Tokenizer {
     let words = ["[UNK]", "[CLS]", "[SEP]", "the", "lo", "##w", "e", "##a", "an", "##d", "日", "本", "."];
     let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
-    let scheme = Scheme::WordPiece { clean_text: true, chinese: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
+    let scheme =
+        Scheme::WordPiece { clean_text: true, handle_chinese_chars: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
     Tokenizer::new(pieces, [1, 2, 0], scheme)
 }
 
@@ -163,7 +168,7 @@ pub fn words() -> Tokenizer {
 pub fn unigram() -> Tokenizer {
     let tokens = ["<unk>", "<s>", "</s>", "▁", "▁the", "th", "e", "lo", "w", "l", "o", "an", "a", "n", "é", "日"].map(str::to_owned);
     let scores = (0..tokens.len()).map(|id| -0.5 * id as f64).collect();
-    let spaces = WordSpaces { in_front: true, squeezed: true, cut: true, ..WordSpaces::default() };
+    let spaces = UnigramSpaces { add_dummy_prefix: true, collapse_spaces: true, split_at_spaces: true, ..UnigramSpaces::default() };
     let pairs = [("\u{1}", ""), ("\u{3000}", " "), ("e\u{301}", "é"), ("ａ", "a"), ("ﷺ", "the low an")];
     let charmap: Charmap = pairs.map(|(key, replacement)| (key.to_owned(), replacement.to_owned())).into();
     let source = Unigram {
@@ -171,8 +176,8 @@ pub fn unigram() -> Tokenizer {
         scores,
         added: Vec::new(),
         marks: [1, 2, 0],
-        adds_begin: false,
-        adds_end: true,
+        add_bos: false,
+        add_eos: true,
         byte_fallback: false,
         charmap,
         spaces,

@@ -2,7 +2,7 @@
 
 use super::{Numbers, RandomModel};
 use attoformer::image::header::{Classifier, Config, Front, NormKind, NormPlacement, Pooler, PositionKind};
-use attoformer_tools::import::{Part, Tensor};
+use attoformer_tools::import::{SourceRole, Tensor};
 
 /// Draws all tensors; computes those that are not drawn.
 pub(super) fn tensors(model: &RandomModel) -> Vec<Tensor> {
@@ -10,35 +10,35 @@ pub(super) fn tensors(model: &RandomModel) -> Vec<Tensor> {
     let d_model = config.d_model;
     let mut draw = Draw { numbers: Numbers(model.seed), norm: config.norm, bias: model.bias, tensors: Vec::new() };
     if config.has_embedding() {
-        draw.matrix(Part::Embedding, None, (config.vocab, d_model), 1.0);
+        draw.matrix(SourceRole::Embedding, None, (config.vocab, d_model), 1.0);
     }
     draw.positions(config, model.sinusoidal);
     if config.embedding_norm {
-        draw.norm(Part::EmbeddingNorm, None, d_model);
+        draw.norm(SourceRole::EmbeddingNorm, None, d_model);
     }
     draw.front(config);
     for layer in 0..config.all_layers() {
         draw.layer(config, layer);
     }
     if config.final_norm {
-        draw.norm(Part::FinalNorm, None, d_model);
+        draw.norm(SourceRole::FinalNorm, None, d_model);
         if config.has_cross() {
-            draw.norm(Part::EncoderNorm, None, d_model);
+            draw.norm(SourceRole::EncoderNorm, None, d_model);
         }
     }
     if config.has_head() {
-        draw.matrix(Part::Head, None, (config.vocab, d_model), width_scale(d_model));
+        draw.matrix(SourceRole::Head, None, (config.vocab, d_model), width_scale(d_model));
     }
     if model.head_bias {
-        let head = if config.tied_head { Part::Embedding } else { Part::Head };
+        let head = if config.tied_head { SourceRole::Embedding } else { SourceRole::Head };
         let bias = draw.numbers.row(config.vocab as usize, 0.125);
-        draw.tensors.iter_mut().filter(|tensor| tensor.part == head).for_each(|tensor| tensor.bias = Some(bias.clone()));
+        draw.tensors.iter_mut().filter(|tensor| tensor.role == head).for_each(|tensor| tensor.bias = Some(bias.clone()));
     }
     if config.pooler != Pooler::None {
-        draw.linear(Part::Pooler, None, (d_model, d_model));
+        draw.linear(SourceRole::Pooler, None, (d_model, d_model));
     }
     if config.classifier != Classifier::None {
-        draw.linear(Part::Classifier, None, (config.labels, d_model));
+        draw.linear(SourceRole::Classifier, None, (config.labels, d_model));
     }
     draw.tensors
 }
@@ -76,25 +76,25 @@ struct Draw {
 impl Draw {
     /// Tables of positions and addends of scores; those of an encoder-decoder's encoder come second.
     fn positions(&mut self, config: &Config, sinusoidal: bool) {
-        let tables = [(Part::Positions, config.context), (Part::EncoderPositions, config.encoder_context)];
-        let biases = [Part::ScoreBias, Part::EncoderScoreBias];
+        let tables = [(SourceRole::Positions, config.context), (SourceRole::EncoderPositions, config.encoder_context)];
+        let biases = [SourceRole::ScoreBias, SourceRole::EncoderScoreBias];
         let stacks = if config.has_cross() { 2 } else { 1 };
         match config.positions {
             PositionKind::None | PositionKind::Rotary => {}
             PositionKind::Learned => {
-                for (part, rows) in tables.into_iter().take(stacks) {
+                for (role, rows) in tables.into_iter().take(stacks) {
                     if sinusoidal {
-                        self.given(part, (rows, config.d_model), sinusoids(rows, config.d_model));
+                        self.given(role, (rows, config.d_model), sinusoids(rows, config.d_model));
                     } else {
-                        self.matrix(part, None, (rows, config.d_model), 0.5);
+                        self.matrix(role, None, (rows, config.d_model), 0.5);
                     }
                 }
             }
             PositionKind::Alibi => {
-                biases.into_iter().take(stacks).for_each(|part| self.given(part, (config.heads, 1), slopes(config.heads)));
+                biases.into_iter().take(stacks).for_each(|role| self.given(role, (config.heads, 1), slopes(config.heads)));
             }
             PositionKind::Buckets => {
-                biases.into_iter().take(stacks).for_each(|part| self.matrix(part, None, (config.heads, config.buckets), 1.0));
+                biases.into_iter().take(stacks).for_each(|role| self.matrix(role, None, (config.heads, config.buckets), 1.0));
             }
         }
     }
@@ -104,14 +104,14 @@ impl Draw {
         let (d_model, features) = (config.d_model, config.features);
         match config.front {
             Front::Tokens => {}
-            Front::Patches => self.linear(Part::FrontFirst, None, (d_model, features)),
+            Front::Patches => self.linear(SourceRole::FrontFirst, None, (d_model, features)),
             Front::Convolution => {
-                self.linear(Part::FrontFirst, None, (d_model, 3 * features));
-                self.linear(Part::FrontSecond, None, (d_model, 3 * d_model));
+                self.linear(SourceRole::FrontFirst, None, (d_model, 3 * features));
+                self.linear(SourceRole::FrontSecond, None, (d_model, 3 * d_model));
             }
         }
         if config.class_token {
-            self.matrix(Part::ClassToken, None, (1, d_model), 0.5);
+            self.matrix(SourceRole::ClassToken, None, (1, d_model), 0.5);
         }
     }
 
@@ -120,66 +120,66 @@ impl Draw {
         let (q_dim, kv_dim) = (config.q_dim(), config.kv_dim());
         let layer = Some(number);
         let sandwich = config.placement == NormPlacement::Sandwich;
-        self.norm(Part::AttnNorm, layer, d_model);
-        self.linear(Part::Query, layer, (q_dim, d_model));
-        self.linear(Part::Key, layer, (kv_dim, d_model));
-        self.linear(Part::Value, layer, (kv_dim, d_model));
-        self.linear(Part::AttnOut, layer, (d_model, q_dim));
+        self.norm(SourceRole::AttnNorm, layer, d_model);
+        self.linear(SourceRole::Query, layer, (q_dim, d_model));
+        self.linear(SourceRole::Key, layer, (kv_dim, d_model));
+        self.linear(SourceRole::Value, layer, (kv_dim, d_model));
+        self.linear(SourceRole::AttnOut, layer, (d_model, q_dim));
         if config.qk_norm {
-            self.norm(Part::QueryNorm, layer, head_dim);
-            self.norm(Part::KeyNorm, layer, head_dim);
+            self.norm(SourceRole::QueryNorm, layer, head_dim);
+            self.norm(SourceRole::KeyNorm, layer, head_dim);
         }
         if sandwich {
-            self.norm(Part::AttnPostNorm, layer, d_model);
+            self.norm(SourceRole::AttnPostNorm, layer, d_model);
         }
         if config.has_cross() && number >= config.encoder_layers {
-            self.norm(Part::CrossNorm, layer, d_model);
-            self.linear(Part::CrossQuery, layer, (q_dim, d_model));
-            self.linear(Part::CrossKey, layer, (kv_dim, d_model));
-            self.linear(Part::CrossValue, layer, (kv_dim, d_model));
-            self.linear(Part::CrossOut, layer, (d_model, q_dim));
+            self.norm(SourceRole::CrossNorm, layer, d_model);
+            self.linear(SourceRole::CrossQuery, layer, (q_dim, d_model));
+            self.linear(SourceRole::CrossKey, layer, (kv_dim, d_model));
+            self.linear(SourceRole::CrossValue, layer, (kv_dim, d_model));
+            self.linear(SourceRole::CrossOut, layer, (d_model, q_dim));
         }
-        self.norm(Part::MlpNorm, layer, d_model);
+        self.norm(SourceRole::MlpNorm, layer, d_model);
         if config.gated {
-            self.linear(Part::Gate, layer, (d_hidden, d_model));
+            self.linear(SourceRole::Gate, layer, (d_hidden, d_model));
         }
-        self.linear(Part::Up, layer, (d_hidden, d_model));
-        self.linear(Part::Down, layer, (d_model, d_hidden));
+        self.linear(SourceRole::Up, layer, (d_hidden, d_model));
+        self.linear(SourceRole::Down, layer, (d_model, d_hidden));
         if sandwich {
-            self.norm(Part::MlpPostNorm, layer, d_model);
+            self.norm(SourceRole::MlpPostNorm, layer, d_model);
         }
         if layer_dim != 0 {
-            self.matrix(Part::LayerTable, layer, (config.vocab, layer_dim), 1.0);
-            self.linear(Part::LayerGate, layer, (layer_dim, d_model));
-            self.linear(Part::LayerProject, layer, (d_model, layer_dim));
-            self.norm(Part::LayerNorm, layer, d_model);
+            self.matrix(SourceRole::LayerTable, layer, (config.vocab, layer_dim), 1.0);
+            self.linear(SourceRole::LayerGate, layer, (layer_dim, d_model));
+            self.linear(SourceRole::LayerProject, layer, (d_model, layer_dim));
+            self.norm(SourceRole::LayerNorm, layer, d_model);
         }
     }
 
-    fn given(&mut self, part: Part, (rows, columns): (u32, u32), values: Vec<f32>) {
-        self.tensors.push(Tensor { part, layer: None, rows: rows as usize, columns: columns as usize, values, bias: None });
+    fn given(&mut self, role: SourceRole, (rows, columns): (u32, u32), values: Vec<f32>) {
+        self.tensors.push(Tensor { role, layer: None, rows: rows as usize, columns: columns as usize, values, bias: None });
     }
 
-    fn matrix(&mut self, part: Part, layer: Option<u32>, (rows, columns): (u32, u32), scale: f32) {
+    fn matrix(&mut self, role: SourceRole, layer: Option<u32>, (rows, columns): (u32, u32), scale: f32) {
         let (rows, columns) = (rows as usize, columns as usize);
         let values = self.numbers.row(rows * columns, scale);
-        self.tensors.push(Tensor { part, layer, rows, columns, values, bias: None });
+        self.tensors.push(Tensor { role, layer, rows, columns, values, bias: None });
     }
 
-    fn linear(&mut self, part: Part, layer: Option<u32>, shape: (u32, u32)) {
-        self.matrix(part, layer, shape, width_scale(shape.1));
+    fn linear(&mut self, role: SourceRole, layer: Option<u32>, shape: (u32, u32)) {
+        self.matrix(role, layer, shape, width_scale(shape.1));
         let bias = self.bias.then(|| self.numbers.row(shape.0 as usize, 0.125));
         if let Some(tensor) = self.tensors.last_mut() {
             tensor.bias = bias;
         }
     }
 
-    fn norm(&mut self, part: Part, layer: Option<u32>, width: u32) {
+    fn norm(&mut self, role: SourceRole, layer: Option<u32>, width: u32) {
         let columns = width as usize;
         let mut values: Vec<f32> = self.numbers.row(columns, 0.25).into_iter().map(|x| 1.0 + x).collect();
         if self.norm == NormKind::Layer {
             values.extend(self.numbers.row(columns, 0.125));
         }
-        self.tensors.push(Tensor { part, layer, rows: values.len() / columns, columns, values, bias: None });
+        self.tensors.push(Tensor { role, layer, rows: values.len() / columns, columns, values, bias: None });
     }
 }

@@ -3,10 +3,10 @@
 use attoformer::image::header::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 
 use super::reader::Gguf;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::encoder::{self, Encoder};
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
 const WORDS: &str = "token_embd.weight";
 const SEGMENTS: &str = "token_types.weight";
@@ -16,7 +16,7 @@ const ENCODER: Encoder = Encoder {
     segments: Some(SEGMENTS),
     norm: "token_embd_norm",
     front: "blk.",
-    layers: Layers {
+    layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "attn_output_norm",
             query: "attn_q",
@@ -31,7 +31,7 @@ const ENCODER: Encoder = Encoder {
         qkv_bias: [true; 3],
         out_bias: true,
         mlp_bias: true,
-        pairs: Pairs::Neighbours,
+        pairs: RotaryPairs::Interleaved,
     },
 };
 
@@ -40,7 +40,7 @@ const ENCODER: Encoder = Encoder {
 ///
 /// # Errors
 /// A sentence's end that names the field.
-pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Model, String> {
+pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> {
     let key = |rest: &str| format!("{architecture}.{rest}");
     let need = |rest: &str| gguf.need(&key(rest));
     let (width, heads, context) = (need("embedding_length")?, need("attention.head_count")?, need("context_length")?);
@@ -69,7 +69,7 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Model, String> {
         ..Config::DECODER
     };
     let tables = encoder::Tables { places: context, first: 0, segments: rows(SEGMENTS) };
-    Ok(Model::new(config, move |config, take| ENCODER.tensors(config, tables, take)))
+    Ok(Description::new(config, move |config, mapper| ENCODER.tensors(config, tables, mapper)))
 }
 
 /// How rows become an embedding; a file that does not say takes the mean.

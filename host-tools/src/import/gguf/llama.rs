@@ -7,10 +7,10 @@ use attoformer::image::header::{Config, MaskKind};
 
 use super::reader::Gguf;
 use crate::import::decoder::Decoder;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::limits::head_dim;
 use crate::import::rope::{Rope, Scaling, Yarn, yarn_attention};
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
 /// Factors of the rotary frequencies (Llama 3.1).
 const FACTORS: &str = "rope_freqs.weight";
@@ -34,7 +34,7 @@ const NAMES: LayerNames = LayerNames {
 ///
 /// # Errors
 /// A sentence's end that names the field.
-pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Model, String> {
+pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> {
     let key = |rest: &str| format!("{architecture}.{rest}");
     let size = |rest: &str| gguf.size(&key(rest));
     let need = |rest: &str| gguf.need(&key(rest));
@@ -77,20 +77,20 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Model, String> {
         ..Config::DECODER
     };
     let first_has = |name: &str| gguf.shape(&format!("blk.0.{name}.bias")).is_some();
-    let layers = Layers {
+    let layers = LayerSpec {
         names: &NAMES,
         qkv_bias: [architecture == "qwen2" || first_has(NAMES.query); 3],
         out_bias: first_has(NAMES.attn_out),
         mlp_bias: first_has(NAMES.up),
-        pairs: if architecture == "llama" { Pairs::Neighbours } else { Pairs::Halves },
+        pairs: if architecture == "llama" { RotaryPairs::Interleaved } else { RotaryPairs::RotateHalf },
     };
     let decoder = Decoder { embedding: EMBEDDING, front: "blk.", layers, final_norm: "output_norm", head: HEAD };
     let rotary = rope.frequencies()?;
-    let tensors = move |config: &Config, take: &mut crate::import::tensor_mapper::Taker<'_, '_>| {
-        take.skip(&[FACTORS]);
-        decoder.tensors(config, take)
+    let tensors = move |config: &Config, mapper: &mut crate::import::tensor_mapper::TensorMapper<'_, '_>| {
+        mapper.skip(&[FACTORS]);
+        decoder.tensors(config, mapper)
     };
-    Ok(Model { rotary, ..Model::new(config, tensors) })
+    Ok(Description { rotary, ..Description::new(config, tensors) })
 }
 
 /// How the frequencies are stretched.

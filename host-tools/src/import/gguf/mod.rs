@@ -11,9 +11,9 @@ use attoformer::image::header::Config;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::Checkpoint;
-use super::description::Model;
+use super::description::Description;
 use super::limits;
-use super::tensor_mapper::Taker;
+use super::tensor_mapper::TensorMapper;
 use reader::Gguf;
 
 /// What a file begins with.
@@ -25,7 +25,7 @@ pub struct Architecture {
     pub name: &'static str,
     /// What has it.
     pub about: &'static str,
-    read: fn(&Gguf<'_>, &str) -> Result<Model, String>,
+    read: fn(&Gguf<'_>, &str) -> Result<Description, String>,
 }
 
 /// All that can be read.
@@ -51,7 +51,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     let architecture = ARCHITECTURES.iter().find(|known| known.name == name);
     let architecture =
         architecture.ok_or_else(|| format!("its architecture is {name}, which cannot be read yet; what can is {}", known()))?;
-    let Model { config, rotary, labels, frontend, pictures, decoding, tensors } = (architecture.read)(&gguf, name)?;
+    let Description { config, rotary, labels, audio, pictures, generation_config, tensors } = (architecture.read)(&gguf, name)?;
     limits::check(&config)?;
     let config = Config { begin: token(&gguf, "bos", &config)?, end: token(&gguf, "eos", &config)?, ..config };
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -66,9 +66,9 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
         }
     }
     let mut weights = gguf.into_weights()?;
-    let mut take = Taker::new(&mut weights, "");
-    tensors(&config, &mut take)?;
-    let tensors = take.tensors;
+    let mut mapper = TensorMapper::new(&mut weights, "");
+    tensors(&config, &mut mapper)?;
+    let tensors = mapper.tensors;
     weights.finish()?;
     Ok(Checkpoint {
         name,
@@ -80,9 +80,9 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
         tokenizer,
         labels,
         chat_template,
-        frontend,
+        audio,
         pictures,
-        decoding,
+        generation_config,
     })
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::import::elements::Element;
-use crate::import::weights::{Stored, Weights};
+use crate::import::elements::ElementType;
+use crate::import::weights::{StoredTensor, Weights};
 
 const MAGIC: &[u8] = b"GGUF";
 const VERSIONS: [u32; 2] = [2, 3];
@@ -18,7 +18,7 @@ const NAME_MAX: usize = 1 << 16;
 /// A file, checked as a whole.
 pub struct Gguf<'b> {
     metadata: BTreeMap<&'b str, Value<'b>>,
-    tensors: Vec<(&'b str, Stored<'b>)>,
+    tensors: Vec<(&'b str, StoredTensor<'b>)>,
 }
 
 /// One value of the metadata.
@@ -184,7 +184,7 @@ impl<'b> Gguf<'b> {
     pub fn vector(&self, name: &str) -> Result<Option<Vec<f32>>, String> {
         match self.tensors.iter().find(|tensor| tensor.0 == name) {
             None => Ok(None),
-            Some((_, Stored { shape, element: Ok(element), bytes })) if shape.len() == 1 => Ok(Some(element.decode(bytes))),
+            Some((_, StoredTensor { shape, element: Ok(element), bytes })) if shape.len() == 1 => Ok(Some(element.decode(bytes))),
             Some((_, tensor)) => Err(format!("the tensor {name} has the shape {:?}, where one dimension belongs", tensor.shape)),
         }
     }
@@ -200,7 +200,7 @@ struct Place<'b> {
     name: &'b str,
     /// Outermost first.
     shape: Vec<usize>,
-    element: Element,
+    element: ElementType,
     offset: u64,
     bytes: u64,
 }
@@ -213,7 +213,7 @@ impl<'b> Place<'b> {
             return Err(format!("the tensor {name} has {dimensions} dimensions; what can be read is 1 to {DIMENSIONS_MAX}"));
         }
         let sizes = (0..dimensions).map(|_| rest.u64()).collect::<Result<Vec<u64>, String>>()?;
-        let element = Element::of_gguf(rest.u32()?).map_err(|other| format!("the tensor {name} is {other}"))?;
+        let element = ElementType::of_gguf(rest.u32()?).map_err(|other| format!("the tensor {name} is {other}"))?;
         let offset = rest.u64()?;
         let (block, block_bytes) = (element.block().0 as u64, element.block().1 as u64);
         if !sizes[0].is_multiple_of(block) {
@@ -230,7 +230,7 @@ impl<'b> Place<'b> {
 }
 
 /// The tensors' bytes, after a check that each lies in the data and none on another.
-fn placed<'b>(found: &[Place<'b>], data: &'b [u8], alignment: u64) -> Result<Vec<(&'b str, Stored<'b>)>, String> {
+fn placed<'b>(found: &[Place<'b>], data: &'b [u8], alignment: u64) -> Result<Vec<(&'b str, StoredTensor<'b>)>, String> {
     let mut order: Vec<&Place<'_>> = found.iter().collect();
     order.sort_by_key(|place| place.offset);
     for pair in order.windows(2) {
@@ -249,7 +249,7 @@ fn placed<'b>(found: &[Place<'b>], data: &'b [u8], alignment: u64) -> Result<Vec
             return Err(format!("the tensor {} begins at {}, which is no multiple of {alignment}", place.name, place.offset));
         }
         let bytes = bytes_of(place).ok_or_else(|| format!("the tensor {} reaches beyond the file's end: it may be cut", place.name))?;
-        tensors.push((place.name, Stored { shape: place.shape.clone(), element: Ok(place.element), bytes }));
+        tensors.push((place.name, StoredTensor { shape: place.shape.clone(), element: Ok(place.element), bytes }));
     }
     Ok(tensors)
 }

@@ -3,7 +3,7 @@
 use super::reader::{Gguf, Value};
 use crate::import::tokenizer::byte_bpe::byte_bpe;
 use crate::import::tokenizer::charsmap::{Charmap, charmap};
-use crate::import::tokenizer::model::{Tokenizer, WordSpaces};
+use crate::import::tokenizer::model::{Tokenizer, UnigramSpaces};
 use crate::import::tokenizer::sentencepiece::sentencepiece;
 use crate::import::tokenizer::token_list::{TokenList, TokenType};
 use crate::import::tokenizer::unigram::unigram;
@@ -11,7 +11,7 @@ use crate::import::tokenizer::unigram::unigram;
 /// Reads it; `None` for kinds that cannot be packed from these files (WordPiece).
 ///
 /// # Errors
-/// A sentence's end: what is wrong with it.
+/// A sentence's eos: what is wrong with it.
 pub fn read(gguf: &Gguf<'_>) -> Result<Option<Tokenizer>, String> {
     let key = |rest: &str| format!("tokenizer.ggml.{rest}");
     let Some(model) = gguf.text(&key("model"))? else { return Ok(None) };
@@ -50,13 +50,13 @@ fn characters(gguf: &Gguf<'_>, key: &str) -> Result<Charmap, String> {
 }
 
 /// What a Unigram does to spaces: as the `tokenizers` library writes it for files that say the same.
-fn spaces(gguf: &Gguf<'_>) -> Result<WordSpaces, String> {
+fn spaces(gguf: &Gguf<'_>) -> Result<UnigramSpaces, String> {
     let flag = |rest: &str, default: bool| gguf.flag(&format!("tokenizer.ggml.{rest}")).map(|flag| flag.unwrap_or(default));
     if !flag("escape_whitespaces", true)? || flag("treat_whitespace_as_suffix", false)? {
         return Err("its tokenizer does not write U+2581 before words, which is all that can be packed".to_owned());
     }
-    let (extra, in_front) = (flag("remove_extra_whitespaces", false)?, flag("add_space_prefix", false)?);
-    Ok(WordSpaces { trimmed: extra, squeezed: extra, in_front, cut: true, ..WordSpaces::default() })
+    let (extra, add_dummy_prefix) = (flag("remove_extra_whitespaces", false)?, flag("add_space_prefix", false)?);
+    Ok(UnigramSpaces { trim_end: extra, collapse_spaces: extra, add_dummy_prefix, split_at_spaces: true, ..UnigramSpaces::default() })
 }
 
 fn list(gguf: &Gguf<'_>) -> Result<TokenList, String> {
@@ -70,11 +70,11 @@ fn list(gguf: &Gguf<'_>) -> Result<TokenList, String> {
     Ok(TokenList {
         tokens: texts(gguf, &key("tokens"))?,
         types: types.unwrap_or(Some(Vec::new())).ok_or("its tokenizer.ggml.token_type holds an unknown type")?,
-        begin: gguf.size(&key("bos_token_id"))?,
-        end: gguf.size(&key("eos_token_id"))?,
-        unknown: gguf.size(&key("unknown_token_id"))?,
-        adds_begin: gguf.flag(&key("add_bos_token"))?,
-        adds_end: gguf.flag(&key("add_eos_token"))?,
+        bos: gguf.size(&key("bos_token_id"))?,
+        eos: gguf.size(&key("eos_token_id"))?,
+        unk: gguf.size(&key("unknown_token_id"))?,
+        add_bos: gguf.flag(&key("add_bos_token"))?,
+        add_eos: gguf.flag(&key("add_eos_token"))?,
     })
 }
 

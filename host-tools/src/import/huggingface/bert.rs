@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::activation::activation;
 use super::classifier::{Head, Names};
 use super::directory::Directory;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::encoder::{Encoder, Tables};
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub const ENCODER: Encoder = Encoder {
     segments: Some("embeddings.token_type_embeddings.weight"),
     norm: "embeddings.LayerNorm",
     front: "encoder.layer.",
-    layers: Layers {
+    layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "attention.output.LayerNorm",
             query: "attention.self.query",
@@ -59,7 +59,7 @@ pub const ENCODER: Encoder = Encoder {
         qkv_bias: [true; 3],
         out_bias: true,
         mlp_bias: true,
-        pairs: Pairs::Neighbours,
+        pairs: RotaryPairs::Interleaved,
     },
 };
 /// A list of numbers, and a layer that only the pre-training task looks at.
@@ -69,22 +69,22 @@ pub const UNUSED: [&str; 4] = ["embeddings.position_ids", "embeddings.token_type
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = Head::read(directory, Names { pooler: ("pooler.dense", Pooler::Tanh), sequence: "classifier" })?;
     let config = head.config(shape.config(directory, shape.max_position_embeddings)?);
     let tables = Tables { places: shape.max_position_embeddings, first: 0, segments: Some(shape.type_vocab_size) };
     let labels = head.labels.clone();
-    let tensors = Model::new(config, move |config, take| {
-        take.prefix_if("bert.");
-        ENCODER.tensors(config, tables, take)?;
-        take.skip(&UNUSED[..2]);
+    let tensors = Description::new(config, move |config, mapper| {
+        mapper.prefix_if("bert.");
+        ENCODER.tensors(config, tables, mapper)?;
+        mapper.skip(&UNUSED[..2]);
         if config.pooler == Pooler::None {
-            take.skip(&UNUSED);
+            mapper.skip(&UNUSED);
         }
-        head.tensors(config, take)
+        head.tensors(config, mapper)
     });
-    Ok(Model { labels, ..tensors })
+    Ok(Description { labels, ..tensors })
 }
 
 impl Shape {

@@ -3,8 +3,8 @@
 use attoformer::image::header::{Classifier, Config, Pooler, Pooling};
 
 use super::directory::Directory;
-use crate::import::checkpoint::Part;
-use crate::import::tensor_mapper::Taker;
+use crate::import::checkpoint::SourceRole;
+use crate::import::tensor_mapper::TensorMapper;
 
 /// A family's names of the layers behind its encoder.
 #[derive(Clone, Copy)]
@@ -63,14 +63,14 @@ impl Head {
     ///
     /// # Errors
     /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+    pub fn tensors(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
         let width = config.d_model;
         if self.kind == Classifier::Sequence && config.pooler != Pooler::None {
-            take.linear(Part::Pooler, None, self.names.pooler.0, (width, width), true)?;
+            mapper.linear(SourceRole::Pooler, None, self.names.pooler.0, (width, width), true)?;
         }
         if self.kind != Classifier::None {
-            take.prefix = "";
-            take.linear(Part::Classifier, None, self.classifier, (config.labels, width), true)?;
+            mapper.prefix = "";
+            mapper.linear(SourceRole::Classifier, None, self.classifier, (config.labels, width), true)?;
         }
         Ok(())
     }

@@ -7,10 +7,10 @@ use super::activation::activation;
 use super::bert::SHAPE;
 use super::classifier::{Head, Names};
 use super::directory::Directory;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::encoder::{Encoder, Tables};
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ const ENCODER: Encoder = Encoder {
     segments: None,
     norm: "embeddings.LayerNorm",
     front: "transformer.layer.",
-    layers: Layers {
+    layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "sa_layer_norm",
             query: "attention.q_lin",
@@ -47,7 +47,7 @@ const ENCODER: Encoder = Encoder {
         qkv_bias: [true; 3],
         out_bias: true,
         mlp_bias: true,
-        pairs: Pairs::Neighbours,
+        pairs: RotaryPairs::Interleaved,
     },
 };
 
@@ -55,7 +55,7 @@ const ENCODER: Encoder = Encoder {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = Head::read(directory, Names { pooler: ("pre_classifier", Pooler::Relu), sequence: "classifier" })?;
     let pooling = &directory.pooling;
@@ -76,12 +76,12 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
     });
     let tables = Tables { places: shape.max_position_embeddings, first: 0, segments: None };
     let labels = head.labels.clone();
-    let model = Model::new(config, move |config, take| {
-        take.prefix_if("distilbert.");
-        ENCODER.tensors(config, tables, take)?;
-        take.skip(&["embeddings.position_ids"]);
-        take.prefix = "";
-        head.tensors(config, take)
+    let model = Description::new(config, move |config, mapper| {
+        mapper.prefix_if("distilbert.");
+        ENCODER.tensors(config, tables, mapper)?;
+        mapper.skip(&["embeddings.position_ids"]);
+        mapper.prefix = "";
+        head.tensors(config, mapper)
     });
-    Ok(Model { labels, ..model })
+    Ok(Description { labels, ..model })
 }

@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use super::activation::activation;
 use super::directory::{Directory, Token};
-use crate::import::checkpoint::Part;
-use crate::import::description::Model;
+use crate::import::checkpoint::SourceRole;
+use crate::import::description::Description;
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{Taker, transposed};
+use crate::import::tensor_mapper::{TensorMapper, transposed};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ fn yes() -> bool {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     if shape.scale_attn_by_inverse_layer_idx {
         return Err("its scores depend on the layer (scale_attn_by_inverse_layer_idx), which cannot be read".to_owned());
@@ -69,45 +69,51 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         score_scale: if shape.scale_attn_weights { 0.0 } else { 1.0 },
         ..Config::DECODER
     };
-    Ok(Model::new(config, tensors))
+    Ok(Description::new(config, tensors))
 }
 
-fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     const HEAD: &str = "lm_head.weight";
     let (width, hidden) = (config.d_model, config.d_hidden);
-    take.prefix_if("transformer.");
-    take.matrix(Part::Embedding, None, "wte.weight", config.vocab, width)?;
-    take.matrix(Part::Positions, None, "wpe.weight", config.context, width)?;
+    mapper.prefix_if("transformer.");
+    mapper.matrix(SourceRole::Embedding, None, "wte.weight", config.vocab, width)?;
+    mapper.matrix(SourceRole::Positions, None, "wpe.weight", config.context, width)?;
     for layer in 0..config.layers {
         let name = |rest: &str| format!("h.{layer}.{rest}");
         let at = Some(layer);
         // Constants of the causal mask.
-        take.skip(&[&name("attn.bias"), &name("attn.masked_bias")]);
-        take.norm(Part::AttnNorm, at, &name("ln_1"), width, config.norm)?;
-        turned(take, &[Part::Query, Part::Key, Part::Value], at, &name("attn.c_attn"), (width, width))?;
-        turned(take, &[Part::AttnOut], at, &name("attn.c_proj"), (width, width))?;
-        take.norm(Part::MlpNorm, at, &name("ln_2"), width, config.norm)?;
-        turned(take, &[Part::Up], at, &name("mlp.c_fc"), (hidden, width))?;
-        turned(take, &[Part::Down], at, &name("mlp.c_proj"), (width, hidden))?;
+        mapper.skip(&[&name("attn.bias"), &name("attn.masked_bias")]);
+        mapper.norm(SourceRole::AttnNorm, at, &name("ln_1"), width, config.norm)?;
+        turned(mapper, &[SourceRole::Query, SourceRole::Key, SourceRole::Value], at, &name("attn.c_attn"), (width, width))?;
+        turned(mapper, &[SourceRole::AttnOut], at, &name("attn.c_proj"), (width, width))?;
+        mapper.norm(SourceRole::MlpNorm, at, &name("ln_2"), width, config.norm)?;
+        turned(mapper, &[SourceRole::Up], at, &name("mlp.c_fc"), (hidden, width))?;
+        turned(mapper, &[SourceRole::Down], at, &name("mlp.c_proj"), (width, hidden))?;
     }
-    take.norm(Part::FinalNorm, None, "ln_f", width, config.norm)?;
-    take.prefix = "";
+    mapper.norm(SourceRole::FinalNorm, None, "ln_f", width, config.norm)?;
+    mapper.prefix = "";
     if config.tied_head {
-        take.skip(&[HEAD]);
+        mapper.skip(&[HEAD]);
         return Ok(());
     }
-    take.matrix(Part::Head, None, HEAD, config.vocab, width)
+    mapper.matrix(SourceRole::Head, None, HEAD, config.vocab, width)
 }
 
 /// A matrix of one or several parts of `rows` outputs each, stored with its inputs as rows.
-fn turned(take: &mut Taker<'_, '_>, parts: &[Part], layer: Option<u32>, name: &str, (rows, columns): (u32, u32)) -> Result<(), String> {
+fn turned(
+    mapper: &mut TensorMapper<'_, '_>,
+    parts: &[SourceRole],
+    layer: Option<u32>,
+    name: &str,
+    (rows, columns): (u32, u32),
+) -> Result<(), String> {
     let (rows, columns) = (rows as usize, columns as usize);
     let all = parts.len() * rows;
-    let values = transposed(&take.values(&format!("{name}.weight"), &[columns, all])?, all);
-    let bias = take.values(&format!("{name}.bias"), &[all])?;
+    let values = transposed(&mapper.values(&format!("{name}.weight"), &[columns, all])?, all);
+    let bias = mapper.values(&format!("{name}.bias"), &[all])?;
     for (index, &part) in parts.iter().enumerate() {
         let own = &values[index * rows * columns..][..rows * columns];
-        take.put(part, layer, columns, own.to_vec(), Some(bias[index * rows..][..rows].to_vec()));
+        mapper.put(part, layer, columns, own.to_vec(), Some(bias[index * rows..][..rows].to_vec()));
     }
     Ok(())
 }

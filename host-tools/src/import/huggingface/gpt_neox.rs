@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
-use crate::import::checkpoint::Part;
-use crate::import::description::Model;
+use crate::import::checkpoint::SourceRole;
+use crate::import::description::Description;
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{Pairs, Taker};
+use crate::import::tensor_mapper::{RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ fn yes() -> bool {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = head_dim(shape.hidden_size, shape.num_attention_heads, "hidden_size")?;
     let turning = (f64::from(head) * shape.rotary_pct) as u32;
@@ -88,50 +88,50 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         ..Config::DECODER
     };
     let bias = shape.attention_bias;
-    Ok(Model { rotary: rope.frequencies()?, ..Model::new(config, move |config, take| tensors(config, bias, take)) })
+    Ok(Description { rotary: rope.frequencies()?, ..Description::new(config, move |config, mapper| tensors(config, bias, mapper)) })
 }
 
-fn tensors(config: &Config, bias: bool, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, bias: bool, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     const HEAD: &str = "embed_out.weight";
     let (width, hidden) = (config.d_model, config.d_hidden);
-    take.prefix_if("gpt_neox.");
-    take.matrix(Part::Embedding, None, "embed_in.weight", config.vocab, width)?;
+    mapper.prefix_if("gpt_neox.");
+    mapper.matrix(SourceRole::Embedding, None, "embed_in.weight", config.vocab, width)?;
     for layer in 0..config.layers {
         let name = |rest: &str| format!("layers.{layer}.{rest}");
         let at = Some(layer);
         // Constants of the mask, and a table that follows from the config.
         for constant in ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"] {
-            take.skip(&[&name(constant)]);
+            mapper.skip(&[&name(constant)]);
         }
-        take.norm(Part::AttnNorm, at, &name("input_layernorm"), width, config.norm)?;
-        heads(config, take, at, &name("attention.query_key_value"), bias)?;
-        take.linear(Part::AttnOut, at, &name("attention.dense"), (width, width), bias)?;
-        take.norm(Part::MlpNorm, at, &name("post_attention_layernorm"), width, config.norm)?;
-        take.linear(Part::Up, at, &name("mlp.dense_h_to_4h"), (hidden, width), true)?;
-        take.linear(Part::Down, at, &name("mlp.dense_4h_to_h"), (width, hidden), true)?;
+        mapper.norm(SourceRole::AttnNorm, at, &name("input_layernorm"), width, config.norm)?;
+        heads(config, mapper, at, &name("attention.query_key_value"), bias)?;
+        mapper.linear(SourceRole::AttnOut, at, &name("attention.dense"), (width, width), bias)?;
+        mapper.norm(SourceRole::MlpNorm, at, &name("post_attention_layernorm"), width, config.norm)?;
+        mapper.linear(SourceRole::Up, at, &name("mlp.dense_h_to_4h"), (hidden, width), true)?;
+        mapper.linear(SourceRole::Down, at, &name("mlp.dense_4h_to_h"), (width, hidden), true)?;
     }
-    take.norm(Part::FinalNorm, None, "final_layer_norm", width, config.norm)?;
-    take.prefix = "";
+    mapper.norm(SourceRole::FinalNorm, None, "final_layer_norm", width, config.norm)?;
+    mapper.prefix = "";
     if config.tied_head {
-        take.skip(&[HEAD]);
+        mapper.skip(&[HEAD]);
         return Ok(());
     }
-    take.matrix(Part::Head, None, HEAD, config.vocab, width)
+    mapper.matrix(SourceRole::Head, None, HEAD, config.vocab, width)
 }
 
 /// A matrix whose rows are query, key and value of the first head, then those of the next.
-fn heads(config: &Config, take: &mut Taker<'_, '_>, layer: Option<u32>, name: &str, bias: bool) -> Result<(), String> {
-    let (values, bias) = take.weight_and_bias(name, (3 * config.q_dim(), config.d_model), bias)?;
+fn heads(config: &Config, mapper: &mut TensorMapper<'_, '_>, layer: Option<u32>, name: &str, bias: bool) -> Result<(), String> {
+    let (values, bias) = mapper.weight_and_bias(name, (3 * config.q_dim(), config.d_model), bias)?;
     let columns = config.d_model as usize;
     let rows = config.head_dim as usize;
     // Every third stretch of a head's rows, from `which` on.
     let own = |all: &[f32], columns: usize, which: usize| -> Vec<f32> {
         all.chunks_exact(rows * columns).skip(which).step_by(3).flatten().copied().collect()
     };
-    for (which, part) in [Part::Query, Part::Key, Part::Value].into_iter().enumerate() {
-        take.put(part, layer, columns, own(&values, columns, which), bias.as_ref().map(|bias| own(bias, 1, which)));
-        if part != Part::Value {
-            take.turn_last(config, Pairs::Halves, columns);
+    for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
+        mapper.put(part, layer, columns, own(&values, columns, which), bias.as_ref().map(|bias| own(bias, 1, which)));
+        if part != SourceRole::Value {
+            mapper.interleave_last(config, RotaryPairs::RotateHalf, columns);
         }
     }
     Ok(())

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
-use crate::import::checkpoint::Part;
-use crate::import::description::Model;
+use crate::import::checkpoint::SourceRole;
+use crate::import::description::Description;
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::Taker;
+use crate::import::tensor_mapper::TensorMapper;
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Shape {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = head_dim(shape.n_embd, shape.n_head, "n_embd")?;
     let turning = shape.rotary_dim.unwrap_or(head);
@@ -65,38 +65,40 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         return Err("its rope_scaling of type yarn cannot be read in this family".to_owned());
     }
     let rotary = rope.frequencies()?;
-    Ok(Model { rotary, ..Model::new(config, tensors) })
+    Ok(Description { rotary, ..Description::new(config, tensors) })
 }
 
-fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let (width, hidden) = (config.d_model, config.d_hidden);
-    take.prefix_if("transformer.");
-    take.matrix(Part::Embedding, None, "wte.weight", config.vocab, width)?;
+    mapper.prefix_if("transformer.");
+    mapper.matrix(SourceRole::Embedding, None, "wte.weight", config.vocab, width)?;
     for layer in 0..config.layers {
         let name = |rest: &str| format!("h.{layer}.{rest}");
         let at = Some(layer);
         // Constants of the mask and of the positions.
         for constant in ["attn.bias", "attn.masked_bias", "attn.embed_positions"] {
-            take.skip(&[&name(constant)]);
+            mapper.skip(&[&name(constant)]);
         }
-        take.norm(Part::AttnNorm, at, &name("ln_1"), width, config.norm)?;
+        mapper.norm(SourceRole::AttnNorm, at, &name("ln_1"), width, config.norm)?;
         // The MLP reads the same rows: its norm is the attention's.
-        let norm = take.tensors.last().cloned();
-        take.tensors.extend(norm.map(|norm| crate::import::checkpoint::Tensor { part: Part::MlpNorm, ..norm }));
-        for (part, own) in [(Part::Query, "q_proj"), (Part::Key, "k_proj"), (Part::Value, "v_proj"), (Part::AttnOut, "out_proj")] {
-            take.linear(part, at, &name(&format!("attn.{own}")), (width, width), false)?;
+        let norm = mapper.tensors.last().cloned();
+        mapper.tensors.extend(norm.map(|norm| crate::import::checkpoint::Tensor { role: SourceRole::MlpNorm, ..norm }));
+        for (part, own) in
+            [(SourceRole::Query, "q_proj"), (SourceRole::Key, "k_proj"), (SourceRole::Value, "v_proj"), (SourceRole::AttnOut, "out_proj")]
+        {
+            mapper.linear(part, at, &name(&format!("attn.{own}")), (width, width), false)?;
         }
-        take.linear(Part::Up, at, &name("mlp.fc_in"), (hidden, width), true)?;
-        take.linear(Part::Down, at, &name("mlp.fc_out"), (width, hidden), true)?;
+        mapper.linear(SourceRole::Up, at, &name("mlp.fc_in"), (hidden, width), true)?;
+        mapper.linear(SourceRole::Down, at, &name("mlp.fc_out"), (width, hidden), true)?;
     }
-    take.norm(Part::FinalNorm, None, "ln_f", width, config.norm)?;
-    take.prefix = "";
+    mapper.norm(SourceRole::FinalNorm, None, "ln_f", width, config.norm)?;
+    mapper.prefix = "";
     if !config.tied_head {
-        return take.linear(Part::Head, None, "lm_head", (config.vocab, width), true);
+        return mapper.linear(SourceRole::Head, None, "lm_head", (config.vocab, width), true);
     }
-    let bias = take.values("lm_head.bias", &[config.vocab as usize])?;
-    take.skip(&["lm_head.weight"]);
-    if let Some(embedding) = take.tensors.first_mut() {
+    let bias = mapper.values("lm_head.bias", &[config.vocab as usize])?;
+    mapper.skip(&["lm_head.weight"]);
+    if let Some(embedding) = mapper.tensors.first_mut() {
         embedding.bias = Some(bias);
     }
     Ok(())

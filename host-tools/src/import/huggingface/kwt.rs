@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use super::activation::activation;
 use super::directory::Directory;
-use crate::import::checkpoint::Part;
-use crate::import::description::Model;
+use crate::import::checkpoint::SourceRole;
+use crate::import::description::Description;
 use crate::import::preprocess::audio::Mfcc;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ const NAMES: LayerNames = LayerNames {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     if shape.norm_placement != "post" || shape.patch_size[0] != 1 || shape.labels.len() != shape.num_labels as usize {
         return Err("what can be read of this family has post-norms, patches of one frame, and a name for each label".to_owned());
@@ -78,20 +78,21 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         score_scale: shape.attention_scale,
         ..Config::DECODER
     };
-    let layers = Layers { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: Pairs::Neighbours };
-    let frontend = Some(shape.frontend.frontend()?);
-    Ok(Model { labels: shape.labels, frontend, ..Model::new(config, move |config, take| tensors(config, &layers, take)) })
+    let layers =
+        LayerSpec { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: RotaryPairs::Interleaved };
+    let audio = Some(shape.frontend.frontend()?);
+    Ok(Description { labels: shape.labels, audio, ..Description::new(config, move |config, mapper| tensors(config, &layers, mapper)) })
 }
 
-fn tensors(config: &Config, layers: &Layers, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, layers: &LayerSpec, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let width = config.d_model as usize;
-    let class = take.values("embeddings.cls_token", &[1, 1, width])?;
-    take.put(Part::ClassToken, None, width, class, None);
-    let positions = take.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
-    take.put(Part::Positions, None, width, positions, None);
-    take.linear(Part::FrontFirst, None, "embeddings.patch_embeddings.projection", (config.d_model, config.features), true)?;
+    let class = mapper.values("embeddings.cls_token", &[1, 1, width])?;
+    mapper.put(SourceRole::ClassToken, None, width, class, None);
+    let positions = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    mapper.put(SourceRole::Positions, None, width, positions, None);
+    mapper.linear(SourceRole::FrontFirst, None, "embeddings.patch_embeddings.projection", (config.d_model, config.features), true)?;
     for layer in 0..config.layers {
-        take.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
+        mapper.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
     }
-    take.linear(Part::Classifier, None, "classifier", (config.labels, config.d_model), true)
+    mapper.linear(SourceRole::Classifier, None, "classifier", (config.labels, config.d_model), true)
 }

@@ -8,9 +8,9 @@ use super::activation::activation;
 use super::directory::{Directory, Token};
 use super::rope;
 use crate::import::decoder::Decoder;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::limits::head_dim;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ fn silu() -> String {
 const DECODER: Decoder = Decoder {
     embedding: "embed_tokens.weight",
     front: "layers.",
-    layers: Layers {
+    layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "input_layernorm",
             query: "self_attn.q_proj",
@@ -72,7 +72,7 @@ const DECODER: Decoder = Decoder {
         qkv_bias: [false; 3],
         out_bias: false,
         mlp_bias: false,
-        pairs: Pairs::Halves,
+        pairs: RotaryPairs::RotateHalf,
     },
     final_norm: "norm",
     head: "lm_head.weight",
@@ -90,7 +90,7 @@ struct Kind {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn llama(directory: &Directory) -> Result<Model, String> {
+pub fn llama(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let bias = shape.attention_bias;
     model(directory, shape, Kind { qkv_bias: bias, ..Kind::default() })
@@ -100,7 +100,7 @@ pub fn llama(directory: &Directory) -> Result<Model, String> {
 ///
 /// # Errors
 /// Those of [`llama`].
-pub fn mistral(directory: &Directory) -> Result<Model, String> {
+pub fn mistral(directory: &Directory) -> Result<Description, String> {
     /// The window of a config.json that does not mention it.
     const WINDOW: u32 = 4096;
     let shape: Shape = directory.fields()?;
@@ -112,7 +112,7 @@ pub fn mistral(directory: &Directory) -> Result<Model, String> {
 ///
 /// # Errors
 /// Those of [`llama`].
-pub fn qwen2(directory: &Directory) -> Result<Model, String> {
+pub fn qwen2(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let window = qwen_window(&shape)?;
     model(directory, shape, Kind { qkv_bias: true, window, ..Kind::default() })
@@ -122,7 +122,7 @@ pub fn qwen2(directory: &Directory) -> Result<Model, String> {
 ///
 /// # Errors
 /// Those of [`llama`].
-pub fn qwen3(directory: &Directory) -> Result<Model, String> {
+pub fn qwen3(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let (window, bias) = (qwen_window(&shape)?, shape.attention_bias);
     model(directory, shape, Kind { qkv_bias: bias, qk_norm: true, window })
@@ -139,7 +139,7 @@ fn qwen_window(shape: &Shape) -> Result<Option<u32>, String> {
     }
 }
 
-fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Model, String> {
+fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Description, String> {
     let (width, heads, context) = (shape.hidden_size, shape.num_attention_heads, shape.max_position_embeddings);
     let head = shape.head_dim.map_or_else(|| head_dim(width, heads, "hidden_size"), Ok)?;
     if shape.partial_rotary_factor.is_some_and(|part| part != 1.0) {
@@ -168,17 +168,17 @@ fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Model, Strin
         score_scale: if score_factor == 1.0 { 0.0 } else { (score_factor / f64::from(head).sqrt()) as f32 },
         ..Config::DECODER
     };
-    let layers = Layers { qkv_bias: [kind.qkv_bias; 3], out_bias: shape.attention_bias, mlp_bias: shape.mlp_bias, ..DECODER.layers };
+    let layers = LayerSpec { qkv_bias: [kind.qkv_bias; 3], out_bias: shape.attention_bias, mlp_bias: shape.mlp_bias, ..DECODER.layers };
     let decoder = Decoder { layers, ..DECODER };
     let rotary = rope.frequencies()?;
-    Ok(Model { rotary, ..Model::new(config, move |config, take| tensors(&decoder, config, take)) })
+    Ok(Description { rotary, ..Description::new(config, move |config, mapper| tensors(&decoder, config, mapper)) })
 }
 
-fn tensors(decoder: &Decoder, config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
-    take.prefix_if("model.");
+fn tensors(decoder: &Decoder, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+    mapper.prefix_if("model.");
     for layer in 0..config.layers {
         // A table that follows from the config; old files hold it.
-        take.skip(&[&format!("layers.{layer}.self_attn.rotary_emb.inv_freq")]);
+        mapper.skip(&[&format!("layers.{layer}.self_attn.rotary_emb.inv_freq")]);
     }
-    decoder.tensors(config, take)
+    decoder.tensors(config, mapper)
 }

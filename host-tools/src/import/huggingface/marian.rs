@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use super::activation::activation;
 use super::directory::{Directory, Token};
-use crate::import::checkpoint::{Decoding, Part};
-use crate::import::description::Model;
+use crate::import::checkpoint::{GenerationConfig, SourceRole};
+use crate::import::description::Description;
 use crate::import::limits::{COMPUTED_MAX, head_dim};
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ fn yes() -> bool {
 
 /// It is not in config.json.
 const NORM_EPS: f32 = 1e-5;
-const LAYERS: Layers = Layers {
+const LAYERS: LayerSpec = LayerSpec {
     names: &LayerNames {
         attn_norm: "self_attn_layer_norm",
         query: "self_attn.q_proj",
@@ -62,14 +62,14 @@ const LAYERS: Layers = Layers {
     qkv_bias: [true; 3],
     out_bias: true,
     mlp_bias: true,
-    pairs: Pairs::Neighbours,
+    pairs: RotaryPairs::Interleaved,
 };
 
 /// Reads the shape.
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let (encoder, decoder) =
         ((shape.encoder_ffn_dim, shape.encoder_attention_heads), (shape.decoder_ffn_dim, shape.decoder_attention_heads));
@@ -112,37 +112,43 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         end: Token::first(&shape.eos_token_id),
         ..Config::DECODER
     };
-    let decoding = Decoding { prompt: vec![start], suppressed, suppressed_first: Vec::new(), ..Decoding::default() };
-    Ok(Model { decoding: Some(decoding), ..Model::new(config, tensors) })
+    let decoding = GenerationConfig {
+        prompt: vec![start],
+        suppress_tokens: suppressed,
+        begin_suppress_tokens: Vec::new(),
+        ..GenerationConfig::default()
+    };
+    Ok(Description { generation_config: Some(decoding), ..Description::new(config, tensors) })
 }
 
-fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let (width, vocab) = (config.d_model as usize, config.vocab as usize);
     // The same table under its other names, of which a file may have any.
     let names = ["model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
-    let name = names.into_iter().find(|name| take.weights.has(name)).unwrap_or(names[0]);
-    let words = take.values(name, &[vocab, width])?;
-    let bias = take.values("final_logits_bias", &[1, vocab])?;
-    take.put(Part::Embedding, None, width, words, Some(bias));
-    take.skip(&names);
-    for (part, name) in
-        [(Part::EncoderPositions, "model.encoder.embed_positions.weight"), (Part::Positions, "model.decoder.embed_positions.weight")]
-    {
-        let table = if take.weights.has(name) {
-            take.values(name, &[config.context as usize, width])?
+    let name = names.into_iter().find(|name| mapper.weights.has(name)).unwrap_or(names[0]);
+    let words = mapper.values(name, &[vocab, width])?;
+    let bias = mapper.values("final_logits_bias", &[1, vocab])?;
+    mapper.put(SourceRole::Embedding, None, width, words, Some(bias));
+    mapper.skip(&names);
+    for (part, name) in [
+        (SourceRole::EncoderPositions, "model.encoder.embed_positions.weight"),
+        (SourceRole::Positions, "model.decoder.embed_positions.weight"),
+    ] {
+        let table = if mapper.weights.has(name) {
+            mapper.values(name, &[config.context as usize, width])?
         } else {
             sinusoids(config.context, config.d_model)?
         };
-        take.put(part, None, width, table, None);
+        mapper.put(part, None, width, table, None);
     }
     for layer in 0..config.encoder_layers {
-        take.layer(config, &LAYERS, layer, &format!("model.encoder.layers.{layer}."))?;
+        mapper.layer(config, &LAYERS, layer, &format!("model.encoder.layers.{layer}."))?;
     }
     for layer in 0..config.layers {
         let (front, at) = (format!("model.decoder.layers.{layer}."), config.encoder_layers + layer);
-        take.layer(config, &LAYERS, at, &front)?;
+        mapper.layer(config, &LAYERS, at, &front)?;
         let projections = [("q_proj", true), ("k_proj", true), ("v_proj", true), ("out_proj", true)];
-        take.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
+        mapper.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
     }
     Ok(())
 }

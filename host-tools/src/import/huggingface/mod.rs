@@ -27,10 +27,10 @@ use attoformer::image::header::Config;
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
-use super::description::Model;
+use super::description::Description;
 use super::json_file::json;
 use super::limits;
-use super::tensor_mapper::Taker;
+use super::tensor_mapper::TensorMapper;
 use super::tokenizer::json as tokenizer_json;
 use super::tokenizer::model::Tokenizer;
 use crate::error::Error;
@@ -44,10 +44,10 @@ pub struct Family {
     pub name: &'static str,
     /// What belongs to it.
     pub about: &'static str,
-    read: fn(&Directory) -> Result<Model, String>,
+    read: fn(&Directory) -> Result<Description, String>,
 }
 
-const fn family(name: &'static str, about: &'static str, read: fn(&Directory) -> Result<Model, String>) -> Family {
+const fn family(name: &'static str, about: &'static str, read: fn(&Directory) -> Result<Description, String>) -> Family {
     Family { name, about, read }
 }
 
@@ -87,17 +87,18 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     };
     let directory = Directory::open(folder, config)?;
     let model = (family.read)(&directory).and_then(|model| limits::check(&model.config).map(|()| model));
-    let Model { config, rotary, labels, frontend, pictures, decoding, tensors: take_all } = model.map_err(Error::file(&config_path))?;
+    let Description { config, rotary, labels, audio, pictures, generation_config, tensors: take_all } =
+        model.map_err(Error::file(&config_path))?;
 
     let files = Files::open(folder)?;
     let mut weights = files.weights()?;
     let tokenizer = tokenizer(folder, family.name, &config)?;
-    let mut take = Taker::new(&mut weights, "");
-    let taken = take_all(&config, &mut take);
-    let tensors = take.tensors;
+    let mut mapper = TensorMapper::new(&mut weights, "");
+    let taken = take_all(&config, &mut mapper);
+    let tensors = mapper.tensors;
     taken.and_then(|()| weights.finish()).map_err(Error::file(&files.path))?;
     // What an encoder-decoder begins with is none of its tokenizer's marks.
-    let marks = tokenizer.as_ref().filter(|_| !config.has_cross()).map(|tokenizer| (tokenizer.begin, tokenizer.end));
+    let marks = tokenizer.as_ref().filter(|_| !config.has_cross()).map(|tokenizer| (tokenizer.bos, tokenizer.eos));
     let (begin, end) = marks.unwrap_or((config.begin, config.end));
     Ok(Checkpoint {
         name: published_name(&directory.config, folder),
@@ -109,9 +110,9 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
         tokenizer,
         labels,
         chat_template: directory.chat_template()?,
-        frontend,
+        audio,
         pictures,
-        decoding,
+        generation_config,
     })
 }
 

@@ -5,14 +5,14 @@ use attoformer::image::header::Pooler;
 use super::bert::{ENCODER, Shape, UNUSED};
 use super::classifier::{Head, Names};
 use super::directory::Directory;
-use crate::import::description::Model;
+use crate::import::description::Description;
 use crate::import::encoder::Tables;
 
 /// Reads the shape.
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = Head::read(directory, Names { pooler: ("classifier.dense", Pooler::Tanh), sequence: "classifier.out_proj" })?;
     let first = shape.pad_token_id.unwrap_or(1).saturating_add(1);
@@ -22,12 +22,12 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
     let config = head.config(shape.config(directory, rows)?);
     let tables = Tables { places, first, segments: Some(shape.type_vocab_size) };
     let labels = head.labels.clone();
-    let model = Model::new(config, move |config, take| {
-        take.prefix_if("roberta.");
-        ENCODER.tensors(config, tables, take)?;
-        take.skip(&UNUSED);
-        take.prefix = "";
-        head.tensors(config, take)
+    let model = Description::new(config, move |config, mapper| {
+        mapper.prefix_if("roberta.");
+        ENCODER.tensors(config, tables, mapper)?;
+        mapper.skip(&UNUSED);
+        mapper.prefix = "";
+        head.tensors(config, mapper)
     });
-    Ok(Model { labels, ..model })
+    Ok(Description { labels, ..model })
 }

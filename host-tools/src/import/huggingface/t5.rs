@@ -4,9 +4,9 @@ use attoformer::image::header::{Activation, Architecture, Config, PositionKind};
 use serde::Deserialize;
 
 use super::directory::{Directory, Token};
-use crate::import::checkpoint::{Decoding, Part};
-use crate::import::description::Model;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker, transposed};
+use crate::import::checkpoint::{GenerationConfig, SourceRole};
+use crate::import::description::Description;
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper, transposed};
 
 /// Distances beyond this one count as it: the engine's bound.
 const DISTANCE: u32 = 128;
@@ -70,7 +70,7 @@ const PLAIN_DECODER: LayerNames = LayerNames { up: "layer.2.DenseReluDense.wi", 
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let (activation, gated) = match &shape.feed_forward_proj[..] {
         "relu" => (Activation::Relu, false),
@@ -112,48 +112,53 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         buckets,
         ..Config::DECODER
     };
-    let decoding = Decoding { prompt: vec![start], suppressed: Vec::new(), suppressed_first: Vec::new(), ..Decoding::default() };
-    Ok(Model { decoding: Some(decoding), ..Model::new(config, tensors) })
+    let decoding = GenerationConfig {
+        prompt: vec![start],
+        suppress_tokens: Vec::new(),
+        begin_suppress_tokens: Vec::new(),
+        ..GenerationConfig::default()
+    };
+    Ok(Description { generation_config: Some(decoding), ..Description::new(config, tensors) })
 }
 
-fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let width = config.d_model;
-    take.matrix(Part::Embedding, None, "shared.weight", config.vocab, width)?;
-    take.skip(&["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]);
-    biases(config, take, Part::EncoderScoreBias, "encoder")?;
-    biases(config, take, Part::ScoreBias, "decoder")?;
+    mapper.matrix(SourceRole::Embedding, None, "shared.weight", config.vocab, width)?;
+    mapper.skip(&["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]);
+    biases(config, mapper, SourceRole::EncoderScoreBias, "encoder")?;
+    biases(config, mapper, SourceRole::ScoreBias, "decoder")?;
     // Files of the first models hold a table that nothing reads.
-    take.skip(&["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]);
-    let layers = |names| Layers { names, qkv_bias: [false; 3], out_bias: false, mlp_bias: false, pairs: Pairs::Neighbours };
+    mapper.skip(&["decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]);
+    let layers = |names| LayerSpec { names, qkv_bias: [false; 3], out_bias: false, mlp_bias: false, pairs: RotaryPairs::Interleaved };
     let (encoder, decoder) = if config.gated { (&ENCODER, &DECODER) } else { (&PLAIN_ENCODER, &PLAIN_DECODER) };
     for layer in 0..config.encoder_layers {
-        take.layer(config, &layers(encoder), layer, &format!("encoder.block.{layer}."))?;
+        mapper.layer(config, &layers(encoder), layer, &format!("encoder.block.{layer}."))?;
     }
-    take.norm(Part::EncoderNorm, None, "encoder.final_layer_norm", width, config.norm)?;
+    mapper.norm(SourceRole::EncoderNorm, None, "encoder.final_layer_norm", width, config.norm)?;
     for layer in 0..config.layers {
         let (front, at) = (format!("decoder.block.{layer}."), config.encoder_layers + layer);
-        take.layer(config, &layers(decoder), at, &front)?;
+        mapper.layer(config, &layers(decoder), at, &front)?;
         let projections = [("q", false), ("k", false), ("v", false), ("o", false)];
-        take.cross(config, at, &format!("{front}layer.1.layer_norm"), &format!("{front}layer.1.EncDecAttention."), projections)?;
+        mapper.cross(config, at, &format!("{front}layer.1.layer_norm"), &format!("{front}layer.1.EncDecAttention."), projections)?;
     }
-    take.norm(Part::FinalNorm, None, "decoder.final_layer_norm", width, config.norm)?;
+    mapper.norm(SourceRole::FinalNorm, None, "decoder.final_layer_norm", width, config.norm)?;
     if !config.tied_head {
-        return take.matrix(Part::Head, None, "lm_head.weight", config.vocab, width);
+        return mapper.matrix(SourceRole::Head, None, "lm_head.weight", config.vocab, width);
     }
-    take.skip(&["lm_head.weight"]);
+    mapper.skip(&["lm_head.weight"]);
     // A head that is the token table reads rows divided by sqrt(d_model): the norm before it does that.
     let scale = (1.0 / f64::from(width).sqrt()) as f32;
-    if let Some(norm) = take.tensors.last_mut() {
+    if let Some(norm) = mapper.tensors.last_mut() {
         norm.values.iter_mut().for_each(|value| *value *= scale);
     }
     Ok(())
 }
 
 /// A stack's addends, which its first layer holds for all, one row a bucket.
-fn biases(config: &Config, take: &mut Taker<'_, '_>, part: Part, stack: &str) -> Result<(), String> {
+fn biases(config: &Config, mapper: &mut TensorMapper<'_, '_>, part: SourceRole, stack: &str) -> Result<(), String> {
     let (buckets, heads) = (config.buckets as usize, config.heads as usize);
     let name = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
-    let values = transposed(&take.values(&name, &[buckets, heads])?, heads);
-    take.put(part, None, buckets, values, None);
+    let values = transposed(&mapper.values(&name, &[buckets, heads])?, heads);
+    mapper.put(part, None, buckets, values, None);
     Ok(())
 }

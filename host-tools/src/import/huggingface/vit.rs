@@ -9,12 +9,12 @@ use serde::Deserialize;
 use super::activation::activation;
 use super::directory::Directory;
 use super::file_names::PREPROCESSOR;
-use crate::import::checkpoint::Part;
-use crate::import::description::Model;
+use crate::import::checkpoint::SourceRole;
+use crate::import::description::Description;
 use crate::import::json_file::fields;
 use crate::import::limits::head_dim;
 use crate::import::preprocess::pictures::Preprocessor;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ const NAMES: LayerNames = LayerNames {
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let (size, channels) = (shape.patch_size, shape.num_channels);
     let features = channels.checked_mul(size).and_then(|column| column.checked_mul(size)).filter(|&features| features > 0);
@@ -94,32 +94,33 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
         features,
         ..Config::DECODER
     };
-    let layers = Layers { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: Pairs::Neighbours };
+    let layers =
+        LayerSpec { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: RotaryPairs::Interleaved };
     let kernel = [shape.hidden_size as usize, channels as usize, size as usize, size as usize];
     let pictures = |stated| fields(stated).and_then(|stated: Preprocessor| stated.pictures(shape.image_size, channels, size));
     let pictures = directory.beside(PREPROCESSOR)?.map(pictures).transpose().map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
-    Ok(Model { labels, pictures, ..Model::new(config, move |config, take| tensors(config, &layers, kernel, take)) })
+    Ok(Description { labels, pictures, ..Description::new(config, move |config, mapper| tensors(config, &layers, kernel, mapper)) })
 }
 
-fn tensors(config: &Config, layers: &Layers, kernel: [usize; 4], take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, layers: &LayerSpec, kernel: [usize; 4], mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let width = config.d_model as usize;
-    take.prefix_if("vit.");
-    let class = take.values("embeddings.cls_token", &[1, 1, width])?;
-    take.put(Part::ClassToken, None, width, class, None);
-    let places = take.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
-    take.put(Part::Positions, None, width, places, None);
+    mapper.prefix_if("vit.");
+    let class = mapper.values("embeddings.cls_token", &[1, 1, width])?;
+    mapper.put(SourceRole::ClassToken, None, width, class, None);
+    let places = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    mapper.put(SourceRole::Positions, None, width, places, None);
     // A convolution whose stride is its width: each output's kernel is one row over a patch's values, in the order they have here.
-    let projection = take.values("embeddings.patch_embeddings.projection.weight", &kernel)?;
-    let bias = take.values("embeddings.patch_embeddings.projection.bias", &[width])?;
-    take.put(Part::FrontFirst, None, config.features as usize, projection, Some(bias));
+    let projection = mapper.values("embeddings.patch_embeddings.projection.weight", &kernel)?;
+    let bias = mapper.values("embeddings.patch_embeddings.projection.bias", &[width])?;
+    mapper.put(SourceRole::FrontFirst, None, config.features as usize, projection, Some(bias));
     for layer in 0..config.layers {
-        take.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
+        mapper.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
     }
-    take.norm(Part::FinalNorm, None, "layernorm", config.d_model, config.norm)?;
-    take.skip(&["pooler.dense.weight", "pooler.dense.bias"]);
+    mapper.norm(SourceRole::FinalNorm, None, "layernorm", config.d_model, config.norm)?;
+    mapper.skip(&["pooler.dense.weight", "pooler.dense.bias"]);
     if config.classifier != Classifier::None {
-        take.prefix = "";
-        take.linear(Part::Classifier, None, "classifier", (config.labels, config.d_model), true)?;
+        mapper.prefix = "";
+        mapper.linear(SourceRole::Classifier, None, "classifier", (config.labels, config.d_model), true)?;
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 use super::activation::activation;
 use super::directory::Directory;
 use super::file_names::{GENERATION, PREPROCESSOR};
-use crate::import::checkpoint::{Decoding, Part};
-use crate::import::description::Model;
+use crate::import::checkpoint::{GenerationConfig, SourceRole};
+use crate::import::description::Description;
 use crate::import::json_file::fields;
 use crate::import::limits::head_dim;
 use crate::import::preprocess::audio::LogMel;
-use crate::import::tensor_mapper::{LayerNames, Layers, Pairs, Taker};
+use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 
 /// What config.json says.
 #[derive(Deserialize)]
@@ -79,7 +79,7 @@ fn one_second() -> u32 {
 /// Layer norms of this family add 1e-5 to the variance; its configuration does not say so.
 const NORM_EPS: f32 = 1e-5;
 /// Keys have no bias: it would add the same to all scores of a query.
-const LAYERS: Layers = Layers {
+const LAYERS: LayerSpec = LayerSpec {
     names: &LayerNames {
         attn_norm: "self_attn_layer_norm",
         query: "self_attn.q_proj",
@@ -94,14 +94,14 @@ const LAYERS: Layers = Layers {
     qkv_bias: [true, false, true],
     out_bias: true,
     mlp_bias: true,
-    pairs: Pairs::Neighbours,
+    pairs: RotaryPairs::Interleaved,
 };
 
 /// Reads the shape.
 ///
 /// # Errors
 /// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Model, String> {
+pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let heads = shape.encoder_attention_heads;
     if shape.decoder_attention_heads != heads || shape.decoder_ffn_dim != shape.encoder_ffn_dim {
@@ -143,11 +143,11 @@ pub fn read(directory: &Directory) -> Result<Model, String> {
             sound.bands
         ));
     }
-    Ok(Model { frontend: Some(sound), decoding: decoding(directory, &config)?, ..Model::new(config, tensors) })
+    Ok(Description { audio: Some(sound), generation_config: generation_config(directory, &config)?, ..Description::new(config, tensors) })
 }
 
 /// In English, without timestamps; what other transcripts begin with stands beside it.
-fn decoding(directory: &Directory, config: &Config) -> Result<Option<Decoding>, String> {
+fn generation_config(directory: &Directory, config: &Config) -> Result<Option<GenerationConfig>, String> {
     let Some(generation) = directory.beside(GENERATION)? else { return Ok(None) };
     let generation: Generation = fields(generation).map_err(|error| format!("of its {GENERATION}, {error}"))?;
     generation.check(config).map_err(|error| format!("of its {GENERATION}, {error}"))?;
@@ -155,48 +155,48 @@ fn decoding(directory: &Directory, config: &Config) -> Result<Option<Decoding>, 
     let task = |name: &str| generation.task_to_id.get(name).filter(|_| several).copied();
     let english = generation.lang_to_id.get("<|en|>").or(generation.lang_to_id.values().next()).filter(|_| several).copied();
     let first = generation.decoder_start_token_id;
-    Ok(Some(Decoding {
+    Ok(Some(GenerationConfig {
         prompt: [Some(first), english, task("transcribe"), Some(generation.no_timestamps_token_id)].into_iter().flatten().collect(),
         languages: if several { generation.lang_to_id.into_values().collect() } else { Vec::new() },
         transcribe: task("transcribe").unwrap_or(0),
         translate: task("translate").unwrap_or(0),
         no_timestamps: generation.no_timestamps_token_id,
-        first_timestamp_max: generation.max_initial_timestamp_index,
-        suppressed: generation.suppress_tokens,
-        suppressed_first: generation.begin_suppress_tokens,
+        max_initial_timestamp: generation.max_initial_timestamp_index,
+        suppress_tokens: generation.suppress_tokens,
+        begin_suppress_tokens: generation.begin_suppress_tokens,
     }))
 }
 
-fn tensors(config: &Config, take: &mut Taker<'_, '_>) -> Result<(), String> {
+fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
     let (width, features) = (config.d_model as usize, config.features as usize);
-    take.prefix = "model.";
-    take.matrix(Part::Embedding, None, "decoder.embed_tokens.weight", config.vocab, config.d_model)?;
-    take.matrix(Part::EncoderPositions, None, "encoder.embed_positions.weight", config.encoder_context, config.d_model)?;
-    take.matrix(Part::Positions, None, "decoder.embed_positions.weight", config.context, config.d_model)?;
-    convolution(take, Part::FrontFirst, "encoder.conv1", (width, features))?;
-    convolution(take, Part::FrontSecond, "encoder.conv2", (width, width))?;
+    mapper.prefix = "model.";
+    mapper.matrix(SourceRole::Embedding, None, "decoder.embed_tokens.weight", config.vocab, config.d_model)?;
+    mapper.matrix(SourceRole::EncoderPositions, None, "encoder.embed_positions.weight", config.encoder_context, config.d_model)?;
+    mapper.matrix(SourceRole::Positions, None, "decoder.embed_positions.weight", config.context, config.d_model)?;
+    convolution(mapper, SourceRole::FrontFirst, "encoder.conv1", (width, features))?;
+    convolution(mapper, SourceRole::FrontSecond, "encoder.conv2", (width, width))?;
     for layer in 0..config.encoder_layers {
-        take.layer(config, &LAYERS, layer, &format!("encoder.layers.{layer}."))?;
+        mapper.layer(config, &LAYERS, layer, &format!("encoder.layers.{layer}."))?;
     }
-    take.norm(Part::EncoderNorm, None, "encoder.layer_norm", config.d_model, config.norm)?;
+    mapper.norm(SourceRole::EncoderNorm, None, "encoder.layer_norm", config.d_model, config.norm)?;
     for layer in 0..config.layers {
         let (front, at) = (format!("decoder.layers.{layer}."), config.encoder_layers + layer);
-        take.layer(config, &LAYERS, at, &front)?;
+        mapper.layer(config, &LAYERS, at, &front)?;
         let projections = [("q_proj", true), ("k_proj", false), ("v_proj", true), ("out_proj", true)];
-        take.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
+        mapper.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
     }
-    take.norm(Part::FinalNorm, None, "decoder.layer_norm", config.d_model, config.norm)?;
+    mapper.norm(SourceRole::FinalNorm, None, "decoder.layer_norm", config.d_model, config.norm)?;
     // A copy of the embedding in some files.
-    take.weights.skip("proj_out.weight");
+    mapper.weights.skip("proj_out.weight");
     Ok(())
 }
 
 /// A convolution of width 3, whose file has (out, in, tap): the taps' inputs come one after another.
-fn convolution(take: &mut Taker<'_, '_>, part: Part, name: &str, (rows, inputs): (usize, usize)) -> Result<(), String> {
-    let values = take.values(&format!("{name}.weight"), &[rows, inputs, 3])?;
-    let bias = take.values(&format!("{name}.bias"), &[rows])?;
+fn convolution(mapper: &mut TensorMapper<'_, '_>, part: SourceRole, name: &str, (rows, inputs): (usize, usize)) -> Result<(), String> {
+    let values = mapper.values(&format!("{name}.weight"), &[rows, inputs, 3])?;
+    let bias = mapper.values(&format!("{name}.bias"), &[rows])?;
     let by_tap = |row: &[f32]| (0..3).flat_map(|tap| row.chunks_exact(3).map(move |taps| taps[tap])).collect::<Vec<f32>>();
     let values = values.chunks_exact(3 * inputs).flat_map(by_tap).collect();
-    take.put(part, None, 3 * inputs, values, Some(bias));
+    mapper.put(part, None, 3 * inputs, values, Some(bias));
     Ok(())
 }

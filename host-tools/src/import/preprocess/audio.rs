@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// How sound becomes rows of features: frames, a spectrum, mel bands, their logarithms, and perhaps a cosine transform.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Frontend {
+pub struct AudioFrontend {
     /// Samples per second.
     pub sample_rate: u32,
     /// Samples of a clip.
@@ -43,7 +43,7 @@ pub enum MelScale {
     Slaney,
 }
 
-impl Frontend {
+impl AudioFrontend {
     /// Itself, if the engine can compute it.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Mfcc {
     ///
     /// # Errors
     /// A sentence's end: what is not known.
-    pub fn frontend(&self) -> Result<Frontend, String> {
+    pub fn frontend(&self) -> Result<AudioFrontend, String> {
         let known = self.kind == "mfcc"
             && !self.centre_padding
             && self.preemphasis == 0.0
@@ -125,7 +125,7 @@ impl Mfcc {
                     .to_owned(),
             );
         }
-        let frontend = Frontend {
+        let frontend = AudioFrontend {
             sample_rate: self.sample_rate,
             samples: self.num_samples,
             frame_len: self.window_size,
@@ -159,8 +159,8 @@ impl LogMel {
     ///
     /// # Errors
     /// A sentence's end: what cannot be.
-    pub fn frontend(&self) -> Result<Frontend, String> {
-        let frontend = Frontend {
+    pub fn frontend(&self) -> Result<AudioFrontend, String> {
+        let frontend = AudioFrontend {
             sample_rate: self.sampling_rate,
             samples: self.n_samples,
             frame_len: self.n_fft,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Added, Merge, Piece, Scheme, Split, Tokenizer, check};
+use super::model::{AddedToken, Merge, Piece, Scheme, SplitPattern, Tokenizer, check};
 use super::token_list::TokenList;
 
 /// A byte-level BPE as its file states it.
@@ -12,13 +12,13 @@ pub struct ByteBpe<'s> {
     /// Pairs that merge, the first ones first.
     pub merges: Vec<(&'s str, &'s str)>,
     /// Tokens that are matched before all others.
-    pub added: Vec<Added>,
+    pub added: Vec<AddedToken>,
     /// Begin, end and unknown token.
     pub marks: [u32; 3],
     /// Whether the begin token is written before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// Whether the end token is written behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
     /// [`Scheme::ByteBpe`].
     pub scheme: Scheme,
 }
@@ -28,11 +28,11 @@ pub struct ByteBpe<'s> {
 /// # Errors
 /// A sentence's end: what is wrong with it.
 pub fn byte_bpe(list: TokenList, merges: &[String], pre: &str) -> Result<Tokenizer, String> {
-    let (split, nfc, whole_words, begins) = match pre {
-        "default" | "gpt-2" | "gpt2" => (Split::Gpt2, false, false, false),
-        "smollm" => (Split::SmolLm, false, false, false),
-        "llama-bpe" | "llama3" | "llama-v3" => (Split::Llama3, false, true, true),
-        "qwen2" => (Split::Qwen2, true, false, false),
+    let (split, nfc, ignore_merges, begins) = match pre {
+        "default" | "gpt-2" | "gpt2" => (SplitPattern::Gpt2, false, false, false),
+        "smollm" => (SplitPattern::SmolLm, false, false, false),
+        "llama-bpe" | "llama3" | "llama-v3" => (SplitPattern::Llama3, false, true, true),
+        "qwen2" => (SplitPattern::Qwen2, true, false, false),
         other => return Err(format!("its words are cut as {other:?} has it; what can be packed is gpt-2, smollm, llama-bpe and qwen2")),
     };
     let merges = merges.iter().map(|merge| pair(merge)).collect::<Result<_, _>>()?;
@@ -41,7 +41,7 @@ pub fn byte_bpe(list: TokenList, merges: &[String], pre: &str) -> Result<Tokeniz
     // An end token that the file lists as normal must not be made from text either.
     for mark in marks {
         if !added.iter().any(|added| added.token == mark) {
-            added.push(Added::new(mark, true));
+            added.push(AddedToken::new(mark, true));
         }
     }
     let source = ByteBpe {
@@ -49,9 +49,9 @@ pub fn byte_bpe(list: TokenList, merges: &[String], pre: &str) -> Result<Tokeniz
         merges,
         added,
         marks,
-        adds_begin: list.adds_begin.unwrap_or(begins),
-        adds_end: list.adds_end.unwrap_or(false),
-        scheme: Scheme::ByteBpe { split, nfc, whole_words },
+        add_bos: list.add_bos.unwrap_or(begins),
+        add_eos: list.add_eos.unwrap_or(false),
+        scheme: Scheme::ByteBpe { split, nfc, ignore_merges },
     };
     source.tokenizer()
 }
@@ -71,7 +71,7 @@ impl ByteBpe<'_> {
     /// A sentence's end: what is wrong with it.
     pub fn tokenizer(&self) -> Result<Tokenizer, String> {
         if matches!(self.scheme, Scheme::ByteBpe { nfc: true, .. })
-            && let Some(late) = self.added.iter().find(|added| added.late)
+            && let Some(late) = self.added.iter().find(|added| added.normalized)
         {
             let name = &self.tokens[late.token as usize];
             return Err(format!("its added token {name:?} is matched in text of form C, which cannot be packed: only before that"));
@@ -87,14 +87,14 @@ impl ByteBpe<'_> {
         for added in &self.added {
             pieces[added.token as usize].bytes = self.tokens[added.token as usize].as_bytes().to_vec();
         }
-        let [begin, end, unknown] = self.marks;
+        let [bos, eos, unk] = self.marks;
         check(Tokenizer {
             pieces,
-            adds_begin: self.adds_begin,
-            adds_end: self.adds_end,
+            add_bos: self.add_bos,
+            add_eos: self.add_eos,
             merges: self.merges(&ids)?,
             added: self.added.clone(),
-            ..Tokenizer::new(Vec::new(), [begin, end, unknown], self.scheme)
+            ..Tokenizer::new(Vec::new(), [bos, eos, unk], self.scheme)
         })
     }
 
@@ -105,7 +105,7 @@ impl ByteBpe<'_> {
             let id =
                 |piece: &str| ids.get(piece).copied().ok_or_else(|| format!("its merge {rank} needs the piece {piece:?}, which it lacks"));
             let merged = id(&format!("{left}{right}"))?;
-            let is_control = |added: &&Added| added.token == merged && added.control;
+            let is_control = |added: &&AddedToken| added.token == merged && added.special;
             if self.added.iter().find(is_control).is_some() || self.marks.contains(&merged) {
                 return Err(format!("its merge {rank} makes the control token {:?} of text", self.tokens[merged as usize]));
             }

@@ -12,7 +12,7 @@ mod wordpiece;
 
 pub use byte_bpe::{ByteBpe, byte_bpe};
 pub use charsmap::{Charmap, charmap};
-pub use model::{Added, Merge, NEVER, Piece, Scheme, Spaces, Split, Tokenizer, WordSpaces};
+pub use model::{AddedToken, Merge, NEVER, Piece, Scheme, SentencePieceSpaces, SplitPattern, Tokenizer, UnigramSpaces};
 pub use sentencepiece::{SentencePiece, sentencepiece};
 pub use token_list::{TokenList, TokenType};
 pub use unigram::{Unigram, unigram};

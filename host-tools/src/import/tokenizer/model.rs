@@ -6,7 +6,7 @@ use super::charsmap::Charmap;
 pub const PIECE_BYTES_MAX: usize = 255;
 
 /// What stands for a space in SentencePiece's vocabularies.
-pub(super) const BLOCK: char = '\u{2581}';
+pub(super) const METASPACE: char = '\u{2581}';
 
 /// A vocabulary, and how it makes tokens of a text.
 #[derive(Clone, Debug)]
@@ -14,15 +14,15 @@ pub struct Tokenizer {
     /// Pieces by token id.
     pub pieces: Vec<Piece>,
     /// Token that begins a text.
-    pub begin: u32,
+    pub bos: u32,
     /// Token that ends a text.
-    pub end: u32,
+    pub eos: u32,
     /// Token of what cannot be encoded.
-    pub unknown: u32,
+    pub unk: u32,
     /// Whether the begin token is written before a text (BPE; a WordPiece's always is).
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// Whether the end token is written behind a text (BPE; a WordPiece's always is).
-    pub adds_end: bool,
+    pub add_eos: bool,
     /// Logarithms of the pieces' probabilities (Unigram, whose pieces' own scores are 0).
     pub scores: Vec<f64>,
     /// What becomes of the characters of a text (Unigram).
@@ -30,7 +30,7 @@ pub struct Tokenizer {
     /// Pairs that merge, the first ones first (byte-level BPE).
     pub merges: Vec<Merge>,
     /// Tokens that a text may spell out (BPE).
-    pub added: Vec<Added>,
+    pub added: Vec<AddedToken>,
     /// How texts are split.
     pub scheme: Scheme,
 }
@@ -43,14 +43,14 @@ pub enum Scheme {
         /// Token of byte 0; the other 255 follow.
         first_byte: u32,
         /// What it does about spaces.
-        spaces: Spaces,
+        spaces: SentencePieceSpaces,
     },
     /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
     WordPiece {
         /// Control characters go, white space becomes a space.
         clean_text: bool,
         /// Chinese characters are words.
-        chinese: bool,
+        handle_chinese_chars: bool,
         /// Accents go.
         strip_accents: bool,
         /// Letters become lower case.
@@ -61,63 +61,64 @@ pub enum Scheme {
     /// Byte-level BPE: pieces of bytes, and pairs that merge.
     ByteBpe {
         /// How texts are cut into words.
-        split: Split,
+        split: SplitPattern,
         /// Texts are brought to Unicode's form C first.
         nfc: bool,
         /// A word that is a piece is not merged.
-        whole_words: bool,
+        ignore_merges: bool,
     },
     /// Unigram: pieces with scores that add up.
     Unigram {
         /// Token of byte 0, the other 255 follow; where unknown characters are byte tokens.
         first_byte: Option<u32>,
         /// What is done to the spaces of a text.
-        spaces: WordSpaces,
+        spaces: UnigramSpaces,
     },
 }
 
 /// What a Unigram does to the spaces of a text, in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WordSpaces {
+pub struct UnigramSpaces {
     /// White space at both ends of the text goes, before a map of characters.
-    pub stripped: bool,
+    pub strip: bool,
     /// White space at the text's end goes, behind it.
-    pub trimmed: bool,
+    pub trim_end: bool,
     /// Several spaces become one that is no white space: U+2581.
-    pub squeezed: bool,
+    pub collapse_spaces: bool,
     /// Or one that is.
-    pub to_plain: bool,
+    pub collapse_to_plain_space: bool,
     /// Words end at white space, which goes.
-    pub parted: bool,
-    /// A space is put before each word, or text that is not parted, if it has none.
-    pub in_front: bool,
+    pub split_whitespace: bool,
+    /// A space is put before each word, or text that is not split_whitespace, if it has none.
+    pub add_dummy_prefix: bool,
     /// But only where it starts the whole text.
-    pub only_first: bool,
+    pub first_word_only: bool,
     /// Words begin with each space.
-    pub cut: bool,
+    pub split_at_spaces: bool,
 }
 
 /// What SentencePiece-style BPE does about spaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spaces {
+pub struct SentencePieceSpaces {
     /// One is put before a text.
-    pub in_front: bool,
+    pub add_dummy_prefix: bool,
     /// But not behind an added token.
-    pub only_at_start: bool,
+    pub start_of_text_only: bool,
     /// But not before a text that has one.
-    pub unless_there: bool,
+    pub unless_present: bool,
     /// U+2581 is a space.
-    pub block: bool,
+    pub metaspace_is_space: bool,
 }
 
-impl Spaces {
+impl SentencePieceSpaces {
     /// Those of llama2.c.
-    pub const IN_FRONT: Spaces = Spaces { in_front: true, only_at_start: false, unless_there: false, block: false };
+    pub const LLAMA2C: SentencePieceSpaces =
+        SentencePieceSpaces { add_dummy_prefix: true, start_of_text_only: false, unless_present: false, metaspace_is_space: false };
 }
 
 /// Where byte-level BPE cuts a text into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
+pub enum SplitPattern {
     /// GPT-2's pattern.
     Gpt2,
     /// Llama 3's, which is GPT-4's.
@@ -153,36 +154,36 @@ pub struct Merge {
 
 /// A token that is matched before a text is split into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Added {
+pub struct AddedToken {
     /// Its id.
     pub token: u32,
     /// Text cannot forge it: it is matched only where the caller asks for control tokens.
-    pub control: bool,
+    pub special: bool,
     /// It takes the white space before it.
-    pub strip_left: bool,
+    pub lstrip: bool,
     /// It takes the white space behind it.
-    pub strip_right: bool,
+    pub rstrip: bool,
     /// It is matched in what the tokens without this mark leave.
-    pub late: bool,
+    pub normalized: bool,
 }
 
-impl Added {
+impl AddedToken {
     /// A token without marks.
-    pub fn new(token: u32, control: bool) -> Self {
-        Added { token, control, strip_left: false, strip_right: false, late: false }
+    pub fn new(token: u32, special: bool) -> Self {
+        AddedToken { token, special, lstrip: false, rstrip: false, normalized: false }
     }
 }
 
 impl Tokenizer {
     /// A tokenizer that writes the begin token before a text, and not the end token behind it.
-    pub fn new(pieces: Vec<Piece>, [begin, end, unknown]: [u32; 3], scheme: Scheme) -> Self {
+    pub fn new(pieces: Vec<Piece>, [bos, eos, unk]: [u32; 3], scheme: Scheme) -> Self {
         Tokenizer {
             pieces,
-            begin,
-            end,
-            unknown,
-            adds_begin: true,
-            adds_end: false,
+            bos,
+            eos,
+            unk,
+            add_bos: true,
+            add_eos: false,
             scores: Vec::new(),
             charmap: Charmap::new(),
             merges: Vec::new(),
@@ -207,8 +208,8 @@ pub(super) fn check(tokenizer: Tokenizer) -> Result<Tokenizer, String> {
             return Err(format!("piece {id} has {shown} bytes, {PIECE_BYTES_MAX} at most can be packed"));
         }
     }
-    let bytes = |added: &Added| &tokenizer.pieces[added.token as usize].bytes;
-    let mut added: Vec<&Added> = tokenizer.added.iter().collect();
+    let bytes = |added: &AddedToken| &tokenizer.pieces[added.token as usize].bytes;
+    let mut added: Vec<&AddedToken> = tokenizer.added.iter().collect();
     added.sort_by_key(|added| bytes(added));
     if let Some(empty) = added.iter().find(|added| bytes(added).is_empty()) {
         return Err(format!("its added token {} is empty", empty.token));

@@ -1,6 +1,6 @@
 //! SentencePiece-style BPE: pieces with scores, whose spaces are written as U+2581.
 
-use super::model::{Added, BLOCK, Piece, Scheme, Spaces, Tokenizer, check};
+use super::model::{AddedToken, METASPACE, Piece, Scheme, SentencePieceSpaces, Tokenizer, check};
 use super::token_list::{TokenList, TokenType};
 
 /// A SentencePiece-style BPE as its file states it.
@@ -10,15 +10,15 @@ pub struct SentencePiece<'s> {
     /// Merges with a higher score come first.
     pub scores: &'s [f32],
     /// Tokens that are matched before all others.
-    pub added: Vec<Added>,
+    pub added: Vec<AddedToken>,
     /// Begin, end and unknown token.
     pub marks: [u32; 3],
     /// Whether the begin token is written before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// Whether the end token is written behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
     /// What it does about spaces.
-    pub spaces: Spaces,
+    pub spaces: SentencePieceSpaces,
 }
 
 /// A GGUF file's tokenizer of model `llama`.
@@ -30,7 +30,7 @@ pub fn sentencepiece(list: TokenList, scores: &[f32], space_prefix: bool) -> Res
     let marks = list.marks()?;
     for mark in marks {
         if list.type_of(mark as usize) != TokenType::Byte && !added.iter().any(|added| added.token == mark) {
-            added.push(Added::new(mark, true));
+            added.push(AddedToken::new(mark, true));
         }
     }
     let source = SentencePiece {
@@ -38,9 +38,9 @@ pub fn sentencepiece(list: TokenList, scores: &[f32], space_prefix: bool) -> Res
         scores,
         added,
         marks,
-        adds_begin: list.adds_begin.unwrap_or(true),
-        adds_end: list.adds_end.unwrap_or(false),
-        spaces: Spaces { in_front: space_prefix, block: true, ..Spaces::default() },
+        add_bos: list.add_bos.unwrap_or(true),
+        add_eos: list.add_eos.unwrap_or(false),
+        spaces: SentencePieceSpaces { add_dummy_prefix: space_prefix, metaspace_is_space: true, ..SentencePieceSpaces::default() },
     };
     source.tokenizer()
 }
@@ -61,14 +61,14 @@ impl SentencePiece<'_> {
         let first_byte = first_byte(tokens)?;
         // A control token is matched as it is spelled, and never shown.
         let mut pieces: Vec<Piece> =
-            tokens.iter().zip(scores).map(|(token, &score)| Piece { bytes: token.replace(BLOCK, " ").into_bytes(), score }).collect();
-        for added in self.added.iter().filter(|added| added.control) {
+            tokens.iter().zip(scores).map(|(token, &score)| Piece { bytes: token.replace(METASPACE, " ").into_bytes(), score }).collect();
+        for added in self.added.iter().filter(|added| added.special) {
             pieces[added.token as usize].bytes = tokens[added.token as usize].as_bytes().to_vec();
         }
         let scheme = Scheme::SentencePiece { first_byte, spaces: self.spaces };
         check(Tokenizer {
-            adds_begin: self.adds_begin,
-            adds_end: self.adds_end,
+            add_bos: self.add_bos,
+            add_eos: self.add_eos,
             added: self.added.clone(),
             ..Tokenizer::new(pieces, self.marks, scheme)
         })

@@ -1,6 +1,6 @@
 //! A vocabulary as a file lists it, token by token.
 
-use super::model::Added;
+use super::model::AddedToken;
 
 /// A vocabulary as a file lists it, such as GGUF's `tokenizer.ggml` entries.
 #[derive(Clone, Debug, Default)]
@@ -10,15 +10,15 @@ pub struct TokenList {
     /// What each is; empty where all are normal.
     pub types: Vec<TokenType>,
     /// Token that begins a text.
-    pub begin: Option<u32>,
+    pub bos: Option<u32>,
     /// Token that ends a text.
-    pub end: Option<u32>,
+    pub eos: Option<u32>,
     /// Token of what cannot be encoded.
-    pub unknown: Option<u32>,
+    pub unk: Option<u32>,
     /// Whether the begin token is written before a text; without it as the family has it.
-    pub adds_begin: Option<bool>,
+    pub add_bos: Option<bool>,
     /// Whether the end token is written behind a text.
-    pub adds_end: Option<bool>,
+    pub add_eos: Option<bool>,
 }
 
 /// What a token is for.
@@ -60,12 +60,12 @@ impl TokenList {
     }
 
     /// The tokens that are matched before all others.
-    pub(super) fn added(&self) -> Vec<Added> {
+    pub(super) fn added(&self) -> Vec<AddedToken> {
         let matched = |&token: &usize| !self.tokens[token].is_empty();
         let tokens = (0..self.tokens.len()).filter(matched);
         let added = tokens.filter_map(|token| match self.type_of(token) {
-            TokenType::Control | TokenType::Unknown => Some(Added::new(token as u32, true)),
-            TokenType::UserDefined => Some(Added::new(token as u32, false)),
+            TokenType::Control | TokenType::Unknown => Some(AddedToken::new(token as u32, true)),
+            TokenType::UserDefined => Some(AddedToken::new(token as u32, false)),
             _ => None,
         });
         added.collect()
@@ -73,8 +73,8 @@ impl TokenList {
 
     /// The begin, end and unknown tokens; where one is not stated, another stands for it.
     pub(super) fn marks(&self) -> Result<[u32; 3], String> {
-        let stated = [self.begin, self.end, self.unknown];
-        let any = self.end.or(self.begin).or(self.unknown).ok_or("it states no token that begins or ends a text")?;
+        let stated = [self.bos, self.eos, self.unk];
+        let any = self.eos.or(self.bos).or(self.unk).ok_or("it states no token that begins or ends a text")?;
         let marks = stated.map(|token| token.unwrap_or(any));
         match marks.iter().find(|&&token| token as usize >= self.tokens.len()) {
             Some(token) => Err(format!("its special token {token} is not one of its {} tokens", self.tokens.len())),

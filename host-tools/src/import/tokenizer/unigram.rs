@@ -1,7 +1,7 @@
 //! Unigram: pieces with the logarithms of their probabilities, whose spaces are written as U+2581.
 
 use super::charsmap::Charmap;
-use super::model::{Added, BLOCK, Piece, Scheme, Tokenizer, WordSpaces, check};
+use super::model::{AddedToken, METASPACE, Piece, Scheme, Tokenizer, UnigramSpaces, check};
 use super::sentencepiece::first_byte;
 use super::token_list::{TokenList, TokenType};
 
@@ -12,19 +12,19 @@ pub struct Unigram<'s> {
     /// Their scores.
     pub scores: Vec<f64>,
     /// Tokens that are matched before all others.
-    pub added: Vec<Added>,
+    pub added: Vec<AddedToken>,
     /// Begin, end and unknown token.
     pub marks: [u32; 3],
     /// Whether the begin token is written before a text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// Whether the end token is written behind a text.
-    pub adds_end: bool,
+    pub add_eos: bool,
     /// Whether unknown characters are byte tokens.
     pub byte_fallback: bool,
     /// What becomes of the characters of a text.
     pub charmap: Charmap,
     /// What is done to spaces.
-    pub spaces: WordSpaces,
+    pub spaces: UnigramSpaces,
 }
 
 /// A GGUF file's tokenizer of model `t5`. Its defaults are those of T5's own files. Tokens that stand for no text lose what the file says of it:
@@ -32,8 +32,8 @@ pub struct Unigram<'s> {
 ///
 /// # Errors
 /// A sentence's end: what is wrong with it.
-pub fn unigram(list: TokenList, scores: &[f32], charmap: Charmap, spaces: WordSpaces) -> Result<Tokenizer, String> {
-    let list = TokenList { end: list.end.or(Some(1)), unknown: list.unknown.or(Some(2)), ..list };
+pub fn unigram(list: TokenList, scores: &[f32], charmap: Charmap, spaces: UnigramSpaces) -> Result<Tokenizer, String> {
+    let list = TokenList { eos: list.eos.or(Some(1)), unk: list.unk.or(Some(2)), ..list };
     let marks = list.marks()?;
     if scores.len() != list.tokens.len() {
         return Err(format!("it has {} tokens and {} scores", list.tokens.len(), scores.len()));
@@ -44,7 +44,7 @@ pub fn unigram(list: TokenList, scores: &[f32], charmap: Charmap, spaces: WordSp
     let mut added = list.added();
     for mark in marks {
         if !added.iter().any(|added| added.token == mark) {
-            added.push(Added::new(mark, true));
+            added.push(AddedToken::new(mark, true));
         }
     }
     let source = Unigram {
@@ -52,8 +52,8 @@ pub fn unigram(list: TokenList, scores: &[f32], charmap: Charmap, spaces: WordSp
         scores: scores.iter().enumerate().map(|(token, &score)| if is_text(token) { score.into() } else { 0.0 }).collect(),
         added,
         marks,
-        adds_begin: list.adds_begin.unwrap_or(false),
-        adds_end: list.adds_end.unwrap_or(true),
+        add_bos: list.add_bos.unwrap_or(false),
+        add_eos: list.add_eos.unwrap_or(true),
         byte_fallback: list.types.contains(&TokenType::Byte),
         charmap,
         spaces,
@@ -77,12 +77,12 @@ impl Unigram<'_> {
         }
         let first_byte = if self.byte_fallback { first_byte(tokens).map(Some)? } else { None };
         let piece = |(id, token): (usize, &String)| {
-            let bytes = if apart(id) { token.clone() } else { token.replace(BLOCK, " ") };
+            let bytes = if apart(id) { token.clone() } else { token.replace(METASPACE, " ") };
             Piece { bytes: bytes.into_bytes(), score: 0.0 }
         };
         check(Tokenizer {
-            adds_begin: self.adds_begin,
-            adds_end: self.adds_end,
+            add_bos: self.add_bos,
+            add_eos: self.add_eos,
             scores: self.scores.clone(),
             charmap: self.charmap.clone(),
             added: self.added.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::model::{Scheme, Tokenizer};
-use super::wordpiece::Source;
+use super::wordpiece::WordPieceVocabulary;
 use crate::error::Error;
 use crate::files;
 use crate::import::json_file::settings;
@@ -70,16 +70,16 @@ pub(super) fn wordpiece(file: &Path) -> Result<Tokenizer, Error> {
     };
     let scheme = Scheme::WordPiece {
         clean_text: true,
-        chinese: config.tokenize_chinese_chars,
+        handle_chinese_chars: config.tokenize_chinese_chars,
         strip_accents: config.strip_accents.unwrap_or(config.do_lower_case),
         lowercase: config.do_lower_case,
         max_word_characters: MAX_WORD_CHARACTERS,
     };
-    let source = Source {
+    let source = WordPieceVocabulary {
         pieces: lines(&bytes).map_err(Error::file(file))?,
-        begin: config.cls_token.text(),
-        end: config.sep_token.text(),
-        unknown: config.unk_token.text(),
+        bos: config.cls_token.text(),
+        eos: config.sep_token.text(),
+        unk: config.unk_token.text(),
         scheme,
     };
     source.tokenizer().map_err(Error::file(file))

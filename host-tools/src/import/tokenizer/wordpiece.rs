@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::model::{PIECE_BYTES_MAX, Piece, Scheme, Tokenizer};
 
 /// A vocabulary as a file states it.
-pub(super) struct Source<'s> {
+pub(super) struct WordPieceVocabulary<'s> {
     /// Pieces with their ids, in any order.
     pub pieces: Vec<(&'s str, u64)>,
-    pub begin: &'s str,
-    pub end: &'s str,
-    pub unknown: &'s str,
+    pub bos: &'s str,
+    pub eos: &'s str,
+    pub unk: &'s str,
     pub scheme: Scheme,
 }
 
-impl Source<'_> {
+impl WordPieceVocabulary<'_> {
     /// The vocabulary, if its ids are 0, 1, 2 and so on, each piece is there once, and the special tokens are among them.
     pub fn tokenizer(mut self) -> Result<Tokenizer, String> {
         self.pieces.sort_by_key(|&(_, id)| id);
@@ -37,6 +37,6 @@ impl Source<'_> {
         }
         let special = |name: &str| ids.get(name).copied().ok_or_else(|| format!("its special token {name:?} is not among its pieces"));
         let pieces = self.pieces.iter().map(|(piece, _)| Piece { bytes: piece.as_bytes().to_vec(), score: 0.0 }).collect();
-        Ok(Tokenizer::new(pieces, [special(self.begin)?, special(self.end)?, special(self.unknown)?], self.scheme))
+        Ok(Tokenizer::new(pieces, [special(self.bos)?, special(self.eos)?, special(self.unk)?], self.scheme))
     }
 }

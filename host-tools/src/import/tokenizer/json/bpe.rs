@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::file::{File, Model};
-use super::special_tokens::Stated;
+use super::special_tokens::SpecialTokenSettings;
 use super::{byte_bpe, sentencepiece};
 use crate::error::Error;
 use crate::import::json_file::settings;
@@ -15,7 +15,7 @@ use crate::import::tokenizer::model::Tokenizer;
 /// One sentence that names it and what is wrong with it.
 pub fn read(path: &Path) -> Result<Tokenizer, Error> {
     let file: File = settings(path)?;
-    let stated = Stated::beside(path)?;
+    let stated = SpecialTokenSettings::beside(path)?;
     tokenizer(&file, &stated).map_err(Error::file(path))
 }
 
@@ -23,7 +23,7 @@ pub fn read(path: &Path) -> Result<Tokenizer, Error> {
 ///
 /// # Errors
 /// A sentence's end: what is wrong with it.
-pub(super) fn tokenizer(file: &File, stated: &Stated) -> Result<Tokenizer, String> {
+pub(super) fn tokenizer(file: &File, stated: &SpecialTokenSettings) -> Result<Tokenizer, String> {
     let marked = |mark: &Option<String>| mark.as_ref().is_some_and(|mark| !mark.is_empty());
     let Model { continuing_subword_prefix, end_of_word_suffix, dropout, .. } = &file.model;
     if marked(continuing_subword_prefix) || marked(end_of_word_suffix) || dropout.is_some_and(|p| p > 0.0) {

@@ -3,34 +3,34 @@
 use serde_json::Value;
 
 use super::file::File;
-use super::parts::{Added, kind, steps};
-use super::special_tokens::{Around, Stated};
+use super::parts::{AddedEntry, kind, steps};
+use super::special_tokens::{PostProcessor, SpecialTokenSettings};
 use crate::import::tokenizer::byte_bpe::ByteBpe;
-use crate::import::tokenizer::model::{Scheme, Split, Tokenizer};
+use crate::import::tokenizer::model::{Scheme, SplitPattern, Tokenizer};
 
 /// The tokenizer of a file whose BPE does not fall back on bytes.
-pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String> {
+pub(super) fn of_file(file: &File, stated: &SpecialTokenSettings) -> Result<Tokenizer, String> {
     let nfc = match kind(&file.normalizer) {
         "" => false,
         "NFC" => true,
         other => return Err(format!("its normalizer is of type {other}, only NFC can be read")),
     };
     let tokens = file.tokens()?;
-    let around = Around::of_file(file, &tokens, stated)?;
+    let around = PostProcessor::of_file(file, &tokens, stated)?;
     let source = ByteBpe {
         tokens: &tokens,
         merges: file.merges()?,
-        added: file.added_tokens.iter().map(Added::to_pack).collect::<Result<_, String>>()?,
+        added: file.added_tokens.iter().map(AddedEntry::to_pack).collect::<Result<_, String>>()?,
         marks: around.marks(None),
-        adds_begin: around.adds_begin,
-        adds_end: around.adds_end,
-        scheme: Scheme::ByteBpe { split: split(&file.pre_tokenizer)?, nfc, whole_words: file.model.ignore_merges },
+        add_bos: around.add_bos,
+        add_eos: around.add_eos,
+        scheme: Scheme::ByteBpe { split: split(&file.pre_tokenizer)?, nfc, ignore_merges: file.model.ignore_merges },
     };
     source.tokenizer()
 }
 
 /// The pattern that cuts words, by how the library's steps are put together.
-fn split(pre_tokenizer: &Value) -> Result<Split, String> {
+fn split(pre_tokenizer: &Value) -> Result<SplitPattern, String> {
     let steps = steps(pre_tokenizer, "pretokenizers");
     let is_split = |step: &Value, wanted: &str| {
         kind(step) == "Split"
@@ -43,17 +43,17 @@ fn split(pre_tokenizer: &Value) -> Result<Split, String> {
     };
     let cuts = |step: &Value| step["use_regex"].as_bool().unwrap_or(true) && !step["add_prefix_space"].as_bool().unwrap_or(false);
     match &steps[..] {
-        [bytes] if kind(bytes) == "ByteLevel" && cuts(bytes) => Ok(Split::Gpt2),
+        [bytes] if kind(bytes) == "ByteLevel" && cuts(bytes) => Ok(SplitPattern::Gpt2),
         [digits, bytes]
             if kind(digits) == "Digits"
                 && digits["individual_digits"].as_bool() == Some(true)
                 && kind(bytes) == "ByteLevel"
                 && cuts(bytes) =>
         {
-            Ok(Split::SmolLm)
+            Ok(SplitPattern::SmolLm)
         }
-        [words, bytes] if is_split(words, LLAMA_3) && only_spells(bytes) => Ok(Split::Llama3),
-        [words, bytes] if is_split(words, QWEN_2) && only_spells(bytes) => Ok(Split::Qwen2),
+        [words, bytes] if is_split(words, LLAMA_3) && only_spells(bytes) => Ok(SplitPattern::Llama3),
+        [words, bytes] if is_split(words, QWEN_2) && only_spells(bytes) => Ok(SplitPattern::Qwen2),
         _ => Err("its pre_tokenizer is not one that can be packed: those of GPT-2, Llama 3, Qwen 2 and SmolLM".to_owned()),
     }
 }

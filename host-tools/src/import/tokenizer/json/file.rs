@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::Added;
+use super::parts::AddedEntry;
 use crate::import::tokenizer::byte_bpe::pair;
 
 /// What is read of the file.
@@ -19,7 +19,7 @@ pub(super) struct File {
     #[serde(default)]
     pub post_processor: Value,
     #[serde(default)]
-    pub added_tokens: Vec<Added>,
+    pub added_tokens: Vec<AddedEntry>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,7 +51,7 @@ pub(super) enum Pair {
 impl File {
     /// Pieces by id, the added tokens among them.
     pub fn tokens(&self) -> Result<Vec<String>, String> {
-        let other = |added: &&Added| self.model.vocab.get(&added.content).is_some_and(|&id| id != added.id);
+        let other = |added: &&AddedEntry| self.model.vocab.get(&added.content).is_some_and(|&id| id != added.id);
         if let Some(added) = self.added_tokens.iter().find(other) {
             return Err(format!("its added token {:?} is not token {} of its vocabulary", added.content, added.id));
         }

@@ -7,7 +7,7 @@ use crate::import::tokenizer::model;
 
 /// A token that a text may spell out.
 #[derive(Clone, Default, Deserialize)]
-pub(super) struct Added {
+pub(super) struct AddedEntry {
     #[serde(default)]
     pub id: u32,
     pub content: String,
@@ -23,17 +23,17 @@ pub(super) struct Added {
     pub normalized: bool,
 }
 
-impl Added {
+impl AddedEntry {
     /// As a packer wants it.
-    pub fn to_pack(&self) -> Result<model::Added, String> {
+    pub fn to_pack(&self) -> Result<model::AddedToken, String> {
         if self.single_word {
             return Err(format!("its added token {:?} is matched as a single word only, which cannot be packed", self.content));
         }
-        Ok(model::Added {
-            strip_left: self.lstrip,
-            strip_right: self.rstrip,
-            late: self.normalized,
-            ..model::Added::new(self.id, self.special)
+        Ok(model::AddedToken {
+            lstrip: self.lstrip,
+            rstrip: self.rstrip,
+            normalized: self.normalized,
+            ..model::AddedToken::new(self.id, self.special)
         })
     }
 }

@@ -9,19 +9,19 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::file::File;
-use super::parts::{Added, kind, steps};
-use super::special_tokens::{Around, Stated};
-use crate::import::tokenizer::model::{self, BLOCK, NEVER, Spaces, Tokenizer};
+use super::parts::{AddedEntry, kind, steps};
+use super::special_tokens::{PostProcessor, SpecialTokenSettings};
+use crate::import::tokenizer::model::{self, METASPACE, NEVER, SentencePieceSpaces, Tokenizer};
 use crate::import::tokenizer::sentencepiece::SentencePiece;
 
 /// The tokenizer of a file whose BPE falls back on bytes.
-pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String> {
+pub(super) fn of_file(file: &File, stated: &SpecialTokenSettings) -> Result<Tokenizer, String> {
     if file.model.ignore_merges {
         return Err("its words are not merged where they are pieces, which cannot be packed with byte fallback".to_owned());
     }
     let Cut { spaces, before_each_space } = Cut::of_file(file)?;
     let tokens = file.tokens()?;
-    let around = Around::of_file(file, &tokens, stated)?;
+    let around = PostProcessor::of_file(file, &tokens, stated)?;
     let unknown = file.model.unk_token.as_ref().and_then(|unknown| file.model.vocab.get(unknown));
     let marks = around.marks(unknown.copied());
     let mut added = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String>
     }
     for mark in marks {
         if !added.iter().any(|added| added.token == mark) {
-            added.push(model::Added::new(mark, true));
+            added.push(model::AddedToken::new(mark, true));
         }
     }
     let mut apart: Vec<bool> = tokens.iter().map(|token| is_byte(token)).collect();
@@ -38,14 +38,13 @@ pub(super) fn of_file(file: &File, stated: &Stated) -> Result<Tokenizer, String>
     let words = Words { ids: &file.model.vocab, tokens: &tokens, apart: &apart };
     words.check()?;
     let scores = words.scores(&words.pairs(&file.merges()?)?, before_each_space);
-    let source =
-        SentencePiece { tokens: &tokens, scores: &scores, added, marks, adds_begin: around.adds_begin, adds_end: around.adds_end, spaces };
+    let source = SentencePiece { tokens: &tokens, scores: &scores, added, marks, add_bos: around.add_bos, add_eos: around.add_eos, spaces };
     source.tokenizer()
 }
 
 /// Where words begin.
 struct Cut {
-    spaces: Spaces,
+    spaces: SentencePieceSpaces,
     /// At each space; else a text is one word.
     before_each_space: bool,
 }
@@ -62,19 +61,26 @@ impl Cut {
         let splits_nothing = |step: &Value| kind(step) == "Split" && step["pattern"]["String"] == " ";
         let is_metaspace = |step: &Value| kind(step) == "Metaspace" && step["replacement"].as_str() == Some(BLOCK_TEXT);
         match (&normalizer[..], &pre_tokenizer[..]) {
-            ([prefix, blocks], rest) if prepends(prefix) && replaces(blocks) && rest.iter().all(splits_nothing) => {
-                Ok(Cut { spaces: Spaces { block: true, ..Spaces::IN_FRONT }, before_each_space: false })
-            }
-            ([blocks], rest) if replaces(blocks) && rest.iter().all(splits_nothing) => {
-                Ok(Cut { spaces: Spaces { block: true, ..Spaces::default() }, before_each_space: false })
-            }
+            ([prefix, blocks], rest) if prepends(prefix) && replaces(blocks) && rest.iter().all(splits_nothing) => Ok(Cut {
+                spaces: SentencePieceSpaces { metaspace_is_space: true, ..SentencePieceSpaces::LLAMA2C },
+                before_each_space: false,
+            }),
+            ([blocks], rest) if replaces(blocks) && rest.iter().all(splits_nothing) => Ok(Cut {
+                spaces: SentencePieceSpaces { metaspace_is_space: true, ..SentencePieceSpaces::default() },
+                before_each_space: false,
+            }),
             ([], [step]) if is_metaspace(step) => {
                 let scheme = match step["add_prefix_space"] == false {
                     true => "never",
                     false => step["prepend_scheme"].as_str().unwrap_or("always"),
                 };
-                let (in_front, only_at_start) = (scheme != "never", scheme == "first");
-                let spaces = Spaces { in_front, only_at_start, unless_there: in_front, block: true };
+                let (add_dummy_prefix, start_of_text_only) = (scheme != "never", scheme == "first");
+                let spaces = SentencePieceSpaces {
+                    add_dummy_prefix,
+                    start_of_text_only,
+                    unless_present: add_dummy_prefix,
+                    metaspace_is_space: true,
+                };
                 Ok(Cut { spaces, before_each_space: step["split"] != false })
             }
             _ => Err(
@@ -87,9 +93,9 @@ impl Cut {
 
 /// An added token as a packer wants it. A token of spaces spelled with U+2581 (Gemma's) is a piece like others, which spaces merge to: a text that
 /// spells U+2581 itself, several times in a row, is cut there by the library and not here.
-fn to_match(token: &Added, normalizer: &Value) -> Result<Option<model::Added>, String> {
-    let spaced = token.content.contains([BLOCK, ' ']);
-    if !token.special && !token.normalized && token.content.contains(BLOCK) {
+fn to_match(token: &AddedEntry, normalizer: &Value) -> Result<Option<model::AddedToken>, String> {
+    let spaced = token.content.contains([METASPACE, ' ']);
+    if !token.special && !token.normalized && token.content.contains(METASPACE) {
         return Ok(None);
     }
     let prefixed = steps(normalizer, "normalizers").iter().any(|step| kind(step) == "Prepend");
@@ -98,7 +104,7 @@ fn to_match(token: &Added, normalizer: &Value) -> Result<Option<model::Added>, S
     }
     // A control token behind the prefix would be found at the start of a text only; a template spells it anywhere.
     let added = token.to_pack()?;
-    Ok(Some(model::Added { late: added.late && !(token.special && prefixed), ..added }))
+    Ok(Some(model::AddedToken { normalized: added.normalized && !(token.special && prefixed), ..added }))
 }
 
 const BLOCK_TEXT: &str = "\u{2581}";
@@ -152,7 +158,7 @@ impl Words<'_> {
 
     /// The pieces' scores: the order of the ranks by which they come about.
     fn scores(&self, pairs: &Pairs, before_each_space: bool) -> Vec<f32> {
-        let inside = |piece: &str| piece.chars().skip(1).any(|character| character == BLOCK);
+        let inside = |piece: &str| piece.chars().skip(1).any(|character| character == METASPACE);
         let is_never = |id: u32| self.apart[id as usize] || (before_each_space && inside(&self.tokens[id as usize]));
         let ranked = (0..self.tokens.len() as u32).filter(|&id| !is_never(id)).filter_map(|id| Some((self.last_rank(id, pairs)?, id)));
         let by_rank: BTreeMap<usize, u32> = ranked.collect();

@@ -14,14 +14,14 @@ const ENDS: [&str; 6] = ["<|endoftext|>", "<|im_end|>", "<|end_of_text|>", "</s>
 
 /// What the files beside state of the tokens around a text.
 #[derive(Default)]
-pub(super) struct Stated {
+pub(super) struct SpecialTokenSettings {
     begin: Option<Value>,
     end: Option<Value>,
-    adds_begin: bool,
-    adds_end: bool,
+    add_bos: bool,
+    add_eos: bool,
 }
 
-impl Stated {
+impl SpecialTokenSettings {
     /// Reads `tokenizer_config.json`, which names tokens by their text, and `config.json`, which states the id of the end token (the first of several).
     ///
     /// # Errors
@@ -37,30 +37,30 @@ impl Stated {
             Value::Array(ids) => ids.first().cloned(),
             token => Some(token.clone()).filter(|token| !token.is_null()),
         };
-        Ok(Stated {
+        Ok(SpecialTokenSettings {
             begin: token(&tokenizer["bos_token"]),
             end: token(&tokenizer["eos_token"]).or_else(|| token(&model["eos_token_id"])),
-            adds_begin: tokenizer["add_bos_token"] == true,
-            adds_end: tokenizer["add_eos_token"] == true,
+            add_bos: tokenizer["add_bos_token"] == true,
+            add_eos: tokenizer["add_eos_token"] == true,
         })
     }
 }
 
 /// The tokens around a text.
-pub(super) struct Around {
+pub(super) struct PostProcessor {
     /// The token that begins texts.
     pub begin: Option<u32>,
     /// The token that ends texts.
     pub end: u32,
     /// Whether the first is written before every text.
-    pub adds_begin: bool,
+    pub add_bos: bool,
     /// Whether the last is written behind every text.
-    pub adds_end: bool,
+    pub add_eos: bool,
 }
 
-impl Around {
+impl PostProcessor {
     /// What the post-processor writes, one token before a text, perhaps one behind it; where there is none, what is stated beside the file.
-    pub fn of_file(file: &File, tokens: &[String], stated: &Stated) -> Result<Self, String> {
+    pub fn of_file(file: &File, tokens: &[String], stated: &SpecialTokenSettings) -> Result<Self, String> {
         let find = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
         // A piece that texts are merged to may spell the same.
         let special = |name: &str| file.added_tokens.iter().find(|added| added.special && added.content == name).map(|added| added.id);
@@ -78,17 +78,17 @@ impl Around {
                 .ok_or("none of its tokens is one that ends a text, such as <|endoftext|>")?,
         };
         let begin = stated.begin.as_ref().and_then(Value::as_str).and_then(find);
-        let nothing = Around { begin, end, adds_begin: false, adds_end: false };
+        let nothing = PostProcessor { begin, end, add_bos: false, add_eos: false };
         let processors = match kind(&file.post_processor) {
             "Sequence" => file.post_processor["processors"].as_array().cloned().unwrap_or_default(),
             _ => vec![file.post_processor.clone()],
         };
         let Some(names) = processors.iter().find_map(names_around) else {
-            return Ok(Around { adds_begin: stated.adds_begin && begin.is_some(), adds_end: stated.adds_end, ..nothing });
+            return Ok(PostProcessor { add_bos: stated.add_bos && begin.is_some(), add_eos: stated.add_eos, ..nothing });
         };
         match &names[..] {
-            [Some(begin), None] => Ok(Around { begin: Some(id(begin)?), adds_begin: true, ..nothing }),
-            [Some(begin), None, Some(end)] => Ok(Around { begin: Some(id(begin)?), end: id(end)?, adds_begin: true, adds_end: true }),
+            [Some(begin), None] => Ok(PostProcessor { begin: Some(id(begin)?), add_bos: true, ..nothing }),
+            [Some(begin), None, Some(end)] => Ok(PostProcessor { begin: Some(id(begin)?), end: id(end)?, add_bos: true, add_eos: true }),
             // Else a transcript's prompt, which the model's own decoding writes.
             [None] | [Some(_), Some(_), .., None, Some(_)] => Ok(nothing),
             _ => Err("its post_processor puts something around a text that cannot be packed".to_owned()),

@@ -7,11 +7,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::{Added, kind, names_around, steps};
+use super::parts::{AddedEntry, kind, names_around, steps};
 use crate::error::Error;
 use crate::import::json_file::settings;
 use crate::import::tokenizer::charsmap::{self, Charmap};
-use crate::import::tokenizer::model::{self, Tokenizer, WordSpaces};
+use crate::import::tokenizer::model::{self, Tokenizer, UnigramSpaces};
 use crate::import::tokenizer::unigram::Unigram;
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct File {
     #[serde(default)]
     post_processor: Value,
     #[serde(default)]
-    added_tokens: Vec<Added>,
+    added_tokens: Vec<AddedEntry>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +39,7 @@ struct Model {
 const ENDS: [&str; 4] = ["</s>", "<eos>", "[SEP]", "<|endoftext|>"];
 
 /// What stands for a space.
-const BLOCK: &str = "\u{2581}";
+const METASPACE: &str = "\u{2581}";
 
 /// Reads the file.
 ///
@@ -78,7 +78,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     let (mut spaces, charmap) = normalizer(&file.normalizer)?;
     pre_tokenizer(&file.pre_tokenizer, &mut spaces)?;
     // The library tells the first word by where its first character comes from, which may be where that of the second does.
-    if spaces.parted && spaces.only_first && (spaces.stripped || !charmap.is_empty()) {
+    if spaces.split_whitespace && spaces.first_word_only && (spaces.strip || !charmap.is_empty()) {
         return Err("its Metaspace puts a space before the first word only, which cannot be packed behind what moves words".to_owned());
     }
     let [begin, end] = around(&file.post_processor)?;
@@ -92,8 +92,8 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
         scores,
         added: file.added_tokens.iter().map(|token| added(token, &charmap)).collect::<Result<_, _>>()?,
         marks: [begin.unwrap_or(end), end, unknown],
-        adds_begin: begin.is_some(),
-        adds_end: stated_end.is_some(),
+        add_bos: begin.is_some(),
+        add_eos: stated_end.is_some(),
         byte_fallback: file.model.byte_fallback,
         charmap,
         spaces,
@@ -103,7 +103,7 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
 
 /// An added token as a packer wants it. One that the library looks for behind a map is looked for before it: the two differ where a text spells
 /// it in other characters, or puts a mark behind it.
-fn added(added: &Added, charmap: &Charmap) -> Result<model::Added, String> {
+fn added(added: &AddedEntry, charmap: &Charmap) -> Result<model::AddedToken, String> {
     let name = &added.content;
     if added.normalized && name.contains([' ', '\u{2581}']) {
         return Err(format!("its added token {name:?} is matched behind the normaliser and has a space, which cannot be packed"));
@@ -117,29 +117,29 @@ fn added(added: &Added, charmap: &Charmap) -> Result<model::Added, String> {
 }
 
 /// What the normaliser does to spaces and characters: nothing else can be packed.
-fn normalizer(value: &Value) -> Result<(WordSpaces, Charmap), String> {
-    let mut spaces = WordSpaces::default();
+fn normalizer(value: &Value) -> Result<(UnigramSpaces, Charmap), String> {
+    let mut spaces = UnigramSpaces::default();
     let mut charmap = None;
     for step in steps(value, "normalizers") {
         let runs = step["pattern"]["Regex"].as_str() == Some(" {2,}");
         let content = step["content"].as_str();
         let [left, right] = ["strip_left", "strip_right"].map(|side| step[side].as_bool() == Some(true));
         let in_order = match kind(&step) {
-            "Replace" if runs && (content == Some(BLOCK) || content == Some(" ")) => {
-                spaces.to_plain = content == Some(" ");
-                !std::mem::replace(&mut spaces.squeezed, true)
+            "Replace" if runs && (content == Some(METASPACE) || content == Some(" ")) => {
+                spaces.collapse_to_plain_space = content == Some(" ");
+                !std::mem::replace(&mut spaces.collapse_spaces, true)
             }
             // Behind the replacement a space may be no white space any more.
-            "Strip" if right && !left => !spaces.squeezed && !std::mem::replace(&mut spaces.trimmed, true),
+            "Strip" if right && !left => !spaces.collapse_spaces && !std::mem::replace(&mut spaces.trim_end, true),
             "Strip" if right && left => {
-                let first = spaces == WordSpaces::default() && charmap.is_none();
-                spaces.stripped = true;
+                let first = spaces == UnigramSpaces::default() && charmap.is_none();
+                spaces.strip = true;
                 first
             }
             "Precompiled" => {
                 let text = step["precompiled_charsmap"].as_str().unwrap_or_default();
                 let bytes = BASE64_STANDARD.decode(text).map_err(|_| "its precompiled_charsmap is not base64")?;
-                !spaces.trimmed && !spaces.squeezed && charmap.replace(charsmap::charmap(&bytes)?).is_none()
+                !spaces.trim_end && !spaces.collapse_spaces && charmap.replace(charsmap::charmap(&bytes)?).is_none()
             }
             other => return Err(format!("its normalizer does what cannot be packed, in a step of type {other}")),
         };
@@ -154,30 +154,30 @@ fn normalizer(value: &Value) -> Result<(WordSpaces, Charmap), String> {
 }
 
 /// Metaspace, perhaps behind a cut at white space.
-fn pre_tokenizer(value: &Value, spaces: &mut WordSpaces) -> Result<(), String> {
+fn pre_tokenizer(value: &Value, spaces: &mut UnigramSpaces) -> Result<(), String> {
     let steps = steps(value, "pretokenizers");
     let metaspace = match &steps[..] {
         [metaspace] if kind(metaspace) == "Metaspace" => metaspace,
         [white, metaspace] if kind(white) == "WhitespaceSplit" && kind(metaspace) == "Metaspace" => {
-            spaces.parted = true;
+            spaces.split_whitespace = true;
             metaspace
         }
         _ => return Err("its pre_tokenizer is not one that can be packed: Metaspace, or WhitespaceSplit before it".to_owned()),
     };
-    if metaspace["replacement"].as_str() != Some(BLOCK) {
+    if metaspace["replacement"].as_str() != Some(METASPACE) {
         return Err("its Metaspace writes something else than U+2581 for a space".to_owned());
     }
-    spaces.in_front = match metaspace["prepend_scheme"].as_str() {
+    spaces.add_dummy_prefix = match metaspace["prepend_scheme"].as_str() {
         Some("never") => false,
         Some("first") => {
-            spaces.only_first = true;
+            spaces.first_word_only = true;
             true
         }
         Some("always") => true,
         Some(other) => return Err(format!("its Metaspace has the unknown prepend_scheme {other:?}")),
         None => metaspace["add_prefix_space"].as_bool().unwrap_or(true),
     };
-    spaces.cut = metaspace["split"].as_bool().unwrap_or(true);
+    spaces.split_at_spaces = metaspace["split"].as_bool().unwrap_or(true);
     Ok(())
 }
 

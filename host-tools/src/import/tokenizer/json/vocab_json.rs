@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::bpe;
 use super::byte_bpe::QWEN_2;
 use super::file::{File, Model, Pair};
-use super::parts::Added;
-use super::special_tokens::Stated;
+use super::parts::AddedEntry;
+use super::special_tokens::SpecialTokenSettings;
 use crate::error::Error;
 use crate::files;
 use crate::import::json_file::settings;
@@ -31,9 +31,9 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, Error> {
     let (path, merges) = (folder.join(VOCABULARY), folder.join(MERGES));
     let vocab = settings(&path)?;
     let model = Model { vocab, merges: pairs(&files::text(&merges)?).map_err(Error::file(&merges))?, ..Model::default() };
-    let beside = Beside::read(folder)?;
+    let beside = SidecarFiles::read(folder)?;
     let file = beside.file(model).map_err(Error::file(folder))?;
-    bpe::tokenizer(&file, &Stated::beside(&path)?).map_err(Error::file(&path))
+    bpe::tokenizer(&file, &SpecialTokenSettings::beside(&path)?).map_err(Error::file(&path))
 }
 
 /// The lines of `merges.txt`, but for the one that states its version.
@@ -47,7 +47,7 @@ fn pairs(text: &str) -> Result<Vec<Pair>, String> {
 }
 
 /// The other files of the folder; null where one is absent.
-struct Beside {
+struct SidecarFiles {
     /// tokenizer_config.json.
     settings: Value,
     /// special_tokens_map.json.
@@ -61,13 +61,13 @@ struct Beside {
 /// Fields that name a special token.
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-impl Beside {
+impl SidecarFiles {
     fn read(folder: &Path) -> Result<Self, Error> {
         let there = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
         let value = |name: &str| there(name).map_or(Ok(Value::Null), |path: PathBuf| settings::<Value>(&path));
         let (settings_value, config) = (value("tokenizer_config.json")?, value("config.json")?);
         let stated = settings_value["tokenizer_class"].as_str().map(|class| class.trim_end_matches("Fast"));
-        Ok(Beside {
+        Ok(SidecarFiles {
             special: value("special_tokens_map.json")?,
             added: there("added_tokens.json").map_or(Ok(BTreeMap::new()), |path| settings(&path))?,
             class: stated.or(config["model_type"].as_str()).unwrap_or("nothing").to_owned(),
@@ -106,18 +106,18 @@ impl Beside {
     }
 
     /// The tokens that are matched before all others: as `tokenizer_config.json` lists them, or else the special ones and added_tokens.json's.
-    fn added_tokens(&self, vocab: &BTreeMap<String, u32>) -> Result<Vec<Added>, String> {
+    fn added_tokens(&self, vocab: &BTreeMap<String, u32>) -> Result<Vec<AddedEntry>, String> {
         if let Some(listed) = self.settings["added_tokens_decoder"].as_object().filter(|listed| !listed.is_empty()) {
             let token = |(id, token): (&String, &Value)| {
-                let token = serde_json::from_value::<Added>(token.clone()).ok()?;
-                Some(Added { id: id.parse().ok()?, ..token })
+                let token = serde_json::from_value::<AddedEntry>(token.clone()).ok()?;
+                Some(AddedEntry { id: id.parse().ok()?, ..token })
             };
             return listed.iter().map(token).collect::<Option<_>>().ok_or("its added_tokens_decoder cannot be read".to_owned());
         }
-        let mut tokens: BTreeMap<u32, Added> = BTreeMap::new();
+        let mut tokens: BTreeMap<u32, AddedEntry> = BTreeMap::new();
         let id = |content: &str| self.added.get(content).or_else(|| vocab.get(content)).copied();
         for (content, &id) in &self.added {
-            tokens.insert(id, Added { id, content: content.clone(), normalized: true, ..Added::default() });
+            tokens.insert(id, AddedEntry { id, content: content.clone(), normalized: true, ..AddedEntry::default() });
         }
         let several = ["additional_special_tokens"].iter().flat_map(|field| self.special[field].as_array().into_iter().flatten());
         let specials = NAMES.iter().filter_map(|field| self.special_token(field)).chain(several.filter_map(special));
@@ -125,33 +125,33 @@ impl Beside {
             // One that the vocabulary lacks has no row in the model either.
             let Some(id) = id(&token.content) else { continue };
             if !tokens.get(&id).is_some_and(|known| known.special) {
-                tokens.insert(id, Added { id, ..token });
+                tokens.insert(id, AddedEntry { id, ..token });
             }
         }
         Ok(tokens.into_values().collect())
     }
 
     /// A special token that the files name.
-    fn special_token(&self, field: &str) -> Option<Added> {
+    fn special_token(&self, field: &str) -> Option<AddedEntry> {
         special(&self.special[field]).or_else(|| special(&self.settings[field]))
     }
 
     /// Special tokens that the class has where no file says otherwise.
-    fn usual(&self) -> impl Iterator<Item = Added> {
+    fn usual(&self) -> impl Iterator<Item = AddedEntry> {
         let names: &[&str] = match &self.class[..] {
             "RobertaTokenizer" | "roberta" => &["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
             _ => &["<|endoftext|>"],
         };
         // What is to be guessed stands behind a space.
-        names.iter().map(|&name| Added { lstrip: name == "<mask>", ..special(&Value::from(name)).unwrap_or_default() })
+        names.iter().map(|&name| AddedEntry { lstrip: name == "<mask>", ..special(&Value::from(name)).unwrap_or_default() })
     }
 }
 
 /// A special token by its text, alone or with what else is said of it.
-fn special(value: &Value) -> Option<Added> {
+fn special(value: &Value) -> Option<AddedEntry> {
     let token = match value {
-        Value::String(content) => Added { content: content.clone(), ..Added::default() },
-        value => serde_json::from_value::<Added>(value.clone()).ok()?,
+        Value::String(content) => AddedEntry { content: content.clone(), ..AddedEntry::default() },
+        value => serde_json::from_value::<AddedEntry>(value.clone()).ok()?,
     };
-    Some(Added { special: true, normalized: false, ..token })
+    Some(AddedEntry { special: true, normalized: false, ..token })
 }

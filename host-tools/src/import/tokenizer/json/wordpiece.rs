@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::import::json_file::settings;
 use crate::import::tokenizer::model::{Scheme, Tokenizer};
 use crate::import::tokenizer::vocab_txt;
-use crate::import::tokenizer::wordpiece::Source;
+use crate::import::tokenizer::wordpiece::WordPieceVocabulary;
 
 /// The library's file.
 const TOKENIZER: &str = "tokenizer.json";
@@ -44,12 +44,12 @@ struct File {
     pre_tokenizer: Value,
     post_processor: Value,
     #[serde(default)]
-    added_tokens: Vec<Added>,
+    added_tokens: Vec<AddedEntry>,
 }
 
 /// A token that the library matches before all others. Here it must be a piece like any other.
 #[derive(Deserialize)]
-struct Added {
+struct AddedEntry {
     id: u64,
     content: String,
 }
@@ -103,15 +103,15 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
     if let Some(added) = file.added_tokens.iter().find(|added| model.vocab.get(&added.content) != Some(&added.id)) {
         return Err(format!("its added token {:?} is not token {} of its vocabulary", added.content, added.id));
     }
-    let (begin, end) = around_one_text(file.post_processor)?;
-    let source = Source {
+    let (bos, eos) = around_one_text(file.post_processor)?;
+    let source = WordPieceVocabulary {
         pieces: model.vocab.iter().map(|(piece, &id)| (piece.as_str(), id)).collect(),
-        begin: &begin,
-        end: &end,
-        unknown: &model.unk_token,
+        bos: &bos,
+        eos: &eos,
+        unk: &model.unk_token,
         scheme: Scheme::WordPiece {
             clean_text: normalizer.clean_text,
-            chinese: normalizer.handle_chinese_chars,
+            handle_chinese_chars: normalizer.handle_chinese_chars,
             strip_accents: normalizer.strip_accents.unwrap_or(normalizer.lowercase),
             lowercase: normalizer.lowercase,
             max_word_characters: most as u32,
@@ -136,8 +136,8 @@ fn around_one_text(value: Value) -> Result<(String, String), String> {
     match processor {
         PostProcessor::BertProcessing { cls, sep } => Ok((cls.0, sep.0)),
         PostProcessor::TemplateProcessing { single } => match <[TemplatePart; 3]>::try_from(single) {
-            Ok([TemplatePart::SpecialToken { id: begin }, TemplatePart::Sequence {}, TemplatePart::SpecialToken { id: end }]) => {
-                Ok((begin, end))
+            Ok([TemplatePart::SpecialToken { id: bos }, TemplatePart::Sequence {}, TemplatePart::SpecialToken { id: eos }]) => {
+                Ok((bos, eos))
             }
             _ => Err("its post_processor does not put one token before a text and one behind it".to_owned()),
         },
