@@ -157,7 +157,7 @@ fn lists_that_lie_are_refused_with_their_line() {
         (b"a,no\n\nb,maybe\n", "line 3: the model has no label \"maybe\", only no, yes, so, so"),
         (b"a,no\nb\xff,yes\n", "line 2: it is not UTF-8"),
         (b"text,label\n", "it holds no inputs"),
-        (b"", "it is empty"),
+        (b"", "the file is empty"),
     ] {
         std::fs::write(&commas, text).unwrap();
         let said = Examples::of_list(&commas, subject).unwrap_err().to_string();

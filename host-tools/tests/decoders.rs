@@ -298,7 +298,7 @@ fn weights_in_several_files_are_found_by_their_index() {
     for (name, file, what) in [
         ("model.norm.weight", "../outside.safetensors", "it names ../outside.safetensors, which is no file of its folder"),
         ("model.norm.weight", "", "which is no file of its folder"),
-        ("model.norm.weight", "nowhere.safetensors", "nowhere.safetensors: there is no such file"),
+        ("model.norm.weight", "nowhere.safetensors", "nowhere.safetensors: no such file"),
         ("nothing.weight", one, "holds a tensor nothing.weight, which is not there"),
     ] {
         let mut lies = files.clone();

@@ -187,5 +187,5 @@ fn files_that_are_cut_or_missing_are_refused() {
         assert!(sentence(directory.folder.path()).contains("no safetensors file"), "cut at {end}");
     }
     std::fs::remove_file(&path).unwrap();
-    assert!(sentence(directory.folder.path()).contains("there is no such file"));
+    assert!(sentence(directory.folder.path()).contains("no such file"));
 }

@@ -113,14 +113,14 @@ fn a_tokenizer_of_another_size_is_refused() {
 
 #[test]
 fn other_files_are_named_for_what_they_are() {
-    assert!(refusal(b"", b"").ends_with("tiny.bin: it is empty"));
+    assert!(refusal(b"", b"").ends_with("tiny.bin: the file is empty"));
     assert!(refusal(b"ATTO....", b"").contains("packed image already"));
     assert!(refusal(b"GGUF....", b"").contains("GGUF file of version"));
     assert!(refusal(b"24ka....", b"").contains("version 0"));
     let folder = tempfile::tempdir().unwrap();
     assert!(import::open(folder.path(), None).unwrap_err().to_string().contains("directory"));
     let nowhere = folder.path().join("nowhere.bin");
-    assert!(import::open(&nowhere, None).unwrap_err().to_string().ends_with("nowhere.bin: there is no such file or directory"));
+    assert!(import::open(&nowhere, None).unwrap_err().to_string().ends_with("nowhere.bin: no such file or directory"));
 }
 
 #[cfg(unix)]
@@ -133,5 +133,5 @@ fn a_file_that_may_not_be_read_is_named() {
         eprintln!("skipped: this user may read everything");
         return;
     }
-    assert!(import::open(&tiny.source(), None).unwrap_err().to_string().ends_with("tiny.bin: no permission"));
+    assert!(import::open(&tiny.source(), None).unwrap_err().to_string().ends_with("tiny.bin: permission denied"));
 }

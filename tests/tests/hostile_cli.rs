@@ -149,10 +149,10 @@ fn what_is_no_image_is_named_for_what_it_is() {
     attoformer_tools::pack::seal(&mut other);
     std::fs::write(path("numerics.atto"), &other[..]).unwrap();
     let reasons = [
-        ("empty.atto", "it is empty"),
+        ("empty.atto", "the file is empty"),
         ("text.atto", "not an .atto image"),
         ("folder.atto", "it is a directory"),
-        ("absent.atto", "there is no such file"),
+        ("absent.atto", "no such file"),
         ("numerics.atto", "packed for numerics 2"),
     ];
     for (name, reason) in reasons {
