@@ -1,25 +1,25 @@
-//! Four bits with one scale per group: a u8 times the row's f32 scale, so that sums over groups stay integers.
+//! Int4 with group scales: a u8 per group times the row's f32 scale, so that sums over groups stay integers.
 
-use super::{absmax, best_scale, normalized, round_to_nearest};
+use super::rounding::{absmax, best_scale, normalized, round_to_nearest};
 
-/// The largest integer.
+/// Largest integer.
 pub(super) const LIMIT: f32 = 7.0;
 /// Largest group scale.
 const GROUP_SCALE_MAX: f32 = 255.0;
-/// Factors tried on the scale that puts a group's largest magnitude at 7: clipping it may serve the others.
+/// Candidate factors, in hundredths, on the scale that maps a group's absmax to 7. Factors below 1 clip the largest values in favour of the others.
 const FACTORS: std::ops::RangeInclusive<u32> = 40..=120;
 const FACTOR_UNIT: f32 = 0.01;
 
 /// Scales of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scales {
-    /// What one unit of a group's scale is worth.
+    /// Value of one unit of a group scale.
     pub row: f32,
-    /// A group's scale in units of the row's.
+    /// Group scales in units of the row's scale.
     pub groups: Vec<u8>,
 }
 
-/// The scales of least squared error for a row. `group` columns share one; the last group may be shorter.
+/// Searches the scales of least squared error for a row with groups of `group` columns; the last group may be shorter.
 pub fn search(row: &[f32], group: usize) -> Scales {
     let Some((row, magnitude)) = normalized(row) else {
         return Scales { row: 0.0, groups: vec![0; row.len().div_ceil(group)] };
@@ -29,7 +29,7 @@ pub fn search(row: &[f32], group: usize) -> Scales {
     Scales { row: unit * magnitude, groups: row.chunks(group).map(|values| best_on_grid(values, unit)).collect() }
 }
 
-/// The best scale of one group if it could be any number.
+/// The best real-valued scale of one group.
 fn ideal_scale(values: &[f32]) -> f32 {
     let full = absmax(values) / LIMIT;
     best_scale(FACTORS.map(|factor| full * (factor as f32 * FACTOR_UNIT)), values, LIMIT)
@@ -41,11 +41,11 @@ fn best_on_grid(values: &[f32], unit: f32) -> u8 {
     let lowest = (full * *FACTORS.start() as f32 * FACTOR_UNIT).clamp(1.0, GROUP_SCALE_MAX);
     let highest = (full * *FACTORS.end() as f32 * FACTOR_UNIT).clamp(lowest, GROUP_SCALE_MAX);
     let candidates = (lowest as u8..=highest.ceil() as u8).map(|scale| scale as f32 * unit);
-    // The multiple is a whole number again, up to the rounding of two operations.
+    // The multiplication and this division leave a whole number up to two rounding errors.
     (best_scale(candidates, values, LIMIT) / unit).round() as u8
 }
 
-/// A row's values under its scales, in -7..=7.
+/// Rounds the values of a row to its scales, in -7..=7.
 pub fn round<'a>(row: &'a [f32], group: usize, scales: &'a Scales) -> impl Iterator<Item = i8> + 'a {
     row.chunks(group).zip(&scales.groups).flat_map(move |(values, &scale)| {
         let scale = scale as f32 * scales.row;

@@ -1,60 +1,54 @@
-//! A factor per input column that shares the difficulty of rounding between activations and weights (SmoothQuant, Xiao et al. 2022,
-//! section 4), its strength searched for every matrix as AWQ does (Lin et al. 2024, section 3.2).
+//! Smoothing factors: one per input column, they move quantization difficulty from activations to weights (SmoothQuant, Xiao et al. 2022,
+//! section 4). The migration strength is searched for every matrix, as AWQ does (Lin et al. 2024, section 3.2).
 //!
-//! A column is divided by `s` in the activations and multiplied by it in the weights, which changes no product. `s = x^a / w^b`, where `x`
-//! and `w` are the column's size on both sides; the exponents are those of the least expected error of the product.
+//! Activations are divided by `s` and weights multiplied by it, which changes no product. `s = x^a / w^b`, where `x` and `w` are the
+//! magnitudes of the column on both sides. SmoothQuant alpha is the case `a = alpha`, `b = 1 - alpha`; here both exponents are searched for
+//! the least expected error of the product.
 
 use rayon::prelude::*;
 
-use super::{Matrix, absmax};
+use super::format::Grid;
+use super::quantized::Matrix;
+use super::rounding::absmax;
 
-/// Largest integer of a rounded activation.
+/// Largest integer of a quantized activation.
 const ACTIVATION_LIMIT: f32 = 127.0;
-/// Exponents that are tried for both sides, in eighths.
+/// Candidate exponents of both sides, in eighths.
 const EIGHTHS: std::ops::RangeInclusive<u8> = 0..=8;
-/// Rows of inputs that the search looks at.
+/// Sampled rows of activations that the search evaluates.
 const ROWS: usize = 256;
-/// Factors stay within this and its inverse.
+/// Bound of the factors and of their inverses.
 const RANGE: f32 = 1e4;
 
-/// How weights are stored, as far as their rounding error goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Grid {
-    /// Columns that share a scale.
-    pub group: usize,
-    /// The largest integer.
-    pub limit: f32,
-}
-
-/// A column's size on both sides, and what its errors weigh.
+/// Magnitudes of a column on both sides and the weights of its errors.
 struct Column {
-    /// Largest input, and root of the mean square.
+    /// Absmax of the activations, and their root mean square.
     inputs: [f32; 2],
-    /// Largest weight.
+    /// Absmax of the weights.
     weight: f32,
-    /// Sum of the squares of the weights, by which an input's error counts.
+    /// Sum of squares of the weights: the factor of an activation's squared error.
     weight_square: f32,
-    /// Sum of the squares of the inputs, by which a weight's error counts.
+    /// Sum of squares of the activations: the factor of a weight's squared error.
     input_square: f32,
 }
 
-/// What the columns of `weights` are multiplied with, and those of `inputs` `(samples, columns)` divided by.
+/// Searches the factors that the columns of `weights` are multiplied by and those of `inputs` `(samples, columns)` divided by.
 pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid) -> Vec<f32> {
     let columns = columns(inputs, weights);
     let stride = (inputs.rows().len() / ROWS).max(1);
     let sample: Vec<&[f32]> = inputs.rows().step_by(stride).collect();
-    let tries: Vec<(usize, u8, u8)> = (0..2).flat_map(|size| EIGHTHS.flat_map(move |a| EIGHTHS.map(move |b| (size, a, b)))).collect();
-    let judged = tries.into_par_iter().map(|(size, a, b)| {
+    let candidates: Vec<(usize, u8, u8)> = (0..2).flat_map(|size| EIGHTHS.flat_map(move |a| EIGHTHS.map(move |b| (size, a, b)))).collect();
+    let evaluated = candidates.into_par_iter().map(|(size, a, b)| {
         let factors: Vec<f32> = columns.iter().map(|column| factor(column.inputs[size], column.weight, a, b)).collect();
         (expected_error(&columns, &sample, weights, grid, stride as f32, &factors), factors)
     });
-    let judged: Vec<(f32, Vec<f32>)> = judged.collect();
-    judged.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(Vec::new, |(_, factors)| factors)
+    let evaluated: Vec<(f32, Vec<f32>)> = evaluated.collect();
+    evaluated.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(Vec::new, |(_, factors)| factors)
 }
 
 fn columns(inputs: Matrix, weights: Matrix) -> Vec<Column> {
-    let nothing = || Column { inputs: [0.0; 2], weight: 0.0, weight_square: 0.0, input_square: 0.0 };
-    let mut columns: Vec<Column> = (0..weights.columns).map(|_| nothing()).collect();
+    let empty = || Column { inputs: [0.0; 2], weight: 0.0, weight_square: 0.0, input_square: 0.0 };
+    let mut columns: Vec<Column> = (0..weights.columns).map(|_| empty()).collect();
     for row in inputs.rows() {
         for (column, x) in columns.iter_mut().zip(row) {
             column.inputs[0] = x.abs().max(column.inputs[0]);
@@ -72,19 +66,19 @@ fn columns(inputs: Matrix, weights: Matrix) -> Vec<Column> {
     columns
 }
 
-/// `x^a / w^b` within reason, exponents in eighths; 1 where either is next to nothing.
+/// `x^a / w^b` clamped to the range of factors, exponents in eighths; 1 if either magnitude is negligible.
 fn factor(x: f32, w: f32, a: u8, b: u8) -> f32 {
     const SMALLEST: f32 = 1e-20;
     if x < SMALLEST || w < SMALLEST {
         return 1.0;
     }
     let eighths = |count: u8| f32::from(count) / 8.0;
-    // libm's, because the result must not depend on the machine.
+    // From libm: the result must not depend on the machine.
     (libm::powf(x, eighths(a)) / libm::powf(w, eighths(b))).clamp(1.0 / RANGE, RANGE)
 }
 
-/// The squared error of all products if roundings were independent and even: a twelfth of a step's square each, but an input's never
-/// above its own square.
+/// Expected squared error of all products, if rounding errors are independent and uniform: a twelfth of the squared step each, and for an
+/// activation at most its own square.
 fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, grid: Grid, stride: f32, factors: &[f32]) -> f32 {
     let mut error = 0.0;
     let inverses: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
@@ -93,11 +87,11 @@ fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, grid: 
     for row in sample {
         scale_into(&mut scaled, row, &inverses);
         let step = absmax(&scaled) / ACTIVATION_LIMIT;
-        let even = step * step / 12.0;
-        error += stride * scaled.iter().zip(&counts).map(|(x, count)| (x * x).min(even) * count).sum::<f32>();
+        let uniform = step * step / 12.0;
+        error += stride * scaled.iter().zip(&counts).map(|(x, count)| (x * x).min(uniform) * count).sum::<f32>();
     }
-    let weigh = |(column, inverse): (&Column, &f32)| column.input_square * inverse * inverse;
-    let counts: Vec<f32> = columns.iter().zip(&inverses).map(weigh).collect();
+    let weight = |(column, inverse): (&Column, &f32)| column.input_square * inverse * inverse;
+    let counts: Vec<f32> = columns.iter().zip(&inverses).map(weight).collect();
     let counts: Vec<f32> = counts.chunks(grid.group).map(|group| group.iter().sum()).collect();
     for row in weights.rows() {
         scale_into(&mut scaled, row, factors);
@@ -117,9 +111,9 @@ fn scale_into(out: &mut [f32], row: &[f32], factors: &[f32]) {
 mod tests {
     use super::*;
 
-    /// One input column is a hundred times louder: most of its loudness must move into the weights.
+    /// One input column is a hundred times larger: most of its magnitude must move into the weights.
     #[test]
-    fn a_loud_column_is_shared() {
+    fn an_outlier_column_moves_into_the_weights() {
         let inputs: Vec<f32> = (0..64u32).flat_map(|t| [0, 1, 2, 3].map(|k| ((t * 7 + k * 5) % 11) as f32 - 5.0)).collect();
         let inputs: Vec<f32> = inputs.iter().enumerate().map(|(at, x)| if at % 4 == 2 { x * 100.0 } else { *x }).collect();
         let weights: Vec<f32> = (0..32u32).map(|at| ((at * 13) % 17) as f32 / 8.0 - 1.0).collect();
@@ -129,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_nothing_stay() {
+    fn negligible_columns_keep_their_scale() {
         assert_eq!([factor(0.0, 3.0, 4, 4), factor(3.0, 0.0, 4, 4)], [1.0, 1.0]);
         assert_eq!([factor(1e30, 1e-10, 8, 8), factor(1e-15, 1e15, 8, 8)], [1e4, 1e-4]);
     }
