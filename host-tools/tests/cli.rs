@@ -284,7 +284,7 @@ fn an_output_loses_nothing_that_is_there() {
     assert!(link.is_symlink(), "the link became a file");
 
     let before = std::fs::read(&source).unwrap();
-    assert!(failure(["pack", &source, "-o", &source]).contains("no image"));
+    assert!(failure(["pack", &source, "-o", &source]).contains("not an Attoformer image"));
     assert_eq!(std::fs::read(&source).unwrap(), before);
 
     let before = std::fs::read(&image).unwrap();

@@ -166,7 +166,10 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
         sentence.replace(string(bench.folder.path()), "")
     };
     let late = [&b"some words\n".repeat(500)[..], b"ab \xc3\x28"].concat();
-    assert_eq!(refused(&late), format!("/lines.txt: the text is not UTF-8: invalid byte at offset {}; convert the file to UTF-8", late.len() - 2));
+    assert_eq!(
+        refused(&late),
+        format!("/lines.txt: the text is not UTF-8: invalid byte at offset {}; convert the file to UTF-8", late.len() - 2)
+    );
     assert_eq!(refused(b""), "/lines.txt: the file is empty");
 
     let decoder = bench.path("bert.atto");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use attoformer::image::directory::TensorOrder;
 use attoformer::image::header::{Architecture, KvType};
 use attoformer_tools::import::Checkpoint;
-use attoformer_tools::pack::calibrate::{self, Calibration};
+use attoformer_tools::pack::calibrate;
 use attoformer_tools::pack::layout::Target;
-use attoformer_tools::quantize::Format;
+use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::{Error, files, import, pack};
@@ -53,35 +53,47 @@ pub struct Args {
     json: bool,
 }
 
-fn parse_group(text: &str) -> Result<u32, String> {
+/// An option value that does not parse.
+#[derive(Clone, Debug, thiserror::Error)]
+enum OptionError {
+    #[error("expected NAME=FORMAT, such as layers.0.qkv=f16")]
+    Override,
+    #[error(transparent)]
+    Format(FormatError),
+    #[error("unknown format \"{0}\"; use int8, f16 or f32")]
+    Kv(String),
+}
+
+fn parse_group(text: &str) -> Result<u32, FormatError> {
     format!("int4:{text}").parse::<Format>().map(Format::group)
 }
 
-fn parse_override(text: &str) -> Result<(String, Format), String> {
-    let (name, format) = text.split_once('=').ok_or("it is not NAME=FORMAT")?;
-    Ok((name.to_owned(), format.parse()?))
+fn parse_override(text: &str) -> Result<(String, Format), OptionError> {
+    let (name, format) = text.split_once('=').ok_or(OptionError::Override)?;
+    Ok((name.to_owned(), format.parse().map_err(OptionError::Format)?))
 }
 
-fn parse_kv(text: &str) -> Result<KvType, String> {
+fn parse_kv(text: &str) -> Result<KvType, OptionError> {
     match text {
         "int8" => Ok(KvType::Int8),
         "f16" => Ok(KvType::F16),
         "f32" => Ok(KvType::F32),
-        _ => Err(format!("{text} is not one of int8, f16, f32")),
+        _ => Err(OptionError::Kv(text.to_owned())),
     }
 }
 
-/// What the matrices' inputs look like on the text that was asked for. A model without a tokenizer cannot read the built-in one.
-fn calibration(checkpoint: &Checkpoint, asked: Option<&Path>) -> Result<Option<Calibration>, Error> {
-    let by_itself = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
-    match asked {
+/// The calibration text. A model without a tokenizer cannot read the built-in one.
+fn calibration(checkpoint: &Checkpoint, requested: Option<&Path>) -> Result<Option<String>, Error> {
+    let built_in = || Ok(Some(calibrate::TEXT.to_owned()));
+    let by_default = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
+    match requested {
         Some(path) if path.as_os_str() == "none" => Ok(None),
-        Some(path) if path.as_os_str() == "built-in" => calibrate::measure(checkpoint, calibrate::TEXT).map(Some),
+        Some(path) if path.as_os_str() == "built-in" => built_in(),
         Some(path) => match files::text(path)? {
             text if text.trim().is_empty() => Err(Error::file(path)("it holds no text".to_owned())),
-            text => calibrate::measure(checkpoint, &text).map(Some),
+            text => Ok(Some(text)),
         },
-        None if by_itself => calibrate::measure(checkpoint, calibrate::TEXT).map(Some),
+        None if by_default => built_in(),
         None => Ok(None),
     }
 }

@@ -1,83 +1,113 @@
-//! From a checkpoint to an image: matrices fused, quantized and laid out, and the sections around them.
+//! Assembles an image from a checkpoint.
 
-pub mod calibrate;
-pub mod frontend;
-mod fuse;
-pub mod layout;
-pub mod sections;
-mod smooth;
-mod weights;
-mod writer;
+use std::borrow::Cow;
 
-use std::io::{Read, Write};
-use std::path::Path;
+use attoformer::image::directory::{TensorOrder, shape_of};
+use attoformer::image::header::{AttentionKind, Config, KvType, PositionKind};
+use attoformer::image::section;
+use attoformer::{Plan, arena_bytes};
 
-use attoformer::image::header::{Architecture, AttentionKind, Config, Front, KvType, PositionKind};
-use attoformer::image::{Image, section};
-use attoformer::{Plan, Session, arena_bytes, kernels};
-
+use super::calibrate::Calibration;
+use super::error::PackError;
+use super::frontend;
+use super::fuse::{FusedTensor, fuse};
+use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
+use super::options::Options;
+use super::sections;
+use super::smooth::scalings;
+use super::tensor_id::TensorId;
+use super::weights::{self, Storage, StoredTensor, formats};
+use super::writer::{ImageWriter, seal};
 use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
-use crate::pack::calibrate::Calibration;
-use crate::quantize::Format;
 use crate::report::progress::Progress;
-use layout::Target;
-use sections::GoldenInput;
-use writer::ImageWriter;
-
-pub use fuse::name as tensor_name;
-pub use weights::StoredTensor;
-pub use writer::seal;
-
-/// What may be chosen when a checkpoint is packed.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How matrices are stored; norms are always f32.
-    pub weights: Format,
-    /// Exceptions by tensor name; `*` stands for any layer. The last that fits counts.
-    pub overrides: Vec<(String, Format)>,
-    /// How keys and values are stored.
-    pub kv: KvType,
-    /// Longest sequence; the trained one unless given.
-    pub context: Option<u32>,
-    /// What the values are laid out for.
-    pub target: Target,
-    /// What the inputs of the matrices were seen to be: int8 and int4 matrices get an `in_scale` from it.
-    pub calibration: Option<Calibration>,
-}
-
-impl Options {
-    /// Nothing is rounded: the reference that other choices are measured against.
-    pub fn reference() -> Self {
-        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable, calibration: None }
-    }
-}
 
 /// A finished image.
 pub struct Packed {
     /// The image.
     pub image: AlignedBytes,
-    /// What became of each tensor, in directory order.
+    /// How each tensor is stored, in directory order.
     pub tensors: Vec<StoredTensor>,
 }
 
 /// Packs a checkpoint.
 ///
 /// # Errors
-/// One sentence that names the checkpoint's file: what is asked for does not fit the model, or the model not the format.
+/// [`PackError`] with the checkpoint's file: the options do not fit the model, or the model does not fit the format.
 pub fn pack(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, Error> {
-    let refuse = Error::file(&checkpoint.path);
-    build(checkpoint, options, progress).map_err(refuse)
+    build(checkpoint, options, progress).map_err(Error::file(&checkpoint.path))
 }
 
-fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, String> {
+fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, PackError> {
+    let config = config(checkpoint, options)?;
+    // Refuses a shape that the engine does not support before any tensor is read.
+    ImageWriter::new(&config)?;
+    let ids = tensor_ids(&config);
+    let formats = formats(&config, &ids, options)?;
+    let Some(text) = &options.calibration else {
+        let storages: Vec<Storage> = ids.iter().zip(formats).map(|(&id, format)| Storage::plain(id, format)).collect();
+        return with_golden(write_sections(checkpoint, &config, &storages, options, &mut |index| {
+            progress.advance(1);
+            fuse(checkpoint, &config, ids[index]).map(Cow::Owned)
+        })?);
+    };
+    let reference = Options::reference();
+    let trained = self::config(checkpoint, &reference)?;
+    let mut fused: Vec<FusedTensor> = ids.iter().map(|&id| fuse(checkpoint, &trained, id)).collect::<Result<_, PackError>>()?;
+    let calibration = {
+        let storages: Vec<Storage> = ids.iter().map(|&id| Storage::plain(id, reference.weights)).collect();
+        let sections = write_sections(checkpoint, &trained, &storages, &reference, &mut |index| Ok(Cow::Borrowed(&fused[index])))?;
+        Calibration::record(&sections.image, text)?
+    };
+    let scalings = scalings(&config, &calibration, &ids, &formats, &fused, progress);
+    let storages: Vec<Storage> =
+        ids.iter().zip(formats).zip(scalings).map(|((&id, format), scaling)| Storage { id, format, scaling }).collect();
+    with_golden(write_sections(checkpoint, &config, &storages, options, &mut |index| {
+        let mut tensor = std::mem::take(&mut fused[index]);
+        tensor.truncate_rows(shape_of(&config, ids[index].0).0);
+        Ok(Cow::Owned(tensor))
+    })?)
+}
+
+/// The configuration of the image.
+fn config(checkpoint: &Checkpoint, options: &Options) -> Result<Config, PackError> {
+    let trained = checkpoint.config.context;
+    let context = options.context.unwrap_or(trained);
+    if options.context.is_some() && (context == 0 || context > trained) {
+        return Err(PackError::Context { requested: context, trained });
+    }
     // The state of linear attention is always f32.
-    let kv = if checkpoint.config.attention == AttentionKind::Linear { KvType::F32 } else { options.kv };
-    let config = Config { kv, context: context(checkpoint, options)?, ..checkpoint.config };
-    let mut image = ImageWriter::new(&config)?;
+    let linear = checkpoint.config.attention == AttentionKind::Linear;
+    let kv = if linear { KvType::F32 } else { options.kv };
+    Ok(Config { kv, context, ..checkpoint.config })
+}
+
+/// All tensors in directory order.
+fn tensor_ids(config: &Config) -> Vec<TensorId> {
+    let order = TensorOrder::new(config);
+    (0..order.count()).map(|index| order.role_at(index)).collect()
+}
+
+/// A sealed image whose golden hash is still zero.
+struct Sections {
+    image: AlignedBytes,
+    tensors: Vec<StoredTensor>,
+    /// Offset of the golden section.
+    golden: usize,
+}
+
+/// Writes all sections. `fused` provides each tensor by its index.
+fn write_sections<'f>(
+    checkpoint: &Checkpoint,
+    config: &Config,
+    storages: &[Storage],
+    options: &Options,
+    fused: &mut dyn FnMut(usize) -> Result<Cow<'f, FusedTensor>, PackError>,
+) -> Result<Sections, PackError> {
+    let mut image = ImageWriter::new(config)?;
     let mut tensors = Ok(Vec::new());
-    image.section(section::WEIGHTS, |out| tensors = weights::write(checkpoint, &config, options, progress, out));
+    image.section(section::WEIGHTS, |out| tensors = weights::write(storages, options.target, fused, out));
     let tensors = tensors?;
     image.section(section::DIRECTORY, |out| tensors.iter().for_each(|tensor| tensor.put_entry(out)));
     image.section(section::METADATA, |out| sections::metadata(checkpoint, out));
@@ -102,93 +132,16 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     if let Some(decoding) = &checkpoint.generation_config {
         image.section(section::DECODING, |out| sections::decoding(decoding, out));
     }
-    let golden = image.section(section::GOLDEN, |out| sections::golden(&golden_input(&config), out));
-    let mut image = AlignedBytes::copy_of(&image.finish(arena_bytes(&config, Plan::packed(&config)), tensors.len() as u32)?);
+    let golden = image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out));
+    let image = image.finish(arena_bytes(config, Plan::packed(config)), tensors.len() as u32)?;
+    Ok(Sections { image: AlignedBytes::copy_of(&image), tensors, golden })
+}
 
+/// Computes the golden hash and updates the checksums.
+fn with_golden(Sections { mut image, tensors, golden }: Sections) -> Result<Packed, PackError> {
     let hash = golden_hash(&image)?;
-    let at = golden + sections::GOLDEN_HASH_AT;
+    let at = golden + GOLDEN_HASH_OFFSET;
     image[at..at + 4].copy_from_slice(&hash.to_le_bytes());
     seal(&mut image);
     Ok(Packed { image, tensors })
-}
-
-fn context(checkpoint: &Checkpoint, options: &Options) -> Result<u32, String> {
-    let trained = checkpoint.config.context;
-    match options.context {
-        Some(asked) if asked == 0 || asked > trained => {
-            Err(format!("a context of {asked} tokens was asked for, the model was trained for 1 to {trained}"))
-        }
-        asked => Ok(asked.unwrap_or(trained)),
-    }
-}
-
-/// What the golden vector feeds: the begin token and a few tokens spread over the vocabulary, then some are generated; a model that reads
-/// features gets a few rows of them. It needs no tokenizer, and reaches other rows of the embedding than a common phrase would.
-fn golden_input(config: &Config) -> GoldenInput {
-    const FED: u32 = 8;
-    const GENERATED: u32 = 8;
-    let fed = if config.has_embedding() { FED.min(config.context) } else { 0 };
-    let source = if config.has_cross() { config.encoder_context } else { config.context };
-    // Half of the frames, or all but a class token's, become rows.
-    let rows = if config.front == Front::Tokens { 0 } else { FED.min(source).max(2) - u32::from(config.class_token) };
-    let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
-    let features = (1..=rows * config.features).map(|index| (index.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0);
-    GoldenInput {
-        tokens: std::iter::once(config.begin).chain(spread).take(fed as usize).collect(),
-        features: features.collect(),
-        rows,
-        // The token generated last is not fed, so that even a context of one token has room for one.
-        generate: if config.architecture == Architecture::Encoder { 0 } else { GENERATED.min(config.context - fed + 1) },
-    }
-}
-
-/// What the scalar kernels, which are the specification, make of the golden input.
-fn golden_hash(image: &[u8]) -> Result<u32, String> {
-    let refuse = |error: attoformer::Error| format!("the engine refuses what was packed: {error}");
-    let image = Image::new(image).map_err(refuse)?;
-    let plan = Plan::packed(image.config());
-    let bytes = arena_bytes(image.config(), plan);
-    let mut arena = AlignedBytes::try_zeroed(bytes).ok_or_else(|| format!("its arena of {bytes} bytes is more memory than there is"))?;
-    let mut session = Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR).map_err(refuse)?;
-    session.golden_hash(&image.golden().map_err(refuse)?).map_err(refuse)
-}
-
-/// Refuses to write an image over anything but an older image: checkpoints, tokenizers and texts lie in the same folders.
-///
-/// # Errors
-/// [`Error::File`] when another kind of file is there.
-pub fn check_output(path: &Path) -> Result<(), Error> {
-    let mut start = Vec::new();
-    // Opening a pipe would wait for its other end.
-    if path.is_file() {
-        let file = std::fs::File::open(path).map_err(Error::io(path))?;
-        file.take(4).read_to_end(&mut start).map_err(Error::io(path))?;
-    }
-    if !start.is_empty() && start != *b"ATTO" {
-        return Err(Error::file(path)("it is there and is no image: it would be lost, so name another output".to_owned()));
-    }
-    Ok(())
-}
-
-/// Compares the image with the flash it may take.
-///
-/// # Errors
-/// [`Error::File`] with both numbers when it is larger.
-pub fn check_budget(path: &Path, packed: &Packed, budget: Option<u64>) -> Result<(), Error> {
-    let size = packed.image.len() as u64;
-    match budget {
-        Some(budget) if size > budget => {
-            let what = format!("the image takes {size} bytes of flash, {} more than the budget of {budget}", size - budget);
-            Err(Error::file(path)(what))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes an image beside its final name and renames it.
-///
-/// # Errors
-/// [`Error::Io`]; then nothing is left behind.
-pub fn write(path: &Path, packed: &Packed) -> Result<(), Error> {
-    crate::files::write_whole(path, |file| file.write_all(&packed.image).map_err(Error::io(path)))
 }

@@ -1,37 +1,35 @@
-//! Calibration: what the matrices of a model are multiplied with on a text, so that they are rounded for it.
+//! Calibration: records the activations that a text causes at the input of every matrix, for the smoothing factors. It serves the purpose of
+//! an importance matrix in llama.cpp.
 //!
-//! The model runs in f32 over a text, and the inputs of every matrix are kept, as large as they are: the few rows of huge values, at a text's
-//! first token, are those that every later token attends to. Runs are the engine's own, so that every PC keeps the same. `smoothing` makes
-//! factors of them.
+//! The model runs in f32 and no row is clipped: the few rows of huge values at the first token of a text are attention sinks, which every
+//! later token reads. The engine itself computes the activations, so every PC records the same values.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use attoformer::Image;
-use attoformer::image::directory::Role;
 use attoformer::image::header::Architecture;
 use attoformer::kernels::{self, Kernels};
+use attoformer::{Error, Image, Session, arena_bytes};
 
+use super::error::PackError;
+use super::tensor_id::TensorId;
 use crate::engine::Setup;
-use crate::error::Error;
-use crate::import::Checkpoint;
-use crate::pack::{self, Options};
+use crate::files::AlignedBytes;
 use crate::quantize::Matrix;
-use crate::report::progress::Progress;
 use crate::run::embed::embed;
 use crate::run::generate;
 
-/// Sentences of many kinds, a line each: what is used when no other text is given.
+/// The built-in calibration text: sentences of many kinds, one per line.
 pub const TEXT: &str = include_str!("calibration.txt");
 
-/// Inputs kept of a matrix, the first of the text.
+/// Recorded rows per matrix, the first of the text.
 const ROWS: usize = 1024;
 
-/// Inputs that each matrix saw, `(samples, columns)` each.
+/// Recorded inputs of each matrix, `(samples, columns)` each.
 #[derive(Clone, Debug)]
 pub struct Calibration {
-    inputs: Vec<(Role, Option<u32>, Vec<f32>)>,
+    inputs: Vec<(TensorId, Vec<f32>)>,
 }
 
 /// The best kernels of this CPU, whose product notes what it is given.
@@ -54,40 +52,45 @@ fn noting_matmul(matrix: &kernels::Matrix<'_>, x: &[f32], out: &mut [f32]) {
     (kernels::best().matmul_f32)(matrix, x, out);
 }
 
-/// Runs a model over the lines of `text`.
-///
-/// # Errors
-/// One sentence that names the model's file: it has no tokenizer, or cannot be packed or run.
-pub fn measure(checkpoint: &Checkpoint, text: &str) -> Result<Calibration, Error> {
-    let refuse = |error| Error::engine(&checkpoint.path)(error);
-    let packed = pack::pack(checkpoint, &Options::reference(), &Progress::silent())?;
-    let image = Image::new(&packed.image).map_err(refuse)?;
-    let setup = Setup { kernels: &NOTING, ..Setup::default() };
-    let mut arena = setup.arena(image.config(), &checkpoint.path)?;
-    let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    SEEN.take();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        match image.config().architecture {
-            Architecture::Encoder => embed(&mut session, line, false).map(|_| ()),
-            Architecture::Decoder | Architecture::EncoderDecoder => generate::encode(&image, line).and_then(|tokens| {
-                session.reset();
-                if image.config().has_cross() {
-                    session.encode(&tokens[..tokens.len().min(image.config().encoder_context as usize)])?;
-                }
-                session.prefill(&tokens[..tokens.len().min(session.room())]).map(|_| ())
-            }),
-        }
-        .map_err(refuse)?;
-    }
-    let start = packed.image.as_ptr() as usize;
-    let of = |values: u32| SEEN.with_borrow_mut(|seen| seen.remove(&(start + values as usize)));
-    Ok(Calibration { inputs: image.entries().filter_map(|entry| Some((entry.role, entry.layer, of(entry.values)?))).collect() })
-}
-
 impl Calibration {
-    /// The inputs of this matrix, `(samples, columns)`; `None` for one that saw nothing, as a table of which only rows are looked up.
-    pub fn inputs(&self, role: Role, layer: Option<u32>, columns: usize) -> Option<Matrix<'_>> {
-        let (_, _, values) = self.inputs.iter().find(|(of, at, _)| (*of, *at) == (role, layer))?;
+    /// Runs the unquantized model over the lines of `text` and records the inputs of its matrices.
+    ///
+    /// # Errors
+    /// [`PackError::Memory`]; [`PackError::Calibration`] if the model has no tokenizer or cannot be run.
+    pub fn record(image: &[u8], text: &str) -> Result<Self, PackError> {
+        let image_bytes = image;
+        let image = Image::new(image).map_err(PackError::Rejected)?;
+        let setup = Setup { kernels: &NOTING, ..Setup::default() };
+        let bytes = arena_bytes(image.config(), setup.plan(image.config()));
+        let mut arena = AlignedBytes::try_zeroed(bytes).ok_or(PackError::Memory { bytes })?;
+        let mut session = setup.session(&image, &mut arena).map_err(PackError::Rejected)?;
+        SEEN.take();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            feed(&mut session, line).map_err(PackError::Calibration)?;
+        }
+        let start = image_bytes.as_ptr() as usize;
+        let of = |values: u32| SEEN.with_borrow_mut(|seen| seen.remove(&(start + values as usize)));
+        Ok(Calibration { inputs: image.entries().filter_map(|entry| Some(((entry.role, entry.layer), of(entry.values)?))).collect() })
+    }
+
+    /// The recorded inputs of a matrix, `(samples, columns)`; `None` for a tensor that is no operand of a product, such as a lookup table.
+    pub fn inputs(&self, id: TensorId, columns: usize) -> Option<Matrix<'_>> {
+        let values = &self.inputs.iter().find(|(of, _)| *of == id)?.1;
         (!values.is_empty()).then_some(Matrix { columns, values })
     }
+}
+
+/// Feeds one line as the model reads a text.
+fn feed(session: &mut Session, line: &str) -> Result<(), Error> {
+    let image = *session.image();
+    let config = image.config();
+    if config.architecture == Architecture::Encoder {
+        return embed(session, line, false).map(|_| ());
+    }
+    let tokens = generate::encode(&image, line)?;
+    session.reset();
+    if config.has_cross() {
+        session.encode(&tokens[..tokens.len().min(config.encoder_context as usize)])?;
+    }
+    session.prefill(&tokens[..tokens.len().min(session.room())]).map(|_| ())
 }

@@ -1,10 +1,10 @@
-//! The front-end section: parameters, and the tables that follow from them.
+//! The audio front-end section: parameters (n_fft, hop length, mel bands) and the tables derived from them: Hann window, mel filterbank, DCT.
 
 use std::f64::consts::PI;
 
 use crate::import::preprocess::audio::{AudioFrontend, MelScale};
 
-/// Appends the section.
+/// Appends the audio front-end section.
 pub fn section(frontend: &AudioFrontend, out: &mut Vec<u8>) {
     let filters: Vec<(u16, Vec<f32>)> = (0..frontend.bands).map(|band| filter(frontend, band)).collect();
     let weights: usize = filters.iter().map(|(_, weights)| weights.len()).sum();
@@ -46,11 +46,11 @@ fn put(out: &mut Vec<u8>, values: impl Iterator<Item = f64>) {
     out.extend(values.flat_map(|value| (value as f32).to_le_bytes()));
 }
 
-/// A band's triangle: the first bin that it weighs, and the weights from there on.
+/// The triangular filter of one mel band: its first FFT bin and the weights from there on.
 fn filter(frontend: &AudioFrontend, band: u32) -> (u16, Vec<f32>) {
     let mel = |hz: f64| mels(frontend.scale, hz);
     let [low, high] = frontend.range_hz.map(mel);
-    // Edges lie at equal distances in mel; the triangles are straight in mel or in Hz.
+    // Edges are equidistant in mel; the triangles are linear in mel (HTK) or in Hz (Slaney).
     let edge = |index: u32| low + (high - low) * f64::from(index) / f64::from(frontend.bands + 1);
     let axis = |mel: f64| if frontend.scale == MelScale::Htk { mel } else { hertz(mel) };
     let [left, peak, right] = [0, 1, 2].map(|side| axis(edge(band + side)));
@@ -59,7 +59,7 @@ fn filter(frontend: &AudioFrontend, band: u32) -> (u16, Vec<f32>) {
         let hz = f64::from(bin) * f64::from(frontend.sample_rate) / f64::from(frontend.fft_len);
         let at = if frontend.scale == MelScale::Htk { mel(hz) } else { hz };
         let inside = ((at - left) / (peak - left)).min((right - at) / (right - peak)).max(0.0);
-        // The constant part is left out on this scale.
+        // HTK ignores the DC bin.
         if frontend.scale == MelScale::Htk && bin == 0 { 0.0 } else { inside * area }
     };
     let weights: Vec<f64> = (0..=frontend.fft_len / 2).map(weight).collect();
@@ -68,10 +68,10 @@ fn filter(frontend: &AudioFrontend, band: u32) -> (u16, Vec<f32>) {
     (first as u16, weights[first..end].iter().map(|&weight| weight as f32).collect())
 }
 
-/// Slaney's scale is straight up to here.
+/// Slaney's mel scale is linear up to this frequency and logarithmic above.
 const KNEE_HZ: f64 = 1000.0;
 const KNEE_MEL: f64 = 15.0;
-/// Mels of a factor e above the knee: 27 of them are a factor of 6.4.
+/// Mels per factor e above the knee: 27 mels are a factor of 6.4.
 fn slope() -> f64 {
     27.0 / libm::log(6.4)
 }
@@ -84,7 +84,7 @@ fn mels(scale: MelScale, hz: f64) -> f64 {
     }
 }
 
-/// The frequency of a mel on Slaney's scale.
+/// The frequency of a mel on Slaney's scale, in Hz.
 fn hertz(mel: f64) -> f64 {
     if mel < KNEE_MEL { mel * KNEE_HZ / KNEE_MEL } else { KNEE_HZ * libm::exp((mel - KNEE_MEL) / slope()) }
 }

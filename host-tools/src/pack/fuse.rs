@@ -1,30 +1,39 @@
-//! From a checkpoint's parts to the matrices that an image stores: q, k, v in one, gate and up in one.
+//! Fuses the weights of a checkpoint into the matrices of an image: Q, K and V into one, gate and up (SwiGLU, GeGLU) into one.
 
 use attoformer::image::directory::{BIAS_SPAN, Role, shape_of};
 use attoformer::image::header::{Architecture, Config, PositionKind};
 
+use super::error::PackError;
+use super::tensor_id::{TensorId, tensor_name};
 use crate::import::{Checkpoint, SourceRole, Tensor};
 use crate::quantize::Matrix;
 
-/// One matrix of an image, in f32.
+/// A matrix of an image in f32.
+#[derive(Clone, Debug, Default)]
 pub struct FusedTensor {
     /// Outputs.
     pub rows: u32,
     /// Inputs.
     pub columns: u32,
-    /// Values, row after row.
+    /// Values `(rows, columns)`.
     pub values: Vec<f32>,
-    /// One addend per row.
+    /// Bias `(rows)`.
     pub bias: Option<Vec<f32>>,
 }
 
 impl FusedTensor {
-    /// The values as a matrix.
+    /// A view of the values.
     pub fn matrix(&self) -> Matrix<'_> {
         Matrix { columns: self.columns as usize, values: &self.values }
     }
 
-    /// Multiplies each column with its factor.
+    /// Drops the rows after the first `rows`: positions beyond a context below the trained one.
+    pub fn truncate_rows(&mut self, rows: u32) {
+        self.rows = self.rows.min(rows);
+        self.values.truncate(self.rows as usize * self.columns as usize);
+    }
+
+    /// Multiplies each column by its factor.
     pub fn scale_columns(&mut self, factors: &[f32]) {
         for row in self.values.chunks_exact_mut(self.columns as usize) {
             row.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
@@ -32,7 +41,7 @@ impl FusedTensor {
     }
 }
 
-/// Parts of a role, in the order of their rows.
+/// The weights of a fused tensor in row order.
 fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
     match role {
         Role::Embedding => &[SourceRole::Embedding],
@@ -71,40 +80,41 @@ fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
     }
 }
 
-/// The matrix of `role` in `layer`.
+/// Fuses one tensor.
 ///
 /// # Errors
-/// A sentence's end: a part is missing, or the shapes disagree.
-pub fn fuse(checkpoint: &Checkpoint, config: &Config, role: Role, layer: Option<u32>) -> Result<FusedTensor, String> {
-    let place = || name(role, layer);
-    let find = |&part| checkpoint.tensor(part, layer).ok_or_else(|| format!("{part:?} is missing for {}", place()));
-    let found = parts(role, config.gated).iter().map(find).collect::<Result<Vec<&Tensor>, String>>()?;
+/// [`PackError::MissingPart`], [`PackError::Shape`], [`PackError::Bias`].
+pub fn fuse(checkpoint: &Checkpoint, config: &Config, (role, layer): TensorId) -> Result<FusedTensor, PackError> {
+    let tensor = || tensor_name(role, layer);
+    let find = |&part| checkpoint.tensor(part, layer).ok_or_else(|| PackError::MissingPart { tensor: tensor(), part });
+    let found = parts(role, config.gated).iter().map(find).collect::<Result<Vec<&Tensor>, PackError>>()?;
 
     let (rows, columns) = shape_of(config, role);
     let mut values: Vec<f32> = found.iter().flat_map(|part| &part.values).copied().collect();
     if matches!(role, Role::Positions | Role::EncoderPositions) {
-        // A context below the trained one leaves the later rows out.
+        // A context below the trained one needs fewer rows.
         values.truncate(rows as usize * columns as usize);
     }
     if config.positions == PositionKind::Buckets && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
         let both_sides = config.architecture == Architecture::Encoder || role == Role::EncoderScoreBias;
-        values = values.chunks(config.buckets as usize).flat_map(|head| by_distance(head, both_sides)).collect();
+        values = values.chunks(config.buckets as usize).flat_map(|head| bias_by_distance(head, both_sides)).collect();
         return Ok(FusedTensor { rows, columns, values, bias: None });
     }
     let agree = found.iter().all(|part| part.columns == columns as usize && part.values.len() == part.rows * part.columns);
     if !agree || values.len() != rows as usize * columns as usize {
-        return Err(format!("the shape of {} is not the ({rows}, {columns}) that the model's sizes imply", place()));
+        return Err(PackError::Shape { tensor: tensor(), rows, columns });
     }
     let bias = found.iter().any(|part| part.bias.is_some()).then(|| found.iter().flat_map(|part| bias_of(part)).collect::<Vec<f32>>());
     if bias.as_ref().is_some_and(|bias| bias.len() != rows as usize) {
-        return Err(format!("the bias of {} has not {rows} values", place()));
+        return Err(PackError::Bias { tensor: tensor(), rows });
     }
     Ok(FusedTensor { rows, columns, values, bias })
 }
 
-/// A head's addends by bucket as addends by distance, the key's position minus the query's from -128 to 128 (Raffel et al. 2020, section 2.1):
-/// half of the buckets for one distance each, the others for ranges that grow by a constant factor up to 128.
-fn by_distance(buckets: &[f32], both_sides: bool) -> impl Iterator<Item = f32> {
+/// Expands the T5 relative position bias of one head from buckets to distances (key position minus query position) from -128 to 128
+/// (Raffel et al. 2020, section 2.1): half of the buckets hold one distance each, the others hold ranges that grow by a constant factor up
+/// to 128.
+fn bias_by_distance(buckets: &[f32], both_sides: bool) -> impl Iterator<Item = f32> {
     let side = if both_sides { buckets.len() / 2 } else { buckets.len() };
     let exact = side / 2;
     let span = BIAS_SPAN as i32;
@@ -116,15 +126,7 @@ fn by_distance(buckets: &[f32], both_sides: bool) -> impl Iterator<Item = f32> {
     })
 }
 
-/// A part's bias; zeros where only its neighbours have one.
+/// The bias of a weight; zeros if only the weights fused with it have one.
 fn bias_of(part: &Tensor) -> Vec<f32> {
     part.bias.clone().unwrap_or_else(|| vec![0.0; part.rows])
-}
-
-/// A tensor's name as users write it: `embedding`, `layers.3.qkv`.
-pub fn name(role: Role, layer: Option<u32>) -> String {
-    match layer {
-        Some(layer) => format!("layers.{layer}.{}", role.name()),
-        None => role.name().to_owned(),
-    }
 }

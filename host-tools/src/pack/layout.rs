@@ -1,4 +1,4 @@
-//! Orders of a tensor's values in memory. A layout moves values and never changes one.
+//! Memory layouts of weights. A layout reorders values and never changes one.
 
 use std::str::FromStr;
 
@@ -7,30 +7,35 @@ use attoformer::kernels::layout::{pack_rows, rows_per_bundle};
 
 use crate::quantize::{Quantized, Values};
 
-/// What an image is laid out for. Any engine runs any image; the one it was laid out for runs it fastest.
+/// A layout name that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown layout \"{0}\"; use portable or cortex-m-dsp (a portable image runs on every target)")]
+pub struct LayoutError(pub String);
+
+/// Target whose layout an image has. Every engine runs every layout; the target itself runs its own fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Target {
-    /// Plain rows.
+    /// Row-major order.
     #[default]
     Portable,
-    /// Cortex-M4, M7 and M33: pairs for SMLAD.
+    /// Cortex-M4, M7 and M33: pairs of values for SMLAD.
     CortexMDsp,
 }
 
 impl FromStr for Target {
-    type Err = String;
+    type Err = LayoutError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
         match text {
             "portable" => Ok(Target::Portable),
             "cortex-m-dsp" => Ok(Target::CortexMDsp),
-            _ => Err(format!("{text} is not one of portable, cortex-m-dsp; portable images run on every target")),
+            _ => Err(LayoutError(text.to_owned())),
         }
     }
 }
 
 impl Target {
-    /// The layout of a tensor of this type on this target. Floats are portable everywhere.
+    /// The layout of a tensor of this type. Floats are portable on every target.
     pub fn layout(self, dtype: Dtype) -> Layout {
         match (self, dtype) {
             (Target::CortexMDsp, Dtype::Int8 | Dtype::Int4) => Layout::CortexMDsp,
@@ -39,7 +44,7 @@ impl Target {
     }
 }
 
-/// A layout's name as users write it.
+/// The name of a layout on the command line.
 pub fn layout_name(layout: Layout) -> &'static str {
     match layout {
         Layout::Portable => "portable",
@@ -47,7 +52,7 @@ pub fn layout_name(layout: Layout) -> &'static str {
     }
 }
 
-/// The bytes of a tensor in a layout, whose order is the engine's own.
+/// The bytes of a tensor in a layout; the order is defined by the engine.
 pub fn arrange(tensor: &Quantized, dtype: Dtype, layout: Layout) -> Vec<u8> {
     let portable = portable(tensor, dtype);
     if layout == Layout::Portable {
@@ -59,7 +64,7 @@ pub fn arrange(tensor: &Quantized, dtype: Dtype, layout: Layout) -> Vec<u8> {
     arranged
 }
 
-/// The bytes of portable rows: each padded with zeros to whole words.
+/// The bytes of row-major rows, each padded with zeros to whole words.
 fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
     let columns = tensor.columns;
     match &tensor.values {
@@ -70,7 +75,7 @@ fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
     }
 }
 
-/// One or two neighbours in a byte, the first in its low half.
+/// Packs one or two neighbouring values into a byte, the first in the low nibble.
 fn nibbles(pair: &[i8]) -> u8 {
     let nibble = |index: usize| pair.get(index).map_or(0, |&value| value as u8 & 0x0f);
     nibble(0) | nibble(1) << 4

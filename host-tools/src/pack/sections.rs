@@ -1,4 +1,4 @@
-//! The smaller sections: tokenizer, rotary table, golden vector, metadata.
+//! The smaller sections: tokenizer, rotary table, generation config, picture front end, metadata.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use attoformer::image::metadata::Metadata;
 use crate::import::tokenizer::{AddedToken, UnigramSpaces};
 use crate::import::{Checkpoint, GenerationConfig, Piece, Scheme, Tokenizer};
 
-/// The tokenizer section.
+/// Appends the tokenizer section.
 pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     let pieces = &tokenizer.pieces;
     let longest = pieces.iter().map(|piece| piece.bytes.len()).max().unwrap_or(0);
@@ -37,14 +37,14 @@ pub fn tokenizer(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     out.extend(pieces.iter().flat_map(|piece| &piece.bytes));
 }
 
-/// Whether scores of a Unigram are more exact than f32.
+/// Whether a Unigram score needs more precision than f32.
 fn is_wide(tokenizer: &Tokenizer) -> bool {
     tokenizer.scores.iter().any(|&score| f64::from(score as f32) != score)
 }
 
-/// The scores of a Unigram, as f32 where that is exact, else as f64.
+/// Appends the scores of a Unigram: as f32 if that is exact, otherwise as f64.
 fn put_scores(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
-    let padding = std::iter::repeat(0.0); // behind the vocabulary, for a longer table of tokens
+    let padding = std::iter::repeat(0.0); // for a token table longer than the vocabulary
     let scores = tokenizer.scores.iter().copied().chain(padding).take(tokenizer.pieces.len());
     if is_wide(tokenizer) {
         out.extend(scores.flat_map(f64::to_le_bytes));
@@ -53,7 +53,7 @@ fn put_scores(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     }
 }
 
-/// The table of added tokens, in the order of their pieces' bytes; nothing without any.
+/// Appends the table of added tokens, sorted by their bytes; nothing without added tokens.
 fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     let mut added = tokenizer.added.clone();
     added.sort_by_key(|added| &tokenizer.pieces[added.token as usize].bytes);
@@ -61,14 +61,15 @@ fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
         return;
     }
     put_words(out, [added.len() as u32]);
-    let marks = |added: &AddedToken| flags(&[added.special, added.lstrip, added.rstrip, added.normalized]);
-    put_words(out, added.iter().flat_map(|added| [added.token, marks(added)]));
+    let properties = |added: &AddedToken| flags(&[added.special, added.lstrip, added.rstrip, added.normalized]);
+    put_words(out, added.iter().flat_map(|added| [added.token, properties(added)]));
 }
 
-/// The tables of byte-level BPE: each byte's token, where the pairs of each left token start, and right token, rank and merged token of each pair.
+/// Appends the tables of byte-level BPE: the token of each byte, the first pair of each left token, and for each pair the right token, the merge
+/// rank and the merged token.
 fn put_pairs(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
-    let apart = |token: usize| tokenizer.added.iter().any(|added| added.token as usize == token);
-    let of_byte = |byte: u8| tokenizer.pieces.iter().enumerate().position(|(id, piece)| piece.bytes == [byte] && !apart(id));
+    let is_added = |token: usize| tokenizer.added.iter().any(|added| added.token as usize == token);
+    let of_byte = |byte: u8| tokenizer.pieces.iter().enumerate().position(|(id, piece)| piece.bytes == [byte] && !is_added(id));
     put_words(out, (0..=255).map(|byte| of_byte(byte).map_or(u32::MAX, |token| token as u32)));
     let mut pairs: Vec<(u32, u32, u32, u32)> =
         tokenizer.merges.iter().zip(0..).map(|(merge, rank)| (merge.left, merge.right, rank, merge.merged)).collect();
@@ -78,8 +79,8 @@ fn put_pairs(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     put_words(out, pairs.iter().flat_map(|&(_, right, rank, merged)| [right, rank, merged]));
 }
 
-/// The map of characters: rows of a key (40 bits, its first byte highest) and where its replacement starts (24), then the replacements; nothing
-/// without a map.
+/// Appends the character map (charsmap): rows of a key (40 bits, first byte most significant) and the offset of its replacement (24 bits), then the
+/// replacements; nothing without a map.
 fn put_charmap(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     let charmap = &tokenizer.charmap;
     if charmap.is_empty() {
@@ -103,12 +104,12 @@ fn put_charmap(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     out.extend(strings.bytes());
 }
 
-/// Bits, the first one lowest.
+/// Packs flags into bits, the first into bit 0.
 fn flags(flags: &[bool]) -> u32 {
     flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
 }
 
-/// Kind, flags, and the header's one field that each kind has for itself.
+/// The kind, the flags and the kind-specific header field of a tokenizer.
 fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     const SENTENCEPIECE_BPE: u32 = 1;
     const WORDPIECE: u32 = 2;
@@ -117,8 +118,8 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     let added = u32::from(!tokenizer.added.is_empty()) << 8;
     match tokenizer.scheme {
         Scheme::SentencePiece { first_byte, spaces } => {
-            let space_behind = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
-            let only_in_front = !tokenizer.pieces.iter().any(space_behind);
+            let space_after_start = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
+            let only_in_front = !tokenizer.pieces.iter().any(space_after_start);
             let own = flags(&[
                 spaces.add_dummy_prefix,
                 only_in_front,
@@ -156,7 +157,7 @@ fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
     }
 }
 
-/// The rotary section: what one token adds to each pair, given in radians, as a fraction of a turn.
+/// Appends the rotary (RoPE) section: the angle per token of each pair, from radians to a fraction of a turn.
 pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
     const TURN: f64 = 18_446_744_073_709_551_616.0; // 2^64
     for radians in radians {
@@ -164,7 +165,7 @@ pub fn rotary(radians: &[f64], out: &mut Vec<u8>) {
     }
 }
 
-/// The decoding section.
+/// Appends the generation config section of a Whisper model.
 pub fn decoding(decoding: &GenerationConfig, out: &mut Vec<u8>) {
     let lists = [&decoding.prompt, &decoding.suppress_tokens, &decoding.begin_suppress_tokens, &decoding.languages];
     put_words(out, lists.map(|list| list.len() as u32));
@@ -172,7 +173,7 @@ pub fn decoding(decoding: &GenerationConfig, out: &mut Vec<u8>) {
     put_words(out, lists.into_iter().flatten().copied());
 }
 
-/// The pictures section.
+/// Appends the picture front-end section.
 pub fn pictures(pictures: &Pictures, out: &mut Vec<u8>) {
     let [height, width] = match pictures.resize {
         Resize::Keep => [0, 0],
@@ -184,7 +185,7 @@ pub fn pictures(pictures: &Pictures, out: &mut Vec<u8>) {
     put_words(out, [height as u32, width as u32, pictures.filter as u32, 0, 0]);
 }
 
-/// The metadata section.
+/// Appends the metadata section.
 pub fn metadata(checkpoint: &Checkpoint, out: &mut Vec<u8>) {
     let metadata = Metadata {
         name: &checkpoint.name,
@@ -196,28 +197,7 @@ pub fn metadata(checkpoint: &Checkpoint, out: &mut Vec<u8>) {
     out.extend(postcard::to_stdvec(&metadata).expect("strings and numbers always serialize to memory"));
 }
 
-/// Byte of the golden section where its hash stands.
-pub const GOLDEN_HASH_AT: usize = 8;
-
-/// What a golden vector feeds.
-pub struct GoldenInput {
-    /// Tokens to feed.
-    pub tokens: Vec<u32>,
-    /// `(rows, features)`.
-    pub features: Vec<f32>,
-    /// Rows of features.
-    pub rows: u32,
-    /// Tokens to generate.
-    pub generate: u32,
-}
-
-/// The golden section, its hash still zero.
-pub fn golden(input: &GoldenInput, out: &mut Vec<u8>) {
-    put_words(out, [input.tokens.len() as u32, input.generate, 0, input.rows]);
-    put_words(out, input.tokens.iter().copied());
-    put_words(out, input.features.iter().map(|value| value.to_bits()));
-}
-
-fn put_words(out: &mut Vec<u8>, words: impl IntoIterator<Item = u32>) {
+/// Appends little-endian words.
+pub(super) fn put_words(out: &mut Vec<u8>, words: impl IntoIterator<Item = u32>) {
     out.extend(words.into_iter().flat_map(u32::to_le_bytes));
 }

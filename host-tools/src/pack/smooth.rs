@@ -1,57 +1,51 @@
-//! Which columns are scaled before they are rounded, and who divides them again: a norm, where one stands right before the matrix and
-//! nothing else reads what it makes, otherwise the engine by `in_scale`.
+//! Column scaling of the matrices before quantization, from smoothing factors. The inverse factors are folded into the preceding norm if only
+//! this matrix reads its output; otherwise the engine applies them as `in_scale`.
 
 use attoformer::image::directory::Role;
 use attoformer::image::header::{Config, NormPlacement};
 
-use super::fuse::fuse;
-use super::{Checkpoint, Options};
+use super::calibrate::Calibration;
+use super::fuse::FusedTensor;
+use super::tensor_id::TensorId;
 use crate::quantize::{Format, smoothing};
 use crate::report::progress::Progress;
 
-/// What a tensor's columns are multiplied with.
+/// Scaling of a tensor's columns.
 #[derive(Clone, Debug, Default)]
-pub struct Scaling {
-    /// Factors, one per column; none for 1.
-    pub columns: Option<Vec<f32>>,
-    /// Whether the engine multiplies the input with their inverses.
+pub struct ColumnScaling {
+    /// One factor per column; `None` for 1.
+    pub factors: Option<Vec<f32>>,
+    /// Whether the engine multiplies the input by the inverse factors.
     pub in_scale: bool,
 }
 
-/// A tensor's place.
-pub type TensorId = (Role, Option<u32>);
-
-/// The scaling of each tensor: from the calibration where there is one.
-///
-/// # Errors
-/// A sentence's end: a part is missing, or the shapes disagree.
+/// The scaling of each tensor that follows from the calibration. `ids`, `formats` and `fused` are in directory order.
 pub fn scalings(
-    checkpoint: &Checkpoint,
     config: &Config,
-    options: &Options,
-    tensors: &[TensorId],
+    calibration: &Calibration,
+    ids: &[TensorId],
     formats: &[Format],
+    fused: &[FusedTensor],
     progress: &Progress,
-) -> Result<Vec<Scaling>, String> {
-    let mut scalings = vec![Scaling::default(); tensors.len()];
-    let Some(calibration) = &options.calibration else { return Ok(scalings) };
-    for (at, (&(role, layer), format)) in tensors.iter().zip(formats).enumerate() {
-        let fused = fuse(checkpoint, config, role, layer)?;
+) -> Vec<ColumnScaling> {
+    let mut scalings = vec![ColumnScaling::default(); ids.len()];
+    for (at, ((&(role, layer), format), fused)) in ids.iter().zip(formats).zip(fused).enumerate() {
         let columns = fused.columns as usize;
-        if let Some((grid, inputs)) = format.grid(columns).zip(calibration.inputs(role, layer, columns)) {
+        if let Some((grid, inputs)) = format.grid(columns).zip(calibration.inputs((role, layer), columns)) {
             let factors = smoothing::factors(inputs, fused.matrix(), grid);
-            let norm = tensors.iter().position(|&(norm, of)| of == layer && only_reader(config, norm) == Some(role));
+            let norm = ids.iter().position(|&(norm, of)| of == layer && only_reader(config, norm) == Some(role));
             if let Some(norm) = norm {
-                scalings[norm].columns = Some(factors.iter().map(|factor| 1.0 / factor).collect());
+                scalings[norm].factors = Some(factors.iter().map(|factor| 1.0 / factor).collect());
             }
-            scalings[at] = Scaling { columns: Some(factors), in_scale: norm.is_none() };
+            scalings[at] = ColumnScaling { factors: Some(factors), in_scale: norm.is_none() };
         }
         progress.advance(1);
     }
-    Ok(scalings)
+    scalings
 }
 
-/// The matrix that alone reads what this norm makes. With post-norm it is the residual, too; a tied head's table is also looked up.
+/// The only matrix that reads the output of this norm. With post-norm the residual stream reads it too; rows of a tied head are also looked up
+/// as embeddings.
 fn only_reader(config: &Config, norm: Role) -> Option<Role> {
     match norm {
         _ if config.placement == NormPlacement::Post => None,

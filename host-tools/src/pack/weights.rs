@@ -1,33 +1,36 @@
-//! The weights section and its directory.
+//! The weights section and the tensor directory.
 
-use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role, TensorOrder};
+use std::borrow::Cow;
+
+use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role};
 use attoformer::image::header::{Config, Front};
 
-use super::fuse::{FusedTensor, fuse, name};
-use super::layout;
-use super::smooth::{Scaling, scalings};
+use super::error::PackError;
+use super::fuse::FusedTensor;
+use super::layout::{self, Target};
+use super::options::Options;
+use super::smooth::ColumnScaling;
+use super::tensor_id::{TensorId, tensor_name};
 use super::writer::align;
-use super::{Checkpoint, Options};
 use crate::quantize::{Format, quantize};
-use crate::report::progress::Progress;
 
 const VALUES_ALIGN: usize = 16;
 const SCALES_ALIGN: usize = 4;
 
-/// One tensor as it was stored.
+/// A stored tensor.
 #[derive(Clone, Debug)]
 pub struct StoredTensor {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// Its layer, where it has one.
+    /// Its layer, if it belongs to one.
     pub layer: Option<u32>,
-    /// How it is stored.
+    /// Its format.
     pub format: Format,
     /// Outputs.
     pub rows: u32,
     /// Inputs.
     pub columns: u32,
-    /// Frobenius norm of the rounding error over that of the tensor.
+    /// Frobenius norm of the quantization error divided by that of the tensor.
     pub rel_error: f64,
     layout: Layout,
     values: u32,
@@ -39,7 +42,7 @@ pub struct StoredTensor {
 }
 
 impl StoredTensor {
-    /// Appends the directory's entry.
+    /// Appends the directory entry.
     pub(super) fn put_entry(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend((self.role as u16).to_le_bytes());
@@ -52,98 +55,92 @@ impl StoredTensor {
     }
 }
 
-/// Appends all tensors in the order that the config implies. `out` is the image so far, so that its length is an offset.
-pub(super) fn write(
-    checkpoint: &Checkpoint,
-    config: &Config,
-    options: &Options,
-    progress: &Progress,
-    out: &mut Vec<u8>,
-) -> Result<Vec<StoredTensor>, String> {
-    let order = TensorOrder::new(config);
-    let tensors: Vec<(Role, Option<u32>)> = (0..order.count()).map(|index| order.role_at(index)).collect();
-    let formats = formats(config, &tensors, options)?;
-    let scalings = scalings(checkpoint, config, options, &tensors, &formats, progress)?;
-    let mut stored = Vec::new();
-    for ((&(role, layer), format), scaling) in tensors.iter().zip(formats).zip(&scalings) {
-        let fused = fuse(checkpoint, config, role, layer)?;
-        stored.push(put_tensor(fused, role, layer, format, scaling, options, out)?);
-        if options.calibration.is_none() {
-            progress.advance(1);
-        }
-    }
-    Ok(stored)
+/// How a tensor is to be stored.
+pub(super) struct Storage {
+    pub(super) id: TensorId,
+    pub(super) format: Format,
+    pub(super) scaling: ColumnScaling,
 }
 
-/// The format of each tensor. Every exception must fit at least one.
-fn formats(config: &Config, tensors: &[(Role, Option<u32>)], options: &Options) -> Result<Vec<Format>, String> {
-    let mut formats: Vec<Format> = tensors.iter().map(|&(role, _)| usual(config, role, options.weights)).collect();
+impl Storage {
+    /// Storage without column scaling.
+    pub(super) fn plain(id: TensorId, format: Format) -> Self {
+        Storage { id, format, scaling: ColumnScaling::default() }
+    }
+}
+
+/// Appends all tensors in directory order. `out` is the image so far, so its length is an offset; `fused` provides each tensor by its index.
+pub(super) fn write<'f>(
+    storages: &[Storage],
+    target: Target,
+    fused: &mut dyn FnMut(usize) -> Result<Cow<'f, FusedTensor>, PackError>,
+    out: &mut Vec<u8>,
+) -> Result<Vec<StoredTensor>, PackError> {
+    storages.iter().enumerate().map(|(index, storage)| put_tensor(fused(index)?, storage, target, out)).collect()
+}
+
+/// The format of each tensor. Every override must match at least one.
+pub(super) fn formats(config: &Config, ids: &[TensorId], options: &Options) -> Result<Vec<Format>, PackError> {
+    let mut formats: Vec<Format> = ids.iter().map(|&(role, _)| default_format(config, role, options.weights)).collect();
     for (pattern, format) in &options.overrides {
-        let mut fits = false;
-        for (&(role, layer), chosen) in tensors.iter().zip(&mut formats) {
-            if !matches(pattern, &name(role, layer)) {
+        let mut found = false;
+        for (&(role, layer), chosen) in ids.iter().zip(&mut formats) {
+            if !matches(pattern, &tensor_name(role, layer)) {
                 continue;
             }
             if role.is_plain() && *format != Format::F32 {
-                return Err(format!("{} is always f32", name(role, layer)));
+                return Err(PackError::AlwaysF32 { tensor: tensor_name(role, layer) });
             }
-            (fits, *chosen) = (true, *format);
+            (found, *chosen) = (true, *format);
         }
-        if !fits {
-            return Err(format!("it has no tensor {pattern}; names are like embedding, layers.0.qkv or layers.*.mlp_down"));
+        if !found {
+            return Err(PackError::UnknownTensor { pattern: pattern.clone() });
         }
     }
     Ok(formats)
 }
 
-/// The format of a tensor without an exception of its own. A convolution's rows mix quiet and loud frames, which one int8 scale serves badly: it
-/// stays f16.
-fn usual(config: &Config, role: Role, asked: Format) -> Format {
+/// The format of a tensor without an override. Rows of a convolution mix quiet and loud frames, which one int8 scale represents badly: they
+/// stay f16.
+fn default_format(config: &Config, role: Role, requested: Format) -> Format {
     let convolves = config.front == Front::Convolution && matches!(role, Role::FrontFirst | Role::FrontSecond);
-    match asked {
+    match requested {
         _ if role.is_plain() => Format::F32,
         Format::Int8 | Format::Int4 { .. } if convolves => Format::F16,
-        _ => asked,
+        _ => requested,
     }
 }
 
-/// Whether a name fits a pattern, part by part; `*` fits any part.
+/// Whether a name matches a pattern, component by component; `*` matches any component.
 fn matches(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.split('.'), name.split('.'));
     loop {
         match (pattern.next(), name.next()) {
             (None, None) => return true,
-            (Some(want), Some(have)) if want == "*" || want == have => {}
+            (Some(expected), Some(actual)) if expected == "*" || expected == actual => {}
             _ => return false,
         }
     }
 }
 
-fn put_tensor(
-    mut fused: FusedTensor,
-    role: Role,
-    layer: Option<u32>,
-    format: Format,
-    scaling: &Scaling,
-    options: &Options,
-    out: &mut Vec<u8>,
-) -> Result<StoredTensor, String> {
+fn put_tensor(mut fused: Cow<'_, FusedTensor>, storage: &Storage, target: Target, out: &mut Vec<u8>) -> Result<StoredTensor, PackError> {
+    let Storage { id: (role, layer), format, scaling } = storage;
     let dtype = format.dtype();
     let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
-    if let Some(factors) = &scaling.columns {
-        fused.scale_columns(factors);
+    if let Some(factors) = &scaling.factors {
+        fused.to_mut().scale_columns(factors);
     }
-    let inverses: Vec<f32> = scaling.columns.iter().flatten().filter(|_| scaling.in_scale).map(|factor| 1.0 / factor).collect();
-    let quantized = quantize(fused.matrix(), format);
-    let layout = options.target.layout(dtype);
+    let inverses: Vec<f32> = scaling.factors.iter().flatten().filter(|_| scaling.in_scale).map(|factor| 1.0 / factor).collect();
+    let quantized = quantize(fused.matrix(), *format);
+    let layout = target.layout(dtype);
     let bytes = layout::arrange(&quantized, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let values = put(out, VALUES_ALIGN, &bytes)?;
     let is_int4 = dtype == Dtype::Int4;
     Ok(StoredTensor {
-        role,
-        layer,
-        format,
+        role: *role,
+        layer: *layer,
+        format: *format,
         rows: fused.rows,
         columns: fused.columns,
         rel_error: quantized.relative_error(fused.matrix()),
@@ -157,18 +154,18 @@ fn put_tensor(
     })
 }
 
-/// Appends a part that a tensor may have, and returns its offset, 0 where it has none.
-fn put_if(there: bool, out: &mut Vec<u8>, bytes: &[u8]) -> Result<u32, String> {
-    if there { put(out, SCALES_ALIGN, bytes) } else { Ok(0) }
+/// Appends an optional part of a tensor and returns its offset, or 0 if it is absent.
+fn put_if(is_present: bool, out: &mut Vec<u8>, bytes: &[u8]) -> Result<u32, PackError> {
+    if is_present { put(out, SCALES_ALIGN, bytes) } else { Ok(0) }
 }
 
-/// Appends bytes at a multiple of `to` and returns their offset.
-fn put(out: &mut Vec<u8>, to: usize, bytes: &[u8]) -> Result<u32, String> {
-    align(out, to);
+/// Appends bytes at a multiple of `alignment` and returns their offset.
+fn put(out: &mut Vec<u8>, alignment: usize, bytes: &[u8]) -> Result<u32, PackError> {
+    align(out, alignment);
     let offset = out.len();
     out.extend_from_slice(bytes);
     if out.len() > u32::MAX as usize {
-        return Err("its image would be beyond the format's 4 GiB".to_owned());
+        return Err(PackError::TooLarge { what: "the image", bytes: out.len() });
     }
     Ok(offset as u32)
 }

@@ -1,0 +1,106 @@
+//! Errors of the packer.
+
+use crate::import::SourceRole;
+
+/// A model or a request that cannot be packed. The file is added by [`crate::Error::File`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The requested context is zero or beyond the trained one.
+    #[error("a context of {requested} tokens is out of range; the model was trained for 1 to {trained}")]
+    Context {
+        /// Requested tokens.
+        requested: u32,
+        /// Tokens of the trained context.
+        trained: u32,
+    },
+    /// A `--tensor` pattern matches nothing.
+    #[error("no tensor {pattern} in this model; names are like embedding, layers.0.qkv or layers.*.mlp_down")]
+    UnknownTensor {
+        /// The pattern.
+        pattern: String,
+    },
+    /// A `--tensor` option names a tensor that is never quantized.
+    #[error("{tensor} is always f32; remove its --tensor option")]
+    AlwaysF32 {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// The checkpoint lacks a weight.
+    #[error("the weight {part:?} of {tensor} is missing")]
+    MissingPart {
+        /// Name of the fused tensor.
+        tensor: String,
+        /// The missing weight.
+        part: SourceRole,
+    },
+    /// A weight does not have the shape that the configuration implies.
+    #[error("the shape of {tensor} is not ({rows}, {columns}), which the model's configuration implies")]
+    Shape {
+        /// Name of the fused tensor.
+        tensor: String,
+        /// Expected outputs.
+        rows: u32,
+        /// Expected inputs.
+        columns: u32,
+    },
+    /// A bias does not have one value per output.
+    #[error("the bias of {tensor} does not have {rows} values")]
+    Bias {
+        /// Name of the fused tensor.
+        tensor: String,
+        /// Expected values.
+        rows: u32,
+    },
+    /// A number does not fit its header field.
+    #[error("{value} {field} exceed the image format's limit of 65535")]
+    FieldRange {
+        /// The number.
+        value: u32,
+        /// What it counts.
+        field: &'static str,
+    },
+    /// The engine cannot run a model of this shape.
+    #[error("the engine does not support this model's shape: {0}")]
+    Unsupported(attoformer::Error),
+    /// The header cannot represent the configuration.
+    #[error("the image header cannot represent this model's configuration")]
+    NotRepresentable,
+    /// The image or its arena exceeds the 32-bit offsets of the format.
+    #[error("{what} would take {bytes} bytes, beyond the image format's limit of 4 GiB")]
+    TooLarge {
+        /// The image or the arena.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The arena that computes the golden vector cannot be allocated.
+    #[error("cannot allocate {bytes} bytes for the arena; a smaller --context needs less")]
+    Memory {
+        /// Bytes of the arena.
+        bytes: usize,
+    },
+    /// The engine rejects the finished image.
+    #[error("the engine rejects the packed image: {0}")]
+    Rejected(attoformer::Error),
+    /// A calibration text cannot be read by the model.
+    #[error("the model cannot read the calibration text: {0}; use --calibrate none")]
+    Calibration(attoformer::Error),
+}
+
+/// An output that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// A file other than an image would be overwritten.
+    #[error("refusing to overwrite: the file exists and is not an Attoformer image; name another output")]
+    NotAnImage,
+    /// The image is larger than `--budget-flash` allows.
+    #[error("the image takes {bytes} bytes of flash, {} more than the budget of {budget}", bytes - budget)]
+    Budget {
+        /// Size of the image.
+        bytes: u64,
+        /// The budget.
+        budget: u64,
+    },
+}

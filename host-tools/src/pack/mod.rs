@@ -1,0 +1,24 @@
+//! Packs a checkpoint into an image: fuses matrices, smooths, quantizes and lays them out, and writes the other sections.
+
+mod assemble;
+pub mod calibrate;
+mod error;
+pub mod frontend;
+mod fuse;
+mod golden;
+pub mod layout;
+mod options;
+mod output;
+pub mod sections;
+mod smooth;
+mod tensor_id;
+mod weights;
+mod writer;
+
+pub use assemble::{Packed, pack};
+pub use error::PackError;
+pub use options::Options;
+pub use output::{check_budget, check_output, write};
+pub use tensor_id::tensor_name;
+pub use weights::StoredTensor;
+pub use writer::seal;

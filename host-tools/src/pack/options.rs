@@ -1,0 +1,30 @@
+//! Packing options.
+
+use attoformer::image::header::KvType;
+
+use super::layout::Target;
+use crate::quantize::Format;
+
+/// Packing options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Format of the matrices; norms are always f32.
+    pub weights: Format,
+    /// Formats by tensor name; `*` matches any layer. The last match applies.
+    pub overrides: Vec<(String, Format)>,
+    /// Element type of keys and values.
+    pub kv: KvType,
+    /// Context length in tokens; the trained one unless given.
+    pub context: Option<u32>,
+    /// Target whose layout the weights get.
+    pub target: Target,
+    /// Calibration text, one sample per line: int8 and int4 matrices are smoothed for the activations that it causes.
+    pub calibration: Option<String>,
+}
+
+impl Options {
+    /// The unquantized reference that other options are compared with.
+    pub fn reference() -> Self {
+        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable, calibration: None }
+    }
+}

@@ -1,0 +1,14 @@
+//! Identity and name of a tensor.
+
+use attoformer::image::directory::Role;
+
+/// Role of a tensor and its layer, if it belongs to one.
+pub type TensorId = (Role, Option<u32>);
+
+/// The name of a tensor on the command line: `embedding`, `layers.3.qkv`.
+pub fn tensor_name(role: Role, layer: Option<u32>) -> String {
+    match layer {
+        Some(layer) => format!("layers.{layer}.{}", role.name()),
+        None => role.name().to_owned(),
+    }
+}
