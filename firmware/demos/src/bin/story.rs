@@ -1,14 +1,18 @@
-//! Tells a story with the image that is built in.
+//! Tells a story with the built-in image.
 #![no_std]
 #![no_main]
 
 use attoformer::{Error, Image, Limits, Sampler, Session};
-use attoformer_demos::{finish, image, take_arena};
-use semihosting::{print, println};
+use attoformer_demos::{exit, image, take_arena};
+use semihosting::{eprintln, print, println};
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    finish(tell())
+    if let Err(error) = tell() {
+        eprintln!("error: {error}");
+        semihosting::process::exit(1)
+    }
+    exit()
 }
 
 fn tell() -> Result<(), Error> {

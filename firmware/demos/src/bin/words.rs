@@ -1,4 +1,4 @@
-//! Tells a few stories and counts their words, on a heap of its own: the engine needs none, but a program may.
+//! Tells a few stories and counts their words on a heap: the engine needs none, but a program may have one.
 #![no_std]
 #![no_main]
 
@@ -8,11 +8,11 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::{cmp::Reverse, fmt::Write, mem::MaybeUninit};
 
 use attoformer::{Error, Image, Limits, Sampler, Session};
-use attoformer_demos::{finish, image, take_arena};
-// The heap's lock: interrupts off on one core.
+use attoformer_demos::{exit, image, take_arena};
+// The implementation of the heap's critical section: interrupts disabled on a single core.
 use cortex_m as _;
 use embedded_alloc::LlffHeap;
-use semihosting::println;
+use semihosting::{eprintln, println};
 
 const HEAP_BYTES: usize = 32 * 1024;
 const STORIES: u64 = 3;
@@ -23,9 +23,13 @@ static HEAP: LlffHeap = LlffHeap::empty();
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; HEAP_BYTES] = [MaybeUninit::uninit(); HEAP_BYTES];
-    // SAFETY: `entry` makes MEMORY a local that exists once and for ever, and nothing was allocated before.
+    // SAFETY: `entry` runs once and turns MEMORY into a unique reference; nothing was allocated before.
     unsafe { HEAP.init((&raw mut *MEMORY).addr(), HEAP_BYTES) };
-    finish(count())
+    if let Err(error) = count() {
+        eprintln!("error: {error}");
+        semihosting::process::exit(1)
+    }
+    exit()
 }
 
 fn count() -> Result<(), Error> {
@@ -55,7 +59,7 @@ fn tell(session: &mut Session<'_>, seed: u64) -> Result<String, Error> {
     let sampler = Sampler::new(seed).with_temperature(0.7)?;
     let mut generation = session.generate(&story, sampler, Limits::tokens(80))?;
     while let Some(piece) = generation.next()? {
-        // A String takes everything.
+        // Writing to a String cannot fail.
         let _ = write!(story, "{piece}");
     }
     Ok(story)
