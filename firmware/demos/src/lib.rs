@@ -6,6 +6,11 @@ mod stack;
 
 use core::panic::PanicInfo;
 
+// The implementation of the critical section of `static_cell` on ARMv6-M: interrupts disabled on a single core.
+use cortex_m as _;
+// Only for its feature `critical-section`, without which `static_cell` does not build for ARMv6-M.
+use portable_atomic as _;
+
 use attoformer::{Arena, Image, include_image};
 use semihosting::process;
 use static_cell::ConstStaticCell;
