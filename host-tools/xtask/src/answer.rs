@@ -1,50 +1,50 @@
-//! What a machine's frames amount to: the JSON that `cargo xtask qemu` prints.
+//! The report of a finished job, collected from a machine's frames: the JSON that `cargo xtask qemu` prints.
 
 use attoformer_protocol::{Answer, Frame};
 use serde::Serialize;
 
-/// One finished job. Instructions are counted by the emulator; they are not cycles.
+/// Results of one job. The instruction count is the emulator's; it is not a cycle count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// The machine's name.
     pub machine: String,
-    /// Tokens generated, the prompt's not among them.
+    /// Generated tokens, without the prompt.
     pub tokens: Vec<u32>,
-    /// Text generated.
+    /// Generated text.
     pub text: String,
     /// Hash over the logits and tokens of every sampled position, eight hexadecimal digits.
     pub output_hash: String,
-    /// The running hash after each token: the first difference between two machines is where they part.
+    /// Running hash after each token: the first difference between two machines is the first token that differs.
     pub token_hashes: Vec<String>,
     /// Tokens in the prompt.
     pub prompt_tokens: u32,
-    /// Instructions to encode the source of a model with an encoder.
+    /// Instructions of the encoder's forward pass, for a model with an encoder.
     #[serde(skip_serializing_if = "is_zero")]
     pub instructions_encode: u64,
-    /// Instructions to read the whole prompt.
+    /// Instructions of the prefill of the whole prompt.
     pub instructions_prefill: u64,
-    /// Instructions to feed each generated token and to choose the one after it.
+    /// Instructions of each decode step: sampling a token and feeding it.
     pub instructions_per_token: Vec<u64>,
     /// Bytes of the program in flash.
     pub flash_bytes_code: u32,
     /// Bytes of the image in flash.
     pub flash_bytes_model: u32,
-    /// Bytes of the arena that the plan asks for.
+    /// Bytes of the arena that the plan needs.
     pub ram_bytes_arena: u32,
-    /// Bytes of the front end's features and scratch, where sound was heard.
-    #[serde(skip_serializing_if = "is_nothing")]
+    /// Bytes of the audio front end's features and scratch buffer; 0 without audio.
+    #[serde(skip_serializing_if = "is_zero_bytes")]
     pub ram_bytes_frontend: u32,
-    /// Bytes of the arena up to the last that was written.
+    /// Bytes of the arena up to the last written one.
     pub arena_high_water: u32,
     /// Bytes of statics.
     pub ram_bytes_static: u32,
-    /// Bytes of stack in use at the deepest point.
+    /// Stack size in use at the deepest point, in bytes.
     pub stack_high_water: u32,
-    /// Whether the golden vector came out right on this machine; false when the planned context is too small for it.
+    /// Whether the golden vector matched on this machine; false if the planned context is too small for it.
     pub self_test: bool,
-    /// Whether the model ended the text.
+    /// Whether the model produced its end-of-sequence token.
     pub ended: bool,
-    /// Raw logits, f32 little-endian, of every position fed, when they were asked for.
+    /// Raw logits of every position fed, f32 little-endian; empty unless the job requested them.
     #[serde(skip)]
     pub logits: Vec<u8>,
 }
@@ -53,17 +53,17 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn is_nothing(bytes: &u32) -> bool {
+fn is_zero_bytes(bytes: &u32) -> bool {
     *bytes == 0
 }
 
 impl Report {
-    /// An empty report of a machine.
+    /// Creates an empty report of a machine.
     pub fn new(machine: &str) -> Self {
         Self { machine: machine.to_owned(), ..Self::default() }
     }
 
-    /// Takes in one more frame.
+    /// Adds one frame.
     pub fn add(&mut self, frame: &Frame<'_>) {
         match *frame {
             Frame::Ready { arena_bytes, self_tested } => {

@@ -1,4 +1,4 @@
-//! What a head looks at on an emulated machine, weight by weight.
+//! Attention weights of one head on an emulated machine.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{emulator, firmware, machines::Machine};
 
-/// The weights of one head on one machine. `atto inspect --board` reads its JSON.
+/// Attention weights of one head on one machine. `atto inspect --board` reads its JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rows {
     /// The machine's name.
@@ -17,16 +17,16 @@ pub struct Rows {
     pub layer: u32,
     /// The head.
     pub head: u32,
-    /// For each position, a weight for each key from the first to the last that was seen, in units of the row's sum.
+    /// For each query position, a weight for each key up to the last visible one, in units of the row's sum.
     pub rows: Vec<Vec<u32>>,
 }
 
-/// Reads a prompt on the machine and collects what the head looks at.
+/// Prefills a prompt on the machine and collects the attention weights of one head.
 ///
 /// # Errors
-/// When the program does not build, start or finish, or when there is no such head.
+/// The program does not build, start or finish, or the model has no such head.
 pub fn rows(machine: &Machine, image: &Path, prompt: Prompt<'_>, layer: u32, head: u32) -> Result<Rows> {
-    let elf = firmware::build_looking(machine)?;
+    let elf = firmware::build_with_attention(machine)?;
     let mut rows: Vec<Vec<u32>> = Vec::new();
     let task = Task::Attention(Attention { prompt, layer, head });
     emulator::run(machine, &elf, Some(image), &[], task, |frame| {
@@ -39,7 +39,7 @@ pub fn rows(machine: &Machine, image: &Path, prompt: Prompt<'_>, layer: u32, hea
         Ok(())
     })?;
     if rows.is_empty() {
-        bail!("{} has no head {head} with weights in layer {layer}", image.display());
+        bail!("{} has no softmax attention head {head} in layer {layer}", image.display());
     }
     Ok(Rows { machine: machine.name.to_owned(), layer, head, rows })
 }

@@ -1,4 +1,4 @@
-//! Building the program for a machine.
+//! Builds firmware for the emulated machines.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     machines::Machine,
-    process::{cargo, root, run},
+    process::{capture, cargo, root, run},
 };
 
-/// Where the firmware is built: its own folder, so that it never waits for a build of the host tools.
+/// Target folder of the firmware workspace. It is not the host's, so the two builds never wait for each other.
 pub fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => PathBuf::from(dir).join("firmware"),
@@ -20,21 +20,20 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// The folder of one kind of build: a flag or a feature of its own wants a folder of its own, or each change would build everything again, and a
-/// program could be replaced between its build and its run.
-fn folder(kinds: [Option<&str>; 2]) -> PathBuf {
-    kinds.into_iter().flatten().fold(target_dir(), |folder, kind| folder.join(kind))
+/// Target folder of a backend and a variant. Flags and features of their own get a folder of their own: otherwise each change would rebuild
+/// everything, and a program could be replaced between its build and its run.
+fn folder(parts: [Option<&str>; 2]) -> PathBuf {
+    parts.into_iter().flatten().fold(target_dir(), |folder, part| folder.join(part))
 }
 
-/// A cargo command inside the firmware workspace, for this backend.
+/// A cargo command in the firmware workspace with this kernel set.
 pub fn cargo_in_firmware(subcommand: &str, backend: Option<&str>) -> Command {
     cargo_for(subcommand, backend, None)
 }
 
-/// The same, for a kind of build beside the usual one.
-fn cargo_for(subcommand: &str, backend: Option<&str>, kind: Option<&str>) -> Command {
+fn cargo_for(subcommand: &str, backend: Option<&str>, variant: Option<&str>) -> Command {
     let mut command = cargo();
-    command.current_dir(root().join("firmware")).arg(subcommand).arg("--target-dir").arg(folder([backend, kind]));
+    command.current_dir(root().join("firmware")).arg(subcommand).arg("--target-dir").arg(folder([backend, variant]));
     if let Some(backend) = backend {
         command.env("RUSTFLAGS", format!("--cfg attoformer_backend=\"{backend}\""));
     }
@@ -46,36 +45,55 @@ pub fn build(machine: &Machine) -> Result<PathBuf> {
     build_package(machine, "attoformer-boards", machine.program, None, |_| {})
 }
 
-/// Builds a machine's program with its whole log instead of errors alone.
-pub fn build_logging(machine: &Machine) -> Result<PathBuf> {
-    build_package(machine, "attoformer-boards", machine.program, Some("logging"), |command| {
+/// Builds a machine's program with all log levels instead of errors alone.
+pub fn build_with_logs(machine: &Machine) -> Result<PathBuf> {
+    build_package(machine, "attoformer-boards", machine.program, Some("logs"), |command| {
         command.env("DEFMT_LOG", "info");
     })
 }
 
-/// Builds a machine's program that can send what heads look at.
-pub fn build_looking(machine: &Machine) -> Result<PathBuf> {
-    build_package(machine, "attoformer-boards", machine.program, Some("looking"), |command| {
+/// Builds a machine's program that can send attention weights.
+pub fn build_with_attention(machine: &Machine) -> Result<PathBuf> {
+    build_package(machine, "attoformer-boards", machine.program, Some("attention"), |command| {
         command.args(["--features", "attention"]);
     })
 }
 
-/// Builds a demo with this image in it.
-pub fn build_demo(machine: &Machine, program: &str, image: &Path) -> Result<PathBuf> {
-    let image = image.canonicalize().with_context(|| format!("{} cannot be found", image.display()))?;
+/// Builds a demo with this image in it. `features` is a feature set of the demos, `engine` adds single features of the engine.
+pub fn build_demo(machine: &Machine, program: &str, image: &Path, features: &str, engine: &[&str]) -> Result<PathBuf> {
+    let image = image.canonicalize().with_context(|| format!("cannot find {}", image.display()))?;
     build_package(machine, "attoformer-demos", program, None, |command| {
-        command.env("ATTO_IMAGE", image);
+        command.env("ATTO_IMAGE", image).args(["--no-default-features", "--features", features]);
+        for feature in engine {
+            command.args(["--features", &format!("attoformer/{feature}")]);
+        }
     })
 }
 
-fn build_package(machine: &Machine, package: &str, program: &str, kind: Option<&str>, add: impl FnOnce(&mut Command)) -> Result<PathBuf> {
-    let mut command = cargo_for("build", machine.backend, kind);
+/// Names of the engine's Cargo features that decide which images can be opened.
+pub fn engine_features() -> Result<Vec<String>> {
+    let mut command = cargo();
+    command.current_dir(root().join("core")).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&capture(&mut command)?).context("`cargo metadata` did not print JSON")?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let features = packages.filter(|package| package["name"] == "attoformer").filter_map(|package| package["features"].as_object());
+    Ok(features.flat_map(|features| features.keys()).filter(|name| !matches!(name.as_str(), "default" | "defmt")).cloned().collect())
+}
+
+fn build_package(
+    machine: &Machine,
+    package: &str,
+    program: &str,
+    variant: Option<&str>,
+    add: impl FnOnce(&mut Command),
+) -> Result<PathBuf> {
+    let mut command = cargo_for("build", machine.backend, variant);
     add(&mut command);
-    command.args(["--release", "--quiet", "--package", package, "--bin", program, "--target", machine.target]);
+    command.args(["--release", "--locked", "--quiet", "--package", package, "--bin", program, "--target", machine.target]);
     run(&mut command)?;
-    let elf = folder([machine.backend, kind]).join(machine.target).join("release").join(program);
+    let elf = folder([machine.backend, variant]).join(machine.target).join("release").join(program);
     if !elf.is_file() {
-        bail!("the build left no program at {}", elf.display());
+        bail!("the build produced no program at {}", elf.display());
     }
     Ok(elf)
 }

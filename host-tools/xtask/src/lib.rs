@@ -1,4 +1,4 @@
-//! What `cargo xtask` does, as functions that the whole-system tests call as well.
+//! Functions of `cargo xtask` that the whole-system tests call too.
 
 pub mod answer;
 pub mod attention;
@@ -9,4 +9,6 @@ pub mod logs;
 pub mod machines;
 pub mod output;
 pub mod process;
+pub mod program;
+
 pub mod tally;

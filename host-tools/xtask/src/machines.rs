@@ -1,27 +1,27 @@
 //! The emulated machines.
 
-/// How to build for a machine and how to start it.
+/// How to build for a machine and how to start it. Addresses belong to the memory map in the board's linker script.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
-    /// The name that `--machine` takes.
+    /// Name that `--machine` accepts.
     pub name: &'static str,
-    /// Its processor.
+    /// Processor core.
     pub core: &'static str,
-    /// The emulator's program.
+    /// Program name of the emulator.
     pub emulator: &'static str,
-    /// Arguments that choose the machine.
+    /// Arguments that select the machine.
     pub select: &'static [&'static str],
-    /// The compiler's target.
+    /// Compiler target.
     pub target: &'static str,
-    /// The program in `firmware/boards`.
+    /// Program in `firmware/boards`.
     pub program: &'static str,
-    /// A kernel set that the target alone does not imply (`--cfg attoformer_backend="…"`).
+    /// Kernel set, if the target alone does not imply it (`--cfg attoformer_backend="…"`).
     pub backend: Option<&'static str>,
-    /// Where the job block goes: `_job_start` in the board's `memory.x`.
+    /// Address of the job block: `_job_start` in the board's `memory.x`.
     pub job_at: u32,
-    /// Where images go.
+    /// Address of the image.
     pub image_at: u32,
-    /// Bytes of the largest image that fits there.
+    /// Bytes of the largest image that fits at that address.
     pub image_limit: u32,
 }
 
@@ -116,12 +116,12 @@ pub const MACHINES: [Machine; 7] = [
     },
 ];
 
-/// The machine of this name.
+/// Finds the machine of this name.
 pub fn find(name: &str) -> Option<Machine> {
     MACHINES.into_iter().find(|machine| machine.name == name)
 }
 
-/// The machine of this name built for another target: `mps2-an385` with ARMv6-M code is `mps2-an385-m0`.
+/// Finds the machine of this name built for another target: `mps2-an385` with ARMv6-M code is `mps2-an385-m0`.
 pub fn find_for(name: &str, target: Option<&str>) -> Option<Machine> {
     let machine = find(name)?;
     match target {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything a person repeats in this repository.
+//! `cargo xtask`: the repository's recurring tasks.
 
 mod commands;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Everything a person repeats in this repository.
+/// Recurring tasks of this repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -16,19 +16,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Watch an emulated microcontroller tell a story, in the same bits as this computer
+    /// Generate a story on an emulated microcontroller and compare its bits with this computer's
     Demo(commands::demo::Arguments),
-    /// Prove everything: format, lints, docs, tests, firmware, no panic
-    Test(commands::test::Arguments),
+    /// Run all checks: format, lints, documentation, tests, firmware, no panic
+    Test(commands::steps::Arguments),
+    /// Run the checks before a release: features, documentation targets, MSRV, packaging, public API
+    ReleaseCheck(commands::steps::Arguments),
     /// Run an image on an emulated machine
     Qemu(commands::qemu::Arguments),
-    /// Read the weights of an attention head out of an emulated machine
+    /// Print the attention weights of one head on an emulated machine
     Attention(commands::attention::Arguments),
-    /// Count the kernels' instructions on an emulated machine
+    /// Count the instructions of each kernel on an emulated machine
     Bench(commands::bench::Arguments),
-    /// Link the engine with a panic handler that cannot link
+    /// Measure flash, statics and stack size of the demo programs
+    Size(commands::size::Arguments),
+    /// Prove that the engine cannot panic: link it with a panic handler that cannot link
     Nopanic(commands::nopanic::Arguments),
-    /// Bring public test models into a folder, by package name
+    /// Download public test models
     Models(commands::models::Arguments),
     /// Install compiler targets and emulators
     Setup,
@@ -42,9 +46,11 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Test(arguments) => commands::test::run(&arguments),
+        Command::ReleaseCheck(arguments) => commands::release_check::run(&arguments),
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
         Command::Attention(arguments) => commands::attention::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Size(arguments) => commands::size::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Models(arguments) => commands::models::run_all(&arguments),
         Command::Setup => commands::setup::run(),

@@ -1,4 +1,4 @@
-//! Running other programs, with errors that name the command.
+//! Runs other programs; errors name the command.
 
 use std::{
     ffi::OsStr,
@@ -8,18 +8,29 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The repository's root.
+/// Root folder of the repository.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// The cargo that runs this program.
-pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// Folder of the cargo subcommands that `cargo xtask setup` installs.
+pub fn tools() -> PathBuf {
+    root().join("target/tools")
 }
 
-/// The command as one would type it.
+/// The cargo that started this program. It finds the subcommands in [`tools`] after those of the `PATH`.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([tools().join("bin")]);
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// The command as a person would type it.
 pub fn spelled(command: &Command) -> String {
     let quote = |word: &OsStr| {
         let word = word.to_string_lossy();
@@ -29,20 +40,23 @@ pub fn spelled(command: &Command) -> String {
     std::iter::once(program).chain(command.get_args()).map(quote).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a command to its end; its output goes where ours goes, except that standard output goes to standard error.
+/// Runs a command to its end. Its standard output is redirected to standard error.
+///
+/// # Errors
+/// The command cannot be started or fails.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .status()
-        .with_context(|| format!("`{}` could not be started", spelled(command)))?;
+    let status =
+        command.stdin(Stdio::null()).stdout(std::io::stderr()).status().with_context(|| format!("cannot start `{}`", spelled(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", spelled(command));
     }
     Ok(())
 }
 
-/// Runs a command and keeps its output; a failure shows what it wrote to standard error.
+/// Runs a command and returns its standard output.
+///
+/// # Errors
+/// The command cannot be started or fails; the error then quotes its standard error.
 pub fn capture(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     if !output.status.success() {
@@ -51,18 +65,17 @@ pub fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a command and keeps all that it said, whether it succeeded or not.
+/// Runs a command and returns all its output, whether it succeeded or not.
 pub fn output(command: &mut Command) -> Result<Output> {
-    command.stdin(Stdio::null()).output().with_context(|| format!("`{}` could not be started", spelled(command)))
+    command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{}`", spelled(command)))
 }
 
-/// Whether a program of this name is found.
+/// Whether a program of this name, in the `PATH` or in [`tools`], runs.
 pub fn is_installed(program: &str) -> bool {
-    Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
+    let runs = |program: &Path| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    runs(Path::new(program)) || runs(&tools().join("bin").join(program))
 }

@@ -1,4 +1,4 @@
-//! Running a test runner and counting what it reports.
+//! Runs a test runner and counts the tests that it reports.
 
 use std::{
     fmt,
@@ -12,46 +12,60 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::spelled;
 
-/// Tests that passed and tests that failed.
+/// Numbers of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Tests that passed.
     pub passed: u32,
     /// Tests that failed.
     pub failed: u32,
+    /// Tests that did not run.
+    pub skipped: u32,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 
-/// A run with failures.
+/// The error of a run with failed tests.
 #[derive(Debug)]
 pub struct Failed(pub Tally);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} tests did not pass", self.0.failed, self.0.passed + self.0.failed)
+        write!(f, "{} of {} tests failed", self.0.failed, self.0.passed + self.0.failed)
     }
 }
 
 impl std::error::Error for Failed {}
 
+impl Tally {
+    /// Adds a second run of the same tests that ran some of those that this run skipped by its filter.
+    #[must_use]
+    pub fn with_rest(self, rest: Self) -> Self {
+        let ran = rest.passed + rest.failed;
+        Self { passed: self.passed + rest.passed, failed: self.failed + rest.failed, skipped: self.skipped.saturating_sub(ran) }
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 }
 
-/// Runs `cargo test` or `cargo nextest run`, shows its output and adds up its summaries. Fails when a test failed (the error
-/// is then a [`Failed`]), or when the runner failed for another reason.
+/// Runs `cargo test` or `cargo nextest run`, shows its output and adds up its summaries.
+///
+/// # Errors
+/// [`Failed`] if a test failed; another error if the runner failed for another reason.
 pub fn run(command: &mut Command) -> Result<Tally> {
     let name = spelled(command);
     let start = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = start.with_context(|| format!("`{name}` could not be started"))?;
+    let mut child = start.with_context(|| format!("cannot start `{name}`"))?;
     let (output, errors) = (child.stdout.take(), child.stderr.take());
     let output = thread::spawn(move || output.map(echo).unwrap_or_default());
     let mut tally = errors.map(echo).unwrap_or_default();
@@ -76,15 +90,15 @@ fn echo(stream: impl Read) -> Tally {
     tally
 }
 
-/// What a line counts: `Summary [..] 12 tests run: 11 passed, 1 failed` or `test result: ok. 12 passed; 0 failed; ..`.
+/// Numbers in a summary line: `Summary [..] 12 tests run: 11 passed, 1 failed` or `test result: ok. 12 passed; 0 failed; ..`.
 fn summary(line: &str) -> Tally {
-    // nextest indents what a failed test printed, and that test's own "test result" with it.
+    // nextest indents the output of a failed test; a "test result" in it is not a summary.
     if !line.trim_start().starts_with("Summary [") && !line.starts_with("test result:") {
         return Tally::default();
     }
     let words: Vec<&str> = line.split([' ', ',', ';']).filter(|word| !word.is_empty()).collect();
     let before = |name: &str| words.windows(2).find(|pair| pair[1] == name).and_then(|pair| pair[0].parse().ok()).unwrap_or(0);
-    Tally { passed: before("passed"), failed: before("failed") + before("timed") }
+    Tally { passed: before("passed"), failed: before("failed") + before("timed"), skipped: before("skipped") + before("ignored") }
 }
 
 #[cfg(test)]
@@ -92,12 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_runners_are_understood() {
+    fn summaries_of_both_runners_are_read() {
         let nextest = "     Summary [   0.021s] 13 tests run: 11 passed (1 slow), 2 failed, 4 skipped";
-        assert_eq!(summary(nextest), Tally { passed: 11, failed: 2 });
+        assert_eq!(summary(nextest), Tally { passed: 11, failed: 2, skipped: 4 });
         let cargo = "test result: FAILED. 7 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        assert_eq!(summary(cargo), Tally { passed: 7, failed: 1 });
+        assert_eq!(summary(cargo), Tally { passed: 7, failed: 1, skipped: 0 });
         assert_eq!(summary("    test result: FAILED. 0 passed; 1 failed; 0 ignored"), Tally::default());
-        assert_eq!(summary("test both_runners_are_understood ... ok"), Tally::default());
+        let (functions, timing) = (Tally { passed: 10, failed: 0, skipped: 5 }, Tally { passed: 3, failed: 0, skipped: 12 });
+        assert_eq!(functions.with_rest(timing), Tally { passed: 13, failed: 0, skipped: 2 });
+        assert_eq!(summary("test summaries_of_both_runners_are_read ... ok"), Tally::default());
     }
 }

@@ -1,15 +1,14 @@
-//! `cargo xtask bench`: what each kernel costs on an emulated machine, after a proof that it computes the same bits as the specification.
+//! `cargo xtask bench`: instruction counts of each kernel on an emulated machine, after a check that it computes the same bits as the specification.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use std::process::Command;
 use xtask::{
-    firmware,
+    emulator, firmware,
     machines::{self, Machine},
     process::{output, run as run_command},
 };
 
-/// The machines whose memory map `firmware/kernel-bench` has.
+/// The machines whose memory map `firmware/kernel-bench` has in its linker script.
 const MACHINES: [&str; 2] = ["mps2-an386", "mps2-an500"];
 const PROGRAM: &str = "attoformer-kernel-bench";
 
@@ -26,42 +25,41 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let machine = machines::find(&arguments.machine).filter(|machine| MACHINES.contains(&machine.name));
     let Some(machine) = machine else {
-        bail!("there are no kernel counts for {}; the machines are {}", arguments.machine, MACHINES.join(", "));
+        bail!("no kernel counts for {}; the machines are {}", arguments.machine, MACHINES.join(", "));
     };
     let lines = counts(&machine)?;
     let kernels: Vec<_> = lines.iter().filter(|line| line.get("op").is_some()).cloned().collect();
     if arguments.json {
         println!("{}", json!({ "machine": machine.name, "kernels": kernels }));
     } else {
-        println!("{}, instructions counted by the emulator (not cycles)", machine.name);
+        println!("{}, instruction counts of the emulator (not cycles)", machine.name);
         kernels.iter().for_each(show);
     }
     Ok(())
 }
 
-/// Fails when a Cortex-M kernel differs from the specification in a bit.
+/// Checks every Cortex-M kernel against the specification, bit for bit.
 pub fn conformance() -> Result<()> {
     for name in MACHINES {
-        let Some(machine) = machines::find(name) else { bail!("there is no machine {name}") };
+        let Some(machine) = machines::find(name) else { bail!("unknown machine {name}") };
         let checks = counts(&machine)?.iter().filter(|line| line["pass"] == json!(true)).count();
         if checks == 0 {
-            bail!("{name}: the program checked nothing");
+            bail!("{name}: the program performed no check");
         }
         eprintln!("{name}: {checks} kernel checks passed");
     }
     Ok(())
 }
 
-/// Builds and runs the program; returns what it printed. Fails when a kernel differs from the specification.
+/// Builds and runs the program and returns the JSON lines that it printed.
+///
+/// # Errors
+/// A kernel differs from the specification.
 fn counts(machine: &Machine) -> Result<Vec<Value>> {
     let mut build = firmware::cargo_in_firmware("build", machine.backend);
     run_command(build.args(["--release", "--locked", "--quiet", "--package", PROGRAM, "--target", machine.target]))?;
     let elf = firmware::target_dir().join(machine.target).join("release").join(PROGRAM);
-    let mut emulator = Command::new(machine.emulator);
-    emulator.args(machine.select);
-    emulator.args(["-display", "none", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
-    emulator.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(elf);
-    let output = output(&mut emulator)?;
+    let output = output(&mut emulator::bare(machine, &elf))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     if let Some(failed) = lines.iter().find(|line| line["pass"] == json!(false)) {

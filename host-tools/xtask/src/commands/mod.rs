@@ -1,4 +1,4 @@
-//! One file per command.
+//! One file for each command.
 
 pub mod attention;
 pub mod bench;
@@ -7,6 +7,9 @@ pub mod models;
 pub mod nopanic;
 pub mod picture;
 pub mod qemu;
+pub mod release_check;
 pub mod setup;
+pub mod size;
+pub mod steps;
 pub mod test;
 pub mod train_default;

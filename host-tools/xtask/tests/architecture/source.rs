@@ -287,7 +287,7 @@ fn tokenize(text: &str) -> Vec<String> {
             if c == ':' && next == ':' {
                 tokens.push("::".to_owned());
                 at += 1;
-            } else if c == '-' && next == '>' || c == '=' && next == '>' {
+            } else if matches!(c, '-' | '=') && next == '>' {
                 at += 1;
             } else if !c.is_whitespace() {
                 tokens.push(c.to_string());
