@@ -2,8 +2,8 @@
 //!
 //! A word behind `--` leaves only operations whose name contains it. Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
 
-use attoformer::image::directory::{Dtype, Layout};
-use attoformer::image::header::Activation;
+use attoformer::image::Activation;
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
 use std::hint::black_box;
 use std::time::Instant;
@@ -73,7 +73,7 @@ fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens
         Dtype::Int8 => (columns.next_multiple_of(4), "matmul_i8"),
         Dtype::Int4 => (columns.div_ceil(2).next_multiple_of(4), "matmul_i4"),
         Dtype::F16 => ((columns * 2).next_multiple_of(4), "matmul_f16"),
-        Dtype::F32 => (columns * 4, "matmul_f32"),
+        _ => (columns * 4, "matmul_f32"),
     };
     // Words of 0x3c3c3c3c and the like are finite in every type.
     let words = vec![0x2c3a_3b1eu32; rows * row_bytes / 4];
@@ -102,7 +102,7 @@ fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens
     report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
         Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
         Dtype::F32 => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
-        Dtype::Int8 | Dtype::Int4 => {
+        _ => {
             let x = QuantizedRows { values: black_box(&values), stride, scales: &scales };
             if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
         }

@@ -1,19 +1,19 @@
 //! What sees whole sequences: encoders, the encoder of an encoder-decoder, and a decoder's prefix.
 
-use crate::arena::{Plan, Workspace};
-use crate::image::directory::Role;
-use crate::image::header::{Architecture, Classifier, Pooler, Pooling};
+use crate::format::Role;
+use crate::format::{Architecture, Classifier, Pooler, Pooling};
 use crate::kernels::Kernels;
 use crate::layers::attention::CrossAttention;
 use crate::layers::block::Block;
-use crate::layers::front::{Front, FrontScratch};
 use crate::layers::heads::Sight;
+use crate::layers::input_stem::{InputStem, InputStemScratch};
 use crate::layers::linear::{Linear, QuantizeScratch};
 use crate::layers::norm::Norm;
-use crate::layers::{front, rows};
+use crate::memory::{Plan, workspace::Workspace};
 use crate::model::{Model, Rooms};
 use crate::numeric::{normalize, relu, tanh};
 use crate::probe::{Part, Probe, Site};
+use crate::slices::{prefix_mut, rows};
 
 /// What an encoder reads.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +99,8 @@ impl Model<'_> {
                 self.embed(kernels, tokens.iter().copied().zip(positions), true, x, scratch.inner);
             }
             Input::Features(features) => {
-                let layer = Front::new(self.image());
-                let mut scratch = FrontScratch { inner: scratch.inner, stem, quantize: &mut scratch.quantize };
+                let layer = InputStem::new(self.image());
+                let mut scratch = InputStemScratch { inner: scratch.inner, stem, quantize: &mut scratch.quantize };
                 let mut start = 0;
                 for x in x.chunks_mut(rows_at_once) {
                     layer.apply(kernels, features, start, x, &mut scratch);
@@ -141,29 +141,29 @@ impl Model<'_> {
         let classifier = Linear::new(self.image(), Role::Classifier, 0);
         let labels = config.labels as usize;
         if config.classifier == Classifier::Tokens {
-            let logits = front(workspace.output, tokens * labels);
+            let logits = prefix_mut(workspace.output, tokens * labels);
             for (x, out) in rows(x, d_model).zip(logits.chunks_exact_mut(labels.max(1))) {
                 classifier.apply(kernels, x, &mut quantize, out);
             }
             return;
         }
         if config.classifier == Classifier::None {
-            pool(config.pooling, x, tokens, front(workspace.output, d_model));
-            if config.normalized {
-                normalize(front(workspace.output, d_model));
+            pool(config.pooling, x, tokens, prefix_mut(workspace.output, d_model));
+            if config.l2_normalize {
+                normalize(prefix_mut(workspace.output, d_model));
             }
             return;
         }
-        let mut pooled = front(workspace.inner, d_model);
+        let mut pooled = prefix_mut(workspace.inner, d_model);
         pool(config.pooling, x, tokens, pooled);
         if config.pooler != Pooler::None {
-            let dense = front(workspace.projected, d_model);
+            let dense = prefix_mut(workspace.projected, d_model);
             Linear::new(self.image(), Role::Pooler, 0).apply(kernels, pooled, &mut quantize, dense);
             let non_linearity = if config.pooler == Pooler::Tanh { tanh } else { relu };
             dense.iter_mut().for_each(|x| *x = non_linearity(*x));
             pooled = dense;
         }
-        classifier.apply(kernels, pooled, &mut quantize, front(workspace.output, labels));
+        classifier.apply(kernels, pooled, &mut quantize, prefix_mut(workspace.output, labels));
     }
 }
 

@@ -72,11 +72,11 @@ pub enum Error {
         have: usize,
     },
     /// The arena's stated size in the header differs from the one that follows from it.
-    ArenaStatement {
+    ArenaMismatch {
         /// Bytes stated.
         stated: u32,
         /// Bytes that follow from the header.
-        follows: u32,
+        implied: u32,
     },
     /// A plan asks for a context of zero, or for more tokens than the image was packed for.
     Context {
@@ -151,7 +151,11 @@ impl fmt::Display for Error {
             Error::Misaligned => f.write_str("the image must start at an address that is a multiple of 16"),
             Error::Version { found } => write!(f, "image format {found} is not supported, this engine reads format 1"),
             Error::Numerics { found } => {
-                write!(f, "the image was packed for numerics {found}, this engine computes numerics {}: pack it again", crate::NUMERICS)
+                write!(
+                    f,
+                    "the image was packed for numerics {found}, this engine computes numerics {}: pack it again",
+                    crate::numeric::NUMERICS
+                )
             }
             Error::HeaderChecksum => f.write_str("the header is damaged: its checksum does not match"),
             Error::PayloadChecksum => f.write_str("the image is damaged: the checksum of its sections does not match"),
@@ -163,8 +167,8 @@ impl fmt::Display for Error {
             Error::NoTokenizer => f.write_str("the image has no tokenizer: it reads tokens or features, not text"),
             Error::Metadata => f.write_str("the metadata section cannot be read"),
             Error::ArenaTooSmall { need, have } => write!(f, "the arena has {have} bytes, the plan needs {need}"),
-            Error::ArenaStatement { stated, follows } => {
-                write!(f, "the image states an arena of {stated} bytes, its header implies {follows}")
+            Error::ArenaMismatch { stated, implied } => {
+                write!(f, "the image states an arena of {stated} bytes, its header implies {implied}")
             }
             Error::Context { asked, packed } => write!(f, "a context of {asked} tokens was asked for, the image allows 1 to {packed}"),
             Error::ContextFull { tokens, context } => write!(f, "{tokens} tokens do not fit the context of {context}"),

@@ -141,7 +141,7 @@ impl<'s, 'a> Generation<'s, 'a> {
         self.hash.logits(self.session.logits());
         let token = self.session.sample(&mut self.sampler);
         self.hash.token(token);
-        if token == self.session.config().end {
+        if token == self.session.config().eos {
             self.end = Some(End::EndOfText);
             return Ok(None);
         }

@@ -51,33 +51,33 @@
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");
 
-pub mod arena;
 mod encoder;
 pub mod error;
+pub mod format;
 pub mod frontend;
 pub mod generate;
 mod hash;
 pub mod image;
 pub mod kernels;
 pub mod layers;
+pub mod memory;
 pub mod model;
 pub mod numeric;
 pub mod parallel;
 pub mod probe;
 pub mod sampling;
 pub mod session;
+mod slices;
 pub mod tokenizer;
 
-pub use arena::{Arena, Plan, arena_bytes};
 pub use error::Error;
 pub use generate::{Generation, Limits, Piece};
 pub use hash::OutputHash;
 pub use image::Image;
+pub use memory::{Arena, Plan, arena_bytes};
+pub use numeric::NUMERICS;
 pub use parallel::Parallel;
 pub use probe::Probe;
 pub use sampling::Sampler;
 pub use session::Session;
 pub use tokenizer::Tokenizer;
-
-/// Number of the numeric specification that this engine computes; an image carries it and another number is refused.
-pub const NUMERICS: u32 = 1;

@@ -1,9 +1,8 @@
 //! The image wired into layers: what a decoder does with tokens.
 
-use crate::arena::{Plan, Workspace};
+use crate::format::Role;
+use crate::format::{Config, PositionKind};
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::{Config, PositionKind};
 use crate::kernels::Kernels;
 use crate::layers::block::{Block, BlockScratch, Step};
 use crate::layers::cache::KvCache;
@@ -12,8 +11,9 @@ use crate::layers::heads::HeadScratch;
 use crate::layers::linear::{Linear, QuantizeScratch};
 use crate::layers::norm::Norm;
 use crate::layers::position::Rotary;
-use crate::layers::{front, rows};
+use crate::memory::{Plan, workspace::Workspace};
 use crate::probe::{Part, Probe, Site};
+use crate::slices::{prefix_mut, rows};
 
 /// Embedding, blocks, final norm; then a head, a pooling or a classifier. `encoder.rs` runs what sees whole sequences.
 #[derive(Clone, Copy, Debug)]
@@ -94,14 +94,14 @@ impl<'a> Model<'a> {
     /// Logits `(vocab)` that one row `(d_model)` of the residual stream has behind the final norm; `inner` is scratch.
     pub(crate) fn head(&self, kernels: &Kernels, x: &[f32], inner: &mut [f32], quantize: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         let config = self.image.config();
-        let normed = front(inner, x.len());
+        let normed = prefix_mut(inner, x.len());
         if config.final_norm {
             Norm::new(&self.image, Role::FinalNorm, 0).apply(kernels, x, normed);
         } else {
             normed.iter_mut().zip(x).for_each(|(out, &x)| *out = x);
         }
         let head = if config.tied_head { Role::Embedding } else { Role::Head };
-        Linear::new(&self.image, head, 0).apply(kernels, normed, quantize, front(out, config.vocab as usize));
+        Linear::new(&self.image, head, 0).apply(kernels, normed, quantize, prefix_mut(out, config.vocab as usize));
     }
 }
 
@@ -123,8 +123,8 @@ pub(crate) struct Rooms<'w> {
 impl<'w> Rooms<'w> {
     pub fn of(workspace: &'w mut Workspace<'_>, config: &Config, plan: Plan, count: usize) -> Self {
         Rooms {
-            x: front(workspace.x, count * config.d_model as usize),
-            queries: front(workspace.queries, count * config.q_dim() as usize),
+            x: prefix_mut(workspace.x, count * config.d_model as usize),
+            queries: prefix_mut(workspace.queries, count * config.q_dim() as usize),
             cache: KvCache::new(workspace.kv, config, plan.context),
             cross: KvCache::new(workspace.cross, config, config.encoder_context),
             scratch: BlockScratch {

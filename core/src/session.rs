@@ -3,20 +3,20 @@
 mod encode;
 mod lens;
 
-use crate::arena::{Plan, Workspace};
 use crate::error::Error;
+use crate::format::{Architecture, Config};
 use crate::generate::{Generation, Limits};
 use crate::hash::OutputHash;
+use crate::image::Golden;
 use crate::image::Image;
-use crate::image::golden::Golden;
-use crate::image::header::{Architecture, Config};
 use crate::kernels::{self, Kernels};
-use crate::layers::front;
+use crate::memory::{Plan, workspace::Workspace};
 use crate::model::Model;
 use crate::numeric::float_mode_is_ieee;
 use crate::parallel::Parallel;
 use crate::probe::Probe;
 use crate::sampling::Sampler;
+use crate::slices::prefix_mut;
 use crate::tokenizer::StopMatcher;
 
 /// A model at work on one sequence, in memory that the caller gave.
@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
     /// Logits `(vocab)` after the token fed last. Sampling may overwrite them.
     pub fn logits(&mut self) -> &mut [f32] {
         let vocab = self.config().vocab as usize;
-        front(self.workspace.output, vocab)
+        prefix_mut(self.workspace.output, vocab)
     }
 
     /// Chooses the next token from the logits; a repetition penalty looks at the tokens fed so far. Sampling overwrites the logits unless
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
     pub fn sample(&mut self, sampler: &mut Sampler) -> u32 {
         let vocab = self.config().vocab as usize;
         let recent = self.workspace.tokens.get(..self.position).unwrap_or_default();
-        sampler.sample(front(self.workspace.output, vocab), recent)
+        sampler.sample(prefix_mut(self.workspace.output, vocab), recent)
     }
 
     /// Forgets the sequence; what an encoder-decoder's encoder read stays.
@@ -178,7 +178,7 @@ impl<'a> Session<'a> {
         let stops = StopMatcher::new(limits.stops)?;
         let start = self.position;
         let tokens = core::mem::take(&mut self.workspace.tokens);
-        let fed = encode_prompt(&tokenizer, prompt, start, front(tokens, self.plan.context as usize));
+        let fed = encode_prompt(&tokenizer, prompt, start, prefix_mut(tokens, self.plan.context as usize));
         let fed = fed.and_then(|end| self.prefill(tokens.get(start..end).unwrap_or_default()).map(|_| ()));
         self.workspace.tokens = tokens;
         fed?;
@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`Error::SelfTest`] when the hash differs; [`Error::ContextFull`] when the plan's context is too small for the vector.
     pub fn self_test(&mut self) -> Result<(), Error> {
-        let golden = self.image().golden()?;
+        let golden = self.image().golden();
         self.reset();
         let found = self.golden_hash(&golden);
         self.reset();
@@ -270,7 +270,7 @@ impl<'a> Session<'a> {
     fn logits_of(&mut self, row: usize) -> Result<&[f32], Error> {
         self.model.logits(self.kernels, &mut self.workspace, row);
         let vocab = self.config().vocab as usize;
-        finite(front(self.workspace.output, vocab), self.position.saturating_sub(1))
+        finite(prefix_mut(self.workspace.output, vocab), self.position.saturating_sub(1))
     }
 }
 

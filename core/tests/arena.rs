@@ -1,7 +1,7 @@
 //! One buffer for everything that changes, and a whole session in it. Small enough for Miri, which watches every pointer here; the models
 //! are the seeds of the fuzz targets.
 
-use attoformer::image::header::{Config, MaskKind, PositionKind};
+use attoformer::image::{Config, MaskKind, PositionKind};
 use attoformer::kernels::{self, Kernels, SCALAR};
 use attoformer::{Arena, Error, Image, Limits, Plan, Sampler, Session, arena_bytes};
 
@@ -67,7 +67,7 @@ fn a_session_in_an_arena_of_the_exact_size_gives_the_same_bits_in_any_blocks() {
 #[test]
 fn the_compiler_sizes_an_arena() {
     static SEED: &Aligned<[u8]> = &Aligned(*include_bytes!("../../tests/fuzz/seeds/image_step/llama-mixed"));
-    const CONFIG: Config = match Config::read(include_bytes!("../../tests/fuzz/seeds/image_step/llama-mixed")) {
+    const CONFIG: Config = match Config::parse(include_bytes!("../../tests/fuzz/seeds/image_step/llama-mixed")) {
         Ok(config) => config,
         Err(_) => panic!(),
     };
@@ -147,7 +147,7 @@ fn a_damaged_image_is_refused() {
 fn sizes_beyond_the_address_space_are_no_small_sizes() {
     let (_, seed) = seeds()[5];
     let config = *Image::new(seed).unwrap().config();
-    let huge = Config {
+    let huge = attoformer::config! {
         layers: 1024,
         heads: 1024,
         kv_heads: 1024,

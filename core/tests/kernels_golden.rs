@@ -3,7 +3,7 @@
 #[path = "common/random.rs"]
 mod random;
 
-use attoformer::image::directory::{Dtype, Layout};
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
 use attoformer::numeric::{LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
 use random::Random;

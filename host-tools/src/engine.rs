@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 use attoformer::kernels::{self, Kernels};
 use attoformer::parallel::{Inline, Parallel};
 use attoformer::{Image, Plan, Session, arena_bytes};

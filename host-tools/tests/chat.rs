@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use attoformer::image::header::{Config, KvType};
+use attoformer::image::{Config, KvType};
 use attoformer::{Image, Tokenizer};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::tokenizer::{TokenList, TokenType, byte_bpe};
@@ -28,7 +28,7 @@ fn image(template: &str) -> AlignedBytes {
     }
     let vocab = tokens.len() as u32;
     let list = TokenList { tokens, types, eos: Some(vocab - 2), ..TokenList::default() };
-    let config = Config {
+    let config = attoformer::config! {
         d_model: 4,
         d_hidden: 4,
         layers: 1,
@@ -40,7 +40,7 @@ fn image(template: &str) -> AlignedBytes {
         tied_head: true,
         ..Config::DECODER
     };
-    let config = Config { end: vocab - 2, gated: false, kv: KvType::F32, ..config };
+    let config = attoformer::config! { eos: vocab - 2, gated: false, kv: KvType::F32, ..config };
     let matrix = |role, layer, rows: usize| Tensor { role, layer, rows, columns: 4, values: vec![0.5; rows * 4], bias: None };
     let layer = [
         (SourceRole::AttnNorm, 1),

@@ -5,7 +5,7 @@ mod directory;
 #[path = "common/values.rs"]
 mod values;
 
-use attoformer::image::header::{Activation, MaskKind, NormKind, PositionKind};
+use attoformer::image::{Activation, MaskKind, NormKind, PositionKind};
 use attoformer_tools::import::{SourceRole, rotary_frequencies};
 use directory::Directory;
 use serde_json::json;
@@ -77,7 +77,7 @@ fn llama_and_its_kin_are_read_from_their_places() {
         }
         let config = checkpoint.config;
         assert_eq!((config.mask, config.qk_norm, config.tied_head), (MaskKind::Causal, family == "qwen3", true));
-        assert_eq!((config.begin, config.end, config.context), (1, 2, 64));
+        assert_eq!((config.bos, config.eos, config.context), (1, 2, 64));
         assert_eq!(checkpoint.rotary, rotary_frequencies(500.0, 4));
     }
 }
@@ -106,14 +106,14 @@ fn what_llama_need_not_have_is_read() {
 #[test]
 fn windows_are_those_of_their_family() {
     let window = |directory: Directory| directory.open().map(|checkpoint| (checkpoint.config.mask, checkpoint.config.window));
-    assert_eq!(window(llama("mistral").with(json!({"sliding_window": 9}))), Ok((MaskKind::Window, 9)));
-    assert_eq!(window(llama("mistral").with(json!({"sliding_window": 64}))), Ok((MaskKind::Causal, 0)));
-    assert_eq!(window(llama("mistral").with(json!({"max_position_embeddings": 5000}))), Ok((MaskKind::Window, 4096)));
-    assert_eq!(window(llama("llama").with(json!({"sliding_window": 9}))), Ok((MaskKind::Causal, 0)));
-    assert_eq!(window(llama("qwen2").with(json!({"sliding_window": 9, "use_sliding_window": false}))), Ok((MaskKind::Causal, 0)));
+    assert_eq!(window(llama("mistral").with(json!({"sliding_window": 9}))), Ok((MaskKind::Window, Some(9))));
+    assert_eq!(window(llama("mistral").with(json!({"sliding_window": 64}))), Ok((MaskKind::Causal, None)));
+    assert_eq!(window(llama("mistral").with(json!({"max_position_embeddings": 5000}))), Ok((MaskKind::Window, Some(4096))));
+    assert_eq!(window(llama("llama").with(json!({"sliding_window": 9}))), Ok((MaskKind::Causal, None)));
+    assert_eq!(window(llama("qwen2").with(json!({"sliding_window": 9, "use_sliding_window": false}))), Ok((MaskKind::Causal, None)));
     let used = |first: u32| json!({"sliding_window": 9, "use_sliding_window": true, "max_window_layers": first});
-    assert_eq!(window(llama("qwen2").with(used(0))), Ok((MaskKind::Window, 9)));
-    assert_eq!(window(llama("qwen3").with(used(1))), Ok((MaskKind::Causal, 0)));
+    assert_eq!(window(llama("qwen2").with(used(0))), Ok((MaskKind::Window, Some(9))));
+    assert_eq!(window(llama("qwen3").with(used(1))), Ok((MaskKind::Causal, None)));
     let two = llama("qwen2").with(used(1)).with(json!({"num_hidden_layers": 2}));
     assert!(two.refusal().contains("a window from number 1 on only"));
 }
@@ -130,9 +130,9 @@ fn rotary_scalings_are_computed_as_stated() {
     assert_eq!(with(llama3).open().unwrap().rotary, [plain[0], plain[1] / 8.0]);
     let yarn = with(json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16})).open().unwrap();
     let scale = (0.1 * 4f64.ln() + 1.0).powi(2) / 2.0;
-    assert!((f64::from(yarn.config.score_scale) - scale).abs() < 1e-7);
+    assert!((f64::from(yarn.config.score_scale.unwrap()) - scale).abs() < 1e-7);
     let stated = with(json!({"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.0})).open().unwrap();
-    assert_eq!(stated.config.score_scale, 0.0);
+    assert_eq!(stated.config.score_scale, None);
     let newer = llama("llama").with(json!({"rope_theta": null, "rope_parameters": {"rope_type": "default", "rope_theta": 70.0}}));
     assert_eq!(newer.open().unwrap().rotary, rotary_frequencies(70.0, 4));
     for (scaling, what) in [
@@ -183,8 +183,8 @@ fn gpt2_is_read_from_its_places() {
     let norm = &checkpoint.tensor(SourceRole::FinalNorm, None).unwrap().values;
     assert_eq!((norm[1], norm[9]), (value("ln_f.weight", 1), value("ln_f.bias", 1)));
     let config = checkpoint.config;
-    assert_eq!((config.activation, config.positions, config.norm), (Activation::GeluTanh, PositionKind::Learned, NormKind::Layer));
-    assert_eq!((config.tied_head, config.d_hidden, config.end), (true, 32, 10));
+    assert_eq!((config.activation, config.positions, config.norm), (Activation::GeluTanh, PositionKind::LearnedAbsolute, NormKind::Layer));
+    assert_eq!((config.tied_head, config.d_hidden, config.eos), (true, 32, 10));
 
     let mut prefixed = directory.clone();
     prefixed.tensors = prefixed.tensors.into_iter().map(|(name, shape)| (format!("transformer.{name}"), shape)).collect();
@@ -232,7 +232,7 @@ fn gpt_neox_is_read_from_its_places() {
     expect(&checkpoint, SourceRole::Up, LAYER, "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", plain(20));
     expect(&checkpoint, SourceRole::Head, None, "embed_out.weight", plain(20));
     let config = checkpoint.config;
-    assert_eq!((config.parallel, config.rotary_dim, config.activation), (true, 4, Activation::GeluErf));
+    assert_eq!((config.parallel, config.rotary_dim(), config.activation), (true, 4, Activation::GeluErf));
     assert_eq!(checkpoint.rotary, rotary_frequencies(100.0, 4));
     assert!(!directory.with(json!({"use_parallel_residual": false})).open().unwrap().config.parallel);
     assert!(directory.with(json!({"rotary_pct": 0.0})).refusal().contains("rotary_pct of 0"));
@@ -270,7 +270,7 @@ fn gptj_is_read_from_its_places() {
     let norm = |part| checkpoint.tensor(part, LAYER).unwrap().values.clone();
     assert_eq!(norm(SourceRole::AttnNorm), norm(SourceRole::MlpNorm));
     let config = checkpoint.config;
-    assert_eq!((config.parallel, config.rotary_dim, config.d_hidden, checkpoint.rotary.len()), (true, 4, 48, 2));
+    assert_eq!((config.parallel, config.rotary_dim(), config.d_hidden, checkpoint.rotary.len()), (true, 4, 48, 2));
     let tied = directory.with(json!({"tie_word_embeddings": true})).open().unwrap();
     expect_bias(&tied, SourceRole::Embedding, None, "lm_head.bias", |row| row);
     assert!(directory.with(json!({"rotary_dim": 8})).refusal().contains("rotary_dim of 8"));

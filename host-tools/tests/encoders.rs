@@ -5,7 +5,7 @@ mod directory;
 #[path = "common/values.rs"]
 mod values;
 
-use attoformer::image::header::{Activation, Classifier, Front, NormPlacement, Pooler, Pooling};
+use attoformer::image::{Activation, Classifier, InputStem, NormPlacement, Pooler, Pooling};
 use attoformer_tools::import::{Checkpoint, SourceRole};
 use directory::Directory;
 use serde_json::json;
@@ -203,15 +203,15 @@ fn vision_transformers_are_read_from_their_places() {
     expect(&checkpoint, SourceRole::Positions, None, "vit.embeddings.position_embeddings", plain(4));
     // Feature (channel, y, x) of an output's kernel.
     let kernel = |row: usize, feature: usize| ((row * 3 + feature / 4) * 2 + feature % 4 / 2) * 2 + feature % 2;
-    expect(&checkpoint, SourceRole::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.weight", kernel);
-    expect_bias(&checkpoint, SourceRole::FrontFirst, None, "vit.embeddings.patch_embeddings.projection.bias", |row| row);
+    expect(&checkpoint, SourceRole::Conv1, None, "vit.embeddings.patch_embeddings.projection.weight", kernel);
+    expect_bias(&checkpoint, SourceRole::Conv1, None, "vit.embeddings.patch_embeddings.projection.bias", |row| row);
     expect(&checkpoint, SourceRole::Query, LAYER, &name("attention.attention.query.weight"), plain(4));
     expect_norm(&checkpoint, SourceRole::AttnNorm, LAYER, &name("layernorm_before"));
     expect_norm(&checkpoint, SourceRole::MlpNorm, LAYER, &name("layernorm_after"));
     expect_norm(&checkpoint, SourceRole::FinalNorm, None, "vit.layernorm");
     expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(4));
     let config = checkpoint.config;
-    assert_eq!((config.front, config.class_token, config.features, config.context), (Front::Patches, true, 12, 10));
+    assert_eq!((config.input_stem, config.class_token, config.features, config.context), (InputStem::Patches, true, 12, 10));
     assert_eq!((config.placement, config.vocab, config.pooling, config.pooler), (NormPlacement::Pre, 0, Pooling::First, Pooler::None));
     assert_eq!((checkpoint.labels.len(), checkpoint.tokenizer.is_none()), (2, true));
 

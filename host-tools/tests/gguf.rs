@@ -5,7 +5,7 @@ mod builder;
 #[path = "common/values.rs"]
 mod values;
 
-use attoformer::image::header::{Activation, Architecture, Pooling};
+use attoformer::image::{Activation, Architecture, Pooling};
 use attoformer_tools::import::gguf::reader::{Gguf, Value};
 use attoformer_tools::import::{self, Checkpoint, SourceRole};
 use builder::{Builder, text};
@@ -157,7 +157,7 @@ fn what_a_decoder_need_not_have_is_read() {
     let head = decoder("llama").tensor("output.weight", &[VOCAB, WIDTH], &values("output.weight", &[VOCAB, WIDTH]));
     let checkpoint = open(&head.with("tokenizer.chat_template", 8, text("{{ x }}")).size("tokenizer.ggml.eos_token_id", 2)).unwrap();
     expect(&checkpoint, SourceRole::Head, None, "output.weight", |row, column| row * WIDTH + column);
-    assert_eq!((checkpoint.config.tied_head, checkpoint.config.end), (false, 2));
+    assert_eq!((checkpoint.config.tied_head, checkpoint.config.eos), (false, 2));
     assert_eq!(checkpoint.chat_template.as_deref(), Some("{{ x }}"));
 
     let plain = open(&decoder("llama")).unwrap().rotary;
@@ -169,8 +169,8 @@ fn what_a_decoder_need_not_have_is_read() {
     let yarn = decoder("llama").with("llama.rope.scaling.type", 8, text("yarn")).number("llama.rope.scaling.factor", 4.0);
     let yarn = open(&yarn).unwrap();
     let scale = (1.0 + 0.1 * 4f64.ln()).powi(2) / 6f64.sqrt();
-    assert!((f64::from(yarn.config.score_scale) - scale).abs() < 1e-7);
-    assert_eq!(open(&decoder("llama").size("llama.rope.dimension_count", 4)).unwrap().config.rotary_dim, 4);
+    assert!((f64::from(yarn.config.score_scale.unwrap()) - scale).abs() < 1e-7);
+    assert_eq!(open(&decoder("llama").size("llama.rope.dimension_count", 4)).unwrap().config.partial_rotary_dim, Some(4));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use attoformer::image::header::{Activation, Pooling};
+use attoformer::image::{Activation, Pooling};
 use attoformer_tools::import::{self, Checkpoint, SourceRole};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -99,7 +99,7 @@ fn every_tensor_is_read_from_its_place() {
         near(value(SourceRole::MlpNorm, Some(0), 7), 20.0 + 3.0 / 16.0);
         near(checkpoint.tensor(SourceRole::Up, Some(0)).unwrap().bias.as_ref().unwrap()[5], 16.0 + 5.0 / 16.0);
         assert_eq!(checkpoint.tensors.len(), 3 + 8);
-        assert_eq!((checkpoint.config.begin, checkpoint.config.end, checkpoint.config.context), (2, 3, 5));
+        assert_eq!((checkpoint.config.bos, checkpoint.config.eos, checkpoint.config.context), (2, 3, 5));
         assert_eq!((checkpoint.config.activation, checkpoint.config.pooling), (Activation::GeluErf, Pooling::Mean));
     }
 }
@@ -116,7 +116,7 @@ fn a_sentence_model_states_how_it_pools() {
     );
     directory.write("sentence_bert_config.json", r#"{"max_seq_length": 3}"#);
     let config = directory.open().unwrap().config;
-    assert_eq!((config.pooling, config.normalized, config.context), (Pooling::First, true, 3));
+    assert_eq!((config.pooling, config.l2_normalize, config.context), (Pooling::First, true, 3));
 
     directory.write("1_Pooling/config.json", r#"{"pooling_mode_max_tokens": true}"#);
     assert!(directory.refusal().contains("pooling_mode_max_tokens"));

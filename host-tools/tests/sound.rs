@@ -10,7 +10,7 @@ mod whisper;
 use std::path::Path;
 
 use attoformer::Image;
-use attoformer::image::header::{Classifier, Front, NormPlacement};
+use attoformer::image::{Classifier, InputStem, NormPlacement};
 use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::import::{Checkpoint, SourceRole};
 use attoformer_tools::pack::{Options, pack};
@@ -37,7 +37,7 @@ fn whisper_is_read_from_its_places() {
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
     // Column tap * inputs + channel of the engine is (channel, tap) of the file.
-    for (part, name, inputs) in [(SourceRole::FrontFirst, "model.encoder.conv1", 4), (SourceRole::FrontSecond, "model.encoder.conv2", 6)] {
+    for (part, name, inputs) in [(SourceRole::Conv1, "model.encoder.conv1", 4), (SourceRole::Conv2, "model.encoder.conv2", 6)] {
         let place = |row: usize, column: usize| (row * inputs + column % inputs) * 3 + column / inputs;
         expect(&checkpoint, part, None, &format!("{name}.weight"), place);
         expect_bias(&checkpoint, part, None, &format!("{name}.bias"), |row| row);
@@ -55,8 +55,8 @@ fn whisper_is_read_from_its_places() {
     expect(&checkpoint, SourceRole::CrossValue, Some(1), "model.decoder.layers.0.encoder_attn.v_proj.weight", plain(6));
     assert_eq!(checkpoint.tensor(SourceRole::CrossKey, Some(1)).unwrap().bias, None);
     let config = checkpoint.config;
-    assert_eq!((config.front, config.features, config.encoder_context, config.context), (Front::Convolution, 4, 7, 8));
-    assert_eq!((config.placement, config.tied_head, config.begin, config.end), (NormPlacement::Pre, true, 9, 10));
+    assert_eq!((config.input_stem, config.features, config.encoder_context, config.context), (InputStem::Convolution, 4, 7, 8));
+    assert_eq!((config.placement, config.tied_head, config.bos, config.eos), (NormPlacement::Pre, true, 9, 10));
     let sound = checkpoint.audio.unwrap();
     assert_eq!((checkpoint.generation_config, sound.bands, sound.samples, sound.centred), (None, 4, 70, true));
 }
@@ -118,13 +118,13 @@ fn keyword_transformers_are_read_from_their_places() {
     let directory = layers(Directory::new(config, &tables), &all.map(|(name, shape)| (name.to_owned(), shape)));
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
-    expect(&checkpoint, SourceRole::FrontFirst, None, "embeddings.patch_embeddings.projection.weight", plain(3));
+    expect(&checkpoint, SourceRole::Conv1, None, "embeddings.patch_embeddings.projection.weight", plain(3));
     expect(&checkpoint, SourceRole::Query, Some(0), "encoder.layer.0.attention.attention.query.weight", plain(6));
     expect(&checkpoint, SourceRole::AttnOut, Some(0), "encoder.layer.0.attention.output.dense.weight", plain(8));
     expect(&checkpoint, SourceRole::Classifier, None, "classifier.weight", plain(6));
     a_longer_clip_is_told(&checkpoint);
     let config = checkpoint.config;
-    assert_eq!((config.front, config.class_token, config.features, config.score_scale), (Front::Patches, true, 3, 0.25));
+    assert_eq!((config.input_stem, config.class_token, config.features, config.score_scale), (InputStem::Patches, true, 3, Some(0.25)));
     assert_eq!((config.classifier, checkpoint.labels), (Classifier::Sequence, vec!["yes".to_owned(), "no".to_owned()]));
     assert_eq!(checkpoint.audio.unwrap().coefficients, 3);
     assert!(directory.with(json!({"frontend": null})).refusal().contains("missing field `frontend`"));

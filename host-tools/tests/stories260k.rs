@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::{Image, Sampler};
 use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::eval::perplexity::{self, Metrics};

@@ -5,7 +5,7 @@ mod directory;
 #[path = "common/values.rs"]
 mod values;
 
-use attoformer::image::header::{Activation, Architecture, NormPlacement, PositionKind};
+use attoformer::image::{Activation, Architecture, NormPlacement, PositionKind};
 use attoformer_tools::import::SourceRole;
 use directory::Directory;
 use serde_json::json;
@@ -67,8 +67,8 @@ fn marian_is_read_from_its_places() {
         (config.architecture, config.placement, config.activation),
         (Architecture::EncoderDecoder, NormPlacement::Post, Activation::Silu)
     );
-    assert_eq!((config.encoder_layers, config.layers, config.begin, config.end, config.tied_head), (1, 1, 10, 0, true));
-    assert_eq!((config.embedding_scale, config.final_norm, config.encoder_context), (6f32.sqrt(), false, 7));
+    assert_eq!((config.encoder_layers, config.layers, config.bos, config.eos, config.tied_head), (1, 1, 10, 0, true));
+    assert_eq!((config.embedding_scale, config.final_norm, config.encoder_context), (Some(6f32.sqrt()), false, 7));
     let decoding = checkpoint.generation_config.unwrap();
     assert_eq!((decoding.prompt, decoding.suppress_tokens), (vec![10], vec![10]));
 }
@@ -162,8 +162,8 @@ fn t5_is_read_from_its_places() {
             expect(&checkpoint, part, None, &name, |head, bucket| bucket * 2 + head);
         }
         let config = checkpoint.config;
-        assert_eq!((config.positions, config.buckets, config.score_scale, config.gated), (PositionKind::Buckets, 8, 1.0, gated));
-        assert_eq!((config.head_dim, config.begin, config.end, config.context), (4, 0, 1, 512));
+        assert_eq!((config.positions, config.buckets, config.score_scale, config.gated), (PositionKind::T5Relative, 8, Some(1.0), gated));
+        assert_eq!((config.head_dim, config.bos, config.eos, config.context), (4, 0, 1, 512));
     }
 }
 

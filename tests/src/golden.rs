@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use attoformer::image::header::{
-    Activation, Architecture, AttentionKind, Classifier, Config, Front, KvType, MaskKind, NormKind, NormPlacement, Pooler, Pooling,
+use attoformer::image::{
+    Activation, Architecture, AttentionKind, Classifier, Config, InputStem, KvType, MaskKind, NormKind, NormPlacement, Pooler, Pooling,
     PositionKind,
 };
 use attoformer::{Image, Plan, Session, arena_bytes};
@@ -103,7 +103,7 @@ pub fn model(shape: &Value) -> RandomModel {
     let flag = |name: &str| shape[name].as_bool().unwrap_or(false);
     let kind = |name: &str| shape[name].as_str().unwrap_or_default();
     let encoder = !kind("pooling").is_empty() || !kind("classifier").is_empty();
-    let config = Config {
+    let config = attoformer::config! {
         architecture: match size("encoder_layers") {
             0 if encoder => Architecture::Encoder,
             0 => Architecture::Decoder,
@@ -117,7 +117,7 @@ pub fn model(shape: &Value) -> RandomModel {
             _ => MaskKind::Causal,
         },
         gated: flag("gated"),
-        window: size("window"),
+        window: some(size("window")),
         d_model: size("d_model"),
         d_hidden: size("d_hidden"),
         layers: size("layers"),
@@ -130,7 +130,7 @@ pub fn model(shape: &Value) -> RandomModel {
         tied_head: flag("tied"),
         final_norm: flag("final_norm"),
         embedding_norm: flag("embedding_norm"),
-        normalized: flag("normalized"),
+        l2_normalize: flag("normalized"),
         qk_norm: flag("qk_norm"),
         parallel: flag("parallel"),
         class_token: flag("class_token"),
@@ -138,12 +138,12 @@ pub fn model(shape: &Value) -> RandomModel {
         encoder_layers: size("encoder_layers"),
         features: size("features"),
         encoder_context: size("encoder_context"),
-        score_scale: real("score_scale"),
-        embedding_scale: real("embedding_scale"),
-        rotary_dim: size("rotary_dim"),
+        score_scale: some(real("score_scale")),
+        embedding_scale: some(real("embedding_scale")),
+        partial_rotary_dim: some(size("rotary_dim")),
         buckets: size("buckets"),
         globals: size("globals"),
-        layer_dim: size("layer_dim"),
+        layer_dim: some(size("layer_dim")),
         ..kinds(kind)
     };
     RandomModel {
@@ -157,7 +157,7 @@ pub fn model(shape: &Value) -> RandomModel {
 
 /// A config with the kinds that a shape names.
 fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
-    Config {
+    attoformer::config! {
         norm: if kind("norm") == "rms" { NormKind::Rms } else { NormKind::Layer },
         placement: match kind("placement") {
             "pre" => NormPlacement::Pre,
@@ -173,9 +173,9 @@ fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
         },
         positions: match kind("positions") {
             "none" => PositionKind::None,
-            "learned" | "sinusoidal" => PositionKind::Learned,
+            "learned" | "sinusoidal" => PositionKind::LearnedAbsolute,
             "alibi" => PositionKind::Alibi,
-            "buckets" => PositionKind::Buckets,
+            "buckets" => PositionKind::T5Relative,
             _ => PositionKind::Rotary,
         },
         attention: if kind("attention") == "linear" { AttentionKind::Linear } else { AttentionKind::Softmax },
@@ -195,10 +195,10 @@ fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
             "relu" => Pooler::Relu,
             _ => Pooler::None,
         },
-        front: match kind("front") {
-            "patches" => Front::Patches,
-            "convolution" => Front::Convolution,
-            _ => Front::Tokens,
+        input_stem: match kind("front") {
+            "patches" => InputStem::Patches,
+            "convolution" => InputStem::Convolution,
+            _ => InputStem::Tokens,
         },
         ..Config::DECODER
     }
@@ -208,7 +208,7 @@ fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
 pub fn checkpoint(case: &Value) -> Checkpoint {
     let mut model = model(&case["shape"]);
     if let Some(scale) = case["score_scale"].as_f64() {
-        model.config.score_scale = scale as f32;
+        model.config.score_scale = Some(scale as f32);
     }
     let mut checkpoint = model.checkpoint();
     if !list(&case["radians"]).is_empty() {
@@ -325,4 +325,9 @@ pub fn check(cases: &[Value], difference: impl Fn(&[u8], &Value) -> Worst) {
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// A number that a shape states; `None` for zero.
+fn some<N: PartialEq + Default>(number: N) -> Option<N> {
+    (number != N::default()).then_some(number)
 }

@@ -3,7 +3,8 @@
 pub mod images;
 
 use attoformer::arena_bytes;
-use attoformer::image::header::{Config, HEADER_BYTES};
+use attoformer::format::HEADER_BYTES;
+use attoformer::image::Config;
 use attoformer::{Image, Plan};
 use attoformer_tools::pack::seal;
 
@@ -100,7 +101,7 @@ pub fn made_plausible(copy: &mut Vec<u8>, numbers: &mut Numbers) {
     if numbers.below(4) != 0 {
         copy[TOTAL_AT..TOTAL_AT + 4].copy_from_slice(&len.to_le_bytes());
     }
-    if let (1.., Ok(config)) = (numbers.below(4), Config::read(copy)) {
+    if let (1.., Ok(config)) = (numbers.below(4), Config::parse(copy)) {
         let arena = u32::try_from(arena_bytes(&config, Plan::packed(&config))).unwrap_or(u32::MAX);
         copy[ARENA_AT..ARENA_AT + 4].copy_from_slice(&arena.to_le_bytes());
     }

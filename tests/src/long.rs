@@ -1,6 +1,6 @@
 //! Small models with a long context, one of each kind of attention: what grows with the length shows, and little else.
 
-use attoformer::image::header::{Architecture, AttentionKind, Config, KvType, MaskKind, Pooling};
+use attoformer::image::{Architecture, AttentionKind, KvType, MaskKind, Pooling};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
 
@@ -12,14 +12,14 @@ pub const CONTEXT: u32 = 16_384;
 /// Two layers of width 64 with four heads of 16, of random weights, by name.
 pub fn models() -> [(&'static str, RandomModel); 4] {
     let small = RandomModel::small();
-    let full = Config { d_model: 64, d_hidden: 128, heads: 4, kv_heads: 4, head_dim: 16, vocab: 512, context: CONTEXT, ..small.config };
-    let windowed = Config { mask: MaskKind::Window, window: 256, ..full };
-    let linear = Config { attention: AttentionKind::Linear, ..full };
+    let full = attoformer::config! { d_model: 64, d_hidden: 128, heads: 4, kv_heads: 4, head_dim: 16, vocab: 512, context: CONTEXT, ..small.config };
+    let windowed = attoformer::config! { mask: MaskKind::Window, window: Some(256), ..full };
+    let linear = attoformer::config! { attention: AttentionKind::Linear, ..full };
     // Longformer's mask: 128 tokens on either side, and four that see and are seen by all.
-    let local = Config {
+    let local = attoformer::config! {
         architecture: Architecture::Encoder,
         mask: MaskKind::Local,
-        window: 128,
+        window: Some(128),
         globals: 4,
         pooling: Pooling::Mean,
         tied_head: false,

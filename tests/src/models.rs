@@ -1,6 +1,6 @@
 //! The models that the whole-system tests run: the project's own, and stories260K where it lies beside the checkout.
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer_tools::import;
 use attoformer_tools::pack::{self, Options};
 use attoformer_tools::quantize::Format;

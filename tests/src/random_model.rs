@@ -9,7 +9,7 @@ pub use families::families;
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{Config, KvType};
+use attoformer::image::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
@@ -76,7 +76,7 @@ pub struct RandomModel {
     pub bias: bool,
     /// Whether the output head has a bias.
     pub head_bias: bool,
-    /// Whether the table of `PositionKind::Learned` is sines and cosines instead of drawn numbers.
+    /// Whether the table of `PositionKind::LearnedAbsolute` is sines and cosines instead of drawn numbers.
     pub sinusoidal: bool,
     /// Seed of the weights, not 0.
     pub seed: u32,
@@ -85,7 +85,7 @@ pub struct RandomModel {
 impl RandomModel {
     /// Two layers of the Llama family whose sizes divide by nothing, with a tokenizer.
     pub fn small() -> Self {
-        let config = Config {
+        let config = attoformer::config! {
             d_model: 24,
             d_hidden: 43,
             layers: 2,
@@ -95,8 +95,8 @@ impl RandomModel {
             vocab: 293,
             context: 40,
             tied_head: true,
-            begin: 1,
-            end: 2,
+            bos: 1,
+            eos: 2,
             ..Config::DECODER
         };
         RandomModel { config, bias: false, head_bias: false, sinusoidal: false, seed: 1 }
@@ -110,7 +110,7 @@ impl RandomModel {
             path: PathBuf::from("random.bin"),
             sha256: [7; 32],
             config,
-            rotary: rotary_frequencies(10_000.0, config.turning_dim()),
+            rotary: rotary_frequencies(10_000.0, config.rotary_dim()),
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
             chat_template: None,
             audio: None,
@@ -169,15 +169,15 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
-    Tokenizer::new(pieces, [config.begin, config.end, 0], scheme)
+    Tokenizer::new(pieces, [config.bos, config.eos, 0], scheme)
 }
 
 /// A checkpoint that writes exactly `script` after the begin token and then ends: the head's row of each token answers to the embedding
 /// of the one before it, and the blocks add nothing. No token may be there twice.
 pub fn scripted(script: &[u32]) -> Checkpoint {
     let small = RandomModel::small();
-    let chain: Vec<u32> = std::iter::once(small.config.begin).chain(script.iter().copied()).chain([small.config.end]).collect();
-    let config = Config { d_model: chain.len() as u32, layers: 1, tied_head: false, ..small.config };
+    let chain: Vec<u32> = std::iter::once(small.config.bos).chain(script.iter().copied()).chain([small.config.eos]).collect();
+    let config = attoformer::config! { d_model: chain.len() as u32, layers: 1, tied_head: false, ..small.config };
     let mut checkpoint = RandomModel { config, ..small }.checkpoint();
     for tensor in &mut checkpoint.tensors {
         let shift = match tensor.role {

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use attoformer::image::header::{Config, KvType};
+use attoformer::image::KvType;
 use attoformer::{Image, Limits, Plan, Sampler, Session, arena_bytes, kernels};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, RandomModel};
 use attoformer_tools::files::AlignedBytes;
@@ -59,7 +59,7 @@ fn a_session_never_allocates() {
         for (format, kv) in FORMATS.into_iter().flat_map(|format| KV_TYPES.map(|kv| (format, kv))) {
             let bytes = model.pack(format, kv);
             let plan = Plan::packed(&model.config);
-            let mut arena = AlignedBytes::zeroed(arena_bytes(&Config { kv, ..model.config }, plan));
+            let mut arena = AlignedBytes::zeroed(arena_bytes(&attoformer::config! { kv, ..model.config }, plan));
             for kernels in kernels::all() {
                 let (count, ()) = allocations(|| {
                     let image = Image::new(&bytes).unwrap();
@@ -102,7 +102,7 @@ impl Observer for Nobody {
 fn the_host_s_loop_allocates_for_its_answer_only() {
     let small = RandomModel::small();
     // No token ends a text but the one that these weights never choose.
-    let model = RandomModel { config: Config { context: 300, end: 0, ..small.config }, ..small };
+    let model = RandomModel { config: attoformer::config! { context: 300, eos: 0, ..small.config }, ..small };
     let bytes = model.pack(Format::Int8, KvType::Int8);
     let image = Image::new(&bytes).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));

@@ -1,6 +1,6 @@
 //! Batches: sequences that go through an encoder together become what each becomes alone, bit for bit, whoever the neighbours are.
 
-use attoformer::image::header::{Architecture, AttentionKind, Config, Front, KvType, MaskKind, PositionKind};
+use attoformer::image::{Architecture, AttentionKind, Config, InputStem, KvType, MaskKind, PositionKind};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Error, Image, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel, families};
@@ -61,14 +61,14 @@ fn shuffled(count: usize) -> Vec<usize> {
 fn encoders() -> Vec<(&'static str, RandomModel)> {
     let [bert, later] = RandomModel::encoders();
     let with = |config| RandomModel { config, ..later.1 };
-    let local = Config { mask: MaskKind::Local, window: 3, globals: 2, ..later.1.config };
-    let linear = Config { attention: AttentionKind::Linear, ..later.1.config };
-    let none = Config { positions: PositionKind::None, ..later.1.config };
+    let local = attoformer::config! { mask: MaskKind::Local, window: Some(3), globals: 2, ..later.1.config };
+    let linear = attoformer::config! { attention: AttentionKind::Linear, ..later.1.config };
+    let none = attoformer::config! { positions: PositionKind::None, ..later.1.config };
     let more = [bert, later, ("local", with(local)), ("linear", with(linear)), ("no positions", with(none))];
     // Classifiers of sequences and of tokens among them.
     let family = families()
         .into_iter()
-        .filter(|(_, model)| model.config.architecture == Architecture::Encoder && model.config.front == Front::Tokens);
+        .filter(|(_, model)| model.config.architecture == Architecture::Encoder && model.config.input_stem == InputStem::Tokens);
     family.chain(more).collect()
 }
 
@@ -112,9 +112,9 @@ fn blocks_contexts_and_kernels_change_no_bit() {
 fn sequences_beyond_one_exact_sum_keep_their_bits() {
     let [_, (_, later)] = RandomModel::encoders();
     // Without positions and in f32, so that nothing hides a sum's last bit.
-    let config = Config { layers: 1, heads: 2, kv_heads: 1, context: 4128, positions: PositionKind::None, ..later.config };
-    let local = Config { mask: MaskKind::Local, window: 4100, globals: 1, ..config };
-    let near = Config { mask: MaskKind::Local, window: 2, globals: 1, ..config };
+    let config = attoformer::config! { layers: 1, heads: 2, kv_heads: 1, context: 4128, positions: PositionKind::None, ..later.config };
+    let local = attoformer::config! { mask: MaskKind::Local, window: Some(4100), globals: 1, ..config };
+    let near = attoformer::config! { mask: MaskKind::Local, window: Some(2), globals: 1, ..config };
     for (name, config) in [("all", config), ("local", local), ("near", near)] {
         let model = RandomModel { config, ..later };
         let mut numbers = Numbers(23);

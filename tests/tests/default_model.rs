@@ -1,7 +1,7 @@
 //! The model that the repository carries: its image is what `pack` makes of it, and its stories are ones the grammar could have told.
 
-use attoformer::image::directory::Role;
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
+use attoformer::image::Role;
 use attoformer::{Image, Limits, Sampler, Session};
 use attoformer_tests::models::pack_file;
 use attoformer_tools::files::AlignedBytes;

@@ -1,7 +1,7 @@
 //! `atto embed`: files of texts as they come, and as they should not; every row is what its text gives alone, with any number of threads.
 
 use attoformer::Image;
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer_tests::atto::{Outcome, run_atto};
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::engine::{OpenImage, Setup};

@@ -1,6 +1,6 @@
 //! Encoders: one sequence, one embedding, whatever came before, however many rows go through at a time, with every kernel set.
 
-use attoformer::image::header::{Config, KvType, Pooling};
+use attoformer::image::{Config, KvType, Pooling};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Error, Image, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel};
@@ -93,7 +93,7 @@ fn an_embedding_has_the_length_it_should() {
     };
     assert!((length(bert) - 1.0).abs() < 1e-6);
     assert!((length(later) - 1.0).abs() > 0.1);
-    let unscaled = RandomModel { config: Config { normalized: false, ..bert.config }, ..bert };
+    let unscaled = RandomModel { config: attoformer::config! { l2_normalize: false, ..bert.config }, ..bert };
     assert!((length(unscaled) - 1.0).abs() > 0.1);
 }
 

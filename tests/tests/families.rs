@@ -1,7 +1,7 @@
 //! One test matrix over every architecture family: the bits of the scalar kernels on this CPU are those of every other kernel set and of emulated
 //! Cortex-M4F and RISC-V boards, one line a family.
 
-use attoformer::image::header::{Config, Front, KvType};
+use attoformer::image::{Config, InputStem, KvType};
 use attoformer::kernels::{SCALAR, all};
 use attoformer_replay::{Job, Source};
 use attoformer_tests::random_model::{RandomModel, families, feature_rows};
@@ -25,8 +25,8 @@ struct Input {
 impl Input {
     fn of(config: &Config) -> Self {
         let tokens = |count: usize| (0..count as u32).map(|index| 3 + index * 37 % (config.vocab - 3)).collect::<Vec<u32>>();
-        let reads_tokens = config.has_encoder() && config.front == Front::Tokens;
-        let reads_features = config.front != Front::Tokens;
+        let reads_tokens = config.has_encoder() && config.input_stem == InputStem::Tokens;
+        let reads_features = config.input_stem != InputStem::Tokens;
         Input {
             source: if reads_tokens { tokens(SOURCE) } else { Vec::new() },
             features: if reads_features { feature_rows(config, SOURCE, 5) } else { Vec::new() },

@@ -2,7 +2,7 @@
 
 use attoformer::Error;
 use attoformer::frontend::{Frames, Frontend, Samples, Sizes};
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer_replay::{features_hash, sound};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tests::sounds::{log_mel, mfcc, section};

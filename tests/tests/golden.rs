@@ -1,7 +1,6 @@
 //! What needs no model agrees with values from outside the engine: functions, draws of tokens, a vocabulary, checksums, positions.
 
 use attoformer::image::CRC;
-use attoformer::image::header::Config;
 use attoformer::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
 use attoformer::{Image, OutputHash, Sampler};
 use attoformer_tests::golden::{golden, list, number, whole};
@@ -64,7 +63,7 @@ fn a_seed_draws_the_reference_s_tokens() {
 fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let small = RandomModel::small();
     let vocab = 259 + pieces.len() as u32;
-    let mut checkpoint = RandomModel { config: Config { vocab, ..small.config }, ..small }.checkpoint();
+    let mut checkpoint = RandomModel { config: attoformer::config! { vocab, ..small.config }, ..small }.checkpoint();
     let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
     let texts = marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).chain(pieces.iter().map(|&piece| piece.to_owned()));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();

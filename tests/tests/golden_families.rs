@@ -1,7 +1,7 @@
 //! Every family's small model can be packed in every format, and what comes out depends neither on the kernel set nor on how many rows go through
 //! at a time.
 
-use attoformer::image::header::{Front, KvType, MaskKind};
+use attoformer::image::{InputStem, KvType, MaskKind};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, families, feature_rows};
@@ -39,7 +39,7 @@ fn outputs(image: &[u8], block: u32, chunk: usize, kernels: &'static Kernels) ->
         (0..count).map(|_| numbers.below(config.vocab as usize) as u32).collect()
     };
     for count in [29, 11].into_iter().filter(|_| config.has_encoder()) {
-        let encoded = if config.front == Front::Tokens {
+        let encoded = if config.input_stem == InputStem::Tokens {
             session.encode(&tokens(count))
         } else {
             session.encode_features(&feature_rows(&config, count, 7))

@@ -1,8 +1,9 @@
 //! What importers and the packer compute about positions agrees with `tests/golden/positions.py`.
 
 use attoformer::Image;
-use attoformer::image::directory::{BIAS_SPAN, Role};
-use attoformer::image::header::{Architecture, Config, KvType, MaskKind, PositionKind};
+use attoformer::format::BIAS_SPAN;
+use attoformer::image::Role;
+use attoformer::image::{Architecture, KvType, MaskKind, PositionKind};
 use attoformer_tests::golden::{golden, list, number, numbers, whole};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::import::{SourceRole, rotary_frequencies};
@@ -29,11 +30,10 @@ fn distances_fall_into_t5_s_buckets() {
     assert_eq!(list(&cases).len(), 4);
     for case in list(&cases) {
         let (small, buckets) = (RandomModel::small(), whole(&case["buckets"]));
-        let mut config = Config { positions: PositionKind::Buckets, buckets, ..small.config };
+        let mut config = attoformer::config! { positions: PositionKind::T5Relative, buckets, ..small.config };
         if case["both_sides"] == true {
             let [_, (_, encoder)] = RandomModel::encoders();
-            config =
-                Config { architecture: Architecture::Encoder, mask: MaskKind::Bidirectional, pooling: encoder.config.pooling, ..config };
+            config = attoformer::config! { architecture: Architecture::Encoder, mask: MaskKind::Bidirectional, pooling: encoder.config.pooling, ..config };
             config.tied_head = false;
         }
         let mut checkpoint = RandomModel { config, ..small }.checkpoint();
@@ -69,7 +69,7 @@ fn slopes_and_sinusoids_are_the_published_ones() {
     let small = RandomModel::small();
     for (heads, slopes) in golden["positions"]["slopes"].as_object().unwrap() {
         let heads = heads.parse().unwrap();
-        let config = Config { positions: PositionKind::Alibi, heads, kv_heads: 1, ..small.config };
+        let config = attoformer::config! { positions: PositionKind::Alibi, heads, kv_heads: 1, ..small.config };
         let checkpoint = RandomModel { config, ..small }.checkpoint();
         let found = &checkpoint.tensor(SourceRole::ScoreBias, None).unwrap().values;
         let want: Vec<f32> = numbers(slopes).into_iter().map(|slope| slope as f32).collect();
@@ -77,7 +77,7 @@ fn slopes_and_sinusoids_are_the_published_ones() {
     }
     for table in list(&golden["positions"]["sinusoids"]) {
         let d_model = whole(&table["d_model"]);
-        let config = Config { positions: PositionKind::Learned, d_model, context: 512, ..small.config };
+        let config = attoformer::config! { positions: PositionKind::LearnedAbsolute, d_model, context: 512, ..small.config };
         let checkpoint = RandomModel { config, sinusoidal: true, ..small }.checkpoint();
         let rows: Vec<&[f32]> = checkpoint.tensor(SourceRole::Positions, None).unwrap().values.chunks(d_model as usize).collect();
         for (position, want) in [0, 1, 7, 511].into_iter().zip(list(&table["rows"])) {

@@ -6,7 +6,7 @@ mod work;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::kernels;
 use attoformer::{Image, Plan, arena_bytes};
 use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plausible};

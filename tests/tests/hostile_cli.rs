@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer_tests::atto::{Outcome, run_atto};
 use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plausible};
 use attoformer_tests::random_model::{Numbers, RandomModel};

@@ -25,8 +25,7 @@ impl Files {
         let folder = tempfile::tempdir().unwrap();
         // Small enough to be cut in many places, and of llama2.c's kind.
         let model = RandomModel::small();
-        let config =
-            attoformer::image::header::Config { layers: 1, d_model: 8, d_hidden: 11, heads: 2, kv_heads: 1, head_dim: 4, ..model.config };
+        let config = attoformer::config! { layers: 1, d_model: 8, d_hidden: 11, heads: 2, kv_heads: 1, head_dim: 4, ..model.config };
         RandomModel { config, ..model }.write_llama2c(folder.path());
         let read = |name| std::fs::read(folder.path().join(name)).unwrap();
         let (model, tokenizer) = (read("random.bin"), read("tokenizer.bin"));

@@ -18,7 +18,6 @@ mod values;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::Config;
 use attoformer::image::section;
 use attoformer::{Image, Tokenizer};
 use attoformer_tests::hostile::images;
@@ -82,8 +81,8 @@ fn sections(with_tokenizer: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn llama2c_seed(tied_head: bool) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let small = RandomModel::small();
-    let tiny = Config { layers: 1, d_model: 4, d_hidden: 5, heads: 2, kv_heads: 1, head_dim: 2, context: 12, ..small.config };
-    let config = Config { vocab: BASE_TOKENS + 14, tied_head, ..tiny };
+    let tiny = attoformer::config! { layers: 1, d_model: 4, d_hidden: 5, heads: 2, kv_heads: 1, head_dim: 2, context: 12, ..small.config };
+    let config = attoformer::config! { vocab: BASE_TOKENS + 14, tied_head, ..tiny };
     RandomModel { config, ..small }.write_llama2c(folder.path());
     let read = |name| std::fs::read(folder.path().join(name)).unwrap();
     with_length(1, &read("random.bin"), &read("tokenizer.bin"))

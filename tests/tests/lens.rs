@@ -1,6 +1,6 @@
 //! The logit lens and runs that begin at a later layer, on every member of the family: the last layer's rows are the output, bit for bit.
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::probe::{Part, Site};
 use attoformer::{Error, Image, Plan, Probe, Session, arena_bytes};
 use attoformer_tests::random_model::RandomModel;

@@ -1,7 +1,7 @@
 //! Linear attention in whole models: the same bits in any chunks, blocks and kernels, a state that a new sequence finds empty, and a model that was
 //! trained with it.
 
-use attoformer::image::header::{Architecture, AttentionKind, Config, KvType, MaskKind, Pooling};
+use attoformer::image::{Architecture, AttentionKind, KvType, MaskKind, Pooling};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Limits, Plan, Sampler, Session, arena_bytes};
 use attoformer_tests::models::pack_file;
@@ -16,12 +16,12 @@ const SAMPLES: u64 = 40;
 
 fn decoder() -> RandomModel {
     let small = RandomModel::small();
-    RandomModel { config: Config { attention: AttentionKind::Linear, ..small.config }, ..small }
+    RandomModel { config: attoformer::config! { attention: AttentionKind::Linear, ..small.config }, ..small }
 }
 
 fn encoder() -> RandomModel {
     let decoder = decoder();
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::Encoder,
         mask: MaskKind::Bidirectional,
         pooling: Pooling::First,

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use attoformer::image::header::AttentionKind;
+use attoformer::image::AttentionKind;
 use attoformer::{Image, Plan, arena_bytes};
 use attoformer_tests::long;
 use attoformer_tests::random_model::RandomModel;

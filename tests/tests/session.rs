@@ -8,8 +8,8 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::seal;
 use attoformer_tools::quantize::Format;
 
-use attoformer::image::directory::Role;
-use attoformer::image::header::{Config, KvType, PositionKind};
+use attoformer::image::Role;
+use attoformer::image::{Config, KvType, PositionKind};
 
 /// Tokens that reach all of a vocabulary.
 fn some_tokens(config: &Config, count: usize) -> Vec<u32> {
@@ -103,7 +103,7 @@ fn a_smaller_context_takes_less_memory_and_gives_the_same_bits() {
 fn a_context_below_the_default_block_opens_as_any_other() {
     let small = RandomModel::small();
     for context in 1..9 {
-        let model = RandomModel { config: Config { context, ..small.config }, ..small };
+        let model = RandomModel { config: attoformer::config! { context, ..small.config }, ..small };
         let image = model.pack(Format::Int8, KvType::Int8);
         let image = Image::new(&image).unwrap();
         let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
@@ -150,7 +150,7 @@ fn painted_run(image: &Image, paint: u8) -> Vec<u8> {
 #[test]
 fn the_high_water_mark_is_within_a_hundredth_of_what_was_stated() {
     for (family, model) in RandomModel::family() {
-        let longer = RandomModel { config: Config { context: 256, ..model.config }, ..model };
+        let longer = RandomModel { config: attoformer::config! { context: 256, ..model.config }, ..model };
         for (format, kv) in [(Format::Int8, KvType::Int8), (Format::F32, KvType::F32), (Format::F16, KvType::F16)] {
             let image = longer.pack(format, kv);
             let image = Image::new(&image).unwrap();
@@ -231,7 +231,7 @@ fn entries_are_found_by_role_and_layer_or_not_at_all() {
     let qkv = image.entry(Role::Qkv, 1).unwrap();
     assert_eq!((qkv.role, qkv.layer, qkv.rows, qkv.columns), (Role::Qkv, Some(1), 48, 24));
     assert_eq!(image.entry(Role::FinalNorm, 0).unwrap().role, Role::FinalNorm);
-    assert_ne!(image.config().positions, PositionKind::Learned);
+    assert_ne!(image.config().positions, PositionKind::LearnedAbsolute);
     for (role, layer) in [(Role::Positions, 0), (Role::Head, 0), (Role::Qkv, 2), (Role::MlpDown, u32::MAX)] {
         assert_eq!(image.entry(role, layer), None, "{role:?} of layer {layer}");
     }

@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::{Error, Image, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::files::AlignedBytes;

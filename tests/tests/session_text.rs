@@ -1,7 +1,7 @@
 //! Text from a session: end of text, stop strings, characters that come in parts, cancelling. The models here write a known text.
 
 use attoformer::generate::End;
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::{Error, Image, Limits, Plan, Sampler, Session, arena_bytes};
 use attoformer_tests::random_model::{BASE_TOKENS, FIRST_BYTE, PIECES, RandomModel, scripted};
 use attoformer_tools::files::AlignedBytes;

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tests::atto::run_atto;
 use attoformer_tests::models::shared;

@@ -1,7 +1,7 @@
 //! Models that read sound, against the values that their publishers' programs gave: KWT-1 in `../shared/models/kwt1`, and Whisper tiny.en, a folder that
 //! `ATTOFORMER_WHISPER` names.
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::kernels::SCALAR;
 use attoformer::{Image, Session};
 use attoformer_replay::{Job, Source};
@@ -204,7 +204,7 @@ fn compare_steps(session: &mut Session, rows: &[f32], name: &str, clip: &Value, 
         println!("jfk: features {features:.1e}, encoder {encoder:.1e}");
         assert!(features < 1e-3 && encoder < 1e-3);
     }
-    let prompt: Vec<u32> = session.image().decoding().unwrap().prompt.to_vec();
+    let prompt: Vec<u32> = session.image().generation_config().unwrap().prompt.to_vec();
     let logits = session.prefill(&prompt).unwrap();
     for first in clip["first_logits"].as_array().unwrap() {
         let difference = (logits[first[0].as_u64().unwrap() as usize] - first[1].as_f64().unwrap() as f32).abs();

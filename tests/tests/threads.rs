@@ -1,6 +1,6 @@
 //! Threads: whoever runs the halves, and however many of them there are, a session's output keeps its bits.
 
-use attoformer::image::header::{Config, KvType};
+use attoformer::image::{Config, KvType};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Parallel, Plan, Session, arena_bytes};
 use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel};
@@ -32,9 +32,10 @@ impl Parallel for Backwards {
 fn wide() -> [(&'static str, RandomModel); 2] {
     let [(_, bert), _] = RandomModel::encoders();
     let small = RandomModel::small();
-    let widened = |config: Config| Config { d_model: 250, heads: 10, kv_heads: 5, head_dim: 25, d_hidden: 2111, layers: 1, ..config };
-    let decoder = Config { kv_heads: 5, head_dim: 24, ..widened(small.config) };
-    let encoder = Config { kv_heads: 10, ..widened(bert.config) };
+    let widened =
+        |config: Config| attoformer::config! { d_model: 250, heads: 10, kv_heads: 5, head_dim: 25, d_hidden: 2111, layers: 1, ..config };
+    let decoder = attoformer::config! { kv_heads: 5, head_dim: 24, ..widened(small.config) };
+    let encoder = attoformer::config! { kv_heads: 10, ..widened(bert.config) };
     [("decoder", RandomModel { config: decoder, ..small }), ("encoder", RandomModel { config: encoder, ..bert })]
 }
 

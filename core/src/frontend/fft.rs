@@ -1,7 +1,7 @@
 //! The Fourier transform of a real frame, by a complex one of half its length (Cooley and Tukey 1965; the autosorting form of Stockham).
 
-use crate::layers::rows_mut;
 use crate::numeric::sin_cos;
+use crate::slices::rows_mut;
 
 /// A complex number: real part, imaginary part.
 pub type Complex = [f32; 2];

@@ -13,8 +13,8 @@ pub use section::{Frontend, Sizes, Spectrum};
 pub use stream::Frames;
 
 use crate::error::Error;
-use crate::layers::{front, rows, rows_mut};
 use crate::numeric::{dot, ln, log10, sqrt};
+use crate::slices::{prefix_mut, rows, rows_mut};
 use fft::Complex;
 
 /// A sound's samples, from -1 to 1.
@@ -76,7 +76,7 @@ impl Frontend<'_> {
         if out.len() < wanted {
             return Err(Error::BufferTooSmall { need: wanted, have: out.len() });
         }
-        let out = front(out, wanted);
+        let out = prefix_mut(out, wanted);
         let mut scratch = self.prepare(scratch)?;
         for (row, start) in rows_mut(out, self.features()).zip((0..).step_by(self.hop.max(1))) {
             self.frame(|place| self.sample(samples, start + place), &mut scratch, row);

@@ -4,9 +4,9 @@
 //! host tool's work.
 
 use crate::error::Error;
-use crate::image::bytes::{f32_at, u32_at};
-use crate::image::section;
-use crate::layers::rows_mut;
+use crate::format::field::{f32_at, u32_at};
+use crate::format::section;
+use crate::slices::rows_mut;
 
 /// How a picture becomes rows of features: a checked copy of an image's section.
 #[derive(Clone, Copy, Debug, PartialEq)]

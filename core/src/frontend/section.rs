@@ -2,8 +2,9 @@
 
 use super::fft;
 use crate::error::Error;
-use crate::image::bytes::{f32_at, u32_at};
-use crate::image::{section, section_at};
+use crate::format::field::{f32_at, u32_at};
+use crate::format::section;
+use crate::format::sections::section_offset;
 use zerocopy::FromBytes;
 
 /// What a bin of the spectrum holds.
@@ -79,7 +80,7 @@ pub struct Sizes {
 impl Sizes {
     /// Reads the sizes out of an image.
     pub const fn of(image: &[u8]) -> Self {
-        let at = section_at(image, section::FRONTEND) as usize;
+        let at = section_offset(image, section::FRONTEND) as usize;
         match Counts::read(image, at) {
             Some(counts) if at != 0 => counts.sizes(),
             _ => Sizes { samples: 0, rows: 0, features: 0, scratch: 0, stream: 0 },

@@ -1,4 +1,4 @@
-//! What people want to know of an image and the engine does not need.
+//! Name and provenance of an image. The engine does not need them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,57 +1,30 @@
-//! The packed model: checked once by [`Image::new`], trusted afterwards. The format's page is `docs/image.md`.
+//! The packed model: checked once by [`Image::new`], trusted afterwards. `docs/image.md` describes the format.
 
-pub(crate) mod bytes;
-pub mod decoding;
-pub mod directory;
-pub mod golden;
-pub mod header;
-mod kinds;
-pub mod metadata;
-pub(crate) mod roles;
-mod shape;
+mod generation_config;
+mod golden;
+mod metadata;
 
-use crate::arena::{Plan, arena_bytes};
+pub use crate::format::section;
+pub use crate::format::{
+    Activation, Architecture, AttentionKind, Classifier, Config, Dtype, Entry, InputStem, KvType, Layout, MaskKind, NormKind,
+    NormPlacement, Pooler, Pooling, PositionKind, Role,
+};
+pub use generation_config::GenerationConfig;
+pub use golden::Golden;
+pub use metadata::Metadata;
+
 use crate::error::Error;
+use crate::format::field::u32_at;
+use crate::format::header::at;
+use crate::format::sections::Sections;
+use crate::format::{ENTRY_BYTES, HEADER_BYTES, TensorOrder};
 use crate::frontend::Frontend;
 use crate::frontend::pictures::Pictures;
+use crate::memory::{Plan, arena_bytes};
 use crate::tokenizer::Tokenizer;
-use bytes::u32_at;
-use decoding::Decoding;
-use directory::{Dtype, ENTRY_BYTES, Entry, Role, TensorOrder};
-use golden::Golden;
-use header::{Config, FORMAT_VERSION, HEADER_BYTES, PositionKind, SECTION_ROW, SECTION_TABLE_AT, SECTIONS_MAX};
-use metadata::Metadata;
 use zerocopy::FromBytes;
 
-/// Kinds of sections.
-pub mod section {
-    /// Name and provenance, [`super::metadata::Metadata`] in postcard.
-    pub const METADATA: u32 = 1;
-    /// The tensor directory.
-    pub const DIRECTORY: u32 = 2;
-    /// All tensors' values and scales.
-    pub const WEIGHTS: u32 = 3;
-    /// Vocabulary and merge scores.
-    pub const TOKENIZER: u32 = 4;
-    /// Turn fractions of the rotary pairs.
-    pub const ROTARY: u32 = 5;
-    /// Golden vector.
-    pub const GOLDEN: u32 = 6;
-    /// How sound becomes rows of features, [`crate::frontend`].
-    pub const FRONTEND: u32 = 7;
-    /// Names of a classifier's labels, UTF-8, a line each.
-    pub const LABELS: u32 = 9;
-    /// The model's chat template, UTF-8; the engine does not read it.
-    pub const CHAT: u32 = 10;
-    /// How a transcript begins and what is never written, [`super::decoding::Decoding`].
-    pub const DECODING: u32 = 11;
-    /// How a picture becomes rows of features, [`crate::frontend::pictures`].
-    pub const PICTURES: u32 = 12;
-    /// Highest kind that this engine knows.
-    pub const KNOWN_MAX: u32 = 12;
-}
-
-/// An image from a file beside the source, as a constant `&'static [u8]` at the alignment that [`Image::new`] wants.
+/// Includes an image file as a constant `&'static [u8]` at the alignment that [`Image::new`] requires.
 #[macro_export]
 macro_rules! include_image {
     ($($path:tt)*) => {{
@@ -62,70 +35,92 @@ macro_rules! include_image {
     }};
 }
 
-const KINDS: usize = section::KNOWN_MAX as usize + 1;
-
 /// CRC-32 as the header uses it (ISO-HDLC, the one of zip and Ethernet).
 pub const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Checksum of a header, its own field taken as zero.
 pub fn header_checksum(header: &[u8]) -> u32 {
     let mut digest = CRC.digest();
-    digest.update(header.get(..16).unwrap_or_default());
+    digest.update(header.get(..at::HEADER_CHECKSUM).unwrap_or_default());
     digest.update(&[0; 4]);
-    digest.update(header.get(20..HEADER_BYTES).unwrap_or_default());
+    digest.update(header.get(at::PAYLOAD_CHECKSUM..HEADER_BYTES).unwrap_or_default());
     digest.finalize()
 }
 
-/// A packed model in memory (flash, a mapped file), checked and ready to run. Copying it copies a few words.
+/// A packed model in memory (flash, a mapped file), checked and ready to run. Copying it copies references only.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     bytes: &'a [u8],
     config: Config,
     order: TensorOrder,
-    /// Start and end of each known section; an absent one is empty at 0.
-    sections: [(u32, u32); KINDS],
+    sections: Sections,
+    golden: Golden<'a>,
+    tokenizer: Option<Tokenizer<'a>>,
+    frontend: Option<Frontend<'a>>,
+    pictures: Option<Pictures>,
+    generation_config: Option<GenerationConfig<'a>>,
 }
 
 impl<'a> Image<'a> {
-    /// Checks all that `bytes` says about itself; what it returns can run without further checks.
+    /// Checks all that `bytes` states about itself, and parses every section once. The image that it returns runs without further checks.
     ///
-    /// Bytes behind the image's stated end are ignored, so a whole flash region may be given.
+    /// Bytes after the image's stated end are ignored, so a whole flash region may be given.
     ///
     /// # Errors
-    /// The first thing found wrong, as a value that names it.
+    /// The first fault found, as a value that names it.
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         if !(bytes.as_ptr() as usize).is_multiple_of(16) {
             return Err(Error::Misaligned);
         }
-        let config = Config::read(bytes)?;
-        let total = u32_at(bytes, 12) as usize;
+        let config = Config::parse(bytes)?;
+        let total = u32_at(bytes, at::TOTAL_BYTES) as usize;
         if total < HEADER_BYTES {
             return Err(Error::Field { name: "total_bytes", value: total as u32 });
         }
         let bytes = bytes.get(..total).ok_or(Error::TooShort { need: total, have: bytes.len() })?;
-        if header_checksum(bytes) != u32_at(bytes, 16) {
+        if header_checksum(bytes) != u32_at(bytes, at::HEADER_CHECKSUM) {
             return Err(Error::HeaderChecksum);
         }
-        if CRC.checksum(bytes.get(HEADER_BYTES..).unwrap_or_default()) != u32_at(bytes, 20) {
+        if CRC.checksum(bytes.get(HEADER_BYTES..).unwrap_or_default()) != u32_at(bytes, at::PAYLOAD_CHECKSUM) {
             return Err(Error::PayloadChecksum);
         }
-        let image = Image { bytes, config, order: TensorOrder::new(&config), sections: read_sections(bytes)? };
+        let sections = Sections::parse(bytes)?;
+        let section = |kind| section_of(bytes, &sections, kind);
+        let image = Image {
+            bytes,
+            config,
+            order: TensorOrder::new(&config),
+            sections,
+            golden: Golden::EMPTY,
+            tokenizer: None,
+            frontend: None,
+            pictures: None,
+            generation_config: None,
+        };
         image.check_arena()?;
         image.check_rotary()?;
         image.check_directory()?;
-        image.golden()?;
-        image.check_words()?;
-        if !image.section(section::TOKENIZER).is_empty() {
-            image.tokenizer()?;
-        }
-        Ok(image)
+        let golden = Golden::parse(section(section::GOLDEN), &config)?;
+        image.check_labels()?;
+        let frontend = parse_frontend(section(section::FRONTEND), &config)?;
+        let pictures = parse_pictures(section(section::PICTURES), &config)?;
+        let generation_config = match section(section::GENERATION) {
+            [] => None,
+            bytes => Some(GenerationConfig::parse(bytes, config.vocab).ok_or(Error::Section { kind: section::GENERATION })?),
+        };
+        let tokenizer = match section(section::TOKENIZER) {
+            [] => None,
+            bytes => Some(Tokenizer::new(bytes, config.vocab)?),
+        };
+        Ok(Image { golden, tokenizer, frontend, pictures, generation_config, ..image })
     }
 
     /// Bytes of arena for the packed context and the default block, known to the compiler: the size of a `static`.
     ///
-    /// 0 for bytes that do not begin with a header; [`Image::new`] says what is wrong with them.
+    /// 0 for bytes that do not begin with a valid header; [`Image::new`] then returns the reason.
+    #[must_use]
     pub const fn arena_bytes(bytes: &[u8]) -> usize {
-        match Config::read(bytes) {
+        match Config::parse(bytes) {
             Ok(config) => arena_bytes(&config, Plan::packed(&config)),
             Err(_) => 0,
         }
@@ -136,15 +131,14 @@ impl<'a> Image<'a> {
         &self.config
     }
 
-    /// The image's own bytes, without what may follow it in memory.
+    /// The image's own bytes, without those that may follow it in memory.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Bytes of one section, empty when it is absent.
     pub fn section(&self, kind: u32) -> &'a [u8] {
-        let (start, end) = self.sections.get(kind as usize).copied().unwrap_or_default();
-        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+        section_of(self.bytes, &self.sections, kind)
     }
 
     /// The tokenizer packed with the model.
@@ -152,10 +146,7 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`Error::NoTokenizer`] when the image has none.
     pub fn tokenizer(&self) -> Result<Tokenizer<'a>, Error> {
-        match self.section(section::TOKENIZER) {
-            [] => Err(Error::NoTokenizer),
-            bytes => Tokenizer::new(bytes, self.config.vocab),
-        }
+        self.tokenizer.ok_or(Error::NoTokenizer)
     }
 
     /// Name and provenance.
@@ -167,39 +158,36 @@ impl<'a> Image<'a> {
     }
 
     /// The golden vector.
-    ///
-    /// # Errors
-    /// [`Error::Section`] when it is malformed.
-    pub fn golden(&self) -> Result<Golden<'a>, Error> {
-        Golden::read(self.section(section::GOLDEN), &self.config)
+    pub fn golden(&self) -> Golden<'a> {
+        self.golden
     }
 
-    /// Turn fractions of the rotary pairs, as (low, high) words.
+    /// Frequencies of the rotary pairs in fractions of a turn per token, as (low, high) words.
     pub(crate) fn rotary(&self) -> &'a [[u32; 2]] {
-        self.view(self.sections[section::ROTARY as usize].0, self.config.turning_dim() / 2)
+        self.view(self.sections.range(section::ROTARY).0, self.config.rotary_dim() / 2)
     }
 
-    /// Names of a classifier's labels, in the order of its outputs; none where the image names none.
+    /// Names of a classifier's labels, in the order of its outputs; empty for an image without names.
     pub fn labels(&self) -> impl Iterator<Item = &'a str> {
         core::str::from_utf8(self.section(section::LABELS)).unwrap_or_default().lines()
     }
 
-    /// How sound becomes rows of features; `None` where the image does not read sound.
+    /// The front end that turns sound into rows of features; `None` for an image that does not read sound.
     pub fn frontend(&self) -> Option<Frontend<'a>> {
-        Frontend::new(self.section(section::FRONTEND)).ok()
+        self.frontend
     }
 
-    /// How a picture becomes rows of features; `None` where the image does not read pictures, or does not say.
+    /// The front end that turns a picture into rows of features; `None` for an image that does not read pictures.
     pub fn pictures(&self) -> Option<Pictures> {
-        Pictures::new(self.section(section::PICTURES)).ok()
+        self.pictures
     }
 
-    /// How a transcript begins and what is never written; `None` where the image does not say.
-    pub fn decoding(&self) -> Option<Decoding<'a>> {
-        Decoding::read(self.section(section::DECODING), self.config.vocab)
+    /// Decoder prompt and suppressed tokens of a transcription model; `None` for an image without them.
+    pub fn generation_config(&self) -> Option<GenerationConfig<'a>> {
+        self.generation_config
     }
 
-    /// A directory entry by role and layer (any layer where the role has none).
+    /// A directory entry by role and layer (any layer for a role outside the layers).
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
         let (index, of_layer) = self.order.find(role, layer)?;
         Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, of_layer)
@@ -222,57 +210,38 @@ impl<'a> Image<'a> {
     }
 
     fn check_arena(&self) -> Result<(), Error> {
-        let stated = u32_at(self.bytes, 24);
+        let stated = u32_at(self.bytes, at::ARENA_BYTES);
         match u32::try_from(arena_bytes(&self.config, Plan::packed(&self.config))) {
-            Ok(follows) if follows == stated => Ok(()),
-            // An arena beyond 4 GiB cannot be stated at all.
-            follows => Err(Error::ArenaStatement { stated, follows: follows.unwrap_or(u32::MAX) }),
+            Ok(implied) if implied == stated => Ok(()),
+            // The header cannot state an arena beyond 4 GiB.
+            implied => Err(Error::ArenaMismatch { stated, implied: implied.unwrap_or(u32::MAX) }),
         }
     }
 
     fn check_rotary(&self) -> Result<(), Error> {
         let want = match self.config.positions {
-            PositionKind::Rotary => self.config.turning_dim() as usize / 2 * 8,
+            PositionKind::Rotary => self.config.rotary_dim() as usize / 2 * 8,
             _ => return Ok(()),
         };
         if self.section(section::ROTARY).len() == want { Ok(()) } else { Err(Error::Section { kind: section::ROTARY }) }
     }
 
-    /// Labels are text, a name for each output; front ends make rows of the model's width; decoding tokens are in the vocabulary.
-    fn check_words(&self) -> Result<(), Error> {
+    /// Checks that labels are text, with a name for each output.
+    fn check_labels(&self) -> Result<(), Error> {
         let labels = self.section(section::LABELS);
         let named = core::str::from_utf8(labels).is_ok_and(|text| text.lines().count() == self.config.labels as usize);
-        if !labels.is_empty() && !named {
-            return Err(Error::Section { kind: section::LABELS });
-        }
-        if !self.section(section::FRONTEND).is_empty() {
-            let frontend = Frontend::new(self.section(section::FRONTEND))?;
-            if frontend.features() != self.config.features as usize {
-                return Err(Error::Section { kind: section::FRONTEND });
-            }
-        }
-        if !self.section(section::PICTURES).is_empty() {
-            let pictures = Pictures::new(self.section(section::PICTURES))?;
-            let rows = pictures.rows() + usize::from(self.config.class_token);
-            if pictures.features() != self.config.features as usize || rows > self.config.context as usize {
-                return Err(Error::Section { kind: section::PICTURES });
-            }
-        }
-        if !self.section(section::DECODING).is_empty() && self.decoding().is_none() {
-            return Err(Error::Section { kind: section::DECODING });
-        }
-        Ok(())
+        if labels.is_empty() || named { Ok(()) } else { Err(Error::Section { kind: section::LABELS }) }
     }
 
     fn check_directory(&self) -> Result<(), Error> {
         let count = self.order.count();
         let directory = self.section(section::DIRECTORY);
-        if u32_at(self.bytes, 76) != count || directory.len() != count as usize * ENTRY_BYTES {
+        if u32_at(self.bytes, at::TENSORS) != count || directory.len() != count as usize * ENTRY_BYTES {
             return Err(Error::Section { kind: section::DIRECTORY });
         }
-        let weights = self.sections[section::WEIGHTS as usize];
+        let weights = self.sections.range(section::WEIGHTS);
         for index in 0..count {
-            let entry = Entry::read(directory, &self.config, index, self.order.role_at(index), weights)?;
+            let entry = Entry::checked(directory, &self.config, index, self.order.role_at(index), weights)?;
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });
             }
@@ -295,42 +264,27 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Reads the section table: known kinds at most once, aligned, behind the header and inside the image.
-fn read_sections(bytes: &[u8]) -> Result<[(u32, u32); KINDS], Error> {
-    let mut sections = [(0, 0); KINDS];
-    let count = u32_at(bytes, 28);
-    if count > SECTIONS_MAX {
-        return Err(Error::Field { name: "sections", value: count });
-    }
-    for row in 0..count as usize {
-        let at = SECTION_TABLE_AT + row * SECTION_ROW;
-        let (kind, start, size) = (u32_at(bytes, at), u32_at(bytes, at + 4), u32_at(bytes, at + 8));
-        let end = start as u64 + size as u64;
-        if !start.is_multiple_of(64) || (start as usize) < HEADER_BYTES || end > bytes.len() as u64 {
-            return Err(Error::Section { kind });
-        }
-        if let Some(slot) = sections.get_mut(kind as usize).filter(|_| kind != 0) {
-            if *slot != (0, 0) {
-                return Err(Error::Section { kind });
-            }
-            *slot = (start, end as u32);
-        }
-    }
-    Ok(sections)
+fn section_of<'a>(bytes: &'a [u8], sections: &Sections, kind: u32) -> &'a [u8] {
+    let (start, end) = sections.range(kind);
+    bytes.get(start as usize..end as usize).unwrap_or_default()
 }
 
-/// Where a section begins by an image's own word, known to the compiler; 0 where there is none.
-pub(crate) const fn section_at(bytes: &[u8], kind: u32) -> u32 {
-    let mut row = 0;
-    while row < SECTIONS_MAX && row < u32_at(bytes, 28) {
-        let at = SECTION_TABLE_AT + row as usize * SECTION_ROW;
-        if u32_at(bytes, at) == kind {
-            return u32_at(bytes, at + 4);
-        }
-        row += 1;
+/// Parses the audio front end, whose rows must have the model's width.
+fn parse_frontend<'a>(bytes: &'a [u8], config: &Config) -> Result<Option<Frontend<'a>>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
     }
-    0
+    let frontend = Frontend::new(bytes)?;
+    if frontend.features() == config.features as usize { Ok(Some(frontend)) } else { Err(Error::Section { kind: section::FRONTEND }) }
 }
 
-/// The format's version, for writers.
-pub const VERSION: u16 = FORMAT_VERSION;
+/// Parses the picture front end, whose rows must have the model's width and fit its context.
+fn parse_pictures(bytes: &[u8], config: &Config) -> Result<Option<Pictures>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let pictures = Pictures::new(bytes)?;
+    let rows = pictures.rows() + usize::from(config.class_token);
+    let fits = pictures.features() == config.features as usize && rows <= config.context as usize;
+    if fits { Ok(Some(pictures)) } else { Err(Error::Section { kind: section::PICTURES }) }
+}

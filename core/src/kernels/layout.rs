@@ -1,6 +1,6 @@
 //! Layouts: the same values in an order that one family of CPUs reads faster.
 
-use crate::image::directory::{Dtype, Layout, row_bytes};
+use crate::format::{Dtype, Layout, row_bytes};
 
 /// Where column `k` lies in a row of the cortex-m-dsp layout: 0, 2, 1, 3 in each group of four. It is its own inverse.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
 /// [`rows_per_bundle`] rows of the same row bytes; what is too short on either side is left out. Types that the layout does not change are copied.
 ///
 /// ```
-/// use attoformer::image::directory::{Dtype, Layout};
+/// use attoformer::image::{Dtype, Layout};
 /// use attoformer::kernels::layout::pack_rows;
 /// let mut pair = [0; 8];
 /// pack_rows(Layout::CortexMDsp, Dtype::Int8, 3, &[1, 2, 3, 0, 10, 20, 0xff, 0], &mut pair);

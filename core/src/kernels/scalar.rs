@@ -1,8 +1,8 @@
 //! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
 
 use super::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks, layout};
-use crate::image::directory::Layout;
-use crate::image::header::Activation;
+use crate::format::Activation;
+use crate::format::Layout;
 use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
 use half::f16;
 
@@ -255,7 +255,7 @@ pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
 
 /// Row `row` of an embedding table as f32, from any type and layout. `out` is `(columns)`.
 pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
-    use crate::image::directory::Dtype;
+    use crate::format::Dtype;
     let scale = matrix.scale(row);
     match matrix.dtype {
         Dtype::F32 => {

@@ -1,7 +1,7 @@
 //! The table of kernels and how one is chosen.
 
 use super::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks, scalar};
-use crate::image::header::Activation;
+use crate::format::Activation;
 
 /// Of a row, with a scale, a bias and an epsilon.
 pub type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);

@@ -1,6 +1,6 @@
 //! What kernels read: matrices, quantized rows, and one layer's keys and values.
 
-use crate::image::directory::{Dtype, Layout};
+use crate::format::{Dtype, Layout};
 
 /// A weight matrix in place, `(rows, columns)`; an output per row.
 #[derive(Clone, Copy, Debug)]

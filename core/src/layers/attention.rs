@@ -4,16 +4,15 @@ use super::bias::ScoreBias;
 use super::cache::LayerCache;
 use super::heads::{Attend, HeadScratch, Heads, QueryRows, Sight};
 use super::linear::{Linear, QuantizeScratch};
-use super::linear_attention;
 use super::mask::Mask;
 use super::norm::Norm;
 use super::position::Rotary;
-use super::{front, rows, rows_mut};
+use crate::format::AttentionKind;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::AttentionKind;
 use crate::kernels::Kernels;
 use crate::probe::Probe;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// One block's attention to its own sequence.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +67,14 @@ impl<'a> Attention<'a> {
         mapped: &mut [f32],
     ) -> Projected<'w> {
         let width = self.qkv.matrix().rows;
-        let projected = front(wide, rows(x, self.qkv.matrix().columns).len() * width);
+        let projected = prefix_mut(wide, rows(x, self.qkv.matrix().columns).len() * width);
         self.qkv.apply(kernels, x, quantize, projected);
         let (q_dim, kv_dim) = (self.q_dim(), self.heads.kv_dim());
         if let Some([query, key]) = &self.head_norms {
             for row in rows_mut(projected, width) {
                 let (queries, keys) = row.split_at_mut_checked(q_dim).unwrap_or_default();
                 query.apply_in_place(kernels, queries, mapped);
-                key.apply_in_place(kernels, front(keys, kv_dim), mapped);
+                key.apply_in_place(kernels, prefix_mut(keys, kv_dim), mapped);
             }
         }
         if let Some(rotary) = rotary {
@@ -126,7 +125,7 @@ impl<'a> Attention<'a> {
             let sights = (start..end).map(|position| Sight { position, first: 0, tokens: end });
             return self.attend(kernels, QueryRows { values: projected.values, width }, sights, cache, head, inner, layer, probe);
         }
-        let attended = front(inner, rows(projected.values, width).len() * self.q_dim());
+        let attended = prefix_mut(inner, rows(projected.values, width).len() * self.q_dim());
         for ((row, out), position) in rows(projected.values, width).zip(rows_mut(attended, self.q_dim())).zip(start..) {
             self.store(position.., Projected { values: row, width }, cache);
             let sight = Sight { position, first: 0, tokens: position + 1 };
@@ -182,7 +181,7 @@ impl<'a> CrossAttention<'a> {
         quantize: &mut QuantizeScratch<'_>,
     ) {
         let matrix = self.kv.matrix();
-        let projected = front(wide, rows(x, matrix.columns).len() * matrix.rows);
+        let projected = prefix_mut(wide, rows(x, matrix.columns).len() * matrix.rows);
         self.kv.apply(kernels, x, quantize, projected);
         cache.store_rows(first.., projected, matrix.rows, self.heads.kv_dim());
     }
@@ -203,8 +202,8 @@ impl<'a> CrossAttention<'a> {
         head: &mut HeadScratch<'_>,
     ) -> &'w mut [f32] {
         let matrix = self.query.matrix();
-        let queries = front(wide, tokens * matrix.rows);
-        self.query.apply(kernels, front(inner, tokens * matrix.columns), quantize, queries);
+        let queries = prefix_mut(wide, tokens * matrix.rows);
+        self.query.apply(kernels, prefix_mut(inner, tokens * matrix.columns), quantize, queries);
         let sights = (start..).map(|position| Sight { position, first: 0, tokens: source });
         let queries = QueryRows { values: queries, width: matrix.rows };
         let attend = Attend { kernels, mask: Mask::ALL, cache, layer: 0 };
@@ -221,12 +220,7 @@ fn project_out<'w>(
     scratch: &mut QuantizeScratch<'_>,
 ) -> &'w mut [f32] {
     let matrix = out.matrix();
-    let projected = front(wide, rows(attended, matrix.columns).len() * matrix.rows);
+    let projected = prefix_mut(wide, rows(attended, matrix.columns).len() * matrix.rows);
     out.apply(kernels, attended, scratch, projected);
     projected
-}
-
-/// Elements of a layer's state under linear attention.
-pub const fn state_len(kv_heads: usize, head_dim: usize) -> usize {
-    kv_heads * linear_attention::state_len(head_dim)
 }

@@ -1,10 +1,10 @@
 //! What is added to scores by the distance of query and key: ALiBi's slopes (Press et al. 2022, section 3) and T5's learned addends
 //! (Raffel et al. 2020, section 2.1), spelled out by distance.
 
+use crate::format::BIAS_SPAN;
+use crate::format::PositionKind;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::PositionKind;
-use crate::image::roles::BIAS_SPAN;
 use crate::numeric::LOG2_E;
 use core::ops::Range;
 

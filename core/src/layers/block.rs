@@ -8,12 +8,12 @@ use super::linear::QuantizeScratch;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::position::Rotary;
-use super::{front, rows, rows_mut};
+use crate::format::NormPlacement;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::NormPlacement;
 use crate::kernels::Kernels;
 use crate::probe::{Part, Probe, Site};
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// One layer.
 #[derive(Clone, Copy, Debug)]
@@ -162,12 +162,12 @@ impl<'a> Block<'a> {
         let BlockScratch { inner, wide, aside, quantize, head } = scratch;
         let (layer, count, q_dim) = (self.layer, rows(x, self.d_model).len(), self.attention.q_dim());
         let site = |part| Site { layer, part, start };
-        let attended = front(inner, count * q_dim);
+        let attended = prefix_mut(inner, count * q_dim);
         probe.rows(site(Part::Heads), q_dim, attended);
         let out = self.attention.output(kernels, attended, wide, quantize);
         probe.rows(site(Part::Attention), self.d_model, out);
         if self.parallel {
-            front(aside, out.len()).iter_mut().zip(&*out).for_each(|(kept, &y)| *kept = y);
+            prefix_mut(aside, out.len()).iter_mut().zip(&*out).for_each(|(kept, &y)| *kept = y);
         } else {
             self.leave(kernels, &self.attn_norm, x, out, inner);
         }
@@ -181,7 +181,7 @@ impl<'a> Block<'a> {
         let out = self.mlp.apply(kernels, count, inner, wide, quantize, |hidden| probe.rows(site(Part::Neurons), d_hidden, hidden));
         probe.rows(site(Part::Mlp), self.d_model, out);
         if self.parallel {
-            x.iter_mut().zip(&*front(aside, out.len())).for_each(|(x, &y)| *x += y);
+            x.iter_mut().zip(&*prefix_mut(aside, out.len())).for_each(|(x, &y)| *x += y);
         }
         self.leave(kernels, &self.mlp_norm, x, out, inner);
         if let Some(embedding) = &self.layer_embedding {
@@ -192,7 +192,7 @@ impl<'a> Block<'a> {
 
     /// What a sublayer reads: the rows themselves with post-norm, normed rows otherwise.
     fn enter<'i>(&self, kernels: &Kernels, (norm, _): &Norms<'_>, x: &[f32], inner: &'i mut [f32]) -> &'i [f32] {
-        let inner = front(inner, x.len());
+        let inner = prefix_mut(inner, x.len());
         match self.placement {
             NormPlacement::Pre | NormPlacement::Sandwich => norm.apply(kernels, x, inner),
             NormPlacement::Post => inner.iter_mut().zip(x).for_each(|(inner, &x)| *inner = x),

@@ -3,10 +3,11 @@
 //! Keys lie token by token. Values lie in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four neighbours
 //! of a dimension at once. int8 rows have one scale per token over all heads.
 
-use super::{linear_attention, rows, rows_mut};
-use crate::arena::{kv_layer_bytes, kv_stride};
-use crate::image::header::{AttentionKind, Config, KvType};
+use super::linear_attention;
+use crate::format::{AttentionKind, Config, KvType};
+use crate::memory::layout::{kv_layer_bytes, kv_stride};
 use crate::numeric::{Quantizer, max_magnitude_bits};
+use crate::slices::{rows, rows_mut};
 use half::f16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -1,17 +1,17 @@
 //! Token ids to rows, and tables of positions on top.
 
 use super::linear::Linear;
-use super::{front, rows_mut};
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
 use crate::kernels::scalar::read_row;
+use crate::slices::{prefix_mut, rows_mut};
 
 /// The token table.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a> {
     tokens: Linear<'a>,
-    /// What rows are multiplied with; 0 stands for 1.
-    scale: f32,
+    /// Factor of the rows.
+    scale: Option<f32>,
     positions: Option<Positions<'a>>,
 }
 
@@ -50,11 +50,11 @@ impl<'a> Embedding<'a> {
             read_row(table, token as usize, out);
             // The columns of a table that is the head's, too, may be scaled for the head.
             out.iter_mut().zip(self.tokens.in_scale()).for_each(|(x, &scale)| *x *= scale);
-            if self.scale != 0.0 {
-                out.iter_mut().for_each(|x| *x *= self.scale);
+            if let Some(scale) = self.scale {
+                out.iter_mut().for_each(|x| *x *= scale);
             }
             if let Some(positions) = &self.positions {
-                positions.add(position, front(scratch, table.columns), out);
+                positions.add(position, prefix_mut(scratch, table.columns), out);
             }
         }
     }

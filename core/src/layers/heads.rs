@@ -6,11 +6,12 @@ use super::linear_attention;
 use super::mask::Mask;
 use super::softmax::{Int8Head, Run, attend_float};
 use super::tile::Tile;
-use super::{front, rows, rows_mut};
-use crate::image::header::Config;
+use crate::format::Config;
 use crate::kernels::Kernels;
+use crate::memory::layout::linear_state_len;
 use crate::numeric::LOG2_E;
 use crate::probe::{HeadSite, Probe};
+use crate::slices::{prefix_mut, rows, rows_mut};
 use half::f16;
 
 /// The heads of one attention.
@@ -71,8 +72,8 @@ impl<'a> Heads<'a> {
             heads: config.heads as usize,
             kv_heads: config.kv_heads as usize,
             head_dim: config.head_dim as usize,
-            scale: config.scale_of_scores(1.0),
-            scale_log2: config.scale_of_scores(LOG2_E),
+            scale: config.score_factor(1.0),
+            scale_log2: config.score_factor(LOG2_E),
             bias,
         }
     }
@@ -110,7 +111,7 @@ impl<'a> Heads<'a> {
             let site = HeadSite { layer, head, position: sight.position };
             match cache {
                 LayerCache::State { sums, .. } => {
-                    let state = rows(sums, linear_attention::state_len(self.head_dim)).nth(head / group).unwrap_or_default();
+                    let state = rows(sums, linear_state_len(self.head_dim)).nth(head / group).unwrap_or_default();
                     linear_attention::read(state, query, scratch.mapped, out);
                 }
                 LayerCache::F32(rows) => self.attend_float(query, &seen, rows, offset, |x| x, scratch, out, site, probe),
@@ -203,7 +204,7 @@ impl Attend<'_, '_> {
         probe: &mut impl Probe,
     ) -> &'i mut [f32] {
         let count = rows(queries.values, queries.width).len();
-        let attended = front(inner, count * heads.q_dim());
+        let attended = prefix_mut(inner, count * heads.q_dim());
         let mut sights = sights.take(count).peekable();
         let (mut queried, mut out) = (queries.values, &mut *attended);
         while sights.peek().is_some() {

@@ -4,12 +4,12 @@
 
 use super::linear::{Linear, QuantizeScratch};
 use super::norm::Norm;
-use super::{front, rows_mut};
+use crate::format::Activation;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::Activation;
 use crate::kernels::Kernels;
 use crate::kernels::scalar::read_row;
+use crate::slices::{prefix_mut, rows_mut};
 
 /// One layer's table and what its rows go through.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl<'a> LayerEmbedding<'a> {
     /// The table of layer `layer`; `None` in models that have none.
     pub fn new(image: &Image<'a>, layer: u32) -> Option<Self> {
         let config = image.config();
-        (config.layer_dim != 0).then(|| LayerEmbedding {
+        config.layer_dim.is_some().then(|| LayerEmbedding {
             table: Linear::new(image, Role::LayerTable, layer),
             gate: Linear::new(image, Role::LayerGate, layer),
             project: Linear::new(image, Role::LayerProject, layer),
@@ -45,14 +45,14 @@ impl<'a> LayerEmbedding<'a> {
         quantize: &mut QuantizeScratch<'_>,
     ) {
         let (width, d_model) = (self.gate.matrix().rows, self.gate.matrix().columns);
-        let gates = front(wide, tokens.len() * width);
+        let gates = prefix_mut(wide, tokens.len() * width);
         self.gate.apply(kernels, x, quantize, gates);
-        let gated = front(inner, tokens.len() * width);
+        let gated = prefix_mut(inner, tokens.len() * width);
         for ((&token, row), gate) in tokens.iter().zip(rows_mut(gated, width)).zip(gates.chunks_exact(width.max(1))) {
             read_row(self.table.matrix(), token as usize, row);
             gate_row(kernels, self.activation, gate, row);
         }
-        let added = front(wide, tokens.len() * d_model);
+        let added = prefix_mut(wide, tokens.len() * d_model);
         self.project.apply(kernels, gated, quantize, added);
         self.norm.apply_in_place(kernels, added, inner);
         x.iter_mut().zip(&*added).for_each(|(x, &y)| *x += y);
@@ -64,7 +64,7 @@ fn gate_row(kernels: &Kernels, activation: Activation, gate: &[f32], row: &mut [
     const RUN: usize = 32;
     let mut product = [0.0; RUN];
     for (gate, row) in gate.chunks(RUN).zip(row.chunks_mut(RUN)) {
-        let product = front(&mut product, row.len());
+        let product = prefix_mut(&mut product, row.len());
         (kernels.gate)(activation, gate, row, product);
         row.iter_mut().zip(&*product).for_each(|(row, &y)| *row = y);
     }

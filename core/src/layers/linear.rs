@@ -1,12 +1,12 @@
 //! A matrix product with its quantization: `y = W x + b`.
 
-use super::{front, rows, rows_mut};
-use crate::arena::quantized_stride;
+use crate::format::{Dtype, Role};
 use crate::image::Image;
-use crate::image::directory::{Dtype, Role};
 use crate::kernels::layout::rows_per_bundle;
 use crate::kernels::{Kernels, Matrix, QuantizedRows};
+use crate::memory::layout::quantized_stride;
 use crate::parallel::{Parallel, cut, parts};
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// A weight matrix and what belongs to it, used in place.
 #[derive(Clone, Copy, Debug)]
@@ -120,8 +120,8 @@ impl<'a> Linear<'a> {
     fn quantize<'s>(&self, kernels: &Kernels, x: &[f32], scratch: &'s mut QuantizeScratch<'_>) -> QuantizedRows<'s> {
         let stride = quantized_stride(self.matrix.columns);
         let tokens = x.len() / self.matrix.columns.max(1);
-        let values = front(scratch.values, tokens * stride);
-        let scales = front(scratch.scales, tokens);
+        let values = prefix_mut(scratch.values, tokens * stride);
+        let scales = prefix_mut(scratch.scales, tokens);
         let inputs = rows(x, self.matrix.columns);
         for ((x, out), scale) in inputs.zip(rows_mut(values, stride)).zip(scales.iter_mut()) {
             *scale = (kernels.quantize)(x, self.in_scale, out);

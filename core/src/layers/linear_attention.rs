@@ -5,18 +5,9 @@
 //! values; its error is at most 2^-19.5 of the largest of them, measured over 16,384 tokens in heads of up to 64
 //! (`core/tests/linear_attention.rs`), and comes from the query's own sum.
 
-use super::{front, rows, rows_mut};
+use crate::memory::layout::{linear_state_len as state_len, linear_sums_len as sums_len};
 use crate::numeric::{dot, elu_plus_one};
-
-/// Elements of one head's state: z and the rows of S, then by how much rounding made each of them too large.
-pub const fn state_len(head_dim: usize) -> usize {
-    2 * sums_len(head_dim)
-}
-
-/// Elements of z and S.
-const fn sums_len(head_dim: usize) -> usize {
-    head_dim * (head_dim + 1)
-}
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// Adds one token: `keys` and `values` are `(kv_dim)`, `state` is `(kv_heads, state_len)`. Tokens are added one after another, in their order.
 pub fn absorb(state: &mut [f32], head_dim: usize, keys: &[f32], values: &[f32]) {
@@ -46,7 +37,7 @@ fn add(sum: &mut f32, lost: &mut f32, x: f32) {
 /// What one query `(head_dim)` reads from its head's state; `mapped` is scratch of as many elements. S's rows are added in order.
 pub fn read(state: &[f32], query: &[f32], mapped: &mut [f32], out: &mut [f32]) {
     let Some((z, s)) = state.split_at_checked(query.len()) else { return };
-    let mapped = front(mapped, query.len());
+    let mapped = prefix_mut(mapped, query.len());
     mapped.iter_mut().zip(query).for_each(|(mapped, &q)| *mapped = elu_plus_one(q));
     out.fill(0.0);
     for (&q, s) in mapped.iter().zip(rows(s, query.len())) {

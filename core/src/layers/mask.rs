@@ -1,6 +1,6 @@
 //! Masks: which keys a query sees.
 
-use crate::image::header::{Config, MaskKind};
+use crate::format::{Config, MaskKind};
 use core::ops::Range;
 
 /// Which keys a query sees: at most two runs of neighbouring positions.
@@ -17,7 +17,7 @@ impl Mask {
 
     /// The mask that the header names.
     pub fn new(config: &Config) -> Self {
-        Mask { kind: config.mask, window: config.window as usize, globals: config.globals as usize }
+        Mask { kind: config.mask, window: config.window.unwrap_or(0) as usize, globals: config.globals as usize }
     }
 
     /// Keys that the query at `position` of a sequence of `tokens` sees; the first run is empty or lies before the second.

@@ -1,11 +1,11 @@
 //! The position-wise network between attentions: up, non-linearity, down (Vaswani et al. 2017, section 3.3), gated or not.
 
 use super::linear::{Linear, QuantizeScratch};
-use super::{front, rows, rows_mut};
+use crate::format::Activation;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::Activation;
 use crate::kernels::Kernels;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// One block's MLP.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,9 @@ impl<'a> Mlp<'a> {
     ) -> &'w mut [f32] {
         let d_model = self.up.matrix().columns;
         let up_dim = self.up.matrix().rows;
-        let projected = front(wide, tokens * up_dim);
-        self.up.apply(kernels, front(inner, tokens * d_model), scratch, projected);
-        let hidden = front(inner, tokens * self.d_hidden);
+        let projected = prefix_mut(wide, tokens * up_dim);
+        self.up.apply(kernels, prefix_mut(inner, tokens * d_model), scratch, projected);
+        let hidden = prefix_mut(inner, tokens * self.d_hidden);
         if self.gated {
             for (row, out) in rows(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
                 if let Some((gate, up)) = row.split_at_checked(self.d_hidden) {
@@ -66,7 +66,7 @@ impl<'a> Mlp<'a> {
             }
         }
         see(hidden);
-        let out = front(wide, tokens * d_model);
+        let out = prefix_mut(wide, tokens * d_model);
         self.down.apply(kernels, hidden, scratch, out);
         out
     }

@@ -1,10 +1,10 @@
 //! Layer norm and RMS norm over token rows.
 
-use super::{rows, rows_mut};
+use crate::format::NormKind;
+use crate::format::Role;
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::NormKind;
 use crate::kernels::Kernels;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// A norm's parameters.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl<'a> Norm<'a> {
 
     /// Normalises each row of `x` `(tokens, width)` in place, through `scratch` `(width)`.
     pub fn apply_in_place(&self, kernels: &Kernels, x: &mut [f32], scratch: &mut [f32]) {
-        let scratch = super::front(scratch, self.scale.len());
+        let scratch = prefix_mut(scratch, self.scale.len());
         for row in rows_mut(x, self.scale.len()) {
             self.apply_row(kernels, row, scratch);
             row.iter_mut().zip(&*scratch).for_each(|(x, &y)| *x = y);

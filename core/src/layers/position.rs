@@ -1,7 +1,7 @@
 //! Rotary positions: each pair of a head turns by an angle that grows with the token's position (Su et al. 2021, section 3.2.2).
 
-use super::{rows, rows_mut};
 use crate::numeric::sin_cos;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// The turns of a run of tokens.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl<'s> Rotary<'s> {
     pub fn apply(&self, projected: &mut [f32], width: usize, rotated: usize) {
         let turns = rows(self.turns, self.pairs);
         for (row, turns) in rows_mut(projected, width).zip(turns) {
-            for head in rows_mut(super::front(row, rotated), self.head_dim) {
+            for head in rows_mut(prefix_mut(row, rotated), self.head_dim) {
                 let (pairs, _) = head.as_chunks_mut::<2>();
                 for (pair, &[sin, cos]) in pairs.iter_mut().zip(turns) {
                     let [a, b] = *pair;

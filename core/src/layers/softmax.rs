@@ -2,11 +2,11 @@
 
 use super::cache::Rows;
 use super::heads::{HeadScratch, Seen};
-use super::{front, rows};
-use crate::arena::KEYS_PER_SUM;
 use crate::kernels::{Kernels, KeyRows, ValueBlocks};
+use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::{Lanes, exp_neg_q30, exp2_neg_q16, pow2, quantize_query};
 use crate::probe::{HeadSite, Probe};
+use crate::slices::{prefix_mut, rows};
 use core::ops::Range;
 
 /// One head's part of an int8 cache.
@@ -66,14 +66,14 @@ impl Int8Head<'_, '_> {
         site: HeadSite,
         probe: &mut impl Probe,
     ) {
-        let q = front(scratch.query, query.len());
+        let q = prefix_mut(scratch.query, query.len());
         let exponent = quantize_query(query, self.factor, |index, value| {
             if let Some(q) = q.get_mut(index) {
                 *q = value as i16;
             }
         });
         let end = seen.near.scores().end;
-        let scores = front(scratch.scores, end);
+        let scores = prefix_mut(scratch.scores, end);
         let mut largest = self.score(kernels, q, exponent, &seen.near, seen, scores);
         if let Some(far) = &seen.far {
             largest = largest.max(self.score(kernels, q, exponent, far, seen, scores));
@@ -83,10 +83,10 @@ impl Int8Head<'_, '_> {
             let weights = parts.flatten().map(|&score| exp2_neg_q16(largest.wrapping_sub(score) as u32));
             probe.attention(site, seen.positions().zip(weights));
         }
-        let weights = front(scratch.weights, end.next_multiple_of(4));
+        let weights = prefix_mut(scratch.weights, end.next_multiple_of(4));
         let weighting = if let Some(far) = &seen.far {
             self.gather_scales([far, &seen.near], scores, scratch.scales);
-            (kernels.softmax_weights)(scores, largest, front(scratch.scales, end), weights)
+            (kernels.softmax_weights)(scores, largest, prefix_mut(scratch.scales, end), weights)
         } else {
             let hidden = seen.near.scores().start;
             let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Int8Head<'_, '_> {
             (kernels.softmax_weights)(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
         };
         let unit = pow2(weighting.exponent) / weighting.sum as f32;
-        let mixed = front(scratch.mixed, out.len());
+        let mixed = prefix_mut(scratch.mixed, out.len());
         let mut fresh = true;
         for run in seen.runs() {
             let weights = weights.get(run.at..run.scores().end.next_multiple_of(4)).unwrap_or_default();
@@ -163,7 +163,7 @@ pub fn attend_float<'s, T: Copy>(
     out: &mut [f32],
 ) -> &'s [i32] {
     let count = seen.runs().map(|run| run.positions.len()).sum();
-    let scores = front(scores, count);
+    let scores = prefix_mut(scores, count);
     let first = seen.sight.first;
     let mut largest = f32::NEG_INFINITY;
     for (score, position) in scores.iter_mut().zip(seen.positions()) {

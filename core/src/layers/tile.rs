@@ -2,11 +2,11 @@
 
 use super::heads::{Attend, HeadScratch, Heads, QueryRows, Seen, Sight};
 use super::softmax::Int8Head;
-use super::{front, rows, rows_mut};
-use crate::arena::KEYS_PER_SUM;
 use crate::kernels::{Kernels, KeyRows, QueryTile, ValueBlocks};
 use crate::layers::cache::LayerCache;
+use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::pow2;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// Most queries of a tile.
 const QUERIES: usize = 8;
@@ -52,7 +52,7 @@ impl Heads<'_> {
         let value_scales = cache.value_scales.get(first..).unwrap_or_default();
         for head in 0..self.heads {
             let offset = head / group * width;
-            let q = front(scratch.query, number * width);
+            let q = prefix_mut(scratch.query, number * width);
             let (mut exponents, mut largest) = ([0; QUERIES], [i32::MIN; QUERIES]);
             for ((row, q), exponent) in rows(queries.values, queries.width).zip(rows_mut(q, width)).zip(&mut exponents) {
                 let query = row.get(head * width..(head + 1) * width).unwrap_or_default();
@@ -64,15 +64,15 @@ impl Heads<'_> {
                 offset,
                 scales: cache.key_scales.get(first..).unwrap_or_default(),
             };
-            let (exponents, seen) = (front(&mut exponents, number), front(&mut counts, number));
+            let (exponents, seen) = (prefix_mut(&mut exponents, number), prefix_mut(&mut counts, number));
             let asked = QueryTile { values: q, head_dim: width, exponents, seen };
-            let scores = front(scratch.scores, number * stride);
-            (kernels.scores_tile)(&asked, &keys, stride, scores, front(&mut largest, number));
-            let weights = front(scratch.weights, number * stride);
+            let scores = prefix_mut(scratch.scores, number * stride);
+            (kernels.scores_tile)(&asked, &keys, stride, scores, prefix_mut(&mut largest, number));
+            let weights = prefix_mut(scratch.weights, number * stride);
             let mut units = [0.0; QUERIES];
             let rows_of_scores = rows_mut(scores, stride).zip(rows_mut(weights, stride));
             for (((seen, (scores, weights)), unit), &largest) in tile.iter().zip(rows_of_scores).zip(&mut units).zip(&largest) {
-                let scores = front(scores, seen.near.keys.len());
+                let scores = prefix_mut(scores, seen.near.keys.len());
                 let largest = if self.bias.is_none() {
                     largest
                 } else {
@@ -83,7 +83,7 @@ impl Heads<'_> {
                 let weighting = (kernels.softmax_weights)(scores, largest, value_scales, visible);
                 *unit = pow2(weighting.exponent) / weighting.sum as f32;
             }
-            let mixed = front(scratch.mixed, number * width);
+            let mixed = prefix_mut(scratch.mixed, number * width);
             (kernels.weighted_value_sum_tile)(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
             for ((out, mixed), unit) in rows_mut(out, self.q_dim()).zip(rows(mixed, width)).zip(units) {
                 let out = out.get_mut(head * width..(head + 1) * width).unwrap_or_default();

@@ -17,6 +17,9 @@ pub use quantize::{Quantizer, flush_negligible, max_magnitude_bits, pow2, quanti
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;
 
+/// Number of the numeric specification that this engine computes. An image states the number it was packed for; another one is refused.
+pub const NUMERICS: u32 = 1;
+
 /// Square root, correctly rounded.
 pub fn sqrt(x: f32) -> f32 {
     libm::sqrtf(x)

@@ -3,10 +3,10 @@
 use super::{Session, finite};
 use crate::encoder::{Input, places};
 use crate::error::Error;
-use crate::image::header::{Architecture, AttentionKind, Classifier, Front, MaskKind};
-use crate::layers::front;
-use crate::layers::front::Front as FrontLayer;
+use crate::format::{Architecture, AttentionKind, Classifier, InputStem, MaskKind};
+use crate::layers::input_stem::InputStem as InputStemLayer;
 use crate::probe::Probe;
+use crate::slices::prefix_mut;
 
 impl Session<'_> {
     /// Encodes a whole sequence. It depends on nothing that came before.
@@ -26,7 +26,7 @@ impl Session<'_> {
     /// # Errors
     /// See [`Session::encode`].
     pub fn encode_probed(&mut self, tokens: &[u32], probe: &mut impl Probe) -> Result<&[f32], Error> {
-        if !self.config().has_encoder() || self.config().front != Front::Tokens {
+        if !self.config().has_encoder() || self.config().input_stem != InputStem::Tokens {
             return Err(Error::Architecture { asked: "encode tokens" });
         }
         self.known(tokens)?;
@@ -47,13 +47,13 @@ impl Session<'_> {
     /// See [`Session::encode_features`].
     pub fn encode_features_probed(&mut self, features: &[f32], probe: &mut impl Probe) -> Result<&[f32], Error> {
         let width = self.config().features as usize;
-        if !self.config().has_encoder() || self.config().front == Front::Tokens {
+        if !self.config().has_encoder() || self.config().input_stem == InputStem::Tokens {
             return Err(Error::Architecture { asked: "encode features" });
         }
         if features.is_empty() || !features.len().is_multiple_of(width) || !features.iter().all(|x| x.is_finite()) {
             return Err(Error::Features { width, values: features.len() });
         }
-        let count = FrontLayer::new(self.image()).rows_of(features.len() / width);
+        let count = InputStemLayer::new(self.image()).rows_of(features.len() / width);
         self.run(Input::Features(features), count, probe)
     }
 
@@ -65,7 +65,7 @@ impl Session<'_> {
     /// Those of [`Session::encode`], once all before the batch that has one were shown; [`Error::BufferTooSmall`] for fewer tokens than the
     /// lengths add up to; [`Error::Architecture`] for models that keep what they encode.
     pub fn encode_batch(&mut self, tokens: &[u32], lengths: &[usize], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
-        if self.config().architecture != Architecture::Encoder || self.config().front != Front::Tokens {
+        if self.config().architecture != Architecture::Encoder || self.config().input_stem != InputStem::Tokens {
             return Err(Error::Architecture { asked: "encode several texts" });
         }
         let (mut rest, mut waiting, mut number) = (tokens, lengths, 0);
@@ -131,7 +131,7 @@ impl Session<'_> {
         self.model.hand_over(self.kernels, &mut self.workspace, self.plan, count);
         (self.source, self.position) = (count, 0);
         let d_model = self.config().d_model as usize;
-        finite(front(self.workspace.x, count * d_model), count - 1)
+        finite(prefix_mut(self.workspace.x, count * d_model), count - 1)
     }
 
     /// What comes out for `tokens` rows from row `first` on.
@@ -141,6 +141,6 @@ impl Session<'_> {
             Classifier::Tokens => tokens * self.config().labels as usize,
             _ => self.config().output_dim(0) as usize,
         };
-        finite(front(self.workspace.output, count), tokens - 1)
+        finite(prefix_mut(self.workspace.output, count), tokens - 1)
     }
 }

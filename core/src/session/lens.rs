@@ -2,9 +2,9 @@
 
 use super::{Session, finite};
 use crate::error::Error;
-use crate::image::header::Architecture;
-use crate::layers::front;
+use crate::format::Architecture;
 use crate::layers::linear::QuantizeScratch;
+use crate::slices::prefix_mut;
 
 impl Session<'_> {
     /// Logits `(vocab)` of a row `(d_model)` of the residual stream behind the final norm and the head. Of a row behind the last layer, as a probe
@@ -26,6 +26,6 @@ impl Session<'_> {
         let workspace = &mut self.workspace;
         let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
         self.model.head(self.kernels, row, workspace.inner, &mut quantize, workspace.output);
-        finite(front(workspace.output, vocab), self.position.saturating_sub(1))
+        finite(prefix_mut(workspace.output, vocab), self.position.saturating_sub(1))
     }
 }

@@ -1,7 +1,7 @@
 //! Inputs for the kernel tests: everyday values, and the extremes that an image or an overflow can bring.
 
 use super::random::Random;
-use attoformer::image::directory::{Dtype, Layout};
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::Matrix;
 use zerocopy::IntoBytes;
 
@@ -100,7 +100,7 @@ impl Owned {
         let stored = match (self.layout, self.dtype) {
             (Layout::Portable, _) => self.rows,
             (Layout::CortexMDsp, Dtype::Int4) => self.rows.next_multiple_of(4),
-            (Layout::CortexMDsp, _) => self.rows.next_multiple_of(2),
+            _ => self.rows.next_multiple_of(2),
         };
         Matrix {
             dtype: self.dtype,

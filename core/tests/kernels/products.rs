@@ -1,6 +1,6 @@
 //! Quantized rows and matrix products.
 
-use attoformer::image::directory::{Dtype, Layout};
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{Kernels, Matrix, QuantizedRows, SCALAR};
 
 use super::expect;

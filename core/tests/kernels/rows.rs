@@ -1,6 +1,6 @@
 //! What works on one row of floats: norms, activations, gates.
 
-use attoformer::image::header::Activation;
+use attoformer::image::Activation;
 use attoformer::kernels::{Kernels, SCALAR};
 
 use super::expect;

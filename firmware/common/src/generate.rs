@@ -1,7 +1,7 @@
 //! Running the model.
 
 use attoformer::frontend::Sizes;
-use attoformer::image::header::Architecture;
+use attoformer::image::Architecture;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, Tokenizer, arena_bytes, tokenizer::Decoder};
 use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
 use heapless::Vec;
@@ -176,7 +176,7 @@ fn write_on(
         hash.logits(session.logits());
         let (token, choosing) = counter.count(|| session.sample(sampler));
         hash.token(token);
-        if token == session.config().end {
+        if token == session.config().eos {
             return Ok((hash.value(), true));
         }
         channel::send(&Frame::Token { token, hash: hash.value() });

@@ -1,6 +1,6 @@
 //! Memory for operands, and what to fill it with.
 
-use attoformer::image::directory::{Dtype, Layout};
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{Matrix, layout::pack_rows};
 
 /// Bytes at an address that is a multiple of 16.
@@ -110,7 +110,7 @@ pub struct Shape {
 impl Shape {
     /// Bytes of a row.
     pub fn row_bytes(&self) -> usize {
-        attoformer::image::directory::row_bytes(self.dtype, self.columns as u32) as usize
+        attoformer::format::row_bytes(self.dtype, self.columns as u32) as usize
     }
 }
 
@@ -123,7 +123,7 @@ pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mu
                 Dtype::Int4 => 2 * k < shape.columns,
                 Dtype::Int8 => k < shape.columns,
                 Dtype::F16 => k < 2 * shape.columns,
-                Dtype::F32 => k < 4 * shape.columns,
+                _ => k < 4 * shape.columns,
             };
             let byte = match shape.dtype {
                 Dtype::Int8 if extreme && shape.layout == Layout::Portable => [127i8, -127, -128][random.below(3) as usize] as u8,
@@ -138,7 +138,7 @@ pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mu
                     byte if k % 2 == 1 && byte & 0x7c == 0x7c => byte & 0xbf,
                     byte => byte,
                 },
-                Dtype::F32 => {
+                _ => {
                     let so_far = memory.portable.0[row * row_bytes + (k & !3)];
                     let number = if k % 4 == 0 { random.unit() } else { 0.0 };
                     if k % 4 == 0 { number.to_le_bytes()[0] } else { (random.next() as u8 ^ so_far) & if k % 4 == 3 { 0xbf } else { 0xff } }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attoformer::image::header::{Architecture, Front};
+use attoformer::image::{Architecture, InputStem};
 use attoformer::{Image, Session, arena_bytes};
 use serde::Serialize;
 
@@ -84,9 +84,9 @@ impl Input {
     fn of(session: &Session, count: usize) -> Input {
         let config = session.config();
         let tokens = || super::speed::spread(session, count);
-        match (config.architecture, config.front) {
+        match (config.architecture, config.input_stem) {
             (Architecture::Decoder, _) => Input::Prompt(tokens()),
-            (_, Front::Tokens) => Input::Text(tokens()),
+            (_, InputStem::Tokens) => Input::Text(tokens()),
             _ => Input::Features(vec![0.5; count * config.features as usize]),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use attoformer::image::header::Front;
+use attoformer::image::InputStem;
 use attoformer::{Error, Session};
 
 /// Time that a measurement should take at least, so that a short one is repeated.
@@ -49,7 +49,7 @@ pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<
 /// # Errors
 /// What the engine says.
 pub fn measure_encoder(session: &mut Session, count: usize) -> Result<f64, Error> {
-    let reads_tokens = session.config().front == Front::Tokens;
+    let reads_tokens = session.config().input_stem == InputStem::Tokens;
     let tokens = if reads_tokens { spread(session, count) } else { Vec::new() };
     let features = vec![0.5; count * session.config().features as usize];
     let mut best = f64::INFINITY;

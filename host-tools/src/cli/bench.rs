@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer::image::header::Architecture;
+use attoformer::image::Architecture;
 use attoformer_tools::bench::plot;
 use attoformer_tools::bench::scaling::{self, Curve};
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};

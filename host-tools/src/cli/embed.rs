@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer::image::header::Classifier;
+use attoformer::image::Classifier;
 use attoformer_tools::engine::{OpenImage, Setup};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::embed::{Chunk, Embedding, RowFile, embed_all, given, lines};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use attoformer::Image;
-use attoformer::image::directory::TensorOrder;
-use attoformer::image::header::{Architecture, AttentionKind};
+use attoformer::format::TensorOrder;
+use attoformer::image::{Architecture, AttentionKind};
 use attoformer_tools::engine::Setup;
 use attoformer_tools::eval::perplexity::documents;
 use attoformer_tools::inspect::board::Rows;
@@ -229,7 +229,7 @@ fn quantization(args: &Args, model: &InspectedModel, source: &Path) -> Result<qu
     text.truncate(text.floor_char_boundary(args.text_bytes));
     let setup = Setup { context: Some(SEQUENCE.min(checkpoint.config.context as usize) as u32), ..model.setup };
     let order = TensorOrder::new(&checkpoint.config);
-    let rounded = (0..order.count()).filter(|&index| !order.role_at(index).0.is_plain()).count();
+    let rounded = (0..order.count()).filter(|&index| !order.role_at(index).0.is_always_f32()).count();
     let progress = Progress::new("tensors", rounded as u64);
     quantization::view(&checkpoint, args.format, setup, quantization::Text { name: &name, text: &text }, &progress)
 }

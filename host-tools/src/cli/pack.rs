@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::directory::TensorOrder;
-use attoformer::image::header::{Architecture, KvType};
+use attoformer::format::TensorOrder;
+use attoformer::image::{Architecture, KvType};
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::calibrate;
 use attoformer_tools::pack::layout::Target;

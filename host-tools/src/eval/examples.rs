@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::Front;
+use attoformer::image::InputStem;
 
 use crate::engine::OpenImage;
 use crate::error::Error;
@@ -45,7 +45,7 @@ struct ModelLabels {
 impl ModelLabels {
     fn of(subject: OpenImage<'_>) -> Result<Self, Error> {
         let labels = labels(subject.image).map_err(Error::engine(subject.path))?;
-        Ok(ModelLabels { labels, texts: subject.image.config().front == Front::Tokens })
+        Ok(ModelLabels { labels, texts: subject.image.config().input_stem == InputStem::Tokens })
     }
 
     /// A label by its name.

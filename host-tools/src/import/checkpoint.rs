@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use attoformer::frontend::pictures::Pictures;
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 
 use super::preprocess::audio::AudioFrontend;
 use super::tokenizer::model::Tokenizer;
@@ -116,9 +116,9 @@ pub enum SourceRole {
     /// Norm of what the table adds, `(1 or 2, d_model)`.
     LayerNorm,
     /// Patch projection `(d_model, features)`, or first convolution `(d_model, 3 * features)`: column `tap * features + channel`.
-    FrontFirst,
+    Conv1,
     /// Second convolution, `(d_model, 3 * d_model)`: column `tap * d_model + channel`.
-    FrontSecond,
+    Conv2,
     /// Row before the patches, `(1, d_model)`.
     ClassToken,
     /// Positions of an encoder-decoder's encoder, `(encoder_context, d_model)`.

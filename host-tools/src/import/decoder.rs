@@ -1,6 +1,6 @@
 //! Decoders that are a token table, layers, a norm and a head, whatever a file calls them.
 
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 
 use super::checkpoint::SourceRole;
 use super::tensor_mapper::{LayerSpec, TensorMapper};

@@ -1,7 +1,7 @@
 //! What a reader makes of a model's description, before any tensor is read.
 
 use attoformer::frontend::pictures::Pictures;
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 
 use super::checkpoint::GenerationConfig;
 use super::preprocess::audio::AudioFrontend;

@@ -1,6 +1,6 @@
 //! Encoders that begin with tables of words, positions and segments and a norm, whatever a file calls them.
 
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 
 use super::checkpoint::SourceRole;
 use super::tensor_mapper::{LayerSpec, TensorMapper};

@@ -1,6 +1,7 @@
 //! Sizes that a model file states, checked before anything is computed with them.
 
-use attoformer::image::header::{Config, Front, HEAD_DIM_MAX, PositionKind, WIDTH_MAX};
+use attoformer::format::{HEAD_DIM_MAX, WIDTH_MAX};
+use attoformer::image::{Config, InputStem, PositionKind};
 
 /// Widest input row: three of them are one of a convolution.
 const FEATURES_MAX: u32 = WIDTH_MAX / 3;
@@ -25,7 +26,7 @@ pub fn check(config: &Config) -> Result<(), String> {
         ("vocabulary", config.vocab, tokens),
         ("context", config.context, 1..=1 << 20),
         ("number of labels", config.labels, 0..=1 << 16),
-        ("width of an input row", config.features, if config.front == Front::Tokens { 0..=0 } else { 1..=FEATURES_MAX }),
+        ("width of an input row", config.features, if config.input_stem == InputStem::Tokens { 0..=0 } else { 1..=FEATURES_MAX }),
         ("context of the encoder", config.encoder_context, if config.has_cross() { 1..=1 << 20 } else { 0..=0 }),
     ] {
         if !range.contains(&size) {
@@ -36,20 +37,20 @@ pub fn check(config: &Config) -> Result<(), String> {
         return Err(format!("{} heads do not share {} key/value heads evenly", config.heads, config.kv_heads));
     }
     if config.positions == PositionKind::Rotary && !turns(config) {
-        return Err(format!("{} dimensions of a head of {} cannot turn in pairs", config.turning_dim(), config.head_dim));
+        return Err(format!("{} dimensions of a head of {} cannot turn in pairs", config.rotary_dim(), config.head_dim));
     }
     if !(config.norm_eps.is_finite() && config.norm_eps >= 0.0) {
         return Err(format!("it states {} as the epsilon of its norms", config.norm_eps));
     }
-    if config.has_embedding() && (config.begin >= config.vocab || config.end >= config.vocab) {
-        return Err(format!("its tokens {} and {} are beyond its vocabulary of {}", config.begin, config.end, config.vocab));
+    if config.has_embedding() && (config.bos >= config.vocab || config.eos >= config.vocab) {
+        return Err(format!("its tokens {} and {} are beyond its vocabulary of {}", config.bos, config.eos, config.vocab));
     }
     Ok(())
 }
 
 /// Whether the turning part of a head is there and even.
 fn turns(config: &Config) -> bool {
-    config.turning_dim().is_multiple_of(2) && config.turning_dim() <= config.head_dim
+    config.rotary_dim().is_multiple_of(2) && config.rotary_dim() <= config.head_dim
 }
 
 /// The width of a head, where it follows from the other two.

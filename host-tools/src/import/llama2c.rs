@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::header::{AttentionKind, Config};
+use attoformer::image::{AttentionKind, Config};
 
 use super::checkpoint::{SourceRole, Tensor};
 use super::tokenizer::model::{PIECE_BYTES_MAX, Piece, Scheme, SentencePieceSpaces, Tokenizer};
@@ -102,7 +102,7 @@ impl Header {
     }
 
     fn config(&self) -> Config {
-        Config {
+        attoformer::config! {
             d_model: self.dim as u32,
             d_hidden: self.hidden as u32,
             layers: self.layers as u32,
@@ -114,8 +114,8 @@ impl Header {
             norm_eps: NORM_EPS,
             tied_head: self.tied,
             attention: if self.linear { AttentionKind::Linear } else { AttentionKind::Softmax },
-            begin: BEGIN,
-            end: BEGIN,
+            bos: BEGIN,
+            eos: BEGIN,
             ..Config::DECODER
         }
     }

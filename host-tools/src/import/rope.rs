@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use attoformer::image::header::HEAD_DIM_MAX;
+use attoformer::format::HEAD_DIM_MAX;
 
 /// `base^(-2i / dim)` radians for each of `dim / 2` pairs (Su et al. 2021, section 3.2.2).
 pub fn rotary_frequencies(base: f64, dim: u32) -> Vec<f64> {

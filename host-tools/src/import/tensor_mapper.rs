@@ -1,6 +1,6 @@
 //! Tensors on their way from a file to a checkpoint: what the families have in common.
 
-use attoformer::image::header::{Config, NormKind};
+use attoformer::image::{Config, NormKind};
 
 use super::checkpoint::{SourceRole, Tensor};
 use super::weights::Weights;
@@ -234,7 +234,7 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
         if pairs == RotaryPairs::Interleaved {
             return;
         }
-        let (head, turning) = (config.head_dim as usize, config.turning_dim() as usize);
+        let (head, turning) = (config.head_dim as usize, config.rotary_dim() as usize);
         if let Some(tensor) = self.tensors.last_mut() {
             tensor.values = interleave_rotary_pairs(&tensor.values, columns, head, turning);
             tensor.bias = tensor.bias.as_ref().map(|bias| interleave_rotary_pairs(bias, 1, head, turning));

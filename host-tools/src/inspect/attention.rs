@@ -154,7 +154,7 @@ pub fn induction(model: &InspectedModel) -> Result<Option<Vec<f64>>, Error> {
     let scores = InspectedModel { setup, ..*model }.session(|session| {
         let mut scores = vec![0.0; (config.layers * config.heads) as usize];
         for sequence in 0..SEQUENCES {
-            let patterns = Patterns::of(session, &repeated(config.begin, config.end, config.vocab, half, sequence))?;
+            let patterns = Patterns::of(session, &repeated(config.bos, config.eos, config.vocab, half, sequence))?;
             for (score, weights) in scores.iter_mut().zip(patterns.of_heads()) {
                 let rows = weights.chunks(2 * half + 1).enumerate().skip(1 + half);
                 *score += rows.map(|(query, row)| row[query - half + 1] as f64).sum::<f64>() / (half * SEQUENCES as usize) as f64;

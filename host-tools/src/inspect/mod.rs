@@ -18,7 +18,7 @@ mod view;
 pub use model::InspectedModel;
 pub use view::{Ablate, InspectOptions, Inspection, inspect};
 
-use attoformer::image::header::{Architecture, Config};
+use attoformer::image::{Architecture, Config};
 
 /// Layers that a prompt runs through where a probe sees them: an encoder-decoder's encoder, or the only stack.
 pub fn layers(config: &Config) -> u32 {

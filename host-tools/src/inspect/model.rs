@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use attoformer::image::header::{Architecture, AttentionKind, Config, Front};
+use attoformer::image::{Architecture, AttentionKind, Config, InputStem};
 use attoformer::{Image, Probe, Session};
 
 use crate::engine::Setup;
@@ -46,7 +46,7 @@ impl<'i> InspectedModel<'i> {
     /// # Errors
     /// [`Error::File`] with the reason.
     pub fn check(&self) -> Result<(), Error> {
-        if self.config().front != Front::Tokens {
+        if self.config().input_stem != InputStem::Tokens {
             return self.unfit("it reads sound or images, and inspect shows what a model does with tokens");
         }
         Ok(())
@@ -62,7 +62,7 @@ impl<'i> InspectedModel<'i> {
             Architecture::Encoder => {
                 self.unfit(format!("it is an encoder and predicts no next token, which {view} is about; --attention shows it"))
             }
-            Architecture::EncoderDecoder => {
+            _ => {
                 self.unfit(format!("it is an encoder-decoder, and {view} is for models that only write on; --attention shows its encoder"))
             }
         }
@@ -139,6 +139,6 @@ pub fn feed<'s>(session: &'s mut Session, tokens: &[u32], probe: &mut impl Probe
     session.reset();
     match session.config().architecture {
         Architecture::Decoder => session.prefill_probed(tokens, probe),
-        Architecture::Encoder | Architecture::EncoderDecoder => session.encode_probed(tokens, probe),
+        _ => session.encode_probed(tokens, probe),
     }
 }

@@ -89,7 +89,7 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
         perplexity: millionths(metrics.perplexity),
     };
     let mut costs = Vec::new();
-    let name = crate::quantize::dtype_name(format.dtype());
+    let name = format.dtype().name();
     for (tensor, plain) in facts.tensors.iter().zip(&whole.tensors).filter(|(tensor, _)| tensor.dtype == name) {
         let options = Options { overrides: vec![(tensor.name.clone(), format)], ..Options::reference() };
         let packed = pack::pack(checkpoint, &options, &Progress::silent())?;

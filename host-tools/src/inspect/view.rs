@@ -11,7 +11,6 @@ use super::pieces::Pieces;
 use super::{ablation, attention, board, is_causal, layers, lens, likeliest, neurons, patching, quantization};
 use crate::error::Error;
 use crate::report::progress::Progress;
-use crate::report::summary::{architecture_name, kv_name};
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]
@@ -169,7 +168,7 @@ fn summary(model: &InspectedModel) -> Result<Model, Error> {
     Ok(Model {
         name: metadata.map_or("unnamed", |metadata| metadata.name).to_owned(),
         file: Path::new(file).display().to_string(),
-        architecture: architecture_name(config.architecture),
+        architecture: config.architecture.name(),
         layers: layers(config),
         heads: config.heads,
         kv_heads: config.kv_heads,
@@ -177,7 +176,7 @@ fn summary(model: &InspectedModel) -> Result<Model, Error> {
         d_hidden: config.d_hidden,
         vocab: config.vocab,
         parameters: metadata.map_or(0, |metadata| metadata.parameters),
-        kv: kv_name(config.kv),
+        kv: config.kv.name(),
     })
 }
 

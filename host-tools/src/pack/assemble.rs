@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use attoformer::image::directory::{TensorOrder, shape_of};
-use attoformer::image::header::{AttentionKind, Config, KvType, PositionKind};
+use attoformer::format::{TensorOrder, shape_of};
 use attoformer::image::section;
+use attoformer::image::{AttentionKind, Config, KvType, PositionKind};
 use attoformer::{Plan, arena_bytes};
 
 use super::calibrate::Calibration;
@@ -80,7 +80,7 @@ fn config(checkpoint: &Checkpoint, options: &Options) -> Result<Config, PackErro
     // The state of linear attention is always f32.
     let linear = checkpoint.config.attention == AttentionKind::Linear;
     let kv = if linear { KvType::F32 } else { options.kv };
-    Ok(Config { kv, context, ..checkpoint.config })
+    Ok(attoformer::config! { kv, context, ..checkpoint.config })
 }
 
 /// All tensors in directory order.
@@ -130,7 +130,7 @@ fn write_sections<'f>(
         image.section(section::PICTURES, |out| sections::pictures(pictures, out));
     }
     if let Some(decoding) = &checkpoint.generation_config {
-        image.section(section::DECODING, |out| sections::decoding(decoding, out));
+        image.section(section::GENERATION, |out| sections::decoding(decoding, out));
     }
     let golden = image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out));
     let image = image.finish(arena_bytes(config, Plan::packed(config)), tensors.len() as u32)?;

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use attoformer::image::header::Architecture;
+use attoformer::image::Architecture;
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Error, Image, Session, arena_bytes};
 

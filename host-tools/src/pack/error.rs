@@ -52,20 +52,9 @@ pub enum PackError {
         /// Expected values.
         rows: u32,
     },
-    /// A number does not fit its header field.
-    #[error("{value} {field} exceed the image format's limit of 65535")]
-    FieldRange {
-        /// The number.
-        value: u32,
-        /// What it counts.
-        field: &'static str,
-    },
     /// The engine cannot run a model of this shape.
     #[error("the engine does not support this model's shape: {0}")]
     Unsupported(attoformer::Error),
-    /// The header cannot represent the configuration.
-    #[error("the image header cannot represent this model's configuration")]
-    NotRepresentable,
     /// The image or its arena exceeds the 32-bit offsets of the format.
     #[error("{what} would take {bytes} bytes, beyond the image format's limit of 4 GiB")]
     TooLarge {

@@ -1,7 +1,8 @@
 //! Fuses the weights of a checkpoint into the matrices of an image: Q, K and V into one, gate and up (SwiGLU, GeGLU) into one.
 
-use attoformer::image::directory::{BIAS_SPAN, Role, shape_of};
-use attoformer::image::header::{Architecture, Config, PositionKind};
+use attoformer::format::{BIAS_SPAN, shape_of};
+use attoformer::image::Role;
+use attoformer::image::{Architecture, Config, PositionKind};
 
 use super::error::PackError;
 use super::tensor_id::{TensorId, tensor_name};
@@ -68,8 +69,8 @@ fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
         Role::LayerGate => &[SourceRole::LayerGate],
         Role::LayerProject => &[SourceRole::LayerProject],
         Role::LayerNorm => &[SourceRole::LayerNorm],
-        Role::FrontFirst => &[SourceRole::FrontFirst],
-        Role::FrontSecond => &[SourceRole::FrontSecond],
+        Role::Conv1 => &[SourceRole::Conv1],
+        Role::Conv2 => &[SourceRole::Conv2],
         Role::ClassToken => &[SourceRole::ClassToken],
         Role::EncoderPositions => &[SourceRole::EncoderPositions],
         Role::EncoderNorm => &[SourceRole::EncoderNorm],
@@ -77,6 +78,8 @@ fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
         Role::EncoderScoreBias => &[SourceRole::EncoderScoreBias],
         Role::Pooler => &[SourceRole::Pooler],
         Role::Classifier => &[SourceRole::Classifier],
+        // A role of a newer engine, which this tool does not import.
+        _ => &[],
     }
 }
 
@@ -95,7 +98,7 @@ pub fn fuse(checkpoint: &Checkpoint, config: &Config, (role, layer): TensorId) -
         // A context below the trained one needs fewer rows.
         values.truncate(rows as usize * columns as usize);
     }
-    if config.positions == PositionKind::Buckets && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
+    if config.positions == PositionKind::T5Relative && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
         let both_sides = config.architecture == Architecture::Encoder || role == Role::EncoderScoreBias;
         values = values.chunks(config.buckets as usize).flat_map(|head| bias_by_distance(head, both_sides)).collect();
         return Ok(FusedTensor { rows, columns, values, bias: None });

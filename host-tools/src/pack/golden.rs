@@ -1,7 +1,7 @@
 //! The golden vector: an input that needs no tokenizer, and the output hash that the scalar kernels compute for it.
 
 use attoformer::image::Image;
-use attoformer::image::header::{Architecture, Config, Front};
+use attoformer::image::{Architecture, Config, InputStem};
 use attoformer::{Plan, Session, arena_bytes, kernels};
 
 use super::error::PackError;
@@ -32,11 +32,11 @@ impl GoldenInput {
         let fed = if config.has_embedding() { FED.min(config.context) } else { 0 };
         let source = if config.has_cross() { config.encoder_context } else { config.context };
         // A convolution stem halves the frames; a class token takes one of the positions.
-        let rows = if config.front == Front::Tokens { 0 } else { FED.min(source).max(2) - u32::from(config.class_token) };
+        let rows = if config.input_stem == InputStem::Tokens { 0 } else { FED.min(source).max(2) - u32::from(config.class_token) };
         let spread = (1..fed).map(|index| (index as u64 * config.vocab as u64 / fed as u64) as u32);
         let features = (1..=rows * config.features).map(|index| (index.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0);
         GoldenInput {
-            tokens: std::iter::once(config.begin).chain(spread).take(fed as usize).collect(),
+            tokens: std::iter::once(config.bos).chain(spread).take(fed as usize).collect(),
             features: features.collect(),
             rows,
             // The last generated token is not fed, so even a context of one token suffices for one.
@@ -62,5 +62,5 @@ pub fn golden_hash(image: &[u8]) -> Result<u32, PackError> {
     let bytes = arena_bytes(image.config(), plan);
     let mut arena = AlignedBytes::try_zeroed(bytes).ok_or(PackError::Memory { bytes })?;
     let mut session = Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR).map_err(PackError::Rejected)?;
-    session.golden_hash(&image.golden().map_err(PackError::Rejected)?).map_err(PackError::Rejected)
+    session.golden_hash(&image.golden()).map_err(PackError::Rejected)
 }

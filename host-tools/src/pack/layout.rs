@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use attoformer::image::directory::{Dtype, Layout, row_bytes};
+use attoformer::format::row_bytes;
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::layout::{pack_rows, rows_per_bundle};
 
 use crate::quantize::{Quantized, Values};
@@ -41,14 +42,6 @@ impl Target {
             (Target::CortexMDsp, Dtype::Int8 | Dtype::Int4) => Layout::CortexMDsp,
             _ => Layout::Portable,
         }
-    }
-}
-
-/// The name of a layout on the command line.
-pub fn layout_name(layout: Layout) -> &'static str {
-    match layout {
-        Layout::Portable => "portable",
-        Layout::CortexMDsp => "cortex-m-dsp",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Packing options.
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 
 use super::layout::Target;
 use crate::quantize::Format;

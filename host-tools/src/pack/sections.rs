@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use attoformer::frontend::pictures::{Pictures, Resize};
-use attoformer::image::metadata::Metadata;
+use attoformer::image::Metadata;
 
 use crate::import::tokenizer::{AddedToken, UnigramSpaces};
 use crate::import::{Checkpoint, GenerationConfig, Piece, Scheme, Tokenizer};

@@ -1,8 +1,8 @@
 //! Column scaling of the matrices before quantization, from smoothing factors. The inverse factors are folded into the preceding norm if only
 //! this matrix reads its output; otherwise the engine applies them as `in_scale`.
 
-use attoformer::image::directory::Role;
-use attoformer::image::header::{Config, NormPlacement};
+use attoformer::image::Role;
+use attoformer::image::{Config, NormPlacement};
 
 use super::calibrate::Calibration;
 use super::fuse::FusedTensor;

@@ -1,6 +1,6 @@
 //! Identity and name of a tensor.
 
-use attoformer::image::directory::Role;
+use attoformer::image::Role;
 
 /// Role of a tensor and its layer, if it belongs to one.
 pub type TensorId = (Role, Option<u32>);

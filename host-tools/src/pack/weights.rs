@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use attoformer::image::directory::{Dtype, ENTRY_BYTES, Layout, Role};
-use attoformer::image::header::{Config, Front};
+use attoformer::format::ENTRY_BYTES;
+use attoformer::image::{Config, InputStem};
+use attoformer::image::{Dtype, Layout, Role};
 
 use super::error::PackError;
 use super::fuse::FusedTensor;
@@ -88,7 +89,7 @@ pub(super) fn formats(config: &Config, ids: &[TensorId], options: &Options) -> R
             if !matches(pattern, &tensor_name(role, layer)) {
                 continue;
             }
-            if role.is_plain() && *format != Format::F32 {
+            if role.is_always_f32() && *format != Format::F32 {
                 return Err(PackError::AlwaysF32 { tensor: tensor_name(role, layer) });
             }
             (found, *chosen) = (true, *format);
@@ -103,9 +104,9 @@ pub(super) fn formats(config: &Config, ids: &[TensorId], options: &Options) -> R
 /// The format of a tensor without an override. Rows of a convolution mix quiet and loud frames, which one int8 scale represents badly: they
 /// stay f16.
 fn default_format(config: &Config, role: Role, requested: Format) -> Format {
-    let convolves = config.front == Front::Convolution && matches!(role, Role::FrontFirst | Role::FrontSecond);
+    let convolves = config.input_stem == InputStem::Convolution && matches!(role, Role::Conv1 | Role::Conv2);
     match requested {
-        _ if role.is_plain() => Format::F32,
+        _ if role.is_always_f32() => Format::F32,
         Format::Int8 | Format::Int4 { .. } if convolves => Format::F16,
         _ => requested,
     }

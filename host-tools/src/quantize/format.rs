@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use attoformer::image::directory::Dtype;
+use attoformer::image::Dtype;
 
 use super::{int4, int8};
 
@@ -71,7 +71,7 @@ impl Format {
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(dtype_name(self.dtype()))?;
+        f.write_str(self.dtype().name())?;
         match self {
             Format::Int4 { group: 0 } => f.write_str(":row"),
             Format::Int4 { group } => write!(f, ":{group}"),
@@ -95,15 +95,5 @@ impl FromStr for Format {
             "int4:row" => Ok(Format::Int4 { group: 0 }),
             _ => Err(FormatError(text.to_owned())),
         }
-    }
-}
-
-/// The name of an element type on the command line.
-pub fn dtype_name(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F32 => "f32",
-        Dtype::F16 => "f16",
-        Dtype::Int8 => "int8",
-        Dtype::Int4 => "int4",
     }
 }

@@ -9,5 +9,5 @@ mod quantized;
 mod rounding;
 pub mod smoothing;
 
-pub use format::{Format, FormatError, Grid, dtype_name};
+pub use format::{Format, FormatError, Grid};
 pub use quantized::{Matrix, Quantized, Values, quantize};

@@ -2,18 +2,16 @@
 
 use std::fmt;
 
-use attoformer::arena::kv_bytes;
-use attoformer::image::directory::{Dtype, Entry};
-use attoformer::image::header::{Architecture, KvType};
-use attoformer::image::metadata::Metadata;
+use attoformer::image::Metadata;
+
+use attoformer::image::{Dtype, Entry};
 use attoformer::image::{Image, section};
+use attoformer::memory::layout::kv_bytes;
 use attoformer::{Plan, arena_bytes};
 use serde::Serialize;
 
 use super::table::{Table, thousands};
-use crate::pack::layout::layout_name;
 use crate::pack::{Packed, tensor_name};
-use crate::quantize::dtype_name;
 
 const NO_METADATA: Metadata = Metadata { name: "unnamed", source: "", source_sha256: [0; 32], packer: "", parameters: 0 };
 
@@ -88,7 +86,7 @@ impl ImageSummary {
         let arena = arena_bytes(config, Plan::packed(config)) as u64;
         Ok(ImageSummary {
             name: metadata.name.to_owned(),
-            architecture: architecture_name(config.architecture),
+            architecture: config.architecture.name(),
             parameters: metadata.parameters,
             context: config.context,
             vocab: config.vocab,
@@ -97,10 +95,10 @@ impl ImageSummary {
             tokenizer_bytes: size(section::TOKENIZER),
             arena_bytes: arena,
             kv_bytes: kv_bytes(config, config.context),
-            kv: kv_name(config.kv),
-            layout: image.entries().map(|entry| layout_name(entry.layout)).find(|&name| name != "portable").unwrap_or("portable"),
+            kv: config.kv.name(),
+            layout: image.entries().map(|entry| entry.layout.name()).find(|&name| name != "portable").unwrap_or("portable"),
             signed: size(SIGNATURE) > 0,
-            golden: format!("{:08x}", image.golden()?.hash),
+            golden: format!("{:08x}", image.golden().hash),
             source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
             tensors: image.entries().map(|entry| TensorSummary::of_entry(&entry)).collect(),
         })
@@ -122,34 +120,16 @@ impl ImageSummary {
 impl TensorSummary {
     fn of_entry(entry: &Entry) -> Self {
         let row_scales = if entry.scales == 0 { 0 } else { entry.rows as u64 * 4 };
-        let groups = attoformer::image::directory::groups(entry.columns, entry.group) as u64;
+        let groups = attoformer::format::groups(entry.columns, entry.group) as u64;
         let group_scales = if entry.group_scales == 0 { 0 } else { entry.rows as u64 * groups };
         TensorSummary {
             name: tensor_name(entry.role, entry.layer),
-            dtype: dtype_name(entry.dtype),
+            dtype: entry.dtype.name(),
             group: (entry.dtype == Dtype::Int4).then_some(entry.group),
             shape: [entry.rows, entry.columns],
             bytes: entry.value_bytes() + row_scales + group_scales,
             rel_error: None,
         }
-    }
-}
-
-/// A wiring's name as users write it.
-pub fn architecture_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::Decoder => "decoder",
-        Architecture::Encoder => "encoder",
-        Architecture::EncoderDecoder => "encoder-decoder",
-    }
-}
-
-/// A cache type's name as users write it.
-pub fn kv_name(kv: KvType) -> &'static str {
-    match kv {
-        KvType::F32 => "f32",
-        KvType::F16 => "f16",
-        KvType::Int8 => "int8",
     }
 }
 

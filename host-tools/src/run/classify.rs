@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attoformer::image::header::{Classifier, Front};
+use attoformer::image::{Classifier, InputStem};
 use attoformer::{Error as EngineError, Image, Session};
 
 use crate::engine::OpenImage;
@@ -52,7 +52,7 @@ pub fn predictions(image: &Image, logits: &[f32]) -> Result<Vec<Prediction>, Eng
 /// # Errors
 /// One sentence that names the file, or the image.
 pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: OpenImage<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
-    if subject.image.config().front == Front::Tokens {
+    if subject.image.config().input_stem == InputStem::Tokens {
         return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
     }
     let (rows, unheard) = rows(subject, input)?;

@@ -63,7 +63,7 @@ pub fn embed_together(session: &mut Session, texts: &[&str], l2_normalize: bool)
         lengths.push(encoding.tokens);
         made.push(Embedding { values: Vec::new(), tokens: encoding.tokens, left_out: encoding.truncated });
     }
-    let scale = l2_normalize && !session.config().normalized;
+    let scale = l2_normalize && !session.config().l2_normalize;
     let mut shown = 0;
     let encoded = session.encode_batch(&tokens, &lengths, |index, row| {
         let values = &mut made[index].values;

@@ -103,7 +103,7 @@ pub fn generate(
         hash.logits(session.logits());
         let token = session.sample(&mut sampler);
         hash.token(token);
-        if token == session.config().end {
+        if token == session.config().eos {
             break End::EndOfText;
         }
         tokens.push(token);
@@ -147,7 +147,7 @@ struct Writer<'r> {
 impl<'r> Writer<'r> {
     fn new<'a: 'r>(session: &Session<'a>, request: &Request<'r>) -> Result<Self, Error> {
         // Only right behind the begin token does a text start, without the space that its encoding put in front.
-        let starts = request.prompt == [session.config().begin];
+        let starts = request.prompt == [session.config().bos];
         let decoder = if starts { Decoder::new() } else { Decoder::mid_text() };
         let tokenizer = session.image().tokenizer().ok();
         Ok(Writer { tokenizer, decoder, stops: StopMatcher::new(request.stops)?, text: String::new() })

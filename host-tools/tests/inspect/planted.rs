@@ -1,6 +1,6 @@
 //! Models made by hand, so that what is to be found in them is known.
 
-use attoformer::image::header::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
+use attoformer::image::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tensor, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
@@ -71,10 +71,10 @@ fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
 
 /// The model with the planted heads.
 pub fn image() -> AlignedBytes {
-    let config = Config {
+    let config = attoformer::config! {
         norm: NormKind::Rms,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         kv: KvType::F32,
         d_model: WIDTH as u32,
         d_hidden: HIDDEN as u32,
@@ -84,8 +84,8 @@ pub fn image() -> AlignedBytes {
         head_dim: HEAD_DIM as u32,
         vocab: VOCAB as u32,
         context: CONTEXT as u32,
-        begin: 1,
-        end: 2,
+        bos: 1,
+        eos: 2,
         ..Config::DECODER
     };
     let mut numbers = Numbers(7);
@@ -132,7 +132,7 @@ pub fn image() -> AlignedBytes {
 
 /// A model of one layer with noise for weights.
 fn noisy(config: Config) -> Checkpoint {
-    let config = Config {
+    let config = attoformer::config! {
         gated: false,
         positions: PositionKind::None,
         d_model: 12,
@@ -151,20 +151,19 @@ fn noisy(config: Config) -> Checkpoint {
     }
     tensors.extend([draw(SourceRole::AttnNorm, Some(0), (1, 12)), draw(SourceRole::MlpNorm, Some(0), (1, 12))]);
     tensors.extend([draw(SourceRole::Up, Some(0), (8, 12)), draw(SourceRole::Down, Some(0), (12, 8))]);
-    checkpoint(Config { begin: 1, end: 2, context: 64, ..config }, tensors)
+    checkpoint(attoformer::config! { bos: 1, eos: 2, context: 64, ..config }, tensors)
 }
 
 /// An encoder.
 pub fn encoder() -> AlignedBytes {
-    let config =
-        Config { architecture: Architecture::Encoder, mask: MaskKind::Bidirectional, pooling: Pooling::Mean, vocab: 20, ..Config::DECODER };
+    let config = attoformer::config! { architecture: Architecture::Encoder, mask: MaskKind::Bidirectional, pooling: Pooling::Mean, vocab: 20, ..Config::DECODER };
     packed(&noisy(config))
 }
 
 /// A model whose vocabulary is hostile.
 pub fn hostile() -> AlignedBytes {
     let vocab = FIRST_HOSTILE + HOSTILE.len() as u32;
-    let mut checkpoint = noisy(Config { tied_head: true, vocab, ..Config::DECODER });
+    let mut checkpoint = noisy(attoformer::config! { tied_head: true, vocab, ..Config::DECODER });
     let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));

@@ -5,7 +5,8 @@
 
 mod work;
 
-use attoformer::image::header::{Config, HEADER_BYTES};
+use attoformer::format::HEADER_BYTES;
+use attoformer::image::Config;
 use attoformer::{Image, Plan, arena_bytes, kernels};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::seal;
@@ -38,7 +39,7 @@ fn make_plausible(bytes: &mut [u8], flags: u8) {
         let total = bytes.len() as u32;
         bytes[TOTAL_AT..TOTAL_AT + 4].copy_from_slice(&total.to_le_bytes());
     }
-    if let (1.., Ok(config)) = (flags & 2, Config::read(bytes)) {
+    if let (1.., Ok(config)) = (flags & 2, Config::parse(bytes)) {
         let arena = u32::try_from(arena_bytes(&config, Plan::packed(&config))).unwrap_or(u32::MAX);
         bytes[ARENA_AT..ARENA_AT + 4].copy_from_slice(&arena.to_le_bytes());
     }

@@ -1,6 +1,6 @@
 //! What is done with a checkpoint that was read: packed in several formats, and run.
 
-use attoformer::image::header::KvType;
+use attoformer::image::KvType;
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::Checkpoint;

@@ -8,9 +8,9 @@ mod wasm;
 
 pub use sound::{features_hash, sound};
 
-use attoformer::arena::ALIGN;
-use attoformer::image::header::Architecture;
+use attoformer::image::Architecture;
 use attoformer::kernels::Kernels;
+use attoformer::memory::layout::ALIGN;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, arena_bytes};
 
 /// What an encoder reads first.

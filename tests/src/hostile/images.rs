@@ -1,6 +1,6 @@
 //! Sound images of every kind, as small as can be: what damage starts from.
 
-use attoformer::image::header::{Config, KvType};
+use attoformer::image::KvType;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::preprocess::audio::{AudioFrontend, MelScale};
 use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, UnigramSpaces, byte_bpe};
@@ -19,7 +19,7 @@ const TEMPLATE: &str = "{% for message in messages %}{{ '<|im|>' + message['role
 /// Every family, every format, every kind of tokenizer and front end, named.
 pub fn all() -> Vec<(String, AlignedBytes)> {
     let small = tiny(RandomModel::small());
-    let with_vocab = |model: RandomModel, vocab| RandomModel { config: Config { vocab, ..model.config }, ..model };
+    let with_vocab = |model: RandomModel, vocab| RandomModel { config: attoformer::config! { vocab, ..model.config }, ..model };
     let mut images = vec![("with-tokenizer".to_owned(), with_vocab(small, BASE_TOKENS + 14).pack_mixed(KvType::Int8))];
     for (family, model) in families() {
         images.push((format!("{family}-mixed"), tiny(model).pack_mixed(KvType::Int8)));
@@ -35,7 +35,7 @@ pub fn all() -> Vec<(String, AlignedBytes)> {
 /// A model at the smallest sizes that keep what it is.
 fn tiny(model: RandomModel) -> RandomModel {
     let config = model.config;
-    let config = Config {
+    let config = attoformer::config! {
         layers: 1,
         encoder_layers: config.encoder_layers.min(1),
         d_model: 8,
@@ -43,8 +43,8 @@ fn tiny(model: RandomModel) -> RandomModel {
         heads: 2,
         kv_heads: if config.kv_heads == config.heads { 2 } else { 1 },
         head_dim: 4,
-        rotary_dim: config.rotary_dim.min(2),
-        layer_dim: config.layer_dim.min(3),
+        partial_rotary_dim: config.partial_rotary_dim.map(|dim| dim.min(2)),
+        layer_dim: config.layer_dim.map(|dim| dim.min(3)),
         context: 24,
         encoder_context: config.encoder_context.min(24),
         vocab: config.vocab.min(31),
@@ -73,7 +73,7 @@ fn family(name: &str) -> RandomModel {
 /// If there is no such family.
 pub fn reading(name: &str, tokenizer: Tokenizer) -> Checkpoint {
     let model = family(name);
-    let config = Config { vocab: tokenizer.pieces.len() as u32, begin: tokenizer.bos, end: tokenizer.eos, ..model.config };
+    let config = attoformer::config! { vocab: tokenizer.pieces.len() as u32, bos: tokenizer.bos, eos: tokenizer.eos, ..model.config };
     Checkpoint { tokenizer: Some(tokenizer), ..RandomModel { config, ..model }.checkpoint() }
 }
 
@@ -120,7 +120,7 @@ fn speech() -> Checkpoint {
     };
     let tokenizer = bytes("gpt-2");
     let (model, vocab) = (family("whisper"), tokenizer.pieces.len() as u32);
-    let config = Config { vocab, begin: tokenizer.bos, end: tokenizer.eos, ..model.config };
+    let config = attoformer::config! { vocab, bos: tokenizer.bos, eos: tokenizer.eos, ..model.config };
     Checkpoint {
         audio: Some(frontend),
         generation_config: Some(GenerationConfig {

@@ -1,8 +1,8 @@
 //! A small model of every family that the engine knows.
 
 use super::RandomModel;
-use attoformer::image::header::{
-    Activation, Architecture, AttentionKind, Classifier, Config, Front, MaskKind, NormKind, NormPlacement, Pooler, Pooling, PositionKind,
+use attoformer::image::{
+    Activation, Architecture, AttentionKind, Classifier, InputStem, MaskKind, NormKind, NormPlacement, Pooler, Pooling, PositionKind,
 };
 
 impl RandomModel {
@@ -10,14 +10,14 @@ impl RandomModel {
     pub fn family() -> [(&'static str, Self); 5] {
         let small = Self::small();
         let with = |bias, config| RandomModel { config, bias, ..small };
-        let gpt2 = Config {
+        let gpt2 = attoformer::config! {
             norm: NormKind::Layer,
             activation: Activation::GeluTanh,
             gated: false,
-            positions: PositionKind::Learned,
+            positions: PositionKind::LearnedAbsolute,
             ..small.config
         };
-        let vaswani = Config {
+        let vaswani = attoformer::config! {
             placement: NormPlacement::Post,
             activation: Activation::Relu,
             positions: PositionKind::None,
@@ -25,8 +25,8 @@ impl RandomModel {
             tied_head: false,
             ..gpt2
         };
-        let mistral = Config { mask: MaskKind::Window, window: 5, tied_head: false, ..small.config };
-        let odd = Config { layers: 1, d_model: 7, d_hidden: 172, kv_heads: 1, head_dim: 2, ..small.config };
+        let mistral = attoformer::config! { mask: MaskKind::Window, window: Some(5), tied_head: false, ..small.config };
+        let odd = attoformer::config! { layers: 1, d_model: 7, d_hidden: 172, kv_heads: 1, head_dim: 2, ..small.config };
         [
             ("llama", small),
             ("gpt-2", with(true, gpt2)),
@@ -39,24 +39,24 @@ impl RandomModel {
     /// Encoders at a small size: BERT's shape, and a later one with a norm before each part, rotary positions and a gate.
     pub fn encoders() -> [(&'static str, Self); 2] {
         let small = Self::small();
-        let later = Config {
+        let later = attoformer::config! {
             architecture: Architecture::Encoder,
             mask: MaskKind::Bidirectional,
             pooling: Pooling::First,
             tied_head: false,
             ..small.config
         };
-        let bert = Config {
+        let bert = attoformer::config! {
             norm: NormKind::Layer,
             placement: NormPlacement::Post,
             activation: Activation::GeluErf,
             gated: false,
-            positions: PositionKind::Learned,
+            positions: PositionKind::LearnedAbsolute,
             kv_heads: small.config.heads,
             embedding_norm: true,
             final_norm: false,
             pooling: Pooling::Mean,
-            normalized: true,
+            l2_normalize: true,
             ..later
         };
         [("bert", RandomModel { config: bert, bias: true, ..small }), ("later", RandomModel { config: later, ..small })]
@@ -72,32 +72,32 @@ fn decoders() -> [(&'static str, RandomModel); 6] {
     let small = RandomModel::small();
     let llama = small.config;
     let with = |config| RandomModel { config, ..small };
-    let gemma = Config {
+    let gemma = attoformer::config! {
         placement: NormPlacement::Sandwich,
         qk_norm: true,
         activation: Activation::GeluTanh,
-        embedding_scale: 5.0,
+        embedding_scale: Some(5.0),
         norm_eps: 1e-6,
         ..llama
     };
-    let neox = Config {
+    let neox = attoformer::config! {
         norm: NormKind::Layer,
         activation: Activation::GeluErf,
         gated: false,
         parallel: true,
-        rotary_dim: 4,
+        partial_rotary_dim: Some(4),
         tied_head: false,
         kv_heads: llama.heads,
         ..llama
     };
-    let bloom = Config { positions: PositionKind::Alibi, embedding_norm: true, heads: 3, kv_heads: 3, rotary_dim: 0, ..neox };
-    let per_layer = Config { layer_dim: 10, activation: Activation::SquaredRelu, ..llama };
-    let linear = Config { attention: AttentionKind::Linear, positions: PositionKind::None, ..llama };
-    let prefix = Config { mask: MaskKind::Prefix, ..llama };
+    let bloom = attoformer::config! { positions: PositionKind::Alibi, embedding_norm: true, heads: 3, kv_heads: 3, partial_rotary_dim: None, ..neox };
+    let per_layer = attoformer::config! { layer_dim: Some(10), activation: Activation::SquaredRelu, ..llama };
+    let linear = attoformer::config! { attention: AttentionKind::Linear, positions: PositionKind::None, ..llama };
+    let prefix = attoformer::config! { mask: MaskKind::Prefix, ..llama };
     [
         ("gemma", with(gemma)),
         ("neox", RandomModel { bias: true, head_bias: true, ..with(neox) }),
-        ("alibi", RandomModel { bias: true, ..with(Config { parallel: false, ..bloom }) }),
+        ("alibi", RandomModel { bias: true, ..with(attoformer::config! { parallel: false, ..bloom }) }),
         ("per-layer", with(per_layer)),
         ("linear", with(linear)),
         ("prefix", with(prefix)),
@@ -106,31 +106,32 @@ fn decoders() -> [(&'static str, RandomModel); 6] {
 
 fn encoders() -> Vec<(&'static str, RandomModel)> {
     let [(bert_name, bert), (later_name, later)] = RandomModel::encoders();
-    let local = Config { mask: MaskKind::Local, window: 3, globals: 2, ..later.config };
-    let linear = Config { attention: AttentionKind::Linear, positions: PositionKind::Learned, ..later.config };
-    let keywords = Config {
-        front: Front::Patches,
+    let local = attoformer::config! { mask: MaskKind::Local, window: Some(3), globals: 2, ..later.config };
+    let linear = attoformer::config! { attention: AttentionKind::Linear, positions: PositionKind::LearnedAbsolute, ..later.config };
+    let keywords = attoformer::config! {
+        input_stem: InputStem::Patches,
         features: 10,
         class_token: true,
         vocab: 0,
-        begin: 0,
-        end: 0,
+        bos: 0,
+        eos: 0,
         embedding_norm: false,
         pooling: Pooling::First,
-        normalized: false,
+        l2_normalize: false,
         classifier: Classifier::Sequence,
         labels: 12,
         ..bert.config
     };
-    let sentences = Config {
+    let sentences = attoformer::config! {
         pooling: Pooling::First,
-        normalized: false,
+        l2_normalize: false,
         classifier: Classifier::Sequence,
         pooler: Pooler::Tanh,
         labels: 3,
         ..bert.config
     };
-    let tokens = Config { pooling: Pooling::None, normalized: false, classifier: Classifier::Tokens, labels: 5, ..bert.config };
+    let tokens =
+        attoformer::config! { pooling: Pooling::None, l2_normalize: false, classifier: Classifier::Tokens, labels: 5, ..bert.config };
     vec![
         (bert_name, bert),
         (later_name, later),
@@ -144,34 +145,34 @@ fn encoders() -> Vec<(&'static str, RandomModel)> {
 
 fn two_stacks() -> [(&'static str, RandomModel); 3] {
     let small = RandomModel::small();
-    let two = Config { architecture: Architecture::EncoderDecoder, encoder_layers: 2, encoder_context: 30, ..small.config };
-    let paper = Config {
+    let two = attoformer::config! { architecture: Architecture::EncoderDecoder, encoder_layers: 2, encoder_context: 30, ..small.config };
+    let paper = attoformer::config! {
         norm: NormKind::Layer,
         placement: NormPlacement::Post,
         activation: Activation::Relu,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         final_norm: false,
         kv_heads: two.heads,
-        embedding_scale: 5.0,
+        embedding_scale: Some(5.0),
         ..two
     };
-    let t5 = Config {
+    let t5 = attoformer::config! {
         activation: Activation::GeluTanh,
-        positions: PositionKind::Buckets,
+        positions: PositionKind::T5Relative,
         buckets: 32,
-        score_scale: 1.0,
+        score_scale: Some(1.0),
         norm_eps: 1e-6,
         tied_head: false,
         layers: 1,
         ..two
     };
-    let whisper = Config {
+    let whisper = attoformer::config! {
         placement: NormPlacement::Pre,
         activation: Activation::GeluErf,
         final_norm: true,
-        embedding_scale: 0.0,
-        front: Front::Convolution,
+        embedding_scale: None,
+        input_stem: InputStem::Convolution,
         features: 10,
         ..paper
     };

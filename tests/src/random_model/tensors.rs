@@ -1,7 +1,7 @@
 //! All tensors of a shape, in the order in which `tests/golden/weights.py` draws them.
 
 use super::{Numbers, RandomModel};
-use attoformer::image::header::{Classifier, Config, Front, NormKind, NormPlacement, Pooler, PositionKind};
+use attoformer::image::{Classifier, Config, InputStem, NormKind, NormPlacement, Pooler, PositionKind};
 use attoformer_tools::import::{SourceRole, Tensor};
 
 /// Draws all tensors; computes those that are not drawn.
@@ -80,8 +80,7 @@ impl Draw {
         let biases = [SourceRole::ScoreBias, SourceRole::EncoderScoreBias];
         let stacks = if config.has_cross() { 2 } else { 1 };
         match config.positions {
-            PositionKind::None | PositionKind::Rotary => {}
-            PositionKind::Learned => {
+            PositionKind::LearnedAbsolute => {
                 for (role, rows) in tables.into_iter().take(stacks) {
                     if sinusoidal {
                         self.given(role, (rows, config.d_model), sinusoids(rows, config.d_model));
@@ -93,22 +92,23 @@ impl Draw {
             PositionKind::Alibi => {
                 biases.into_iter().take(stacks).for_each(|role| self.given(role, (config.heads, 1), slopes(config.heads)));
             }
-            PositionKind::Buckets => {
+            PositionKind::T5Relative => {
                 biases.into_iter().take(stacks).for_each(|role| self.matrix(role, None, (config.heads, config.buckets), 1.0));
             }
+            _ => {}
         }
     }
 
     /// What reads features.
     fn front(&mut self, config: &Config) {
         let (d_model, features) = (config.d_model, config.features);
-        match config.front {
-            Front::Tokens => {}
-            Front::Patches => self.linear(SourceRole::FrontFirst, None, (d_model, features)),
-            Front::Convolution => {
-                self.linear(SourceRole::FrontFirst, None, (d_model, 3 * features));
-                self.linear(SourceRole::FrontSecond, None, (d_model, 3 * d_model));
+        match config.input_stem {
+            InputStem::Patches => self.linear(SourceRole::Conv1, None, (d_model, features)),
+            InputStem::Convolution => {
+                self.linear(SourceRole::Conv1, None, (d_model, 3 * features));
+                self.linear(SourceRole::Conv2, None, (d_model, 3 * d_model));
             }
+            _ => {}
         }
         if config.class_token {
             self.matrix(SourceRole::ClassToken, None, (1, d_model), 0.5);
@@ -148,7 +148,7 @@ impl Draw {
         if sandwich {
             self.norm(SourceRole::MlpPostNorm, layer, d_model);
         }
-        if layer_dim != 0 {
+        if let Some(layer_dim) = layer_dim {
             self.matrix(SourceRole::LayerTable, layer, (config.vocab, layer_dim), 1.0);
             self.linear(SourceRole::LayerGate, layer, (layer_dim, d_model));
             self.linear(SourceRole::LayerProject, layer, (d_model, layer_dim));

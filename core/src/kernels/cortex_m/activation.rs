@@ -1,6 +1,6 @@
 //! SiLU and GELU: a sigmoid by the fixed-point exponential, in registers from the argument's bits to the quotient.
 
-use crate::image::header::Activation;
+use crate::format::Activation;
 use crate::kernels::scalar;
 use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31};
 use core::arch::naked_asm;

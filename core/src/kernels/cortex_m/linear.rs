@@ -2,7 +2,7 @@
 
 use super::int8::{self, Job};
 use super::{dsp, int4, is_word_aligned};
-use crate::image::directory::Layout;
+use crate::format::Layout;
 use crate::kernels::{Matrix, QuantizedRows, scalar};
 
 /// Groups of four columns whose mixed sum of two rows fits 32 bits (512 columns: 512 * 127 * 32,768 < 2^31).

@@ -3,7 +3,7 @@
 use super::super::scalar;
 use super::exp::{gelu_erf, gelu_tanh, relu, silu};
 use super::vector::{load_f32, load_f32_front, store_f32, store_f32_front, store_i16, store_i16_front};
-use crate::image::header::Activation;
+use crate::format::Activation;
 use crate::numeric::Quantizer;
 use crate::numeric::quantize::ROUNDER;
 use core::arch::x86_64::*;

@@ -3,7 +3,7 @@
 use super::super::{Matrix, QuantizedRows, scalar};
 use super::dots::{Strided, dots_i4, dots_i8};
 use super::vector::{load_f32_at, load_f32_twice, store_f32_at, store_f32_halves};
-use crate::image::directory::Layout;
+use crate::format::Layout;
 use core::arch::x86_64::*;
 
 /// `scalar::matmul_i8`.

@@ -15,7 +15,7 @@ mod integer;
 mod vector;
 
 use super::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
-use crate::image::header::Activation;
+use crate::format::Activation;
 
 cpufeatures::new!(cpu_avx2, "avx2");
 

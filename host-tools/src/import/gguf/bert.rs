@@ -1,6 +1,6 @@
 //! The architecture bert: sentence encoders.
 
-use attoformer::image::header::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
+use attoformer::image::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 
 use super::reader::Gguf;
 use crate::import::description::Description;
@@ -46,13 +46,13 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> 
     let (width, heads, context) = (need("embedding_length")?, need("attention.head_count")?, need("context_length")?);
     let eps = key("attention.layer_norm_epsilon");
     let rows = |name: &str| gguf.shape(name).and_then(|shape| u32::try_from(shape[0]).ok());
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::Encoder,
         norm: NormKind::Layer,
         placement: NormPlacement::Post,
         activation: Activation::GeluErf,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         mask: MaskKind::Bidirectional,
         d_model: width,
         d_hidden: need("feed_forward_length")?,

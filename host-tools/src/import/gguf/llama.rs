@@ -3,7 +3,7 @@
 //! Files of the llama architecture hold queries and keys with their rows as neighbour pairs already; the Qwen ones as the publisher has
 //! them, in halves.
 
-use attoformer::image::header::{Config, MaskKind};
+use attoformer::image::{Config, MaskKind};
 
 use super::reader::Gguf;
 use crate::import::decoder::Decoder;
@@ -58,7 +58,7 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> 
     if turning != head && score_factor != 1.0 {
         return Err("only a part of its heads turns, under a scaling of yarn: that cannot be read".to_owned());
     }
-    let config = Config {
+    let config = attoformer::config! {
         mask: if window.is_some() { MaskKind::Window } else { MaskKind::Causal },
         d_model: width,
         d_hidden: need("feed_forward_length")?,
@@ -68,12 +68,12 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> 
         head_dim: head,
         vocab: gguf.shape(EMBEDDING).and_then(|shape| u32::try_from(shape[0]).ok()).ok_or("the tensor token_embd.weight is missing")?,
         context,
-        window: window.unwrap_or(0),
+        window,
         norm_eps: gguf.number(&eps)?.ok_or_else(|| format!("its metadata lacks {eps}"))? as f32,
         tied_head: gguf.shape(HEAD).is_none(),
         qk_norm: architecture == "qwen3",
-        rotary_dim: if turning == head { 0 } else { turning },
-        score_scale: if score_factor == 1.0 { 0.0 } else { (score_factor / f64::from(head).sqrt()) as f32 },
+        partial_rotary_dim: (turning != head).then_some(turning),
+        score_scale: (score_factor != 1.0).then(|| (score_factor / f64::from(head).sqrt()) as f32),
         ..Config::DECODER
     };
     let first_has = |name: &str| gguf.shape(&format!("blk.0.{name}.bias")).is_some();

@@ -7,7 +7,7 @@ mod tokenizer;
 
 use std::path::Path;
 
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::Checkpoint;
@@ -53,7 +53,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
         architecture.ok_or_else(|| format!("its architecture is {name}, which cannot be read yet; what can is {}", known()))?;
     let Description { config, rotary, labels, audio, pictures, generation_config, tensors } = (architecture.read)(&gguf, name)?;
     limits::check(&config)?;
-    let config = Config { begin: token(&gguf, "bos", &config)?, end: token(&gguf, "eos", &config)?, ..config };
+    let config = attoformer::config! { bos: token(&gguf, "bos", &config)?, eos: token(&gguf, "eos", &config)?, ..config };
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = gguf.text("general.name")?.filter(|name| !name.is_empty()).map_or_else(stem, str::to_owned);
     let chat_template = gguf.text("tokenizer.chat_template")?.map(str::to_owned);

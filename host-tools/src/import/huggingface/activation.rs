@@ -1,6 +1,6 @@
 //! Activation functions by their names in config.json.
 
-use attoformer::image::header::Activation;
+use attoformer::image::Activation;
 
 /// A non-linearity by its name in config.json.
 ///

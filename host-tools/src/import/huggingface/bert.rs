@@ -1,6 +1,6 @@
 //! BERT and what has its shape (Devlin et al. 2018): MiniLM, E5, BGE and other sentence encoders, and classifiers.
 
-use attoformer::image::header::{Architecture, Config, MaskKind, NormKind, NormPlacement, Pooler, PositionKind};
+use attoformer::image::{Architecture, Config, MaskKind, NormKind, NormPlacement, Pooler, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -104,7 +104,7 @@ impl Shape {
             return Err("it is a decoder (is_decoder), which cannot be read in this family".to_owned());
         }
         let pooling = &directory.pooling;
-        Ok(Config {
+        Ok(attoformer::config! {
             activation: activation(&self.hidden_act)?,
             d_model: width,
             d_hidden: self.intermediate_size,
@@ -116,19 +116,19 @@ impl Shape {
             context: pooling.context.unwrap_or(u32::MAX).min(places),
             norm_eps: self.layer_norm_eps,
             pooling: pooling.kind,
-            normalized: pooling.normalized,
+            l2_normalize: pooling.normalized,
             ..SHAPE
         })
     }
 }
 
 /// What all encoders of this kind have in common: Vaswani's layers, with a table of positions and a norm before the first.
-pub const SHAPE: Config = Config {
+pub const SHAPE: Config = attoformer::config! {
     architecture: Architecture::Encoder,
     norm: NormKind::Layer,
     placement: NormPlacement::Post,
     gated: false,
-    positions: PositionKind::Learned,
+    positions: PositionKind::LearnedAbsolute,
     mask: MaskKind::Bidirectional,
     final_norm: false,
     embedding_norm: true,

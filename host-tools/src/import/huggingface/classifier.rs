@@ -1,6 +1,6 @@
 //! What stands behind an encoder: an embedding, or a classifier of texts, of tokens, or of where an answer begins and ends.
 
-use attoformer::image::header::{Classifier, Config, Pooler, Pooling};
+use attoformer::image::{Classifier, Config, Pooler, Pooling};
 
 use super::directory::Directory;
 use crate::import::checkpoint::SourceRole;
@@ -51,11 +51,11 @@ impl Head {
     /// The encoder's config with this behind it.
     pub fn config(&self, encoder: Config) -> Config {
         let labels = self.labels.len() as u32;
-        let classified = Config { classifier: self.kind, labels, normalized: false, ..encoder };
+        let classified = attoformer::config! { classifier: self.kind, labels, l2_normalize: false, ..encoder };
         match self.kind {
-            Classifier::None => encoder,
-            Classifier::Tokens => Config { pooling: Pooling::None, ..classified },
-            Classifier::Sequence => Config { pooling: Pooling::First, pooler: self.names.pooler.1, ..classified },
+            Classifier::Tokens => attoformer::config! { pooling: Pooling::None, ..classified },
+            Classifier::Sequence => attoformer::config! { pooling: Pooling::First, pooler: self.names.pooler.1, ..classified },
+            _ => encoder,
         }
     }
 

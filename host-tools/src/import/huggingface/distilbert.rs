@@ -1,6 +1,6 @@
 //! DistilBERT (Sanh et al. 2019): BERT's layers without segments.
 
-use attoformer::image::header::{Config, Pooler};
+use attoformer::image::Pooler;
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -59,7 +59,7 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     let shape: Shape = directory.fields()?;
     let head = Head::read(directory, Names { pooler: ("pre_classifier", Pooler::Relu), sequence: "classifier" })?;
     let pooling = &directory.pooling;
-    let config = head.config(Config {
+    let config = head.config(attoformer::config! {
         activation: activation(&shape.activation)?,
         d_model: shape.dim,
         d_hidden: shape.hidden_dim,
@@ -71,7 +71,7 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         context: pooling.context.unwrap_or(u32::MAX).min(shape.max_position_embeddings),
         norm_eps: NORM_EPS,
         pooling: pooling.kind,
-        normalized: pooling.normalized,
+        l2_normalize: pooling.normalized,
         ..SHAPE
     });
     let tables = Tables { places: shape.max_position_embeddings, first: 0, segments: None };

@@ -1,6 +1,6 @@
 //! GPT-2 (Radford et al. 2019). Its matrices are stored with their inputs as rows, query, key and value in one.
 
-use attoformer::image::header::{Config, NormKind, PositionKind};
+use attoformer::image::{Config, NormKind, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -49,11 +49,11 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     if shape.scale_attn_by_inverse_layer_idx {
         return Err("its scores depend on the layer (scale_attn_by_inverse_layer_idx), which cannot be read".to_owned());
     }
-    let config = Config {
+    let config = attoformer::config! {
         norm: NormKind::Layer,
         activation: activation(&shape.activation_function)?,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         d_model: shape.n_embd,
         d_hidden: shape.n_inner.unwrap_or(shape.n_embd.saturating_mul(4)),
         layers: shape.n_layer,
@@ -64,9 +64,9 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         context: shape.n_positions,
         norm_eps: shape.layer_norm_epsilon,
         tied_head: shape.tie_word_embeddings,
-        begin: Token::first(&shape.bos_token_id),
-        end: Token::first(&shape.eos_token_id),
-        score_scale: if shape.scale_attn_weights { 0.0 } else { 1.0 },
+        bos: Token::first(&shape.bos_token_id),
+        eos: Token::first(&shape.eos_token_id),
+        score_scale: (!shape.scale_attn_weights).then_some(1.0),
         ..Config::DECODER
     };
     Ok(Description::new(config, tensors))

@@ -1,6 +1,6 @@
 //! GPT-NeoX and Pythia (Black et al. 2022): query, key and value in one matrix, head by head, of which a part turns.
 
-use attoformer::image::header::{Config, NormKind};
+use attoformer::image::{Config, NormKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -67,7 +67,7 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     if rope.score_factor() != 1.0 {
         return Err("its rope_scaling of type yarn cannot be read in this family".to_owned());
     }
-    let config = Config {
+    let config = attoformer::config! {
         norm: NormKind::Layer,
         activation: activation(&shape.hidden_act)?,
         gated: false,
@@ -82,9 +82,9 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         norm_eps: shape.layer_norm_eps,
         tied_head: shape.tie_word_embeddings,
         parallel: shape.use_parallel_residual,
-        rotary_dim: if turning == head { 0 } else { turning },
-        begin: Token::first(&shape.bos_token_id),
-        end: Token::first(&shape.eos_token_id),
+        partial_rotary_dim: (turning != head).then_some(turning),
+        bos: Token::first(&shape.bos_token_id),
+        eos: Token::first(&shape.eos_token_id),
         ..Config::DECODER
     };
     let bias = shape.attention_bias;

@@ -1,6 +1,6 @@
 //! GPT-J (Wang and Komatsuzaki 2021): attention and MLP behind one norm, rotary positions on neighbour pairs, a bias of the head.
 
-use attoformer::image::header::{Config, NormKind};
+use attoformer::image::{Config, NormKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -40,7 +40,7 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     if turning == 0 || turning > head {
         return Err(format!("a rotary_dim of {turning} does not fit a head of {head} dimensions"));
     }
-    let config = Config {
+    let config = attoformer::config! {
         norm: NormKind::Layer,
         activation: activation(&shape.activation_function)?,
         gated: false,
@@ -55,9 +55,9 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         norm_eps: shape.layer_norm_epsilon,
         tied_head: shape.tie_word_embeddings,
         parallel: true,
-        rotary_dim: if turning == head { 0 } else { turning },
-        begin: Token::first(&shape.bos_token_id),
-        end: Token::first(&shape.eos_token_id),
+        partial_rotary_dim: (turning != head).then_some(turning),
+        bos: Token::first(&shape.bos_token_id),
+        eos: Token::first(&shape.eos_token_id),
         ..Config::DECODER
     };
     let rope = rope::read(directory, turning, shape.n_positions)?;

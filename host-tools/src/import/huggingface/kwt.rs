@@ -1,6 +1,6 @@
 //! Keyword transformer (Berg, O'Connor and Cruz 2021): a vision transformer over frames of sound, post-norm, with a class token.
 
-use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
+use attoformer::image::{Architecture, Classifier, Config, InputStem, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -52,13 +52,13 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     if shape.norm_placement != "post" || shape.patch_size[0] != 1 || shape.labels.len() != shape.num_labels as usize {
         return Err("what can be read of this family has post-norms, patches of one frame, and a name for each label".to_owned());
     }
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::Encoder,
         norm: NormKind::Layer,
         placement: NormPlacement::Post,
         activation: activation(&shape.hidden_act)?,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         mask: MaskKind::Bidirectional,
         d_model: shape.hidden_size,
         d_hidden: shape.intermediate_size,
@@ -71,11 +71,11 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         final_norm: false,
         pooling: Pooling::First,
         classifier: Classifier::Sequence,
-        front: Front::Patches,
+        input_stem: InputStem::Patches,
         class_token: true,
         labels: shape.num_labels,
         features: shape.patch_size[1],
-        score_scale: shape.attention_scale,
+        score_scale: (shape.attention_scale != 0.0).then_some(shape.attention_scale),
         ..Config::DECODER
     };
     let layers =
@@ -90,7 +90,7 @@ fn tensors(config: &Config, layers: &LayerSpec, mapper: &mut TensorMapper<'_, '_
     mapper.put(SourceRole::ClassToken, None, width, class, None);
     let positions = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
     mapper.put(SourceRole::Positions, None, width, positions, None);
-    mapper.linear(SourceRole::FrontFirst, None, "embeddings.patch_embeddings.projection", (config.d_model, config.features), true)?;
+    mapper.linear(SourceRole::Conv1, None, "embeddings.patch_embeddings.projection", (config.d_model, config.features), true)?;
     for layer in 0..config.layers {
         mapper.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
     }

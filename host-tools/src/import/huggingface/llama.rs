@@ -1,7 +1,7 @@
 //! Decoders of Llama's shape (Touvron et al. 2023): Llama, SmolLM, Mistral, Qwen 2 and Qwen 3, which differ in biases, norms of the heads and
 //! windows.
 
-use attoformer::image::header::{Config, MaskKind};
+use attoformer::image::{Config, MaskKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -148,7 +148,7 @@ fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Description,
     let rope = rope::read(directory, head, context)?;
     let window = kind.window.filter(|&window| window < context);
     let score_factor = rope.score_factor();
-    let config = Config {
+    let config = attoformer::config! {
         activation: activation(&shape.hidden_act)?,
         mask: if window.is_some() { MaskKind::Window } else { MaskKind::Causal },
         d_model: width,
@@ -159,13 +159,13 @@ fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Description,
         head_dim: head,
         vocab: shape.vocab_size,
         context,
-        window: window.unwrap_or(0),
+        window,
         norm_eps: shape.rms_norm_eps,
         tied_head: shape.tie_word_embeddings,
         qk_norm: kind.qk_norm,
-        begin: Token::first(&shape.bos_token_id),
-        end: Token::first(&shape.eos_token_id),
-        score_scale: if score_factor == 1.0 { 0.0 } else { (score_factor / f64::from(head).sqrt()) as f32 },
+        bos: Token::first(&shape.bos_token_id),
+        eos: Token::first(&shape.eos_token_id),
+        score_scale: (score_factor != 1.0).then(|| (score_factor / f64::from(head).sqrt()) as f32),
         ..Config::DECODER
     };
     let layers = LayerSpec { qkv_bias: [kind.qkv_bias; 3], out_bias: shape.attention_bias, mlp_bias: shape.mlp_bias, ..DECODER.layers };

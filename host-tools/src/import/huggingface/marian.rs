@@ -1,6 +1,6 @@
 //! Marian's translation models (Junczys-Dowmunt et al. 2018) as Hugging Face converts them: Vaswani's transformer with one token table.
 
-use attoformer::image::header::{Architecture, Config, NormKind, NormPlacement, PositionKind};
+use attoformer::image::{Architecture, Config, NormKind, NormPlacement, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -87,13 +87,13 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     }
     let start = shape.decoder_start_token_id.or(shape.pad_token_id).ok_or("it lacks decoder_start_token_id")?;
     let suppressed = shape.bad_words_ids.unwrap_or_default().into_iter().filter(|word| word.len() == 1).flatten().collect();
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::EncoderDecoder,
         norm: NormKind::Layer,
         placement: NormPlacement::Post,
         activation: activation(&shape.activation_function)?,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         d_model: shape.d_model,
         d_hidden: decoder.0,
         layers: shape.decoder_layers,
@@ -107,9 +107,9 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         norm_eps: NORM_EPS,
         tied_head: true,
         final_norm: false,
-        embedding_scale: if shape.scale_embedding { f64::from(shape.d_model).sqrt() as f32 } else { 0.0 },
-        begin: start,
-        end: Token::first(&shape.eos_token_id),
+        embedding_scale: shape.scale_embedding.then(|| f64::from(shape.d_model).sqrt() as f32),
+        bos: start,
+        eos: Token::first(&shape.eos_token_id),
         ..Config::DECODER
     };
     let decoding = GenerationConfig {

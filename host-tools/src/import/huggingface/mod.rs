@@ -23,7 +23,7 @@ mod whisper;
 
 use std::path::Path;
 
-use attoformer::image::header::Config;
+use attoformer::image::Config;
 use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
@@ -99,12 +99,12 @@ pub fn open(folder: &Path) -> Result<Checkpoint, Error> {
     taken.and_then(|()| weights.finish()).map_err(Error::file(&files.path))?;
     // What an encoder-decoder begins with is none of its tokenizer's marks.
     let marks = tokenizer.as_ref().filter(|_| !config.has_cross()).map(|tokenizer| (tokenizer.bos, tokenizer.eos));
-    let (begin, end) = marks.unwrap_or((config.begin, config.end));
+    let (bos, eos) = marks.unwrap_or((config.bos, config.eos));
     Ok(Checkpoint {
         name: published_name(&directory.config, folder),
         sha256: files.sha256(),
         path: files.path,
-        config: Config { begin, end, ..config },
+        config: attoformer::config! { bos, eos, ..config },
         rotary,
         tensors,
         tokenizer,

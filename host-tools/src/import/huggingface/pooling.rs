@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attoformer::image::header;
+use attoformer::image::Pooling as Kind;
 use serde::Deserialize;
 
 use super::file_names::CONFIG;
@@ -12,7 +12,7 @@ use crate::import::json_file::{fields, json};
 /// How rows become an embedding.
 pub struct Pooling {
     /// Mean, or the first row.
-    pub kind: header::Pooling,
+    pub kind: Kind,
     /// Whether it is brought to length 1.
     pub normalized: bool,
     /// Longest sequence that the model was made for, where that is stated.
@@ -36,7 +36,7 @@ struct Sequence {
 /// # Errors
 /// One sentence that names the file and what is wrong with it.
 pub fn read(folder: &Path) -> Result<Pooling, Error> {
-    let mut pooling = Pooling { kind: header::Pooling::Mean, normalized: false, context: None };
+    let mut pooling = Pooling { kind: Kind::Mean, normalized: false, context: None };
     let sequence = folder.join("sentence_bert_config.json");
     if sequence.exists() {
         pooling.context = fields::<Sequence>(json(&sequence)?).map_err(Error::file(&sequence))?.max_seq_length;
@@ -57,7 +57,7 @@ pub fn read(folder: &Path) -> Result<Pooling, Error> {
 }
 
 /// The one pooling mode that a file switches on.
-fn kind(path: &Path) -> Result<header::Pooling, Error> {
+fn kind(path: &Path) -> Result<Kind, Error> {
     let config = json(path)?;
     let modes = config.as_object().into_iter().flatten();
     let on: Vec<&str> = modes
@@ -65,8 +65,8 @@ fn kind(path: &Path) -> Result<header::Pooling, Error> {
         .map(|(name, _)| &name[..])
         .collect();
     match on[..] {
-        ["pooling_mode_mean_tokens"] => Ok(header::Pooling::Mean),
-        ["pooling_mode_cls_token"] => Ok(header::Pooling::First),
+        ["pooling_mode_mean_tokens"] => Ok(Kind::Mean),
+        ["pooling_mode_cls_token"] => Ok(Kind::First),
         _ => Err(Error::file(path)(format!("it asks for [{}]; what can be run is one of mean and CLS pooling", on.join(", ")))),
     }
 }

@@ -1,6 +1,6 @@
 //! RoBERTa and XLM-RoBERTa (Liu et al. 2019, Conneau et al. 2020): BERT's shape, whose positions begin behind the padding token's number.
 
-use attoformer::image::header::Pooler;
+use attoformer::image::Pooler;
 
 use super::bert::{ENCODER, Shape, UNUSED};
 use super::classifier::{Head, Names};

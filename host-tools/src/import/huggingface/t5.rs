@@ -1,6 +1,6 @@
 //! T5 and Flan-T5 (Raffel et al. 2020): addends to the scores by distance, scores without a scale, RMS norms, no biases.
 
-use attoformer::image::header::{Activation, Architecture, Config, PositionKind};
+use attoformer::image::{Activation, Architecture, Config, PositionKind};
 use serde::Deserialize;
 
 use super::directory::{Directory, Token};
@@ -89,11 +89,11 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     }
     let context = shape.n_positions.unwrap_or(CONTEXT);
     let start = shape.decoder_start_token_id.unwrap_or(0);
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::EncoderDecoder,
         activation,
         gated,
-        positions: PositionKind::Buckets,
+        positions: PositionKind::T5Relative,
         d_model: shape.d_model,
         d_hidden: shape.d_ff,
         layers: shape.num_decoder_layers.unwrap_or(shape.num_layers),
@@ -106,9 +106,9 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         encoder_context: context,
         norm_eps: shape.layer_norm_epsilon,
         tied_head: shape.tie_word_embeddings,
-        begin: start,
-        end: Token::first(&shape.eos_token_id),
-        score_scale: 1.0,
+        bos: start,
+        eos: Token::first(&shape.eos_token_id),
+        score_scale: Some(1.0),
         buckets,
         ..Config::DECODER
     };

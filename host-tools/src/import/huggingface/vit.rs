@@ -3,7 +3,7 @@
 //! A patch is a row of `channels * size * size` values: all rows of its first channel from the top, left to right, then the next channel's.
 //! Patches follow each other as they lie in the image, from the top, left to right.
 
-use attoformer::image::header::{Architecture, Classifier, Config, Front, MaskKind, NormKind, Pooling, PositionKind};
+use attoformer::image::{Architecture, Classifier, Config, InputStem, MaskKind, NormKind, Pooling, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -71,12 +71,12 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     }
     let classifies = directory.is_for("ForImageClassification");
     let labels = if classifies { directory.labels()? } else { Vec::new() };
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::Encoder,
         norm: NormKind::Layer,
         activation: activation(&shape.hidden_act)?,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         mask: MaskKind::Bidirectional,
         d_model: shape.hidden_size,
         d_hidden: shape.intermediate_size,
@@ -88,7 +88,7 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         norm_eps: shape.layer_norm_eps,
         pooling: Pooling::First,
         classifier: if classifies { Classifier::Sequence } else { Classifier::None },
-        front: Front::Patches,
+        input_stem: InputStem::Patches,
         class_token: true,
         labels: labels.len() as u32,
         features,
@@ -112,7 +112,7 @@ fn tensors(config: &Config, layers: &LayerSpec, kernel: [usize; 4], mapper: &mut
     // A convolution whose stride is its width: each output's kernel is one row over a patch's values, in the order they have here.
     let projection = mapper.values("embeddings.patch_embeddings.projection.weight", &kernel)?;
     let bias = mapper.values("embeddings.patch_embeddings.projection.bias", &[width])?;
-    mapper.put(SourceRole::FrontFirst, None, config.features as usize, projection, Some(bias));
+    mapper.put(SourceRole::Conv1, None, config.features as usize, projection, Some(bias));
     for layer in 0..config.layers {
         mapper.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attoformer::image::header::{Architecture, Config, Front, NormKind, PositionKind};
+use attoformer::image::{Architecture, Config, InputStem, NormKind, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
@@ -63,8 +63,8 @@ impl Generation {
         if let Some(token) = named.chain(suppressed).chain([&self.no_timestamps_token_id]).find(|&&token| token >= config.vocab) {
             return Err(format!("a token is {token}, and the model has {}", config.vocab));
         }
-        if self.decoder_start_token_id != config.begin {
-            let (start, begin) = (self.decoder_start_token_id, config.begin);
+        if self.decoder_start_token_id != config.bos {
+            let (start, begin) = (self.decoder_start_token_id, config.bos);
             return Err(format!("decoder_start_token_id is {start}, in the model's configuration {begin}"));
         }
         Ok(())
@@ -107,12 +107,12 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
     if shape.decoder_attention_heads != heads || shape.decoder_ffn_dim != shape.encoder_ffn_dim {
         return Err("its encoder and decoder differ in heads or in the MLP's width, which cannot be read yet".to_owned());
     }
-    let config = Config {
+    let config = attoformer::config! {
         architecture: Architecture::EncoderDecoder,
         norm: NormKind::Layer,
         activation: activation(&shape.activation_function)?,
         gated: false,
-        positions: PositionKind::Learned,
+        positions: PositionKind::LearnedAbsolute,
         d_model: shape.d_model,
         d_hidden: shape.encoder_ffn_dim,
         layers: shape.decoder_layers,
@@ -125,11 +125,11 @@ pub fn read(directory: &Directory) -> Result<Description, String> {
         encoder_context: shape.max_source_positions,
         norm_eps: NORM_EPS,
         tied_head: true,
-        front: Front::Convolution,
+        input_stem: InputStem::Convolution,
         features: shape.num_mel_bins,
-        embedding_scale: if shape.scale_embedding { f64::from(shape.d_model).sqrt() as f32 } else { 0.0 },
-        begin: shape.decoder_start_token_id,
-        end: shape.eos_token_id,
+        embedding_scale: shape.scale_embedding.then(|| f64::from(shape.d_model).sqrt() as f32),
+        bos: shape.decoder_start_token_id,
+        eos: shape.eos_token_id,
         ..Config::DECODER
     };
     let sound = directory.beside(PREPROCESSOR)?.ok_or_else(|| format!("there is no {PREPROCESSOR} beside it"))?;
@@ -173,8 +173,8 @@ fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), Str
     mapper.matrix(SourceRole::Embedding, None, "decoder.embed_tokens.weight", config.vocab, config.d_model)?;
     mapper.matrix(SourceRole::EncoderPositions, None, "encoder.embed_positions.weight", config.encoder_context, config.d_model)?;
     mapper.matrix(SourceRole::Positions, None, "decoder.embed_positions.weight", config.context, config.d_model)?;
-    convolution(mapper, SourceRole::FrontFirst, "encoder.conv1", (width, features))?;
-    convolution(mapper, SourceRole::FrontSecond, "encoder.conv2", (width, width))?;
+    convolution(mapper, SourceRole::Conv1, "encoder.conv1", (width, features))?;
+    convolution(mapper, SourceRole::Conv2, "encoder.conv2", (width, width))?;
     for layer in 0..config.encoder_layers {
         mapper.layer(config, &LAYERS, layer, &format!("encoder.layers.{layer}."))?;
     }

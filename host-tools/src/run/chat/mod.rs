@@ -125,7 +125,7 @@ impl<'i> Chat<'i> {
         };
         for _ in 0..limit {
             let token = session.sample(sampler);
-            if token == session.config().end || session.room() == 0 {
+            if token == session.config().eos || session.room() == 0 {
                 break;
             }
             say(decoder.push(&tokenizer, token)?);

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
 use attoformer::frontend::Frontend;
-use attoformer::image::decoding::Decoding;
+use attoformer::image::GenerationConfig;
 use attoformer::tokenizer::Decoder;
 use attoformer::{Error, Sampler, Session, Tokenizer};
 
@@ -86,7 +86,7 @@ pub fn transcribe(
     mut show: impl FnMut(&str),
 ) -> Result<Transcript, Error> {
     let image = *session.image();
-    let decoding = image.decoding().ok_or(Error::Architecture { asked: "transcribe" })?;
+    let decoding = image.generation_config().ok_or(Error::Architecture { asked: "transcribe" })?;
     let timestamps = match TimestampRules::of(image.config(), &decoding) {
         None if options.timestamps => return Err(Error::Architecture { asked: "write timestamps" }),
         timestamps => timestamps.filter(|_| options.timestamps),
@@ -108,7 +108,7 @@ pub fn transcribe(
 struct Transcriber<'w, 's, 'i> {
     session: &'w mut Session<'s>,
     frontend: &'w Frontend<'i>,
-    decoding: Decoding<'i>,
+    decoding: GenerationConfig<'i>,
     tokenizer: Tokenizer<'i>,
     timestamps: Option<TimestampRules>,
     options: TranscribeOptions,
@@ -146,7 +146,7 @@ impl Transcriber<'_, '_, '_> {
             certainty += ln_probability(logits, token);
             Ok(())
         })?;
-        let end = self.session.config().end;
+        let end = self.session.config().eos;
         certainty += ln_probability(self.session.logits(), end);
         let silent = no_speech > NO_SPEECH_THRESHOLD && certainty / (tokens.len() + 1) as f64 <= LOG_PROB_THRESHOLD;
         let (split_segments, next) = timestamps.split_segments(&tokens);
@@ -186,7 +186,7 @@ impl Transcriber<'_, '_, '_> {
         self.transcript.encode += began.elapsed();
         let began = Instant::now();
         let start = self.session.prefill(&self.decoding.prompt[..1])?;
-        self.transcript.language = self.transcript.language.or_else(|| self.decoding.likeliest_language(start));
+        self.transcript.language = self.transcript.language.or_else(|| self.decoding.detect_language(start));
         // The mark of silence stands before that of no timestamps in every vocabulary of this family.
         let no_speech = self.timestamps.map_or(0.0, |_| ln_probability(start, self.decoding.no_timestamps - 1).exp());
         let prompt = self.decoding.prompt_for(self.transcript.language, self.options.translate, self.options.timestamps);
@@ -208,7 +208,7 @@ impl Transcriber<'_, '_, '_> {
                 timestamps.apply(&tokens, logits);
             }
             let token = Sampler::greedy().sample(logits, &[]);
-            if token == self.session.config().end || self.session.room() == 0 {
+            if token == self.session.config().eos || self.session.room() == 0 {
                 break;
             }
             on_logits(token, self.session.logits())?;

@@ -1,7 +1,7 @@
 //! What is asked of a transcript, and whether a model can do it.
 
 use attoformer::Image;
-use attoformer::image::decoding::Decoding;
+use attoformer::image::GenerationConfig;
 
 use super::TimestampRules;
 
@@ -22,7 +22,7 @@ impl TranscribeOptions {
     /// # Errors
     /// A sentence's end.
     pub fn new(image: &Image, language: Option<&str>, translate: bool, timestamps: bool) -> Result<Self, String> {
-        let Some(decoding) = image.decoding() else {
+        let Some(decoding) = image.generation_config() else {
             return Err("it does not say how a transcript begins: pack it from a folder with a generation_config.json".to_owned());
         };
         if decoding.languages.is_empty() && (language.is_some() || translate) {
@@ -40,7 +40,7 @@ impl TranscribeOptions {
 }
 
 /// The token of a language.
-fn named(image: &Image, decoding: &Decoding<'_>, code: &str) -> Result<u32, String> {
+fn named(image: &Image, decoding: &GenerationConfig<'_>, code: &str) -> Result<u32, String> {
     let names = || decoding.languages.iter().map(|&token| (token, language_name(image, token)));
     names().find(|(_, name)| name == code).map(|(token, _)| token).ok_or_else(|| {
         let mut known: Vec<String> = names().map(|(_, name)| name).collect();

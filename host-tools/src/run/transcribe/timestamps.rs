@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use attoformer::image::decoding::Decoding;
-use attoformer::image::header::Config;
+use attoformer::image::Config;
+use attoformer::image::GenerationConfig;
 
 /// Which tokens are timestamps, and which of them may come when.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +31,10 @@ pub struct SegmentTokens {
 
 impl TimestampRules {
     /// Those of a model; `None` where it writes none.
-    pub fn of(config: &Config, decoding: &Decoding<'_>) -> Option<Self> {
+    pub fn of(config: &Config, decoding: &GenerationConfig<'_>) -> Option<Self> {
         let first = decoding.no_timestamps + 1;
         let there = decoding.no_timestamps != 0 && first < config.vocab;
-        there.then_some(TimestampRules { first, end: config.end, latest_start: first.saturating_add(decoding.first_timestamp_max) })
+        there.then_some(TimestampRules { first, end: config.eos, latest_start: first.saturating_add(decoding.first_timestamp_max) })
     }
 
     /// Whether a token is one.

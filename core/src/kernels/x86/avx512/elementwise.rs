@@ -2,7 +2,7 @@
 
 use super::exp::{gelu_erf, gelu_tanh, relu, silu};
 use super::vector::{load_f32_at, mask16, store_f32_at};
-use crate::image::header::Activation;
+use crate::format::Activation;
 use crate::kernels::scalar;
 use crate::numeric::quantize::{ROUNDER, query_exponent};
 use crate::numeric::{Quantizer, flush_negligible, pow2};

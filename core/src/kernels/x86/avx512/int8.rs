@@ -6,7 +6,7 @@ use super::gemv::{dots_i8, zero_point_term};
 use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, transpose4x4};
 use super::values;
 use super::vector::{load_f32_at, store_f32_at};
-use crate::image::directory::Layout;
+use crate::format::Layout;
 use crate::kernels::{Matrix, QuantizedRows, scalar};
 use core::arch::x86_64::*;
 

@@ -14,7 +14,7 @@ mod panel;
 mod vector;
 
 use super::{SET, cpu_avx2_f16c};
-use crate::image::header::Activation;
+use crate::format::Activation;
 use crate::kernels::{Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 
 cpufeatures::new!(cpu_avx512, "avx512f", "avx512bw", "avx512dq", "avx512vl");

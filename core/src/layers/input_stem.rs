@@ -3,15 +3,15 @@
 
 use super::embedding::Positions;
 use super::linear::{Linear, QuantizeScratch};
-use super::{front, rows, rows_mut};
+use crate::format::Role;
+use crate::format::{Activation, InputStem as Kind};
 use crate::image::Image;
-use crate::image::directory::Role;
-use crate::image::header::{Activation, Front as Kind};
 use crate::kernels::Kernels;
+use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// The layers before the first block.
 #[derive(Clone, Copy, Debug)]
-pub struct Front<'a> {
+pub struct InputStem<'a> {
     kind: Kind,
     first: Linear<'a>,
     second: Linear<'a>,
@@ -25,7 +25,7 @@ pub struct Front<'a> {
 
 /// Buffers of the front, see the arena's workspace for their shapes.
 #[derive(Debug)]
-pub struct FrontScratch<'s, 'q> {
+pub struct InputStemScratch<'s, 'q> {
     /// Inputs of a convolution, gathered.
     pub inner: &'s mut [f32],
     /// The first convolution's rows, `(2 * block + 1, d_model)`.
@@ -34,16 +34,16 @@ pub struct FrontScratch<'s, 'q> {
     pub quantize: &'s mut QuantizeScratch<'q>,
 }
 
-impl<'a> Front<'a> {
+impl<'a> InputStem<'a> {
     /// The image's front.
     pub fn new(image: &Image<'a>) -> Self {
         let config = image.config();
         let class_token = image.entry(Role::ClassToken, 0).map_or(&[][..], |entry| image.view(entry.values, entry.columns));
         let positions = if config.has_cross() { Role::EncoderPositions } else { Role::Positions };
-        Front {
-            kind: config.front,
-            first: Linear::new(image, Role::FrontFirst, 0),
-            second: Linear::new(image, Role::FrontSecond, 0),
+        InputStem {
+            kind: config.input_stem,
+            first: Linear::new(image, Role::Conv1, 0),
+            second: Linear::new(image, Role::Conv2, 0),
             class_token,
             positions: Positions::new(image, positions),
             activation: config.activation,
@@ -61,13 +61,13 @@ impl<'a> Front<'a> {
     }
 
     /// Rows `start..` of the residual stream, as many as `x` `(rows, d_model)` holds, from all rows of features `(frames, features)`.
-    pub fn apply(&self, kernels: &Kernels, features: &[f32], start: usize, x: &mut [f32], scratch: &mut FrontScratch<'_, '_>) {
+    pub fn apply(&self, kernels: &Kernels, features: &[f32], start: usize, x: &mut [f32], scratch: &mut InputStemScratch<'_, '_>) {
         match self.kind {
             Kind::Convolution => self.convolve(kernels, features, start, x, scratch),
             _ => self.patch(kernels, features, start, x, scratch.quantize),
         }
         if let Some(positions) = &self.positions {
-            let row = front(scratch.inner, self.d_model);
+            let row = prefix_mut(scratch.inner, self.d_model);
             rows_mut(x, self.d_model).zip(start..).for_each(|(x, position)| positions.add(position, row, x));
         }
     }
@@ -84,14 +84,14 @@ impl<'a> Front<'a> {
     }
 
     /// Row t of the second convolution sees rows 2t - 1 to 2t + 1 of the first, and row s of that frames s - 1 to s + 1; outside all is zero.
-    fn convolve(&self, kernels: &Kernels, features: &[f32], start: usize, x: &mut [f32], scratch: &mut FrontScratch<'_, '_>) {
+    fn convolve(&self, kernels: &Kernels, features: &[f32], start: usize, x: &mut [f32], scratch: &mut InputStemScratch<'_, '_>) {
         let d_model = self.d_model;
         let count = rows(x, d_model).len();
         let frames = features.len() / self.features.max(1);
-        let stem = front(scratch.stem, (2 * count + 1) * d_model);
+        let stem = prefix_mut(scratch.stem, (2 * count + 1) * d_model);
         for (chunk, at) in stem.chunks_mut((count * d_model).max(1)).zip((2 * start..).step_by(count.max(1))) {
             // `at` counts one more than the first row of the chunk, so that it stays positive.
-            let gathered = front(scratch.inner, rows(chunk, d_model).len() * 3 * self.features);
+            let gathered = prefix_mut(scratch.inner, rows(chunk, d_model).len() * 3 * self.features);
             for (row, at) in rows_mut(gathered, 3 * self.features).zip(at..) {
                 for (tap, frame) in rows_mut(row, self.features).zip(at..) {
                     // Taps at s - 1, s, s + 1 with s = at - 1.
@@ -107,7 +107,7 @@ impl<'a> Front<'a> {
                 }
             }
         }
-        let gathered = front(scratch.inner, count * 3 * d_model);
+        let gathered = prefix_mut(scratch.inner, count * 3 * d_model);
         for (row, index) in rows_mut(gathered, 3 * d_model).zip(0..) {
             copy_or_clear(row, stem.get(2 * index * d_model..(2 * index + 3) * d_model));
         }

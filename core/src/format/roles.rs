@@ -1,77 +1,77 @@
-//! What tensors are for, and which of them an image has in which order: both follow from the header.
+//! Tensor roles, and the order of an image's tensors: both follow from the header.
 
-use super::header::{Config, Front, NormKind, NormPlacement, Pooler, PositionKind};
+use super::config::Config;
+use super::limits::BIAS_SPAN;
+use super::types::{InputStem, NormKind, NormPlacement, Pooler, PositionKind};
 
-/// Distances that a relative bias tells apart on either side; those beyond count as this one (T5's largest).
-pub const BIAS_SPAN: usize = 128;
-
-/// What a tensor is for.
+/// The purpose of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
+#[non_exhaustive]
 pub enum Role {
     /// Token embedding, `(vocab, d_model)`.
     Embedding = 0,
-    /// Learned positions, `(context, d_model)`.
+    /// Position table, `(context, d_model)`.
     Positions = 1,
-    /// Norm of the attention.
+    /// Norm of the self-attention.
     AttnNorm = 2,
     /// Fused query, key and value projection, `(q_dim + 2 kv_dim, d_model)`.
     Qkv = 3,
-    /// Projection of the attended values, `(d_model, q_dim)`.
+    /// Output projection of the attention, `(d_model, q_dim)`.
     AttnOut = 4,
     /// Norm of the MLP.
     MlpNorm = 5,
-    /// First MLP matrix: gate rows, then up rows when gated.
+    /// First MLP matrix, `(mlp_up_dim, d_model)`: gate rows, then up rows when gated.
     MlpUp = 6,
     /// Second MLP matrix, `(d_model, d_hidden)`.
     MlpDown = 7,
     /// Norm before the head.
     FinalNorm = 8,
-    /// Output head, `(vocab, d_model)`.
+    /// Output head (LM head), `(vocab, d_model)`.
     Head = 9,
-    /// Norm between the embedding and the first block.
+    /// Norm after the embedding.
     EmbeddingNorm = 10,
-    /// Norm of each query head, `(1 or 2, head_dim)`.
+    /// Norm of each query head, `(1 or 2, head_dim)`: scale, then bias of a layer norm.
     QueryNorm = 11,
     /// Norm of each key head.
     KeyNorm = 12,
-    /// Norm behind the attention, of [`NormPlacement::Sandwich`](super::header::NormPlacement::Sandwich).
+    /// Norm after the attention, of [`NormPlacement::Sandwich`].
     AttnPostNorm = 13,
-    /// Norm behind the MLP.
+    /// Norm after the MLP.
     MlpPostNorm = 14,
-    /// Norm of the attention to the encoder's rows.
+    /// Norm of the cross-attention.
     CrossNorm = 15,
-    /// Its query projection, `(q_dim, d_model)`.
+    /// Query projection of the cross-attention, `(q_dim, d_model)`.
     CrossQuery = 16,
-    /// Its fused key and value projection of the encoder's rows, `(2 kv_dim, d_model)`.
+    /// Fused key and value projection of the cross-attention, `(2 kv_dim, d_model)`.
     CrossKv = 17,
-    /// Its output projection, `(d_model, q_dim)`.
+    /// Output projection of the cross-attention, `(d_model, q_dim)`.
     CrossOut = 18,
-    /// A layer's own token table, `(vocab, layer_dim)`.
+    /// A layer's own token table (per-layer embedding), `(vocab, layer_dim)`.
     LayerTable = 19,
-    /// Gate of its rows, `(layer_dim, d_model)`.
+    /// Gate of the per-layer embedding, `(layer_dim, d_model)`.
     LayerGate = 20,
-    /// Projection of the gated rows, `(d_model, layer_dim)`.
+    /// Projection of the gated per-layer embedding, `(d_model, layer_dim)`.
     LayerProject = 21,
-    /// Norm of what is added.
+    /// Norm of the projected per-layer embedding.
     LayerNorm = 22,
-    /// Projection of patches `(d_model, features)`, or first convolution `(d_model, 3 * features)`.
-    FrontFirst = 23,
+    /// Patch embedding `(d_model, features)`, or first convolution `(d_model, 3 * features)`.
+    Conv1 = 23,
     /// Second convolution, `(d_model, 3 * d_model)`.
-    FrontSecond = 24,
-    /// Row before the patches, `(1, d_model)`.
+    Conv2 = 24,
+    /// Class token: a learned row before the patches, `(1, d_model)`.
     ClassToken = 25,
-    /// Positions of an encoder-decoder's encoder, `(encoder_context, d_model)`.
+    /// Position table of an encoder-decoder's encoder, `(encoder_context, d_model)`.
     EncoderPositions = 26,
-    /// Norm behind an encoder-decoder's encoder.
+    /// Norm after an encoder-decoder's encoder.
     EncoderNorm = 27,
-    /// Slopes `(heads, 1)` or addends `(heads, buckets)` of the scores.
+    /// ALiBi slopes `(heads, 1)`, or T5 relative biases by distance `(heads, 2 * BIAS_SPAN + 1)`.
     ScoreBias = 28,
-    /// The same of an encoder-decoder's encoder.
+    /// Slopes or biases of an encoder-decoder's encoder, shaped like [`Role::ScoreBias`].
     EncoderScoreBias = 29,
     /// Dense layer before the classifier, `(d_model, d_model)`.
     Pooler = 30,
-    /// Labels, `(labels, d_model)`.
+    /// Classifier, `(labels, d_model)`.
     Classifier = 31,
 }
 
@@ -100,8 +100,8 @@ const ROLES: [Role; 32] = [
     Role::LayerGate,
     Role::LayerProject,
     Role::LayerNorm,
-    Role::FrontFirst,
-    Role::FrontSecond,
+    Role::Conv1,
+    Role::Conv2,
     Role::ClassToken,
     Role::EncoderPositions,
     Role::EncoderNorm,
@@ -138,8 +138,8 @@ impl Role {
             Role::LayerGate => "layer_gate",
             Role::LayerProject => "layer_project",
             Role::LayerNorm => "layer_norm",
-            Role::FrontFirst => "front_first",
-            Role::FrontSecond => "front_second",
+            Role::Conv1 => "conv1",
+            Role::Conv2 => "conv2",
             Role::ClassToken => "class_token",
             Role::EncoderPositions => "encoder_positions",
             Role::EncoderNorm => "encoder_norm",
@@ -155,13 +155,13 @@ impl Role {
         RoleSet::NORMS.has(self)
     }
 
-    /// Whether the engine reads the tensor as plain f32, as it does norms and rows that stand alone.
-    pub const fn is_plain(self) -> bool {
+    /// Whether the tensor is always stored as f32: norms, the class token and score biases.
+    pub const fn is_always_f32(self) -> bool {
         self.is_norm() || matches!(self, Role::ClassToken | Role::ScoreBias | Role::EncoderScoreBias)
     }
 }
 
-/// Roles as bits, in the order of their numbers: what a config implies, and a tensor's place among them.
+/// A set of roles, one bit each, iterated in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleSet(u32);
 
@@ -183,15 +183,15 @@ impl RoleSet {
     const fn of(roles: &[Role]) -> RoleSet {
         let mut bits = 0;
         let mut rest = roles;
-        while let [role, behind @ ..] = rest {
+        while let [role, others @ ..] = rest {
             bits |= 1 << *role as u32;
-            rest = behind;
+            rest = others;
         }
         RoleSet(bits)
     }
 
-    const fn with(self, there: bool, roles: &[Role]) -> RoleSet {
-        if there { RoleSet(self.0 | RoleSet::of(roles).0) } else { self }
+    const fn with(self, condition: bool, roles: &[Role]) -> RoleSet {
+        if condition { RoleSet(self.0 | RoleSet::of(roles).0) } else { self }
     }
 
     const fn has(self, role: Role) -> bool {
@@ -202,12 +202,12 @@ impl RoleSet {
         self.0.count_ones()
     }
 
-    /// How many of the set come before `role`.
+    /// Number of the set's roles below `role`.
     const fn before(self, role: Role) -> u32 {
         (self.0 & ((1 << role as u32) - 1)).count_ones()
     }
 
-    /// The role with `before` others of the set before it.
+    /// The role with `before` smaller roles in the set.
     const fn nth(self, before: u32) -> Role {
         let mut bits = self.0;
         let mut left = before;
@@ -219,10 +219,10 @@ impl RoleSet {
     }
 }
 
-/// Tensors before the layers.
-const fn in_front(config: &Config) -> RoleSet {
-    let tabled = matches!(config.positions, PositionKind::Learned);
-    let biased = matches!(config.positions, PositionKind::Alibi | PositionKind::Buckets);
+/// Roles of the embedding and input stem, outside the layers.
+const fn input_roles(config: &Config) -> RoleSet {
+    let tabled = matches!(config.positions, PositionKind::LearnedAbsolute);
+    let biased = matches!(config.positions, PositionKind::Alibi | PositionKind::T5Relative);
     RoleSet(0)
         .with(config.has_embedding(), &[Role::Embedding])
         .with(tabled, &[Role::Positions])
@@ -230,22 +230,22 @@ const fn in_front(config: &Config) -> RoleSet {
         .with(biased, &[Role::ScoreBias])
         .with(biased && config.has_cross(), &[Role::EncoderScoreBias])
         .with(config.embedding_norm, &[Role::EmbeddingNorm])
-        .with(!matches!(config.front, Front::Tokens), &[Role::FrontFirst])
-        .with(matches!(config.front, Front::Convolution), &[Role::FrontSecond])
+        .with(!matches!(config.input_stem, InputStem::Tokens), &[Role::Conv1])
+        .with(matches!(config.input_stem, InputStem::Convolution), &[Role::Conv2])
         .with(config.class_token, &[Role::ClassToken])
 }
 
-/// Tensors of a layer; layers of an encoder-decoder count on from its encoder's to its decoder's.
-const fn in_layer(config: &Config, layer: u32) -> RoleSet {
+/// Roles of a layer. An encoder-decoder numbers its encoder's layers first, then its decoder's.
+const fn layer_roles(config: &Config, layer: u32) -> RoleSet {
     RoleSet::of(&[Role::AttnNorm, Role::Qkv, Role::AttnOut, Role::MlpNorm, Role::MlpUp, Role::MlpDown])
         .with(config.qk_norm, &[Role::QueryNorm, Role::KeyNorm])
         .with(matches!(config.placement, NormPlacement::Sandwich), &[Role::AttnPostNorm, Role::MlpPostNorm])
         .with(config.has_cross() && layer >= config.encoder_layers, &[Role::CrossNorm, Role::CrossQuery, Role::CrossKv, Role::CrossOut])
-        .with(config.layer_dim != 0, &[Role::LayerTable, Role::LayerGate, Role::LayerProject, Role::LayerNorm])
+        .with(config.layer_width() != 0, &[Role::LayerTable, Role::LayerGate, Role::LayerProject, Role::LayerNorm])
 }
 
-/// Tensors behind the layers.
-const fn behind(config: &Config) -> RoleSet {
+/// Roles of the head, pooler and classifier, outside the layers.
+const fn output_roles(config: &Config) -> RoleSet {
     RoleSet(0)
         .with(config.final_norm, &[Role::FinalNorm])
         .with(config.final_norm && config.has_cross(), &[Role::EncoderNorm])
@@ -254,15 +254,15 @@ const fn behind(config: &Config) -> RoleSet {
         .with(config.labels != 0, &[Role::Classifier])
 }
 
-/// The order of an image's tensors, as its header implies it.
+/// The order of an image's tensors, which follows from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorOrder {
-    front: RoleSet,
-    /// A layer of an encoder-decoder's encoder.
+    input: RoleSet,
+    /// Roles of a layer of an encoder-decoder's encoder.
     encoder: RoleSet,
-    /// Any other layer.
+    /// Roles of any other layer.
     layer: RoleSet,
-    behind: RoleSet,
+    output: RoleSet,
     encoder_layers: u32,
     layers: u32,
 }
@@ -271,35 +271,35 @@ impl TensorOrder {
     /// The order under this config.
     pub const fn new(config: &Config) -> Self {
         TensorOrder {
-            front: in_front(config),
-            encoder: in_layer(config, 0),
-            layer: in_layer(config, config.encoder_layers),
-            behind: behind(config),
+            input: input_roles(config),
+            encoder: layer_roles(config, 0),
+            layer: layer_roles(config, config.encoder_layers),
+            output: output_roles(config),
             encoder_layers: config.encoder_layers,
             layers: config.all_layers(),
         }
     }
 
-    /// Tensors of all layers below `layer`.
+    /// Number of tensors in the layers below `layer`.
     const fn below(&self, layer: u32) -> u32 {
         let in_encoder = if layer < self.encoder_layers { layer } else { self.encoder_layers };
         in_encoder * self.encoder.len() + (layer - in_encoder) * self.layer.len()
     }
 
-    /// Tensors that the image must have.
+    /// Number of tensors in the image.
     pub const fn count(&self) -> u32 {
-        self.front.len() + self.below(self.layers) + self.behind.len()
+        self.input.len() + self.below(self.layers) + self.output.len()
     }
 
     /// Role and layer of tensor `index`, for an index below [`TensorOrder::count`].
     pub const fn role_at(&self, index: u32) -> (Role, Option<u32>) {
-        let stack = self.front.len();
+        let stack = self.input.len();
         let end = stack + self.below(self.layers);
         if index < stack {
-            return (self.front.nth(index), None);
+            return (self.input.nth(index), None);
         }
         if index >= end {
-            return (self.behind.nth(index - end), None);
+            return (self.output.nth(index - end), None);
         }
         let (index, encoder) = (index - stack, self.below(self.encoder_layers));
         let (first, index, roles) =
@@ -312,12 +312,12 @@ impl TensorOrder {
     pub const fn find(&self, role: Role, layer: u32) -> Option<(u32, Option<u32>)> {
         let roles = if layer < self.encoder_layers { self.encoder } else { self.layer };
         if roles.has(role) && layer < self.layers {
-            return Some((self.front.len() + self.below(layer) + roles.before(role), Some(layer)));
+            return Some((self.input.len() + self.below(layer) + roles.before(role), Some(layer)));
         }
-        if self.front.has(role) {
-            return Some((self.front.before(role), None));
+        if self.input.has(role) {
+            return Some((self.input.before(role), None));
         }
-        if self.behind.has(role) { Some((self.front.len() + self.below(self.layers) + self.behind.before(role), None)) } else { None }
+        if self.output.has(role) { Some((self.input.len() + self.below(self.layers) + self.output.before(role), None)) } else { None }
     }
 }
 
@@ -339,17 +339,17 @@ pub const fn shape_of(config: &Config, role: Role) -> (u32, u32) {
         Role::AttnOut | Role::CrossOut => (d_model, config.q_dim()),
         Role::MlpUp => (config.mlp_up_dim(), d_model),
         Role::MlpDown => (d_model, config.d_hidden),
-        Role::LayerTable => (config.vocab, config.layer_dim),
-        Role::LayerGate => (config.layer_dim, d_model),
-        Role::LayerProject => (d_model, config.layer_dim),
-        Role::FrontFirst => match config.front {
-            Front::Convolution => (d_model, 3 * config.features),
+        Role::LayerTable => (config.vocab, config.layer_width()),
+        Role::LayerGate => (config.layer_width(), d_model),
+        Role::LayerProject => (d_model, config.layer_width()),
+        Role::Conv1 => match config.input_stem {
+            InputStem::Convolution => (d_model, 3 * config.features),
             _ => (d_model, config.features),
         },
-        Role::FrontSecond => (d_model, 3 * d_model),
+        Role::Conv2 => (d_model, 3 * d_model),
         Role::ClassToken => (1, d_model),
         Role::ScoreBias | Role::EncoderScoreBias => match config.positions {
-            PositionKind::Buckets => (config.heads, 2 * BIAS_SPAN as u32 + 1),
+            PositionKind::T5Relative => (config.heads, 2 * BIAS_SPAN as u32 + 1),
             _ => (config.heads, 1),
         },
         Role::Pooler => (d_model, d_model),

@@ -1,54 +1,76 @@
-//! The tensor directory: one fixed entry per tensor, in the order that the header implies.
+//! The tensor directory: one fixed-size entry per tensor, in the order that the header implies.
 
-use super::bytes::{u8_at, u16_at, u32_at};
-use super::header::Config;
-
-pub use super::roles::{BIAS_SPAN, Role, TensorOrder, shape_of};
+use super::config::Config;
+use super::field::{put, u8_at, u16_at, u32_at};
+use super::limits::{INT4_COLUMNS_MAX, WIDTH_MAX};
+use super::roles::{Role, shape_of};
 use crate::error::Error;
 
 /// Bytes of one directory entry.
 pub const ENTRY_BYTES: usize = 48;
-/// Longest row whose int4 group sums are exact in 32 bits (8 * 127 * 255 * 8,192 < 2^31).
-pub const INT4_COLUMNS_MAX: u32 = 8192;
 
 /// Element type of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dtype {
     /// 32-bit float.
     F32,
     /// IEEE 754 binary16.
     F16,
-    /// Eight bits, one scale per row.
+    /// 8-bit integers with one scale per row (per-channel quantization).
     Int8,
-    /// Four bits, a u8 scale per group times an f32 scale per row.
+    /// 4-bit integers (nibbles) with a u8 scale per group times an f32 scale per row.
     Int4,
 }
 
 /// Order of a tensor's values in memory. It never changes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Layout {
-    /// Row after row, each padded to a multiple of four bytes.
+    /// Row-major, each row padded to a multiple of four bytes.
     Portable,
-    /// Paired rows for SMLAD, see `kernels/cortex_m`.
+    /// Interleaved rows for the SMLAD instruction of Cortex-M4 and later, see `kernels/cortex_m`.
     CortexMDsp,
+}
+
+impl Dtype {
+    /// The name that users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F16 => "f16",
+            Dtype::Int8 => "int8",
+            Dtype::Int4 => "int4",
+        }
+    }
+}
+
+impl Layout {
+    /// The name that users see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Layout::Portable => "portable",
+            Layout::CortexMDsp => "cortex-m-dsp",
+        }
+    }
 }
 
 /// One tensor as the directory describes it. Offsets count from the image's start; 0 means absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What the tensor is for.
+    /// The purpose of the tensor.
     pub role: Role,
-    /// Its layer, where it has one.
+    /// The layer, for tensors of a layer.
     pub layer: Option<u32>,
     /// Element type.
     pub dtype: Dtype,
     /// Order of the values.
     pub layout: Layout,
-    /// Columns that share an int4 scale.
+    /// Group size: columns that share an int4 scale; 0 for a whole row.
     pub group: u32,
-    /// Outputs.
+    /// Rows: outputs of a matrix.
     pub rows: u32,
-    /// Inputs.
+    /// Columns: inputs of a matrix.
     pub columns: u32,
     /// Offset of the values.
     pub values: u32,
@@ -58,11 +80,11 @@ pub struct Entry {
     pub group_scales: u32,
     /// Offset of the bias.
     pub bias: u32,
-    /// Offset of the input scale.
+    /// Offset of the scale of each input column (SmoothQuant).
     pub in_scale: u32,
 }
 
-/// Bytes from one portable row to the next: whole 32-bit words.
+/// Bytes from one row of the portable layout to the next: whole 32-bit words.
 pub const fn row_bytes(dtype: Dtype, columns: u32) -> u64 {
     let columns = columns as u64;
     let bytes = match dtype {
@@ -74,14 +96,18 @@ pub const fn row_bytes(dtype: Dtype, columns: u32) -> u64 {
     bytes.next_multiple_of(4)
 }
 
-/// Groups in an int4 row.
+/// Number of groups in an int4 row.
 pub const fn groups(columns: u32, group: u32) -> u32 {
     if group == 0 { 1 } else { columns.div_ceil(group) }
 }
 
 impl Entry {
-    /// Reads entry `index`, a tensor of this role and layer, and checks all of it against the header and the weights section `start..end`.
-    pub(super) fn read(
+    /// Parses entry `index` of a directory, a tensor of this role and layer, and checks it against the header and the weights section
+    /// `start..end`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`], which says what is wrong.
+    pub fn checked(
         bytes: &[u8],
         config: &Config,
         index: u32,
@@ -91,34 +117,34 @@ impl Entry {
         let wrong = |what| Err(Error::Tensor { index, what });
         let at = index as usize * ENTRY_BYTES;
         if u16_at(bytes, at) != role as u16 || u16_at(bytes, at + 2) != layer.map_or(u16::MAX, |layer| layer as u16) {
-            return wrong("it is not the tensor that the header implies at this place");
+            return wrong("not the tensor that the header implies here");
         }
         let Some(entry) = Entry::parse(bytes, at, role, layer) else {
-            return wrong("its element type, layout or group is unknown");
+            return wrong("unknown element type, layout or group size");
         };
         if (entry.rows, entry.columns) != shape_of(config, role) {
-            return wrong("its shape does not agree with the header");
+            return wrong("its shape contradicts the header");
         }
-        if role.is_plain() && entry.dtype != Dtype::F32 {
-            return wrong("it must be f32");
+        if role.is_always_f32() && entry.dtype != Dtype::F32 {
+            return wrong("a tensor of this role must be f32");
         }
         if entry.dtype == Dtype::Int4 && entry.columns > INT4_COLUMNS_MAX {
             return wrong("an int4 row is too long for exact sums");
         }
-        if entry.columns > super::header::WIDTH_MAX {
+        if entry.columns > WIDTH_MAX {
             return wrong("a row is too long for exact sums");
         }
         if u32_at(bytes, at + 20) as u64 != entry.value_bytes() {
             return wrong("its values have the wrong size");
         }
         if !entry.parts_inside(weights) {
-            return wrong("it points outside the weights, or is misaligned");
+            return wrong("its data lies outside the weights section or is misaligned");
         }
         Ok(entry)
     }
 
-    /// Reads an entry that [`Entry::read`] has accepted before, or as much of it as makes sense.
-    pub(super) fn parse(bytes: &[u8], at: usize, role: Role, layer: Option<u32>) -> Option<Entry> {
+    /// Parses the entry at offset `at`; `None` for a type, layout or group size that does not exist.
+    pub fn parse(bytes: &[u8], at: usize, role: Role, layer: Option<u32>) -> Option<Entry> {
         let bytes = bytes.get(at..)?.first_chunk::<ENTRY_BYTES>()?;
         let dtype = match u8_at(bytes, 4) {
             0 => Dtype::F32,
@@ -153,7 +179,36 @@ impl Entry {
         })
     }
 
-    /// Bytes that the values take in their layout.
+    /// Writes the entry, whose place in the directory follows from [`TensorOrder`](super::roles::TensorOrder); the inverse of [`Entry::parse`].
+    pub fn emit(&self, out: &mut [u8; ENTRY_BYTES]) {
+        let dtype = match self.dtype {
+            Dtype::F32 => 0,
+            Dtype::F16 => 1,
+            Dtype::Int8 => 2,
+            Dtype::Int4 => 3,
+        };
+        let layout = match self.layout {
+            Layout::Portable => 0,
+            Layout::CortexMDsp => 1,
+        };
+        put(out, 0, (self.role as u16).to_le_bytes());
+        put(out, 2, self.layer.map_or(u16::MAX, |layer| layer as u16).to_le_bytes());
+        put(out, 4, [dtype, layout]);
+        put(out, 6, (self.group as u16).to_le_bytes());
+        let words = [
+            (8, self.rows),
+            (12, self.columns),
+            (16, self.values),
+            (20, self.value_bytes() as u32),
+            (24, self.scales),
+            (28, self.group_scales),
+            (32, self.bias),
+            (36, self.in_scale),
+        ];
+        words.into_iter().for_each(|(at, word)| put(out, at, word.to_le_bytes()));
+    }
+
+    /// Bytes of the values in their layout.
     pub const fn value_bytes(&self) -> u64 {
         self.row_bytes() * self.stored_rows()
     }
@@ -163,7 +218,7 @@ impl Entry {
         row_bytes(self.dtype, self.columns)
     }
 
-    /// Rows in memory: a layout may pad the last bundle of rows.
+    /// Rows in memory: a layout pads the last bundle of rows.
     const fn stored_rows(&self) -> u64 {
         match self.layout {
             Layout::Portable => self.rows as u64,
@@ -172,7 +227,7 @@ impl Entry {
         }
     }
 
-    /// Whether every part lies in the weights section at a fit alignment, and is there exactly when the type asks for it.
+    /// Whether every part lies in the weights section, is aligned, and exists exactly when the type requires it.
     fn parts_inside(&self, (start, end): (u32, u32)) -> bool {
         let inside =
             |offset: u32, bytes: u64, align: u32| offset.is_multiple_of(align) && offset >= start && offset as u64 + bytes <= end as u64;
@@ -185,6 +240,6 @@ impl Entry {
             && optional(self.bias, self.rows as u64 * 4)
             && optional(self.in_scale, self.columns as u64 * 4)
             && (quantized || self.in_scale == 0)
-            && !(self.role.is_plain() && (self.bias != 0 || self.in_scale != 0))
+            && !(self.role.is_always_f32() && (self.bias != 0 || self.in_scale != 0))
     }
 }
