@@ -1,9 +1,8 @@
-//! What the whole-system tests share.
+//! Shared parts of the whole-system tests: models, targets and the command-line tool.
 
 pub mod atto;
 pub mod golden;
 pub mod hostile;
-pub mod long;
 pub mod models;
 pub mod random_model;
 pub mod sounds;

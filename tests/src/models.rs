@@ -1,4 +1,4 @@
-//! The models that the whole-system tests run: the project's own, and stories260K where it lies beside the checkout.
+//! Models of the whole-system tests: the default model, and stories260K if `../shared` contains it.
 
 use attoformer::image::KvType;
 use attoformer_tools::import;
@@ -8,47 +8,49 @@ use attoformer_tools::report::progress::Progress;
 use std::path::{Path, PathBuf};
 use xtask::process::root;
 
-/// A checkpoint and the prompts it is tested with.
+/// A checkpoint and its test prompts.
 #[derive(Clone, Debug)]
-pub struct OpenImage {
+pub struct TestModel {
     /// A llama2.c checkpoint.
     pub model: PathBuf,
-    /// Its tokenizer.
+    /// Tokenizer file.
     pub tokenizer: PathBuf,
     /// Token lists to feed.
     pub prompts: Vec<Vec<u32>>,
-    /// Tokens to generate after each.
+    /// Tokens to generate after each prompt.
     pub generate: u32,
 }
 
-/// The formats in which every target is tried.
+/// Weight formats that every target is tested with.
 pub const FORMATS: [(&str, Format); 3] = [("int8", Format::Int8), ("int4", Format::Int4 { group: 32 }), ("f16", Format::F16)];
 
-/// What the tests of all targets run: a short run of the project's own model, or with `ATTOFORMER_FULL=1` five prompts of 32 tokens
-/// of stories260K.
+/// The model for the tests of all targets: a short run of the default model, or with `ATTOFORMER_FULL=1` five prompts of 32 tokens of stories260K.
 ///
 /// # Panics
-/// When `ATTOFORMER_FULL` is set and stories260K is not beside the checkout.
-pub fn subject() -> OpenImage {
+/// If `ATTOFORMER_FULL` is set and `../shared/models/stories260K` does not exist.
+pub fn cross_target_model() -> TestModel {
     if std::env::var_os("ATTOFORMER_FULL").is_some() {
-        return stories260k().expect("ATTOFORMER_FULL=1 wants stories260K in ../shared/models");
+        return stories260k();
     }
-    OpenImage { prompts: prompts().into_iter().take(2).collect(), generate: 6, ..tales() }
+    TestModel { prompts: prompts().into_iter().take(2).collect(), generate: 6, ..tales() }
 }
 
-/// The project's own model.
-pub fn tales() -> OpenImage {
+/// The default model.
+pub fn tales() -> TestModel {
     let folder = root().join("models/tales");
-    OpenImage { model: folder.join("model.bin"), tokenizer: folder.join("tokenizer.bin"), prompts: prompts(), generate: 32 }
+    TestModel { model: folder.join("model.bin"), tokenizer: folder.join("tokenizer.bin"), prompts: prompts(), generate: 32 }
 }
 
-/// stories260K, when it lies beside the checkout.
-pub fn stories260k() -> Option<OpenImage> {
-    let folder = shared("models/stories260K")?;
-    Some(OpenImage { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 })
+/// stories260K of `../shared`.
+///
+/// # Panics
+/// If it does not exist.
+pub fn stories260k() -> TestModel {
+    let folder = shared("models/stories260K");
+    TestModel { model: folder.join("stories260K.bin"), tokenizer: folder.join("tok512.bin"), prompts: prompts(), generate: 32 }
 }
 
-/// Five prompts: the begin token alone, short ones, one that is longer than a prefill block, and byte tokens.
+/// Five prompts: BOS alone, short ones, one longer than a prefill block, and byte tokens.
 fn prompts() -> Vec<Vec<u32>> {
     vec![
         vec![1, 300, 290, 261, 310],
@@ -59,16 +61,21 @@ fn prompts() -> Vec<Vec<u32>> {
     ]
 }
 
-/// A file or folder of `../shared`, when it is there.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    Some(root().join("../shared").join(path)).filter(|path| path.exists())
+/// A file or folder of `../shared`. A test that uses it is marked with `#[needs(file = "../shared/...")]`.
+///
+/// # Panics
+/// If it does not exist.
+pub fn shared(path: &str) -> PathBuf {
+    let path = root().join("../shared").join(path);
+    assert!(path.exists(), "{} does not exist", path.display());
+    path
 }
 
-impl OpenImage {
+impl TestModel {
     /// Packs the checkpoint with these weights and an int8 cache.
     ///
     /// # Panics
-    /// When it cannot be packed.
+    /// If it cannot be packed.
     pub fn pack(&self, weights: Format) -> Vec<u8> {
         let options = Options { weights, kv: KvType::Int8, ..Options::reference() };
         pack_file(&self.model, &self.tokenizer, &options)
@@ -78,7 +85,7 @@ impl OpenImage {
 /// Packs a llama2.c checkpoint.
 ///
 /// # Panics
-/// When it cannot be packed.
+/// If it cannot be packed.
 pub fn pack_file(model: &Path, tokenizer: &Path, options: &Options) -> Vec<u8> {
     let checkpoint = import::open(model, Some(tokenizer)).unwrap_or_else(|error| panic!("{error}"));
     pack::pack(&checkpoint, options, &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image.to_vec()

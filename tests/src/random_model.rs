@@ -3,9 +3,11 @@
 //! The weights are those of `tests/golden/weights.py`: xorshift32, its upper 16 bits as a fraction, drawn in the same order.
 
 mod families;
+mod long;
 mod tensors;
 
 pub use families::families;
+pub use long::{long_image, long_models};
 
 use std::path::{Path, PathBuf};
 

@@ -1,21 +1,21 @@
-//! One image, one answer: every target computes the bits of this CPU's scalar kernels.
+//! Every target computes the bits of this CPU's scalar kernels from one image.
 //!
-//! `ATTOFORMER_FULL=1` runs stories260K, five prompts of 32 tokens, instead of a short run of the project's own model.
+//! `ATTOFORMER_FULL=1` runs stories260K with five prompts of 32 tokens instead of a short run of the default model.
 
 use attoformer::OutputHash;
 use attoformer::kernels::{SCALAR, all};
+use attoformer_needs::needs;
 use attoformer_replay::{Job, Source};
-use attoformer_tests::models::{FORMATS, OpenImage, subject};
+use attoformer_tests::models::{FORMATS, TestModel, cross_target_model};
 use attoformer_tests::targets::{Wasm, on_aarch64, on_board, on_this_cpu};
 use attoformer_tools::quantize::Format;
 use std::io::Write;
 use xtask::machines;
-use xtask::process::is_installed;
 
-/// Prefill pieces that every target is fed with in turn; the last is more than any prompt has.
+/// Prefill chunk sizes, used in turn; the last exceeds every prompt.
 const CHUNKS: [usize; 4] = [1, 3, 16, 1000];
 
-/// An image with the hashes that all targets must find.
+/// An image with the hashes that all targets must compute.
 struct Case {
     format: &'static str,
     image: Vec<u8>,
@@ -23,11 +23,11 @@ struct Case {
     expected: Vec<u32>,
 }
 
-fn cases(subject: &OpenImage) -> Vec<Case> {
+fn cases(subject: &TestModel) -> Vec<Case> {
     FORMATS.iter().map(|&(name, format)| case(subject, name, format)).collect()
 }
 
-fn case(subject: &OpenImage, format: &'static str, weights: Format) -> Case {
+fn case(subject: &TestModel, format: &'static str, weights: Format) -> Case {
     let image = subject.pack(weights);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&image).expect("room for the image");
@@ -36,13 +36,13 @@ fn case(subject: &OpenImage, format: &'static str, weights: Format) -> Case {
     Case { format, image, file, expected }
 }
 
-fn job<'j>(subject: &OpenImage, prompt: &'j [u32], chunk: usize) -> Job<'j> {
+fn job<'j>(subject: &TestModel, prompt: &'j [u32], chunk: usize) -> Job<'j> {
     Job { source: Source::Nothing, prompt, generate: subject.generate, chunk }
 }
 
 #[test]
 fn every_kernel_set_and_chunk_agrees_on_this_cpu() {
-    let subject = subject();
+    let subject = cross_target_model();
     for case in cases(&subject) {
         for kernels in all() {
             for chunk in CHUNKS {
@@ -56,14 +56,10 @@ fn every_kernel_set_and_chunk_agrees_on_this_cpu() {
     println!("kernel sets on this CPU: {:?}", all().map(|kernels| kernels.name).collect::<Vec<_>>());
 }
 
-/// The chunk is another one for each prompt, so that all of them are met without running everything four times.
+/// Each prompt uses another chunk size, so that all sizes are tested without running everything four times.
 fn board_agrees(name: &str) {
     let machine = machines::find(name).expect("the machine is in the table");
-    if !is_installed(machine.emulator) {
-        println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);
-        return;
-    }
-    let subject = subject();
+    let subject = cross_target_model();
     for case in cases(&subject) {
         for ((prompt, expected), chunk) in subject.prompts.iter().zip(&case.expected).zip(CHUNKS.into_iter().cycle()) {
             let report = on_board(&machine, case.file.path(), job(&subject, prompt, chunk), None).expect("the board runs it");
@@ -73,36 +69,43 @@ fn board_agrees(name: &str) {
     }
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m0_agrees() {
     board_agrees("mps2-an385-m0");
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m3_agrees() {
     board_agrees("mps2-an385");
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m4f_agrees() {
     board_agrees("mps2-an386");
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m7_agrees() {
     board_agrees("mps2-an500");
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m33_agrees() {
     board_agrees("mps2-an505");
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn cortex_m55_agrees() {
     board_agrees("mps3-an547");
 }
 
+#[needs(program = "qemu-system-riscv32")]
 #[test]
 fn riscv32_agrees() {
     board_agrees("riscv32-virt");
@@ -110,7 +113,7 @@ fn riscv32_agrees() {
 
 #[test]
 fn wasm_agrees() {
-    let subject = subject();
+    let subject = cross_target_model();
     for case in cases(&subject) {
         let mut wasm = Wasm::new(&case.image).expect("the module builds and starts");
         for ((prompt, expected), chunk) in subject.prompts.iter().zip(&case.expected).zip(CHUNKS.into_iter().cycle()) {
@@ -120,15 +123,10 @@ fn wasm_agrees() {
     }
 }
 
+#[needs(program = "qemu-aarch64", program = "aarch64-linux-gnu-gcc")]
 #[test]
 fn aarch64_agrees() {
-    for tool in ["qemu-aarch64", "aarch64-linux-gnu-gcc"] {
-        if !is_installed(tool) {
-            println!("skipped: {tool} is not installed (cargo xtask setup)");
-            return;
-        }
-    }
-    let subject = subject();
+    let subject = cross_target_model();
     for case in cases(&subject) {
         for chunk in CHUNKS {
             let hashes = on_aarch64(case.file.path(), &subject.prompts, subject.generate, chunk).expect("it runs");
@@ -137,7 +135,7 @@ fn aarch64_agrees() {
     }
 }
 
-/// The comparison above would see the smallest difference there is.
+/// The comparison of hashes detects the smallest possible difference.
 #[test]
 fn one_flipped_bit_in_one_logit_changes_the_hash() {
     let logits: Vec<f32> = (0..512).map(|index| (index as f32 - 200.0) / 7.0).collect();

