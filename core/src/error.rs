@@ -60,6 +60,11 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A part of the engine that the image needs was left out when this program was built.
+    NotBuiltIn {
+        /// The Cargo feature that adds it.
+        feature: &'static str,
+    },
     /// The image has no tokenizer.
     NoTokenizer,
     /// The metadata section cannot be read.
@@ -164,6 +169,9 @@ impl fmt::Display for Error {
             Error::Tensor { index, what } => write!(f, "tensor {index}: {what}"),
             Error::NotFinite { index } => write!(f, "tensor {index} holds a value that is NaN or infinite"),
             Error::Tokenizer { what } => write!(f, "tokenizer: {what}"),
+            Error::NotBuiltIn { feature } => {
+                write!(f, "the image needs the engine's feature `{feature}`, which this program was built without: enable it in Cargo.toml")
+            }
             Error::NoTokenizer => f.write_str("the image has no tokenizer: it reads tokens or features, not text"),
             Error::Metadata => f.write_str("the metadata section cannot be read"),
             Error::ArenaTooSmall { need, have } => write!(f, "the arena has {have} bytes, the plan needs {need}"),

@@ -1,150 +1,75 @@
-//! Tokens that a text may spell out: matched before it is split into words, as the `tokenizers` crate matches its added tokens.
+//! Added tokens: matched before a text is split into words, as the `tokenizers` crate matches them. A text is split into segments of plain
+//! text and tokens.
 
-use super::section::wrong;
-use super::vocabulary::{Vocabulary, Words};
-use crate::error::Error;
+use super::flags::added::{LSTRIP, NORMALIZED, RSTRIP, SPECIAL};
+use super::reader::Le32;
+use super::unicode::{trim_end, trim_start};
+use super::vocabulary::{AddedRow, Vocabulary};
 use core::cmp::Ordering;
 
-/// Only [`Tokenizer::encode_parse_special`](super::Tokenizer::encode_parse_special) matches it.
-const CONTROL: u32 = 1;
-/// It takes the white space before it.
-const STRIP_LEFT: u32 = 2;
-/// It takes the white space behind it.
-const STRIP_RIGHT: u32 = 4;
-/// It is matched in what the tokens without this flag leave.
-const LATE: u32 = 8;
-const ALL_FLAGS: u32 = CONTROL | STRIP_LEFT | STRIP_RIGHT | LATE;
-
-/// One row of the section's table: a token and its flags.
-type Row = [[u8; 4]; 2];
-
-/// The added tokens of a vocabulary.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Added<'a> {
-    /// In the order of their pieces' bytes.
-    rows: &'a [Row],
+/// Plain text between added tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'t> {
+    /// The characters, at least one.
+    pub text: &'t str,
+    /// Whether it starts the whole text.
+    pub is_first: bool,
+    /// Whether no token with [`NORMALIZED`] precedes it in its stretch between the other added tokens.
+    pub starts_stretch: bool,
+    /// Whether no token with [`NORMALIZED`] follows it in its stretch.
+    pub ends_stretch: bool,
 }
 
-/// A part of a text.
-pub(super) enum Part<'t> {
-    Text(&'t str),
+/// What a text is split into.
+#[derive(Clone, Copy, Debug)]
+pub enum Fragment<'t> {
+    Text(Segment<'t>),
     Token(u32),
 }
 
-impl<'a> Added<'a> {
-    /// Checks what the section states: ids and flags that it may hold, pieces in order, none empty, none twice.
-    pub fn new(words: Words<'a>, vocabulary: &Vocabulary<'_>) -> Result<Self, Error> {
-        let (rows, rest) = words.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(wrong("its added tokens are cut"));
-        }
-        let mut before: &[u8] = &[];
-        for row in rows {
-            let (token, flags) = read(row);
-            let piece = vocabulary.stored(token).ok_or(wrong("an added token is not in the vocabulary"))?;
-            if flags & !ALL_FLAGS != 0 {
-                return Err(wrong("an added token has a flag this engine does not know"));
+/// The bytes `from..to` of a text, as an added token or as plain text.
+struct Span {
+    from: usize,
+    to: usize,
+    token: Option<u32>,
+}
+
+/// Splits texts at the added tokens of a table.
+#[derive(Clone, Copy)]
+pub struct AddedTokens<'v> {
+    pub vocabulary: &'v Vocabulary<'v>,
+    /// The table: [`Vocabulary::added`] or [`Vocabulary::special_rows`].
+    pub rows: &'v [AddedRow],
+    /// Whether tokens with [`SPECIAL`] are matched. Otherwise they stay text, and what they cover is not matched by other tokens.
+    pub parse_special: bool,
+}
+
+impl AddedTokens<'_> {
+    /// Passes each fragment of `text` to `emit`, in order, until one call fails.
+    pub fn split<E>(&self, text: &str, mut emit: impl FnMut(Fragment<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut outer = Spans::new(self, text, 0);
+        while let Some(stretch) = outer.next() {
+            if let Some(token) = stretch.token {
+                emit(Fragment::Token(token))?;
+                continue;
             }
-            if core::str::from_utf8(piece).is_err() {
-                return Err(wrong("an added token is not UTF-8"));
-            }
-            if piece <= before {
-                return Err(wrong("its added tokens are not in the order of their pieces"));
-            }
-            before = piece;
-        }
-        Ok(Added { rows })
-    }
-
-    /// The begin, end and unknown tokens of a vocabulary without a table of its own, for [`Added::rows`].
-    pub fn special_tokens(vocabulary: &Vocabulary<'_>) -> [Row; 3] {
-        let mut tokens = [vocabulary.bos, vocabulary.eos, vocabulary.unk];
-        tokens.sort_unstable_by_key(|&token| vocabulary.stored(token));
-        tokens.map(|token| [token.to_le_bytes(), CONTROL.to_le_bytes()])
-    }
-
-    /// A table made by [`Added::special_tokens`].
-    pub fn of_special_tokens(rows: &'a [Row]) -> Self {
-        Added { rows }
-    }
-
-    /// The flags of `token`, if it is one of these.
-    fn flags(&self, token: u32, vocabulary: &Vocabulary<'_>) -> Option<u32> {
-        let piece = vocabulary.stored(token)?;
-        let at = self.rows.partition_point(|row| vocabulary.stored(read(row).0) < Some(piece));
-        let (found, flags) = read(self.rows.get(at)?);
-        (found == token).then_some(flags)
-    }
-
-    /// Whether `token` is one of these.
-    pub fn contains(&self, token: u32, vocabulary: &Vocabulary<'_>) -> bool {
-        self.flags(token, vocabulary).is_some()
-    }
-
-    /// Whether `token` is one of these that text may not spell.
-    pub fn is_control(&self, token: u32, vocabulary: &Vocabulary<'_>) -> bool {
-        self.flags(token, vocabulary).is_some_and(|flags| flags & CONTROL != 0)
-    }
-
-    /// Whether any is matched in what the others leave.
-    pub fn any_late(&self) -> bool {
-        self.rows.iter().any(|row| read(row).1 & LATE != 0)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Writes the added tokens in `text` to `out`, and what is between them by `encode`: it is given what those that are not late leave, and
-    /// of that a part between late ones.
-    pub fn encode_parts(
-        &self,
-        vocabulary: &Vocabulary<'_>,
-        text: &str,
-        with_control: bool,
-        out: &mut [u32],
-        encode: impl Fn(&str, &str, &mut [u32]) -> Result<usize, Error>,
-    ) -> Result<usize, Error> {
-        let have = out.len();
-        let mut count = 0_usize;
-        let mut put = |whole: &str, part: Part<'_>| {
-            let full = Error::BufferTooSmall { need: have.saturating_add(1), have };
-            let room = out.get_mut(count..).ok_or(full)?;
-            let tokens = match part {
-                Part::Token(token) => room.first_mut().map(|first| *first = token).map(|()| 1).ok_or(full)?,
-                Part::Text(text) => encode(whole, text, room)?,
-            };
-            count = count.saturating_add(tokens);
-            Ok(())
-        };
-        for part in self.parts(vocabulary, text, with_control, 0) {
-            if let Part::Text(text) = part {
-                for part in self.parts(vocabulary, text, with_control, LATE) {
-                    put(text, part)?;
-                }
-            } else {
-                put(text, part)?;
+            let whole = text.get(stretch.from..stretch.to).unwrap_or_default();
+            let mut inner = Spans::new(self, whole, NORMALIZED);
+            while let Some(span) = inner.next() {
+                let segment = Segment {
+                    text: whole.get(span.from..span.to).unwrap_or_default(),
+                    is_first: stretch.from == 0 && span.from == 0,
+                    starts_stretch: span.from == 0,
+                    ends_stretch: span.to == whole.len(),
+                };
+                emit(span.token.map_or(Fragment::Text(segment), Fragment::Token))?;
             }
         }
-        Ok(count)
-    }
-
-    fn parts<'t, 'p>(&'p self, vocabulary: &'p Vocabulary<'a>, text: &'t str, with_control: bool, late: u32) -> Parts<'t, 'p, 'a>
-    where
-        'a: 'p,
-    {
-        Parts { added: self, vocabulary, text, with_control, late, at: 0, start: 0, token: None }
+        Ok(())
     }
 }
 
-/// A table's row as its token and flags.
-fn read(row: &Row) -> (u32, u32) {
-    let [token, flags] = row.map(u32::from_le_bytes);
-    (token, flags)
-}
-
-/// Where a token is spelled.
+/// A match of an added token.
 struct Match {
     from: usize,
     to: usize,
@@ -152,52 +77,52 @@ struct Match {
     flags: u32,
 }
 
-/// The parts of a text. Of tokens that start at one place the longest counts; a control token that is not wanted hides what it covers.
-struct Parts<'t, 'p, 'a> {
-    added: &'p Added<'a>,
-    vocabulary: &'p Vocabulary<'a>,
+/// Iterates over the spans of a text. The leftmost match wins, and of those that start at the same byte the longest.
+struct Spans<'t, 'v> {
+    added: &'v AddedTokens<'v>,
     text: &'t str,
-    with_control: bool,
-    /// LATE, or 0.
-    late: u32,
-    /// Where to look on.
+    /// [`NORMALIZED`], or 0: the tokens that are matched.
+    normalized: u32,
+    /// Where the search goes on.
     at: usize,
-    /// What is before this has been given.
+    /// End of the last span.
     start: usize,
-    /// To be given next.
-    token: Option<u32>,
+    /// A token to emit after the text before it.
+    pending: Option<Span>,
 }
 
-impl<'t> Iterator for Parts<'t, '_, '_> {
-    type Item = Part<'t>;
+impl<'t, 'v> Spans<'t, 'v> {
+    fn new(added: &'v AddedTokens<'v>, text: &'t str, normalized: u32) -> Self {
+        Spans { added, text, normalized, at: 0, start: 0, pending: None }
+    }
 
-    fn next(&mut self) -> Option<Part<'t>> {
-        if let Some(token) = self.token.take() {
-            return Some(Part::Token(token));
+    /// The next span, never empty.
+    fn next(&mut self) -> Option<Span> {
+        if let Some(span) = self.pending.take() {
+            return Some(span);
         }
         while let Some(found) = self.next_match() {
             self.at = found.to;
-            if found.flags & CONTROL != 0 && !self.with_control {
+            if found.flags & SPECIAL != 0 && !self.added.parse_special {
                 continue;
             }
-            let (before, behind) = (self.text.get(..found.from)?, self.text.get(found.to..)?);
-            let from = if found.flags & STRIP_LEFT != 0 { before.trim_end().len().max(self.start) } else { found.from };
-            let stripped = if found.flags & STRIP_RIGHT != 0 { behind.len().saturating_sub(behind.trim_start().len()) } else { 0 };
-            let start = core::mem::replace(&mut self.start, found.to.saturating_add(stripped));
+            let (before, after) = (self.text.get(..found.from)?, self.text.get(found.to..)?);
+            let from = if found.flags & LSTRIP != 0 { trim_end(before).len().max(self.start) } else { found.from };
+            let spaces = if found.flags & RSTRIP != 0 { after.len().saturating_sub(trim_start(after).len()) } else { 0 };
+            let to = found.to.saturating_add(spaces);
+            let start = core::mem::replace(&mut self.start, to);
+            let token = Span { from, to, token: Some(found.token) };
             if start < from {
-                self.token = Some(found.token);
-                return self.text.get(start..from).map(Part::Text);
+                self.pending = Some(token);
+                return Some(Span { from: start, to: from, token: None });
             }
-            return Some(Part::Token(found.token));
+            return Some(token);
         }
-        let rest = self.text.get(self.start..).filter(|rest| !rest.is_empty());
-        self.start = self.text.len();
-        rest.map(Part::Text)
+        let from = core::mem::replace(&mut self.start, self.text.len());
+        (from < self.text.len()).then_some(Span { from, to: self.text.len(), token: None })
     }
-}
 
-impl Parts<'_, '_, '_> {
-    /// The next token that is spelled from `at` on.
+    /// The next match from `at` on.
     fn next_match(&self) -> Option<Match> {
         if self.added.rows.is_empty() {
             return None;
@@ -213,21 +138,23 @@ impl Parts<'_, '_, '_> {
         None
     }
 
-    /// The longest token that `text` starts with, and its length.
+    /// The longest token that `text` starts with: token, flags and bytes.
     fn longest(&self, text: &[u8]) -> Option<(u32, u32, usize)> {
-        let piece = |row: &Row| self.vocabulary.stored(read(row).0).unwrap_or_default();
+        let vocabulary = self.added.vocabulary;
+        let piece = |[id, _]: &[Le32; 2]| vocabulary.piece_of(id);
         let mut text = text;
-        // As in WordPiece: what lies between a token and `text` in the order shares with `text` what the token does.
+        // The last row that is at most `text` either is a prefix of `text`, or every prefix of `text` in the table is a prefix of what the
+        // two share.
         while !text.is_empty() {
             let at = self.added.rows.partition_point(|row| piece(row).cmp(text) != Ordering::Greater);
             let row = self.added.rows.get(at.checked_sub(1)?)?;
-            let ((token, flags), piece) = (read(row), piece(row));
+            let ([token, flags], piece) = (row.map(u32::from_le_bytes), piece(row));
             let shared = piece.iter().zip(text).take_while(|(a, b)| a == b).count();
-            let whole = shared == piece.len();
-            if whole && shared > 0 && flags & LATE == self.late {
+            let is_prefix = shared == piece.len();
+            if is_prefix && shared > 0 && flags & NORMALIZED == self.normalized {
                 return Some((token, flags, shared));
             }
-            text = text.get(..shared.saturating_sub(usize::from(whole)))?;
+            text = text.get(..shared.saturating_sub(usize::from(is_prefix)))?;
         }
         None
     }

@@ -1,39 +1,70 @@
-//! The merges of byte-pair encoding, in place and in exactly the order "best score first, leftmost of equals".
+//! The merges of a word, in place and in exactly the order "highest score first, leftmost of equals".
 //!
-//! Looking for the best pair anew after each merge would be quadratic. A sweep does all merges of one score from left to right instead. The
-//! order is the same: when a merge makes a pair that is as good or better, that pair is next in line, and it touches the place where
-//! the sweep stands, so the sweep takes it at once.
+//! Searching the best pair anew after each merge would take quadratic time. A sweep does all merges of one score from left to right instead.
+//! The order is the same: if a merge creates a pair that is as good or better, that pair is next, and it is adjacent to where the sweep is, so
+//! the sweep merges it at once.
 
-use super::Bpe;
+use super::model::Bpe;
+use crate::tokenizer::vocabulary::Vocabulary;
 use crate::tokenizer::windows::Merges;
 
-/// Stands for "these two do not join". No token has this id: 2^32 pieces do not fit an image.
+/// Two tokens that do not merge. No token has this id: 2^32 pieces do not fit an image.
 const NONE: u32 = u32::MAX;
-/// Stands for "not looked up yet".
+/// Two tokens that have not been looked up.
 const UNKNOWN: u32 = u32::MAX - 1;
 
-impl Merges for Bpe<'_> {
-    /// Symbols are characters, and the bytes of those that the vocabulary lacks.
-    fn width(&self, token: u32) -> usize {
-        let characters = |piece| core::str::from_utf8(piece).map_or(1, |piece| piece.chars().count());
-        if self.byte(token).is_some() { 1 } else { self.vocabulary.stored(token).map_or(1, characters) }
+/// Looks up the merges of a vocabulary.
+#[derive(Clone, Copy)]
+pub struct Merger<'e> {
+    pub bpe: &'e Bpe<'e>,
+    pub vocabulary: &'e Vocabulary<'e>,
+}
+
+impl Merger<'_> {
+    /// The token that text becomes whose piece is `head` followed by `tail`: the lowest id.
+    pub fn find(&self, head: &[u8], tail: &[u8]) -> Option<u32> {
+        self.vocabulary.find(head, tail).find(|&token| self.bpe.is_text(self.vocabulary, token))
     }
 
-    fn merge(&self, room: &mut [u32], count: usize) -> usize {
-        let half = room.len() / 2;
+    /// The token of a byte.
+    pub fn byte_token(&self, byte: u8) -> u32 {
+        self.vocabulary.first_byte.unwrap_or(0).saturating_add(byte.into())
+    }
+
+    /// The token that two adjacent tokens merge to, or [`NONE`]. Byte tokens merge with nothing: they represent what the vocabulary lacks.
+    fn join(&self, left: Option<u32>, right: Option<u32>) -> u32 {
+        let piece = |token: u32| match self.vocabulary.byte(token) {
+            Some(_) => None,
+            None => self.vocabulary.piece(token),
+        };
+        match (left.and_then(piece), right.and_then(piece)) {
+            (Some(left), Some(right)) => self.find(left, right).filter(|&token| self.bpe.is_mergeable(token)).unwrap_or(NONE),
+            _ => NONE,
+        }
+    }
+}
+
+impl Merges for Merger<'_> {
+    /// Symbols are characters, and the bytes of those that the vocabulary lacks.
+    fn width(&self, token: u32) -> usize {
+        if self.vocabulary.byte(token).is_some() { 1 } else { self.vocabulary.characters(token) }
+    }
+
+    fn merge(&self, buffer: &mut [u32], count: usize) -> usize {
+        let half = buffer.len() / 2;
         let mut has_memo = false;
         let mut count = count;
         let mut target = f32::INFINITY; // the first sweep only finds the best score
         while target > f32::NEG_INFINITY {
             let mut word = if count <= half {
-                let (tokens, memo) = room.split_at_mut_checked(half).unwrap_or_default();
+                let (tokens, memo) = buffer.split_at_mut_checked(half).unwrap_or_default();
                 if !has_memo {
                     memo.iter_mut().take(count).for_each(|pair| *pair = UNKNOWN);
                     has_memo = true;
                 }
-                Word { tokenizer: self, tokens, memo, count }
+                Word { merger: self, tokens, memo, count }
             } else {
-                Word { tokenizer: self, tokens: &mut *room, memo: &mut [], count }
+                Word { merger: self, tokens: &mut *buffer, memo: &mut [], count }
             };
             target = word.sweep(target);
             count = word.count;
@@ -42,30 +73,30 @@ impl Merges for Bpe<'_> {
     }
 }
 
-/// A word being merged.
-struct Word<'w, 'a> {
-    tokenizer: &'w Bpe<'a>,
-    /// The word's tokens: the first `count` of these.
+/// A word that is being merged.
+struct Word<'w, 'e> {
+    merger: &'w Merger<'e>,
+    /// The tokens of the word: the first `count` of these.
     tokens: &'w mut [u32],
-    /// Element i: what tokens i - 1 and i join to. Empty when there is no room for it; then everything is looked up each time.
+    /// Element i: what tokens i - 1 and i merge to. Empty if there is no memory for it; then every pair is looked up each time.
     memo: &'w mut [u32],
     count: usize,
 }
 
 impl Word<'_, '_> {
-    /// Does the merges with score `target`, which must be no less than the best one, and all that follow from them and are no worse.
-    /// Returns a bound for the next sweep: below `target`, and no less than the best score left.
+    /// Does the merges with score `target`, which must be at least the highest score, and all merges that these make possible and that are no
+    /// worse. Returns the target of the next sweep: below `target`, and at least the highest score that is left.
     fn sweep(&mut self, target: f32) -> f32 {
         let mut next = f32::NEG_INFINITY;
-        let mut pair = NONE; // what the last token written and the one to be read join to
+        let mut pair = NONE; // what the last token written and the next one to read merge to
         let (mut read, mut written) = (0usize, 0usize);
         while let Some(mut token) = self.token(read) {
             read += 1;
             let mut left = pair;
-            pair = self.known(read).unwrap_or_else(|| self.join(Some(token), self.token(read)));
-            // Pairs further left are below the target, those further right no better than it: the best one is here, or it comes later.
+            pair = self.known(read).unwrap_or_else(|| self.merger.join(Some(token), self.token(read)));
+            // Pairs further left are below the target, pairs further right at most equal to it: the best pair is here or comes later.
             loop {
-                let (left_score, right_score) = (self.tokenizer.score(left), self.tokenizer.score(pair));
+                let (left_score, right_score) = (self.merger.bpe.score(left), self.merger.bpe.score(pair));
                 if left_score >= target && left_score >= right_score {
                     token = left;
                     written = written.saturating_sub(1);
@@ -76,8 +107,8 @@ impl Word<'_, '_> {
                     next = if left_score > next { left_score } else { next };
                     break;
                 }
-                left = self.join(written.checked_sub(1).and_then(|last| self.token(last)), Some(token));
-                pair = self.join(Some(token), self.token(read));
+                left = self.merger.join(written.checked_sub(1).and_then(|last| self.token(last)), Some(token));
+                pair = self.merger.join(Some(token), self.token(read));
             }
             self.write(written, token, left);
             written += 1;
@@ -90,30 +121,20 @@ impl Word<'_, '_> {
         self.tokens.get(..self.count)?.get(index).copied()
     }
 
-    /// What the memo knows of the tokens `index - 1` and `index`, as they were before this sweep.
+    /// What the tokens `index - 1` and `index`, as they were before this sweep, merge to, if the memo has it.
     fn known(&self, index: usize) -> Option<u32> {
         let pair = *self.memo.get(..self.count)?.get(index)?;
         (pair != UNKNOWN).then_some(pair)
     }
 
     fn write(&mut self, index: usize, token: u32, pair: u32) {
-        if let Some(slot) = self.tokens.get_mut(index) {
+        let slot = self.tokens.get_mut(index);
+        debug_assert!(slot.is_some(), "a sweep writes no more tokens than it read");
+        if let Some(slot) = slot {
             *slot = token;
         }
         if let Some(slot) = self.memo.get_mut(index) {
             *slot = pair;
-        }
-    }
-
-    /// The token that two neighbours join to. Byte tokens join to nothing: they stand for what the vocabulary lacks.
-    fn join(&self, left: Option<u32>, right: Option<u32>) -> u32 {
-        let piece = |token: u32| match self.tokenizer.byte(token) {
-            Some(_) => None,
-            None => self.tokenizer.vocabulary.stored(token),
-        };
-        match (left.and_then(piece), right.and_then(piece)) {
-            (Some(left), Some(right)) => self.tokenizer.merged(left, right).unwrap_or(NONE),
-            _ => NONE,
         }
     }
 }

@@ -1,96 +1,100 @@
-//! Where a text may be cut between characters that a reader sees as one: extended grapheme clusters (Unicode 17, UAX 29), as the crate
-//! unicode-segmentation finds them for the `tokenizers` crate.
+//! Boundaries between extended grapheme clusters (Unicode 17, UAX 29), as the crate unicode-segmentation finds them for the `tokenizers` crate.
 //!
-//! A map of characters replaces a cluster as a whole where it has at most five bytes; any other is gone through character by character, as if
-//! there were no clusters. So a rule matters only where it keeps two characters of five bytes together, or where without it what follows
-//! would begin a cluster of at most five bytes. All but one do: a letter of three bytes (Hangul, an Indic consonant behind a virama, a symbol
-//! behind a joiner) may have a mark of two behind it. The rule left out is that of regional indicators: each has four bytes, and none of
-//! what may join it has only one.
+//! A map of characters replaces a cluster of at most five bytes as a whole and any other cluster character by character, as if there were no
+//! clusters. So a rule matters only if it joins two characters of together at most five bytes, or if without it the text after the boundary
+//! would start a cluster of at most five bytes. All but one do: a letter of three bytes (Hangul, an Indic consonant after a virama, a
+//! pictograph after a joiner) may be followed by a mark of two. The rule for regional indicators is omitted: each has four bytes, and no
+//! character that may join it has only one.
 
 use super::tables::CLASSES;
+use crate::tokenizer::unicode::RunTable;
 
-/// What the rules see of a character.
+/// Tags as in `class`.
+static CLASS_RUNS: RunTable = RunTable::new(&CLASSES, 4);
+
+/// The property of a character that the rules depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Other,
+    /// Carriage return.
     Return,
     Control,
-    /// Joins what is before it, also within an Indic conjunct.
+    /// Joins the character before it, also within an Indic conjunct.
     Extend,
-    /// An Indic virama: joins what is before it, and consonants.
+    /// An Indic virama: joins the character before it, and consonants after it.
     Linker,
-    /// Joins what is before it, but ends a conjunct.
-    Apart,
-    /// U+200D.
+    /// Joins the character before it, but ends a conjunct.
+    ExtendOnly,
+    /// U+200D, the zero width joiner.
     Joiner,
     SpacingMark,
-    /// Joins what is behind it.
+    /// Joins the character after it.
     Prepend,
     Consonant,
     Pictograph,
     /// A Hangul leading letter.
     Lead,
-    /// A vowel, or a syllable without a trailing letter.
+    /// A Hangul vowel, or a syllable without a trailing letter.
     Vowel {
         syllable: bool,
     },
-    /// A trailing letter, or a syllable with one.
+    /// A Hangul trailing letter, or a syllable with one.
     Tail {
         syllable: bool,
     },
 }
 
-/// How much of a conjunct, or of an emoji sequence, has been seen.
+/// How far a conjunct, or an emoji sequence, has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    /// Its first character.
-    Start,
-    /// And what joins the next.
-    Link,
+enum Progress {
+    None,
+    /// It has its first character.
+    Started,
+    /// It joins the next character.
+    Linked,
 }
 
-/// What of the text so far the rules need.
+/// What the next boundary depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Boundaries {
-    before: Class,
-    conjunct: Seen,
-    emoji: Seen,
+pub struct Boundaries {
+    previous: Class,
+    conjunct: Progress,
+    emoji: Progress,
 }
 
 impl Boundaries {
-    /// Those of a text from its start.
+    /// The boundaries of a text from its start.
     pub fn new() -> Self {
-        Boundaries { before: Class::Control, conjunct: Seen::Nothing, emoji: Seen::Nothing }
+        Boundaries { previous: Class::Control, conjunct: Progress::None, emoji: Progress::None }
     }
 
-    /// Takes the next character, and says whether it begins a cluster.
+    /// Takes the next character; whether it starts a cluster.
     pub fn take(&mut self, character: char) -> bool {
         let class = class(character);
-        let joins = match (self.before, class) {
+        let joins = match (self.previous, class) {
             (Class::Return, Class::Control) => character == '\n',
             (Class::Return | Class::Control, _) | (_, Class::Return | Class::Control) => false,
             (Class::Lead, Class::Lead | Class::Vowel { .. } | Class::Tail { syllable: true }) => true,
             (Class::Vowel { .. }, Class::Vowel { syllable: false } | Class::Tail { syllable: false }) => true,
             (Class::Tail { .. }, Class::Tail { syllable: false }) => true,
-            (_, Class::Extend | Class::Linker | Class::Apart | Class::Joiner | Class::SpacingMark) | (Class::Prepend, _) => true,
-            (_, Class::Consonant) => self.conjunct == Seen::Link,
-            (_, Class::Pictograph) => self.emoji == Seen::Link,
+            (_, Class::Extend | Class::Linker | Class::ExtendOnly | Class::Joiner | Class::SpacingMark) | (Class::Prepend, _) => true,
+            (_, Class::Consonant) => self.conjunct == Progress::Linked,
+            (_, Class::Pictograph) => self.emoji == Progress::Linked,
             _ => false,
         };
         self.conjunct = match class {
-            Class::Consonant => Seen::Start,
-            Class::Linker if self.conjunct != Seen::Nothing => Seen::Link,
+            Class::Consonant => Progress::Started,
+            Class::Linker if self.conjunct != Progress::None => Progress::Linked,
             Class::Extend | Class::Joiner => self.conjunct,
-            _ => Seen::Nothing,
+            _ => Progress::None,
         };
         self.emoji = match class {
-            Class::Pictograph => Seen::Start,
-            Class::Extend | Class::Linker | Class::Apart if self.emoji == Seen::Start => Seen::Start,
-            Class::Joiner if self.emoji == Seen::Start => Seen::Link,
-            _ => Seen::Nothing,
+            Class::Pictograph => Progress::Started,
+            Class::Extend | Class::Linker | Class::ExtendOnly if self.emoji == Progress::Started => Progress::Started,
+            Class::Joiner if self.emoji == Progress::Started => Progress::Linked,
+            _ => Progress::None,
         };
-        self.before = class;
+        self.previous = class;
         !joins
     }
 }
@@ -109,17 +113,11 @@ fn class(character: char) -> Class {
         }
         _ => {}
     }
-    // Each run is its first character (21 bits), its length less one (7 bits), a tag (4 bits).
-    let at = CLASSES.partition_point(|run| run >> 11 <= character as u32);
-    let run = at.checked_sub(1).and_then(|at| CLASSES.get(at)).copied().unwrap_or(0);
-    if (character as u32).saturating_sub(run >> 11) > run >> 4 & 0x7F {
-        return Class::Other;
-    }
-    match run & 15 {
+    match CLASS_RUNS.tag(character) {
         1 => Class::Control,
         2 => Class::Extend,
         3 => Class::Linker,
-        4 => Class::Apart,
+        4 => Class::ExtendOnly,
         5 => Class::Joiner,
         6 => Class::SpacingMark,
         7 => Class::Prepend,

@@ -1,18 +1,18 @@
-//! A text's characters behind its vocabulary's map, as the `tokenizers` crate's `Precompiled` gives them.
+//! The characters of a text after the vocabulary's map, as the `tokenizers` crate's `Precompiled` normalizer replaces them.
 
 use super::charmap::{Charmap, END, KEY_BYTES};
 use super::clusters::Boundaries;
 use core::str::Chars;
 
-/// The characters of a text; with a map each cluster of at most five bytes that a key begins is that key's replacement, and of the others each
-/// such character.
+/// The characters of a text. With a map, each grapheme cluster of at most five bytes that starts with a key becomes the replacement of that
+/// key, and of the other clusters each character that does.
 #[derive(Clone)]
-pub(super) struct Mapped<'t> {
+pub struct Mapped<'t> {
     map: Option<&'t Charmap<'t>>,
     rest: Chars<'t>,
-    /// What stands before `rest`, as far as the boundaries of clusters need it.
+    /// What the boundary before `rest` depends on.
     boundaries: Boundaries,
-    /// What is still to be given of a replacement.
+    /// What is left of a replacement.
     replacement: Chars<'t>,
 }
 
@@ -21,16 +21,16 @@ impl<'t> Mapped<'t> {
         Mapped { map, rest: text.chars(), boundaries: Boundaries::new(), replacement: "".chars() }
     }
 
-    /// What stands for the cluster of several characters that `first` begins and `rest` goes on with; it is passed then.
+    /// The replacement of the cluster of several characters that starts with `first` and continues with `rest`, which is then consumed.
     fn cluster(&mut self, map: &'t Charmap<'t>, first: char) -> Option<&'t str> {
         let mut bytes = [0; KEY_BYTES];
         let mut length = first.encode_utf8(&mut bytes).len();
         let (mut rest, mut boundaries) = (self.rest.clone(), self.boundaries);
         loop {
-            let behind = (rest.clone(), boundaries);
+            let before = (rest.clone(), boundaries);
             let Some(next) = rest.next() else { break };
             if boundaries.take(next) {
-                (rest, boundaries) = behind;
+                (rest, boundaries) = before;
                 break;
             }
             let mut more = [0; 4];
@@ -47,7 +47,7 @@ impl<'t> Mapped<'t> {
         Some(found)
     }
 
-    /// The next character behind the map. Once in a program, not in each place that goes through a text: flash is what there is least of.
+    /// The next character with a map. Not inlined: one copy instead of one in each loop over a text saves flash.
     #[inline(never)]
     fn replaced(&mut self, map: &'t Charmap<'t>) -> Option<char> {
         loop {
@@ -57,10 +57,10 @@ impl<'t> Mapped<'t> {
                 character => return character,
             }
             let character = self.rest.next()?;
-            let starts = self.boundaries.take(character);
-            let ascii_next = self.rest.as_str().bytes().next().is_none_or(|next| next.is_ascii());
-            let alone = ascii_next && character.is_ascii() && character != '\r';
-            let cluster = if starts && !alone { self.cluster(map, character) } else { None };
+            let starts_cluster = self.boundaries.take(character);
+            let ascii_follows = self.rest.as_str().bytes().next().is_none_or(|next| next.is_ascii());
+            let is_alone = ascii_follows && character.is_ascii() && character != '\r';
+            let cluster = if starts_cluster && !is_alone { self.cluster(map, character) } else { None };
             let mut bytes = [0; 4];
             match cluster.or_else(|| map.find(character.encode_utf8(&mut bytes).as_bytes())) {
                 Some(replacement) => self.replacement = replacement.chars(),

@@ -1,111 +1,88 @@
-//! Where a text is cut into words, and which spaces it gets or loses before.
+//! What is done to the spaces of a text.
 
 use super::charmap::Charmap;
 use super::mapped::Mapped;
+use crate::tokenizer::added::Segment;
+use crate::tokenizer::flags::unigram as flags;
+use crate::tokenizer::unicode::{is_whitespace, trim_end, trim_start};
 
-/// What stands for a space in the files of the `tokenizers` library.
+/// SentencePiece writes a space as this character.
 const METASPACE: char = '\u{2581}';
 
-/// What a vocabulary wants done to the spaces of a text, in the order of the fields.
+/// What a vocabulary does to the spaces of a text, in the order of the fields.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tokenizer) struct Spaces {
-    /// White space at both ends of the text goes, before its characters go through a map.
-    stripped: bool,
-    /// White space at the text's end goes, behind that.
-    trimmed: bool,
-    /// Several spaces become one that is no white space: U+2581.
-    squeezed: bool,
-    /// Or one that is.
-    to_plain: bool,
-    /// Words end at white space, which goes.
-    parted: bool,
-    /// A space is put before each word, or text that is not parted, if it has none.
-    pub in_front: bool,
-    /// But only where it starts the whole text.
-    only_first: bool,
-    /// Words begin with each space.
-    cut: bool,
+pub struct SpaceRules {
+    /// White space at both ends of the text is removed, before the characters are mapped.
+    strip: bool,
+    /// White space at the end of the text is removed, after that.
+    trim_end: bool,
+    /// A run of spaces becomes one of this character: U+2581, which is not white space, or a plain space.
+    collapse_spaces: Option<char>,
+    /// Words end at white space, which is removed.
+    pub split_whitespace: bool,
+    /// A space is put before each word (without `split_whitespace`, the text) that does not begin with one.
+    pub add_dummy_prefix: bool,
+    /// The dummy prefix is only put before the first word of the whole text.
+    pub prefix_first: bool,
+    /// A word starts at each space.
+    pub split_at_spaces: bool,
 }
 
-impl Spaces {
-    /// The section's flags of spaces; `None` for one that a later version may have given a meaning.
-    pub fn from_flags(flags: u32) -> Option<Self> {
-        const FLAGS: [u32; 8] = [16, 32, 64, 128, 512, 1024, 4096, 8192];
-        let [trimmed, squeezed, parted, in_front, only_first, cut, stripped, to_plain] = FLAGS.map(|flag| flags & flag != 0);
-        let known = FLAGS.iter().fold(0, |all, flag| all | flag);
-        let spaces = Spaces { stripped, trimmed, squeezed, to_plain, parted, in_front, only_first, cut };
-        (flags & !known == 0).then_some(spaces)
-    }
-
-    /// Has each word of a text encoded to what is left of `out`, and adds up the tokens; `None` as soon as `encode` gives none.
-    pub fn words(
-        &self,
-        mut rest: Characters<'_>,
-        at_start: bool,
-        out: &mut [u32],
-        encode: impl Fn(Taken<'_>, &mut [u32]) -> Option<usize>,
-    ) -> Option<usize> {
-        let mut first = at_start;
-        let mut count = 0_usize;
-        loop {
-            while self.parted && rest.clone().next().is_some_and(char::is_whitespace) {
-                rest.next();
-                first = false;
-            }
-            let Some(start) = rest.clone().next() else { return Some(count) };
-            let parted = self.parted;
-            let mut length = rest.clone().take_while(|&character| !parted || !character.is_whitespace()).count();
-            // The word, perhaps with a space before it, in stretches that begin with one.
-            let wants_space = self.in_front && (first || !self.only_first) && !is_space(start);
-            let mut front = wants_space;
-            while length > 0 {
-                let behind = rest.clone().skip(usize::from(!front));
-                let stretch = behind.take_while(|&character| !self.cut || !is_space(character)).count();
-                let stretch = stretch.saturating_add(usize::from(!front)).min(length);
-                let word = Taken { front, rest: rest.clone(), left: stretch };
-                count = count.saturating_add(encode(word, out.get_mut(count..)?)?);
-                length = length.saturating_sub(stretch);
-                if let Some(last) = stretch.checked_sub(1) {
-                    rest.nth(last);
-                }
-                front = false;
-            }
-            first = false;
+impl SpaceRules {
+    /// The rules that the section's flags state.
+    pub fn from_flags(flags: u32) -> Self {
+        let has = |flag| flags & flag != 0;
+        let collapsed = if has(flags::COLLAPSE_TO_SPACE) { ' ' } else { METASPACE };
+        SpaceRules {
+            strip: has(flags::STRIP),
+            trim_end: has(flags::TRIM_END),
+            collapse_spaces: has(flags::COLLAPSE_SPACES).then_some(collapsed),
+            split_whitespace: has(flags::SPLIT_WHITESPACE),
+            add_dummy_prefix: has(flags::ADD_DUMMY_PREFIX),
+            prefix_first: has(flags::PREFIX_FIRST),
+            split_at_spaces: has(flags::SPLIT_AT_SPACES),
         }
     }
 
-    /// The characters of `part` as words are made of them. It is a part of `whole`, whose ends are those that lose their white space.
-    pub fn characters<'t>(&self, whole: &str, part: &'t str, map: Option<&'t Charmap<'t>>) -> Characters<'t> {
-        let [whole, bounds] = [whole, part].map(|text| text.as_bytes().as_ptr_range());
-        let (starts, ends) = (bounds.start == whole.start, bounds.end == whole.end);
-        let text = if self.stripped && starts { part.trim_start() } else { part };
-        let text = if self.stripped && ends { text.trim_end() } else { text };
-        let rest = Mapped::new(text, map);
-        let left = match (self.trimmed && ends, map) {
-            (false, _) => usize::MAX,
-            (true, None) => text.trim_end().chars().count(),
-            (true, Some(_)) => rest.clone().zip(1..).filter(|(character, _)| !character.is_whitespace()).last().map_or(0, |(_, end)| end),
-        };
-        let squeezed = self.squeezed.then_some(if self.to_plain { ' ' } else { METASPACE });
-        Characters { rest, left, squeezed }
+    /// The characters of a segment from which words are made. White space is removed at the ends of its stretch between added tokens.
+    pub fn characters<'t>(&self, segment: Segment<'t>, map: Option<&'t Charmap<'t>>) -> Characters<'t> {
+        let text = if self.strip && segment.starts_stretch { trim_start(segment.text) } else { segment.text };
+        let text = if self.strip && segment.ends_stretch { trim_end(text) } else { text };
+        let mapped = Mapped::new(text, map);
+        let mut characters = Characters { rest: mapped.clone(), left: usize::MAX, collapse_spaces: self.collapse_spaces };
+        if self.trim_end && segment.ends_stretch {
+            characters.left = 0;
+            for (character, end) in mapped.zip(1..) {
+                if !is_whitespace(character) {
+                    characters.left = end;
+                }
+            }
+        }
+        characters
     }
 }
 
-fn is_space(character: char) -> bool {
+/// Whether a character becomes a space in a word.
+pub fn is_space(character: char) -> bool {
     matches!(character, ' ' | METASPACE)
 }
 
-/// A text's characters; if so wanted, several spaces as one.
+/// The characters of a text, with runs of spaces collapsed if so requested.
 #[derive(Clone)]
 pub struct Characters<'t> {
     rest: Mapped<'t>,
-    /// Characters of `rest` before the white space that goes.
+    /// Characters of `rest` before the white space that is removed.
     left: usize,
-    squeezed: Option<char>,
+    collapse_spaces: Option<char>,
 }
 
 impl Characters<'_> {
-    fn one(&mut self) -> Option<char> {
+    /// The next character.
+    pub fn peek(&self) -> Option<char> {
+        self.clone().next()
+    }
+
+    fn next_mapped(&mut self) -> Option<char> {
         self.left = self.left.checked_sub(1)?;
         self.rest.next()
     }
@@ -114,35 +91,44 @@ impl Characters<'_> {
 impl Iterator for Characters<'_> {
     type Item = char;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<char> {
-        let character = self.one()?;
-        let (Some(one), ' ') = (self.squeezed, character) else { return Some(character) };
-        let mut several = false;
+        let character = self.next_mapped()?;
+        let (Some(collapsed), ' ') = (self.collapse_spaces, character) else { return Some(character) };
+        let mut is_run = false;
         loop {
-            let mut behind = self.clone();
-            if behind.one() != Some(' ') {
-                return Some(if several { one } else { ' ' });
+            let mut after = self.clone();
+            if after.next_mapped() != Some(' ') {
+                return Some(if is_run { collapsed } else { ' ' });
             }
-            *self = behind;
-            several = true;
+            *self = after;
+            is_run = true;
         }
     }
 }
 
-/// A word's characters, with plain spaces.
+/// The characters of a word, with plain spaces.
 #[derive(Clone)]
-pub(in crate::tokenizer) struct Taken<'t> {
-    /// A space is to come first.
-    front: bool,
+pub struct Word<'t> {
     rest: Characters<'t>,
+    /// Characters of `rest` in the word.
     left: usize,
+    /// A space comes first.
+    prefix: bool,
 }
 
-impl Iterator for Taken<'_> {
+impl<'t> Word<'t> {
+    /// The next `length` characters, after a space if `prefix`.
+    pub fn new(rest: Characters<'t>, length: usize, prefix: bool) -> Self {
+        Word { rest, left: length, prefix }
+    }
+}
+
+impl Iterator for Word<'_> {
     type Item = char;
 
     fn next(&mut self) -> Option<char> {
-        if core::mem::take(&mut self.front) {
+        if core::mem::take(&mut self.prefix) {
             return Some(' ');
         }
         self.left = self.left.checked_sub(1)?;

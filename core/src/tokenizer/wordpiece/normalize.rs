@@ -1,51 +1,94 @@
-//! BERT's normaliser: one character after another, nothing kept.
+//! BERT's normalizer: one character after another, without a buffer.
 
-use super::unicode::{Kind, SPACING_CLASSES, kind, lowercase};
+use super::class::{Class, SPACING_CLASSES, class, lowercase};
+use crate::tokenizer::flags::wordpiece as flags;
 use crate::tokenizer::nfc::Decomposed;
+use crate::tokenizer::unicode::is_whitespace;
+use core::str::Chars;
 
-/// What a vocabulary wants done to a text.
+/// The steps that a vocabulary wants, in their order.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Normalizer {
-    /// Control characters go, white space becomes a space.
-    clean: bool,
+pub struct Normalizer {
+    /// Control characters are removed, white space becomes a space.
+    clean_text: bool,
     /// Chinese characters get spaces around them.
-    chinese: bool,
-    /// Characters are decomposed and their nonspacing marks go.
-    unaccent: bool,
+    handle_chinese_chars: bool,
+    /// Characters are decomposed and their nonspacing marks removed.
+    strip_accents: bool,
     /// Letters become lower case.
     lowercase: bool,
 }
 
 impl Normalizer {
-    /// The flags of the section; `None` for one that a later version may have given a meaning.
-    pub fn from_flags(flags: u32) -> Option<Self> {
-        let has = |flag: u32| flags & flag != 0;
-        (flags < 16).then(|| Normalizer { clean: has(1), chinese: has(2), unaccent: has(4), lowercase: has(8) })
+    /// The steps that the section's flags state.
+    pub fn from_flags(flags: u32) -> Self {
+        let has = |flag| flags & flag != 0;
+        Normalizer {
+            clean_text: has(flags::CLEAN_TEXT),
+            handle_chinese_chars: has(flags::HANDLE_CHINESE_CHARS),
+            strip_accents: has(flags::STRIP_ACCENTS),
+            lowercase: has(flags::LOWERCASE),
+        }
     }
 
-    /// Calls `emit` with each character of `text` as it is to be split into words. The order of the steps is BERT's.
-    pub fn each_character(&self, text: &str, mut emit: impl FnMut(char)) {
-        let Normalizer { clean, chinese, unaccent, lowercase: lower } = *self;
-        let mut emit = |character| if lower { lowercase(character).for_each(&mut emit) } else { emit(character) };
-        let clean = move |character| if clean { cleaned(character) } else { Some(character) };
-        let characters = text.chars().filter_map(clean).flat_map(move |character| {
-            let space = (chinese && is_chinese(character)).then_some(' ');
-            space.into_iter().chain([character]).chain(space)
-        });
-        match unaccent {
-            true => each_unmarked(Decomposed::new(characters), emit),
-            false => characters.for_each(&mut emit),
+    /// Calls `emit` with each character of the normalized text.
+    pub fn for_each(&self, text: &str, emit: &mut dyn FnMut(char)) {
+        let cleaned = Cleaned { normalizer: *self, rest: text.chars(), pending: [None; 2] };
+        let mut emit = |character| {
+            if !self.lowercase {
+                return emit(character);
+            }
+            let (first, second) = lowercase(character);
+            emit(first);
+            if let Some(second) = second {
+                emit(second);
+            }
+        };
+        if self.strip_accents {
+            for_each_unaccented(Decomposed::new(cleaned), &mut emit);
+        } else {
+            cleaned.for_each(emit);
         }
     }
 }
 
-/// A character as clean text has it.
-fn cleaned(character: char) -> Option<char> {
+/// The characters of a text after the first two steps.
+#[derive(Clone)]
+struct Cleaned<'t> {
+    normalizer: Normalizer,
+    rest: Chars<'t>,
+    /// A Chinese character and the space after it, the last one first.
+    pending: [Option<char>; 2],
+}
+
+impl Iterator for Cleaned<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        let [after, character] = &mut self.pending;
+        if let Some(character) = character.take().or_else(|| after.take()) {
+            return Some(character);
+        }
+        loop {
+            let character = self.rest.next()?;
+            let cleaned = if self.normalizer.clean_text { clean(character) } else { Some(character) };
+            let Some(character) = cleaned else { continue };
+            if self.normalizer.handle_chinese_chars && is_chinese(character) {
+                self.pending = [Some(' '), Some(character)];
+                return Some(' ');
+            }
+            return Some(character);
+        }
+    }
+}
+
+/// A character of clean text; `None` if it is removed.
+fn clean(character: char) -> Option<char> {
     match character {
         '\t' | '\n' | '\r' => Some(' '),
         '\0' | '\u{FFFD}' => None,
-        _ if kind(character) == Kind::Control => None,
-        _ if character.is_whitespace() => Some(' '),
+        _ if class(character) == Class::Control => None,
+        _ if is_whitespace(character) => Some(' '),
         _ => Some(character),
     }
 }
@@ -63,27 +106,36 @@ fn is_chinese(character: char) -> bool {
         | '\u{2F800}'..='\u{2FA1F}')
 }
 
-/// Calls `emit` with the decomposed `characters` in canonical order, without the nonspacing marks.
+/// Calls `emit` with the decomposed `characters` in canonical order, without nonspacing marks.
 ///
-/// Canonical order sorts each run of marks by their combining class (Unicode, chapter 3.11). Of the few marks that are not dropped a run is
-/// looked through once per class, so that a run of any length needs no memory.
-fn each_unmarked(characters: impl Iterator<Item = char> + Clone, mut emit: impl FnMut(char)) {
+/// Canonical order sorts each run of marks by their combining class (Unicode, chapter 3.11). A run of the few marks that are kept is read once
+/// per class, so a run of any length needs no memory.
+fn for_each_unaccented(characters: Decomposed<Cleaned<'_>>, emit: &mut dyn FnMut(char)) {
     let mut rest = characters;
     loop {
-        let from_here = rest.clone();
-        let Some(character) = rest.next() else { return };
-        match kind(character) {
-            Kind::Mark | Kind::FixedMark => {}
-            Kind::SpacingMark(_) => {
-                let kinds = from_here.map(|character| (character, kind(character)));
-                let run = kinds.take_while(|(_, kind)| matches!(kind, Kind::Mark | Kind::SpacingMark(_)));
-                for class in 0..SPACING_CLASSES {
-                    run.clone().filter(|&(_, kind)| kind == Kind::SpacingMark(class)).for_each(|(character, _)| emit(character));
+        let mut after = rest.clone();
+        let Some(character) = after.next() else { return };
+        match class(character) {
+            Class::Mark | Class::FixedMark => {}
+            Class::SpacingMark(_) => {
+                for wanted in 0..SPACING_CLASSES {
+                    after = rest.clone();
+                    // The loop ends at the first character after the run, which it does not consume.
+                    loop {
+                        let before = after.clone();
+                        match after.next().map(|character| (character, class(character))) {
+                            Some((character, Class::SpacingMark(rank))) if rank == wanted => emit(character),
+                            Some((_, Class::SpacingMark(_) | Class::Mark)) => {}
+                            _ => {
+                                after = before;
+                                break;
+                            }
+                        }
+                    }
                 }
-                let behind_first = run.count().saturating_sub(1);
-                rest.by_ref().take(behind_first).for_each(drop);
             }
             _ => emit(character),
         }
+        rest = after;
     }
 }
