@@ -1,4 +1,4 @@
-//! Links each board's program with the memory map in the board's folder.
+//! Passes the linker script (`memory.x`, the memory map) in each board's folder to the linker.
 
 use std::{env, path::Path};
 

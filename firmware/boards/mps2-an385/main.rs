@@ -1,4 +1,4 @@
-//! Arm MPS2 with AN385: Cortex-M3. The build for ARMv6-M runs here too and stands in for a Cortex-M0+.
+//! Arm MPS2 with AN385: Cortex-M3. The ARMv6-M build, a substitute for a Cortex-M0+, runs on it too.
 #![no_std]
 #![no_main]
 

@@ -1,9 +1,9 @@
-//! Frames out: postcard in COBS, over semihosting's standard output.
+//! Sends frames to the host: postcard in COBS over semihosting's standard output.
 
 use attoformer_protocol::{Frame, MAX_FRAME, MAX_PAYLOAD};
 use semihosting::io::{self, Write};
 
-/// Sends one frame. There is nobody to tell when the host no longer listens, so errors end here.
+/// Sends one frame. If the host no longer reads, nobody can be told, so errors are dropped.
 pub fn send(frame: &Frame<'_>) {
     let mut buffer = [0; MAX_FRAME];
     if let Ok(bytes) = postcard::to_slice_cobs(frame, &mut buffer)
@@ -13,11 +13,11 @@ pub fn send(frame: &Frame<'_>) {
     }
 }
 
-/// Sends text of any length, in frames that end between characters.
+/// Sends text of any length, in frames that end at character boundaries.
 pub fn send_text(mut text: &str) {
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(text.floor_char_boundary(MAX_PAYLOAD));
-        send(&Frame::Text(piece));
+        let (part, rest) = text.split_at(text.floor_char_boundary(MAX_PAYLOAD));
+        send(&Frame::Text(part));
         text = rest;
     }
 }

@@ -1,8 +1,7 @@
-//! Counting instructions.
+//! Instruction count of a region of code.
 //!
-//! The emulator runs with `-icount shift=0`: one instruction is one nanosecond of virtual time. A Cortex-M without a
-//! cycle counter is then read through SysTick, which ticks once in some tens of instructions; RISC-V has `minstret`.
-//! On real silicon the same code reads time instead.
+//! The emulator runs with `-icount shift=0`: one instruction takes one nanosecond of virtual time. On Cortex-M the count is read through SysTick, which
+//! ticks once in some tens of instructions; RISC-V has `minstret`. On real silicon the same code measures time instead.
 
 use core::arch::asm;
 
@@ -11,7 +10,7 @@ use core::arch::asm;
 pub struct Ticks {
     /// Instructions in [`Self::per`] ticks.
     pub instructions: u32,
-    /// Ticks that they take.
+    /// Ticks of these instructions.
     pub per: u32,
 }
 
@@ -27,7 +26,7 @@ impl Counter {
         Self { ticks, source: source::Source::start() }
     }
 
-    /// Runs `work` and says how many instructions it took, to the resolution of a tick.
+    /// Runs `work` and returns its result and its instruction count, to the resolution of a tick.
     pub fn count<R>(&mut self, work: impl FnOnce() -> R) -> (R, u64) {
         let before = self.source.now();
         let result = work();
@@ -35,7 +34,7 @@ impl Counter {
         (result, ticks * u64::from(self.ticks.instructions) / u64::from(self.ticks.per))
     }
 
-    /// Counts a loop of a known number of instructions, and an empty region.
+    /// Counts a loop of a known number of instructions, and an empty region: (loop, empty).
     pub fn calibrate(&mut self, instructions: u32) -> (u64, u64) {
         let ((), overhead) = self.count(|| ());
         let ((), counted) = self.count(|| spin(instructions));
@@ -64,7 +63,7 @@ mod source {
 
     /// SysTick counts 24 bits downwards.
     const RELOAD: u32 = 0x00ff_ffff;
-    /// How often SysTick came to zero; only its own handler writes it.
+    /// Wraps of SysTick; only its own handler writes it.
     static WRAPS: AtomicU32 = AtomicU32::new(0);
 
     #[exception]
@@ -93,7 +92,7 @@ mod source {
             loop {
                 let wraps = WRAPS.load(Ordering::Relaxed);
                 let low = RELOAD - self.0.cvr.read();
-                // A wrap between the two reads, or one whose handler is yet to run: look again.
+                // Repeat after a wrap between the two reads, or one whose handler has not run yet.
                 if !SCB::is_pendst_pending() && wraps == WRAPS.load(Ordering::Relaxed) {
                     return u64::from(wraps) * (u64::from(RELOAD) + 1) + u64::from(low);
                 }
@@ -108,7 +107,7 @@ mod source {
     pub struct Source;
 
     impl Source {
-        /// It always runs.
+        /// The counter always runs.
         pub fn start() -> Self {
             Self
         }

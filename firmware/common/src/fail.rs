@@ -1,4 +1,4 @@
-//! The ways out that are not success: each says what happened and ends the emulator with status 1.
+//! Exits on failure: each reports the reason and ends the emulator with status 1.
 
 use attoformer_protocol::{Frame, MAX_PAYLOAD};
 use core::{fmt::Write, panic::PanicInfo};
@@ -12,7 +12,7 @@ pub fn stop(reason: &str) -> ! {
     semihosting::process::exit(1)
 }
 
-/// Reports a reason that has to be put together and stops; what does not fit a frame is cut.
+/// Formats and reports a reason and stops; the text is truncated to one frame.
 pub fn stop_with(reason: core::fmt::Arguments<'_>) -> ! {
     let mut text = String::<MAX_PAYLOAD>::new();
     let _ = text.write_fmt(reason);

@@ -1,4 +1,4 @@
-//! Running the model.
+//! Runs the model: encoder, prefill, generation.
 
 use attoformer::frontend::Sizes;
 use attoformer::image::Architecture;
@@ -11,10 +11,10 @@ use crate::{channel, count::Counter, fail, memory};
 
 pub(crate) type Tokens = Vec<u32, MAX_PROMPT>;
 
-/// Opens the image, reads the prompt, goes on from it, and reports.
-pub fn generate(image_at: u32, image_bytes: u32, source: &'static [u8], task: &Generate<'_>, counter: &mut Counter) {
+/// Opens the image, generates tokens after the prompt, and reports.
+pub fn generate(image: &'static [u8], source: &'static [u8], task: &Generate<'_>, counter: &mut Counter) {
     let Some(arena) = memory::take_arena() else { fail::stop("the arena was taken twice") };
-    let mut answer = match work(memory::image(image_at, image_bytes), arena, source, task, counter) {
+    let mut answer = match run_task(image, arena, source, task, counter) {
         Ok(answer) => answer,
         Err(error) => {
             defmt::error!("the job failed");
@@ -28,7 +28,7 @@ pub fn generate(image_at: u32, image_bytes: u32, source: &'static [u8], task: &G
     channel::send(&Frame::Done(answer));
 }
 
-fn work(
+fn run_task(
     bytes: &'static [u8],
     arena: &mut [u8],
     source: &'static [u8],
@@ -43,14 +43,14 @@ fn work(
     let mut sampler = sampler(task.sampling)?;
     let tokens = prompt_tokens(&image, &task.prompt)?;
 
-    let given = task.arena_bytes.map_or(need, |bytes| bytes as usize);
+    let granted = task.arena_bytes.map_or(need, |bytes| bytes as usize);
     let have = arena.len();
-    let (arena, behind) = arena.split_at_mut_checked(given).ok_or(Error::ArenaTooSmall { need: given, have })?;
+    let (arena, rest) = arena.split_at_mut_checked(granted).ok_or(Error::ArenaTooSmall { need: granted, have })?;
     let mut session = Session::with_plan(&image, arena, plan)?;
     defmt::info!("image of {=usize} bytes open, arena of {=usize}", bytes.len(), need);
     let self_tested = match session.self_test() {
         Ok(()) => true,
-        // The plan's context is too small for the golden vector; that is no fault of the machine.
+        // The plan's context is too small for the golden vector, so it cannot be replayed.
         Err(Error::ContextFull { .. }) => false,
         Err(error) => return Err(error),
     };
@@ -58,7 +58,7 @@ fn work(
 
     let mut answer = Answer { flash_bytes_model: image.bytes().len() as u32, ram_bytes_arena: need as u32, ..Answer::default() };
     if task.source != Source::Nothing {
-        let floats = hearing_room(&image, task.source, behind)?;
+        let floats = frontend_buffers(&image, task.source, rest)?;
         answer.ram_bytes_frontend = size_of_val(floats) as u32;
         let (hash, instructions) = encode(&mut session, task, source, floats, counter)?;
         channel::send(&Frame::Encoded { instructions });
@@ -67,23 +67,23 @@ fn work(
     if image.config().architecture == Architecture::Encoder {
         return Ok(answer);
     }
-    let instructions = read_prompt(&mut session, &tokens, task, counter)?;
+    let instructions = prefill(&mut session, &tokens, task, counter)?;
     channel::send(&Frame::Prefilled { tokens: tokens.len() as u32, instructions });
     let mut text = TextOut::new(image.tokenizer().ok(), tokens.len());
-    (answer.output_hash, answer.ended) = write_on(&mut session, &mut sampler, &mut text, task, counter)?;
+    (answer.output_hash, answer.ended) = generate_tokens(&mut session, &mut sampler, &mut text, task, counter)?;
     text.finish();
     Ok(answer)
 }
 
-/// Where the front end works and puts its rows, behind the arena; nothing where no sound is heard.
-fn hearing_room<'b>(image: &Image<'_>, source: Source, behind: &'b mut [u8]) -> Result<&'b mut [f32], Error> {
+/// The front end's scratch buffer and feature rows, from the memory after the arena; empty without audio input.
+fn frontend_buffers<'b>(image: &Image<'_>, source: Source, rest: &'b mut [u8]) -> Result<&'b mut [f32], Error> {
     let sizes = Sizes::of(image.bytes());
     let count = if source == Source::Samples { sizes.scratch + sizes.rows * sizes.features } else { 0 };
-    let small = Error::BufferTooSmall { need: count, have: behind.len() / size_of::<f32>() };
-    <[f32]>::mut_from_prefix_with_elems(behind, count).map(|(floats, _)| floats).map_err(|_| small)
+    let small = Error::BufferTooSmall { need: count, have: rest.len() / size_of::<f32>() };
+    <[f32]>::mut_from_prefix_with_elems(rest, count).map(|(floats, _)| floats).map_err(|_| small)
 }
 
-/// Encodes the source; returns the hash of what comes out, and the instructions it took.
+/// Encodes the source; returns the hash of the output and the instruction count.
 fn encode(
     session: &mut Session<'_>,
     task: &Generate<'_>,
@@ -112,17 +112,17 @@ fn encode(
     result.map(|hash| (hash, instructions))
 }
 
-/// The source's elements; the host puts them at a multiple of four.
+/// The source's elements; the host aligns them to four bytes.
 fn words<T: FromBytes + Immutable>(source: &[u8]) -> Result<&[T], Error> {
     <[T]>::ref_from_bytes(source).map_err(|_| Error::Misaligned)
 }
 
-fn sampler(wanted: Sampling) -> Result<Sampler, Error> {
-    let sampler = Sampler::new(wanted.seed).with_temperature(wanted.temperature)?.with_top_p(wanted.top_p)?;
-    if wanted.top_k == 0 { Ok(sampler) } else { sampler.with_top_k(wanted.top_k) }
+fn sampler(settings: Sampling) -> Result<Sampler, Error> {
+    let sampler = Sampler::new(settings.seed).with_temperature(settings.temperature)?.with_top_p(settings.top_p)?;
+    if settings.top_k == 0 { Ok(sampler) } else { sampler.with_top_k(settings.top_k) }
 }
 
-/// The prompt as tokens; text gets the begin token in front.
+/// The prompt as tokens; BOS precedes a text if the tokenizer adds it.
 pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<Tokens, Error> {
     let full = Error::BufferTooSmall { need: MAX_PROMPT + 1, have: MAX_PROMPT };
     let mut tokens = Tokens::new();
@@ -145,12 +145,12 @@ pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<To
     Ok(tokens)
 }
 
-/// Feeds the prompt; returns the instructions it took.
-fn read_prompt(session: &mut Session<'_>, tokens: &[u32], task: &Generate<'_>, counter: &mut Counter) -> Result<u64, Error> {
+/// Feeds the prompt in chunks; returns the instruction count.
+fn prefill(session: &mut Session<'_>, tokens: &[u32], task: &Generate<'_>, counter: &mut Counter) -> Result<u64, Error> {
     let chunk = task.chunk.map_or(tokens.len(), |chunk| chunk as usize).max(1);
     if task.logits {
-        for piece in tokens.chunks(chunk) {
-            session.prefill_each(piece, |_, logits| send_logits(logits))?;
+        for part in tokens.chunks(chunk) {
+            session.prefill_each(part, |_, logits| send_logits(logits))?;
         }
         return Ok(0);
     }
@@ -158,13 +158,13 @@ fn read_prompt(session: &mut Session<'_>, tokens: &[u32], task: &Generate<'_>, c
         if tokens.is_empty() {
             return session.prefill(tokens).map(|_| ());
         }
-        tokens.chunks(chunk).try_for_each(|piece| session.prefill(piece).map(|_| ()))
+        tokens.chunks(chunk).try_for_each(|part| session.prefill(part).map(|_| ()))
     });
     result.map(|()| instructions)
 }
 
-/// Chooses and feeds tokens until the limit, the end of the text or the end of the context. Hash and output are not counted.
-fn write_on(
+/// Samples and feeds tokens until the limit, EOS or the end of the context. The instruction count excludes the hash and the output.
+fn generate_tokens(
     session: &mut Session<'_>,
     sampler: &mut Sampler,
     text: &mut TextOut<'_>,
@@ -174,7 +174,7 @@ fn write_on(
     let mut hash = OutputHash::new();
     for made in 1..=task.generate {
         hash.logits(session.logits());
-        let (token, choosing) = counter.count(|| session.sample(sampler));
+        let (token, sampling) = counter.count(|| session.sample(sampler));
         hash.token(token);
         if token == session.config().eos {
             return Ok((hash.value(), true));
@@ -186,7 +186,7 @@ fn write_on(
         }
         let (fed, feeding) = counter.count(|| session.step(token).map(|_| ()));
         fed?;
-        channel::send(&Frame::Fed { instructions: choosing + feeding });
+        channel::send(&Frame::Fed { instructions: sampling + feeding });
         if task.logits && made < task.generate {
             send_logits(session.logits());
         }
@@ -196,22 +196,22 @@ fn write_on(
 
 fn send_logits(logits: &[f32]) {
     let mut bytes = Vec::<u8, MAX_PAYLOAD>::new();
-    for piece in logits.chunks(MAX_PAYLOAD / 4) {
+    for part in logits.chunks(MAX_PAYLOAD / 4) {
         bytes.clear();
-        // Cannot overflow: a piece has as many values as the buffer has room for.
-        piece.iter().for_each(|logit| drop(bytes.extend_from_slice(&logit.to_le_bytes())));
+        // Cannot overflow: a part has as many values as the buffer can hold.
+        part.iter().for_each(|logit| drop(bytes.extend_from_slice(&logit.to_le_bytes())));
         channel::send(&Frame::Logits(&bytes));
     }
 }
 
-/// Turns tokens into text frames; an image without a tokenizer gives none.
+/// Converts tokens to text frames; without a tokenizer it sends none.
 struct TextOut<'a> {
     tokenizer: Option<Tokenizer<'a>>,
     decoder: Decoder,
 }
 
 impl<'a> TextOut<'a> {
-    /// After a prompt of one token, the begin token, the text starts; after a longer one it goes on.
+    /// A prompt of one token is BOS, so the text starts after it; a longer prompt is continued.
     fn new(tokenizer: Option<Tokenizer<'a>>, prompt: usize) -> Self {
         let decoder = if prompt == 1 { Decoder::new() } else { Decoder::mid_text() };
         Self { tokenizer, decoder }

@@ -1,8 +1,7 @@
-//! One program for every board.
+//! The program of every board.
 //!
-//! A board's `main` says which clock its counter has and calls [`run`]; the rest is here. The program carries no
-//! model: it opens whatever image lies at the address that the [`Job`](attoformer_protocol::Job) names, so trying another
-//! model needs no other build. What it finds out leaves as [`Frame`](attoformer_protocol::Frame)s.
+//! A board's `main` states the rate of its counter and calls [`run`]; everything else is shared. The program contains no model: it opens the image at the
+//! address in the [`Job`](attoformer_protocol::Job), so another model needs no other build. Results are sent as [`Frame`](attoformer_protocol::Frame)s.
 #![no_std]
 
 #[cfg(feature = "attention")]
@@ -19,15 +18,15 @@ pub use count::{Counter, Ticks};
 
 use attoformer_protocol::{Frame, Task};
 
-/// What differs between boards beyond their memory map.
+/// Differences between boards other than the memory map in their linker script.
 pub struct Board {
     /// The board's name, for the log.
     pub name: &'static str,
-    /// How the instruction counter of this board runs.
+    /// Rate of this board's instruction counter.
     pub ticks: Ticks,
 }
 
-/// Does the job that lies in memory, reports and ends the program.
+/// Runs the job in memory, reports the result and ends the program.
 pub fn run(board: &Board) -> ! {
     memory::paint_stack();
     defmt::info!("{=str}: started", board.name);
@@ -36,16 +35,18 @@ pub fn run(board: &Board) -> ! {
         Ok(found) => found,
         Err(reason) => fail::stop(reason),
     };
+    // SAFETY: the host loaded the image at this address before the program started, outside the program, its RAM and the arena.
+    let image = unsafe { memory::image(job.image_at, job.image_bytes) };
     match job.task {
-        Task::Generate(task) => generate::generate(job.image_at, job.image_bytes, source, &task, &mut counter),
+        Task::Generate(task) => generate::generate(image, source, &task, &mut counter),
         Task::Calibrate { instructions } => {
             let (counted, overhead) = counter.calibrate(instructions);
             channel::send(&Frame::Calibrated { counted, overhead });
         }
         #[cfg(feature = "attention")]
-        Task::Attention(task) => attention::attention(job.image_at, job.image_bytes, &task),
+        Task::Attention(task) => attention::attention(image, &task),
         #[cfg(not(feature = "attention"))]
-        Task::Attention(_) => fail::stop("this program cannot look inside: build it with the feature attention"),
+        Task::Attention(_) => fail::stop("this program cannot send attention weights: build it with the feature attention"),
     }
     defmt::info!("done");
     semihosting::process::exit(0)

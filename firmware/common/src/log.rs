@@ -1,35 +1,61 @@
-//! defmt over the same channel as everything else: one log frame is one [`Frame::Log`].
+//! defmt over the channel of all other messages: one log frame is one [`Frame::Log`].
+
+use core::cell::UnsafeCell;
 
 use attoformer_protocol::{Frame, MAX_PAYLOAD};
-use core::cell::RefCell;
-use critical_section::Mutex;
+use critical_section::RestoreState;
 use heapless::Vec;
 
-use crate::channel;
+use crate::{channel, fail};
 
-/// The log frame being built.
-static PENDING: Mutex<RefCell<Vec<u8, MAX_PAYLOAD>>> = Mutex::new(RefCell::new(Vec::new()));
+/// State of the logger between `acquire` and `release`.
+struct State {
+    frame: Vec<u8, MAX_PAYLOAD>,
+    restore: RestoreState,
+    is_acquired: bool,
+}
+
+struct Shared(UnsafeCell<State>);
+
+// SAFETY: `State` is only accessed between `acquire` and `release`, inside the critical section that they hold.
+unsafe impl Sync for Shared {}
+
+static STATE: Shared = Shared(UnsafeCell::new(State { frame: Vec::new(), restore: RestoreState::invalid(), is_acquired: false }));
 
 #[defmt::global_logger]
 struct Logger;
 
-// SAFETY: only the main thread logs, handlers never do, so acquire and release cannot interleave; the buffer between
-// them is behind a critical section.
+// SAFETY: the critical section from `acquire` to `release` keeps interrupts out, and a second `acquire` in it ends the program, so a log frame is
+// written by one context at a time.
 unsafe impl defmt::Logger for Logger {
     fn acquire() {
-        critical_section::with(|section| PENDING.borrow_ref_mut(section).clear());
+        // SAFETY: `release` restores the state that this returns; defmt calls it exactly once for each `acquire`.
+        let restore = unsafe { critical_section::acquire() };
+        // SAFETY: the critical section is held.
+        let state = unsafe { &mut *STATE.0.get() };
+        if state.is_acquired {
+            fail::stop("the logger was entered while it was writing a log frame");
+        }
+        state.is_acquired = true;
+        state.restore = restore;
+        state.frame.clear();
     }
 
     unsafe fn write(bytes: &[u8]) {
-        critical_section::with(|section| {
-            // A log frame that is too long is cut, and the host says that it cannot be decoded.
-            let _ = PENDING.borrow_ref_mut(section).extend_from_slice(bytes);
-        });
+        // SAFETY: defmt calls `write` between `acquire` and `release`, which hold the critical section.
+        let state = unsafe { &mut *STATE.0.get() };
+        // A log frame that exceeds the payload is truncated, and the host reports that it cannot be decoded.
+        let _ = state.frame.extend_from_slice(bytes);
     }
 
     unsafe fn flush() {}
 
     unsafe fn release() {
-        critical_section::with(|section| channel::send(&Frame::Log(&PENDING.borrow_ref(section))));
+        // SAFETY: the critical section that `acquire` entered is still held.
+        let state = unsafe { &mut *STATE.0.get() };
+        channel::send(&Frame::Log(&state.frame));
+        state.is_acquired = false;
+        // SAFETY: this is the state that the matching `acquire` returned.
+        unsafe { critical_section::release(state.restore) };
     }
 }

@@ -1,11 +1,11 @@
-//! The memory map as the linker knows it: regions, sizes, high-water marks.
+//! The memory map of the linker script: regions, sizes, high-water marks of arena and stack.
 
 use attoformer_protocol::MAX_JOB;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// What memory holds until somebody writes there.
+/// Value of every painted byte until the program writes it.
 const PAINT: u8 = 0xcc;
-/// Bytes below the stack pointer that painting leaves alone: its own frame.
+/// Bytes below the stack pointer that painting skips: its own frame.
 #[cfg(target_arch = "riscv32")]
 const OWN_FRAME: usize = 256;
 
@@ -15,7 +15,7 @@ unsafe extern "C" {
     static _arena_start: u8;
     static _arena_end: u8;
     static _stack_start: u8;
-    // From the run-time crate's linker script.
+    // From the runtime crate's linker script.
     static __sidata: u8;
     static __sdata: u8;
     static __edata: u8;
@@ -44,17 +44,20 @@ pub fn job_block() -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(&raw const _job_start, MAX_JOB) }
 }
 
-/// The image that the job names.
-pub fn image(at: u32, bytes: u32) -> &'static [u8] {
+/// The image at an address.
+///
+/// # Safety
+/// `bytes` bytes at `at` are readable memory outside the program, its RAM and the arena, and nothing writes them while the program runs.
+pub unsafe fn image(at: u32, bytes: u32) -> &'static [u8] {
     let pointer = core::ptr::with_exposed_provenance(at as usize);
-    // SAFETY: the host loaded `bytes` bytes at `at`, outside the program, its RAM and the arena; nothing writes them.
+    // SAFETY: the caller promises readable memory that nothing writes.
     unsafe { core::slice::from_raw_parts(pointer, bytes as usize) }
 }
 
-/// The whole arena region, painted. It can be taken once.
+/// The whole arena region, painted; `None` from the second call on.
 pub fn take_arena() -> Option<&'static mut [u8]> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
-    // One thread, so a load and a store are enough; ARMv6-M has no swap.
+    // A single thread, so a load and a store suffice; ARMv6-M has no atomic swap.
     if TAKEN.load(Ordering::Relaxed) {
         return None;
     }
@@ -69,12 +72,12 @@ pub fn take_arena() -> Option<&'static mut [u8]> {
     Some(arena)
 }
 
-/// Bytes of a painted region up to the last one that was written.
+/// Bytes of a painted region up to the last written one.
 pub fn arena_high_water(arena: &[u8]) -> usize {
     arena.iter().rposition(|&byte| byte != PAINT).map_or(0, |last| last + 1)
 }
 
-/// Paints the free part of the stack. On Cortex-M the run-time crate has done it before `main`.
+/// Paints the free part of the stack. On Cortex-M the runtime crate has painted it before `main`.
 pub fn paint_stack() {
     #[cfg(target_arch = "riscv32")]
     {
@@ -84,13 +87,13 @@ pub fn paint_stack() {
         let bottom = (&raw const __estack).cast_mut();
         let free = here.saturating_sub(OWN_FRAME).saturating_sub(bottom.addr());
         for at in 0..free {
-            // SAFETY: between the end of the statics and the stack pointer lies only unused stack.
+            // SAFETY: the memory between the end of the statics and the stack pointer is unused stack.
             unsafe { bottom.add(at).write_volatile(PAINT) };
         }
     }
 }
 
-/// Stack bytes in use at the deepest point so far.
+/// Stack size in use at the deepest point so far, in bytes.
 pub fn stack_high_water() -> usize {
     #[cfg(target_arch = "arm")]
     let bottom = &raw const _stack_end;
@@ -98,7 +101,7 @@ pub fn stack_high_water() -> usize {
     let bottom = &raw const __estack;
     let size = address!(_stack_start) - bottom.addr();
     let mut untouched = 0;
-    // SAFETY: the stack region is readable RAM; volatile, because the live frames above change behind the compiler's back.
+    // SAFETY: the stack region is readable RAM. The reads are volatile because live frames change without the compiler's knowledge.
     while untouched < size && unsafe { bottom.add(untouched).read_volatile() } == PAINT {
         untouched += 1;
     }

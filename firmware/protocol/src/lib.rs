@@ -1,55 +1,54 @@
-//! What a host and a board say to each other.
+//! Messages between a host and a board.
 //!
-//! In: one [`Job`], a block of bytes that lies in the board's memory before the program starts. Out: a stream of
-//! [`Frame`]s, each postcard in COBS with a zero byte behind it, over whatever carries bytes (semihosting here, a
-//! UART on a real board). Frames are small and leave as soon as their content exists, so the board keeps no list of
-//! tokens and no text, and the host shows a story while it is being written.
+//! In: one [`Job`], a block of bytes in the board's memory before the program starts. Out: a stream of [`Frame`]s, each postcard in COBS with a zero byte
+//! as terminator, over any byte stream (semihosting here, a UART on a real board). Frames are small and are sent as soon as their content exists, so the
+//! board buffers neither tokens nor text, and the host shows a story while it is generated.
 #![no_std]
 
 use serde::{Deserialize, Serialize};
 
-/// The first bytes of a job block; a `u32` length and the postcard of a [`Job`] follow, then, at the next multiple of four, what its [`Source`] names.
+/// First bytes of a job block. A `u32` length and the postcard of a [`Job`] follow, then, at the next multiple of four, the data of its [`Source`].
 pub const JOB_MAGIC: [u8; 4] = *b"ATJ1";
-/// Bytes in front of the postcard: magic and length.
+/// Bytes before the postcard: magic and length.
 pub const JOB_HEADER: usize = 8;
-/// A job block has at most this many bytes.
+/// Maximum size of a job block, in bytes.
 pub const MAX_JOB: usize = 64 * 1024;
-/// A prompt has at most this many tokens.
+/// Maximum number of tokens of a prompt.
 pub const MAX_PROMPT: usize = 1024;
 /// Bytes of payload that fit one [`Frame::Text`], [`Frame::Logits`], [`Frame::Log`] or [`Frame::Failed`].
 pub const MAX_PAYLOAD: usize = 256;
-/// A frame on the wire has at most this many bytes, COBS and the zero at its end included.
+/// Maximum size of an encoded frame, in bytes, with COBS and the terminating zero.
 pub const MAX_FRAME: usize = MAX_PAYLOAD + 64;
 
-/// What the board is to do.
+/// A job for the board.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job<'a> {
-    /// Bytes of the source behind the job.
+    /// Bytes of the source data after the job.
     pub source_bytes: u32,
     /// Address of the image in the board's memory.
     pub image_at: u32,
     /// Bytes of the image.
     pub image_bytes: u32,
-    /// The work itself.
+    /// The task.
     #[serde(borrow)]
     pub task: Task<'a>,
 }
 
-/// The kinds of work.
+/// A kind of task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Task<'a> {
     /// Run the model.
     Generate(#[serde(borrow)] Generate<'a>),
-    /// Run a loop of known length and report how many instructions the counter saw.
+    /// Run a loop of known length and report its instruction count.
     Calibrate {
         /// Instructions of the loop.
         instructions: u32,
     },
-    /// Read a prompt and send what one head looks at; programs built with the feature `attention` can.
+    /// Prefill a prompt and send the attention weights of one head; needs the feature `attention`.
     Attention(#[serde(borrow)] Attention<'a>),
 }
 
-/// A head to watch while a prompt is read.
+/// A prompt, and the head whose attention weights are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attention<'a> {
     /// The prompt.
@@ -61,50 +60,50 @@ pub struct Attention<'a> {
     pub head: u32,
 }
 
-/// A prompt and how to go on from it.
+/// A prompt and the settings of its continuation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generate<'a> {
-    /// What an encoder reads first.
+    /// Input of the encoder.
     pub source: Source,
-    /// Where the text begins.
+    /// Prompt of the decoder.
     #[serde(borrow)]
     pub prompt: Prompt<'a>,
-    /// Tokens to generate at most.
+    /// Maximum number of tokens to generate.
     pub generate: u32,
-    /// Context to plan for; the packed one when absent.
+    /// Context length to plan for; `None`: the packed one.
     pub context: Option<u32>,
-    /// Tokens that one weight read serves during prefill; the default of the engine when absent.
+    /// Prefill block: tokens per pass over the weights; `None`: the engine's default.
     pub block: Option<u32>,
-    /// Feed the prompt in pieces of this many tokens; all at once when absent.
+    /// Feed the prompt in chunks of this many tokens; `None`: all at once.
     pub chunk: Option<u32>,
-    /// Give the engine an arena of this many bytes; what the plan asks for when absent.
+    /// Size of the arena in bytes; `None`: the plan's.
     pub arena_bytes: Option<u32>,
-    /// How to choose the next token.
+    /// Sampling parameters.
     pub sampling: Sampling,
-    /// Send the raw logits of every position as well; the prompt is then fed token by token.
+    /// Also send the raw logits of every position; the prompt is then fed token by token.
     pub logits: bool,
 }
 
-/// What an encoder reads: its elements lie behind the job, little-endian.
+/// Input of an encoder: its elements follow the job, little-endian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
-    /// Nothing: the model is a decoder.
+    /// No input: the model is a decoder.
     #[default]
     Nothing,
     /// Tokens, `u32`.
     Tokens,
-    /// Rows of features, `f32`.
+    /// Feature rows, `f32`.
     Features,
-    /// Sound for the image's front end, `i16`.
+    /// Audio samples for the image's front end, `i16`.
     Samples,
 }
 
-/// Where what follows a postcard of `length` bytes begins in a job block.
+/// Offset of the source data in a job block whose postcard has `length` bytes.
 pub const fn source_at(length: usize) -> usize {
     (JOB_HEADER + length).next_multiple_of(4)
 }
 
-/// Text for the image's tokenizer, or tokens.
+/// A prompt: text for the image's tokenizer, or tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Prompt<'a> {
     /// Text.
@@ -113,105 +112,105 @@ pub enum Prompt<'a> {
     Tokens(&'a [u8]),
 }
 
-/// Sampling parameters; `temperature` 0 takes the likeliest token.
+/// Sampling parameters; temperature 0 is greedy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// Divides the logits; 0 is greedy.
+    /// Divisor of the logits; 0 is greedy.
     pub temperature: f32,
-    /// Keep this many tokens; 0 keeps all.
+    /// Number of most likely tokens to keep; 0 keeps all.
     pub top_k: u32,
-    /// Keep the likeliest tokens whose probabilities reach this sum.
+    /// Keep the most likely tokens that reach this cumulative probability (nucleus sampling).
     pub top_p: f32,
-    /// Seed of the generator.
+    /// Random seed.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// The likeliest token, always.
+    /// Greedy sampling.
     pub const GREEDY: Self = Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0 };
 }
 
-/// What the board says while it works.
+/// A message from the board.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame<'a> {
     /// One raw defmt log frame.
     Log(&'a [u8]),
-    /// The image is open and the session made.
+    /// The image and the session are open.
     Ready {
-        /// Arena bytes that the plan asks for.
+        /// Arena bytes that the plan needs.
         arena_bytes: u32,
-        /// The golden vector came out right; false when the plan's context is too small for it.
+        /// Whether the golden vector matched; false if the plan's context is too small for it.
         self_tested: bool,
     },
     /// The source has been encoded.
     Encoded {
-        /// Instructions it took, hashing and sending the output among them.
+        /// Instruction count, with hashing and sending the output.
         instructions: u64,
     },
-    /// The prompt has been read.
+    /// The prompt has been prefilled.
     Prefilled {
         /// Tokens of the prompt.
         tokens: u32,
-        /// Instructions it took, without the tokenizer.
+        /// Instruction count, without the tokenizer.
         instructions: u64,
     },
-    /// One token was chosen.
+    /// One token was sampled.
     Token {
         /// The token.
         token: u32,
-        /// The running output hash, this token included.
+        /// Running output hash, including this token.
         hash: u32,
     },
-    /// The token before was fed.
+    /// The last sampled token was fed.
     Fed {
-        /// Instructions of feeding it and of choosing the next one.
+        /// Instruction count of sampling and feeding it.
         instructions: u64,
     },
-    /// A piece of text, whole UTF-8 characters.
+    /// Text of whole UTF-8 characters.
     Text(&'a str),
-    /// Logits of a position, f32 little-endian, in several frames when they are many.
+    /// Logits of a position, f32 little-endian, split into several frames if necessary.
     Logits(&'a [u8]),
-    /// The instructions that the counter saw during [`Task::Calibrate`].
+    /// Result of [`Task::Calibrate`].
     Calibrated {
         /// Instructions counted.
         counted: u64,
-        /// Instructions that the shortest countable region reads as.
+        /// Instruction count of an empty region.
         overhead: u64,
     },
-    /// What the head of [`Task::Attention`] gives a run of keys.
+    /// Attention weights of the head of [`Task::Attention`] for a range of keys.
     Attention {
         /// The query's position.
         position: u32,
         /// The first key's position.
         key: u32,
-        /// A weight for each key, `u32` little-endian, in units of the row's sum.
+        /// One weight for each key, `u32` little-endian, in units of the row's sum.
         weights: &'a [u8],
     },
-    /// The work is done.
+    /// The job is done.
     Done(Answer),
-    /// The work cannot be done: a sentence.
+    /// The job failed: a sentence.
     Failed(&'a str),
 }
 
-/// The figures of a finished job, all in bytes but the hash.
+/// Figures of a finished job; sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Output hash over every sampled position, or over what an encoder puts out.
+    /// Output hash over every sampled position, or over an encoder's output.
     pub output_hash: u32,
-    /// Why the text ended: the model said so.
+    /// Whether the model produced EOS.
     pub ended: bool,
     /// Program in flash: code, constants and the initial values of statics.
     pub flash_bytes_code: u32,
     /// The image in flash.
     pub flash_bytes_model: u32,
-    /// Arena that the plan asked for.
+    /// Arena that the plan needs.
     pub ram_bytes_arena: u32,
-    /// Features and scratch of the front end, where sound was heard.
+    /// Features and scratch buffer of the audio front end.
     pub ram_bytes_frontend: u32,
-    /// Highest byte of the arena that was written, plus one.
+    /// Highest written byte of the arena, plus one.
     pub arena_high_water: u32,
     /// Statics of the program.
     pub ram_bytes_static: u32,
-    /// Stack bytes in use at the deepest point.
+    /// Stack size in use at the deepest point.
     pub stack_high_water: u32,
 }
