@@ -51,7 +51,6 @@
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");
 
-mod encoder;
 pub mod error;
 pub mod format;
 pub mod frontend;

@@ -3,7 +3,7 @@
 #[path = "common/random.rs"]
 mod random;
 
-use attoformer::layers::linear_attention::{absorb, read};
+use attoformer::layers::attention::linear::{absorb, read};
 use attoformer::memory::layout::linear_state_len as state_len;
 use attoformer::numeric::elu_plus_one;
 use random::Random;

@@ -1,13 +1,13 @@
 //! One layer of a stack: attention and MLP with their norms and residual sums.
 
+use super::attention::heads::{HeadScratch, QueryRows, Sight};
+use super::attention::kv_cache::LayerCache;
 use super::attention::{Attention, CrossAttention};
-use super::cache::LayerCache;
-use super::heads::{HeadScratch, QueryRows, Sight};
 use super::layer_embedding::LayerEmbedding;
 use super::linear::QuantizeScratch;
 use super::mlp::Mlp;
 use super::norm::Norm;
-use super::position::Rotary;
+use super::rope::Rotary;
 use crate::format::NormPlacement;
 use crate::format::Role;
 use crate::image::Image;

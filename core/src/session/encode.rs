@@ -1,10 +1,10 @@
 //! The verbs of a session for what sees whole sequences.
 
 use super::{Session, finite};
-use crate::encoder::{Input, places};
 use crate::error::Error;
 use crate::format::{Architecture, AttentionKind, Classifier, InputStem, MaskKind};
 use crate::layers::input_stem::InputStem as InputStemLayer;
+use crate::model::encoder::{Input, places};
 use crate::probe::Probe;
 use crate::slices::prefix_mut;
 

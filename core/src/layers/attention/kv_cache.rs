@@ -3,7 +3,7 @@
 //! Keys lie token by token. Values lie in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four neighbours
 //! of a dimension at once. int8 rows have one scale per token over all heads.
 
-use super::linear_attention;
+use super::linear as linear_attention;
 use crate::format::{AttentionKind, Config, KvType};
 use crate::memory::layout::{kv_layer_bytes, kv_stride};
 use crate::numeric::{Quantizer, max_magnitude_bits};

@@ -1,10 +1,10 @@
 //! Heads of attention: what queries find among the keys of a cache.
 
 use super::bias::ScoreBias;
-use super::cache::{LayerCache, Rows};
-use super::linear_attention;
+use super::kv_cache::{LayerCache, Rows};
+use super::linear as linear_attention;
 use super::mask::Mask;
-use super::softmax::{Int8Head, Run, attend_float};
+use super::softmax_int8::{Int8Head, Run, attend_float};
 use super::tile::Tile;
 use crate::format::Config;
 use crate::kernels::Kernels;

@@ -1,9 +1,9 @@
 //! Softmax attention of several neighbouring queries over an int8 cache: each key and value is widened once for all of them.
 
 use super::heads::{Attend, HeadScratch, Heads, QueryRows, Seen, Sight};
-use super::softmax::Int8Head;
+use super::kv_cache::LayerCache;
+use super::softmax_int8::Int8Head;
 use crate::kernels::{Kernels, KeyRows, QueryTile, ValueBlocks};
-use crate::layers::cache::LayerCache;
 use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::pow2;
 use crate::slices::{prefix_mut, rows, rows_mut};

@@ -1,18 +1,26 @@
 //! Attention (Vaswani et al. 2017, section 3.2): of a stack to itself, and of a decoder to an encoder's rows.
 
-use super::bias::ScoreBias;
-use super::cache::LayerCache;
-use super::heads::{Attend, HeadScratch, Heads, QueryRows, Sight};
+pub mod bias;
+pub mod heads;
+pub mod kv_cache;
+pub mod linear;
+pub mod mask;
+pub mod softmax_int8;
+pub mod tile;
+
 use super::linear::{Linear, QuantizeScratch};
-use super::mask::Mask;
 use super::norm::Norm;
-use super::position::Rotary;
+use super::rope::Rotary;
 use crate::format::AttentionKind;
 use crate::format::Role;
 use crate::image::Image;
 use crate::kernels::Kernels;
 use crate::probe::Probe;
 use crate::slices::{prefix_mut, rows, rows_mut};
+use bias::ScoreBias;
+use heads::{Attend, HeadScratch, Heads, QueryRows, Sight};
+use kv_cache::LayerCache;
+use mask::Mask;
 
 /// One block's attention to its own sequence.
 #[derive(Clone, Copy, Debug)]

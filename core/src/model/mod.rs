@@ -1,16 +1,18 @@
 //! The image wired into layers: what a decoder does with tokens.
 
+pub(crate) mod encoder;
+
 use crate::format::Role;
 use crate::format::{Config, PositionKind};
 use crate::image::Image;
 use crate::kernels::Kernels;
+use crate::layers::attention::heads::HeadScratch;
+use crate::layers::attention::kv_cache::KvCache;
 use crate::layers::block::{Block, BlockScratch, Step};
-use crate::layers::cache::KvCache;
 use crate::layers::embedding::Embedding;
-use crate::layers::heads::HeadScratch;
 use crate::layers::linear::{Linear, QuantizeScratch};
 use crate::layers::norm::Norm;
-use crate::layers::position::Rotary;
+use crate::layers::rope::Rotary;
 use crate::memory::{Plan, workspace::Workspace};
 use crate::probe::{Part, Probe, Site};
 use crate::slices::{prefix_mut, rows};

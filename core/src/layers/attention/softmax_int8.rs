@@ -1,7 +1,7 @@
 //! One head of softmax attention over a cache, row by row: the tokens x tokens matrix never exists.
 
-use super::cache::Rows;
 use super::heads::{HeadScratch, Seen};
+use super::kv_cache::Rows;
 use crate::kernels::{Kernels, KeyRows, ValueBlocks};
 use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::{Lanes, exp_neg_q30, exp2_neg_q16, pow2, quantize_query};
