@@ -29,14 +29,13 @@ pub struct Arguments {
 /// Runs the demo and draws its output.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = arguments.output.clone().unwrap_or_else(|| root().join("docs/demo.svg"));
-    let output = Output::create(&path, None)?;
     let program = env::current_exe().context("cannot find this program")?;
     let demo = Command::new(program).arg("demo").stderr(Stdio::inherit()).output().context("cannot run the demo")?;
     if !demo.status.success() {
         bail!("the demo failed");
     }
     let text = String::from_utf8(demo.stdout).context("the demo printed text that is not UTF-8")?;
-    output.finish(svg(&text).as_bytes())
+    Output::create(&path, None)?.finish(svg(&text).as_bytes())
 }
 
 /// A terminal window that shows the command and its output.
