@@ -7,3 +7,8 @@ pub mod models;
 pub mod random_model;
 pub mod sounds;
 pub mod targets;
+
+/// The Rust example of the README, compiled as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
