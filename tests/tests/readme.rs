@@ -6,6 +6,7 @@ mod directory;
 use std::path::Path;
 use std::process::Command;
 
+use attoformer_needs::needs;
 use attoformer_tests::atto::{atto, finished};
 use serde_json::{Map, Value, json};
 use xtask::process::{cargo, root};
@@ -81,6 +82,7 @@ fn process(command: &[String], folder: &Path) -> Command {
     process
 }
 
+#[needs(program = "qemu-system-arm")]
 #[test]
 fn own_models_run_on_this_computer_and_on_a_board_as_the_readme_shows() {
     let folder = tempfile::tempdir().expect("a temporary folder");
