@@ -103,7 +103,7 @@ fn pictures_are_seen_as_pillow_and_numpy_see_them() {
 fn png(width: u32, height: u32, depth: u8, colours: u8, data: &[u8]) -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let named = [&kind[..], data].concat();
-        let checksum = attoformer::image::CRC.checksum(&named);
+        let checksum = attoformer::image::checksum(&[&named]);
         [&(data.len() as u32).to_be_bytes()[..], &named, &checksum.to_be_bytes()].concat()
     };
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, colours, 0, 0, 0]].concat();

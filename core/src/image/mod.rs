@@ -1,5 +1,6 @@
 //! The packed model: checked once by [`Image::new`], trusted afterwards. `docs/image.md` describes the format.
 
+mod checksum;
 mod generation_config;
 mod golden;
 mod metadata;
@@ -9,6 +10,7 @@ pub use crate::format::{
     Activation, Architecture, AttentionKind, Classifier, Config, Dtype, Entry, InputStem, KvType, Layout, MaskKind, NormKind,
     NormPlacement, Pooler, Pooling, PositionKind, Role,
 };
+pub use checksum::checksum;
 pub use generation_config::GenerationConfig;
 pub use golden::Golden;
 pub use metadata::Metadata;
@@ -35,16 +37,11 @@ macro_rules! include_image {
     }};
 }
 
-/// CRC-32 as the header uses it (ISO-HDLC, the one of zip and Ethernet).
-pub const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
-
 /// Checksum of a header, its own field taken as zero.
 pub fn header_checksum(header: &[u8]) -> u32 {
-    let mut digest = CRC.digest();
-    digest.update(header.get(..at::HEADER_CHECKSUM).unwrap_or_default());
-    digest.update(&[0; 4]);
-    digest.update(header.get(at::PAYLOAD_CHECKSUM..HEADER_BYTES).unwrap_or_default());
-    digest.finalize()
+    let before = header.get(..at::HEADER_CHECKSUM).unwrap_or_default();
+    let after = header.get(at::PAYLOAD_CHECKSUM..HEADER_BYTES).unwrap_or_default();
+    checksum(&[before, &[0; 4], after])
 }
 
 /// A packed model in memory (flash, a mapped file), checked and ready to run. Copying it copies references only.
@@ -81,7 +78,7 @@ impl<'a> Image<'a> {
         if header_checksum(bytes) != u32_at(bytes, at::HEADER_CHECKSUM) {
             return Err(Error::HeaderChecksum);
         }
-        if CRC.checksum(bytes.get(HEADER_BYTES..).unwrap_or_default()) != u32_at(bytes, at::PAYLOAD_CHECKSUM) {
+        if checksum(&[bytes.get(HEADER_BYTES..).unwrap_or_default()]) != u32_at(bytes, at::PAYLOAD_CHECKSUM) {
             return Err(Error::PayloadChecksum);
         }
         let sections = Sections::parse(bytes)?;

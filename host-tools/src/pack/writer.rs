@@ -5,7 +5,7 @@ use attoformer::format::field::put;
 use attoformer::format::header::at;
 use attoformer::format::sections::{SECTION_ALIGN, put_section};
 use attoformer::image::Config;
-use attoformer::image::{CRC, header_checksum};
+use attoformer::image::{checksum, header_checksum};
 
 use super::error::PackError;
 
@@ -64,7 +64,7 @@ pub fn align(bytes: &mut Vec<u8>, align: usize) {
 
 /// Recomputes both checksums.
 pub fn seal(image: &mut [u8]) {
-    let payload = CRC.checksum(&image[HEADER_BYTES..]);
+    let payload = checksum(&[&image[HEADER_BYTES..]]);
     put(image, at::PAYLOAD_CHECKSUM, payload.to_le_bytes());
     let header = header_checksum(image);
     put(image, at::HEADER_CHECKSUM, header.to_le_bytes());
