@@ -4,12 +4,12 @@
 
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
+use attoformer::kernels::{self, Functions, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
 use std::hint::black_box;
 use std::time::Instant;
 
 fn main() {
-    let sets: Vec<&Kernels> = kernels::all().collect();
+    let sets: Vec<&Functions> = kernels::all().map(Kernels::functions).collect();
     let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
     println!("{:34} {:>12}", "operation", names.join(" / "));
     let decoders = [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)];
@@ -31,7 +31,7 @@ fn main() {
 }
 
 /// Best time of one call in nanoseconds, for each set in turn, and its ratio to the first. `work` is in multiply-accumulates, 0 for none.
-fn report(name: &str, sets: &[&Kernels], work: usize, mut call: impl FnMut(&Kernels)) {
+fn report(name: &str, sets: &[&Functions], work: usize, mut call: impl FnMut(&Functions)) {
     if std::env::args().nth(1).is_some_and(|word| !name.contains(&word)) {
         return;
     }
@@ -68,7 +68,7 @@ fn floats(count: usize, seed: u32) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens: usize) {
+fn products(sets: &[&Functions], dtype: Dtype, rows: usize, columns: usize, tokens: usize) {
     let (row_bytes, name) = match dtype {
         Dtype::Int8 => (columns.next_multiple_of(4), "matmul_i8"),
         Dtype::Int4 => (columns.div_ceil(2).next_multiple_of(4), "matmul_i4"),
@@ -101,15 +101,15 @@ fn products(sets: &[&Kernels], dtype: Dtype, rows: usize, columns: usize, tokens
     let mut out = vec![0.0; rows * tokens];
     report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
         Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
-        Dtype::F32 => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
-        _ => {
+        Dtype::Int8 | Dtype::Int4 => {
             let x = QuantizedRows { values: black_box(&values), stride, scales: &scales };
             if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
         }
+        _ => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
     });
 }
 
-fn rows(sets: &[&Kernels], count: usize) {
+fn rows(sets: &[&Functions], count: usize) {
     let (x, up, mut out) = (floats(count, 2), floats(count, 3), vec![0.0; count]);
     let mut quantized = vec![0; count.next_multiple_of(4)];
     report(&format!("quantize {count}"), sets, 0, |set| {
@@ -126,7 +126,7 @@ fn rows(sets: &[&Kernels], count: usize) {
 }
 
 /// Eight queries that see all keys.
-fn attention_of_eight(sets: &[&Kernels], head_dim: usize, keys: usize) {
+fn attention_of_eight(sets: &[&Functions], head_dim: usize, keys: usize) {
     const QUERIES: usize = 8;
     let stride = head_dim * 6;
     let integers = |seed| floats(keys * stride, seed).iter().map(|x| (x * 127.0) as i8).collect::<Vec<i8>>();
@@ -135,7 +135,7 @@ fn attention_of_eight(sets: &[&Kernels], head_dim: usize, keys: usize) {
     let scales: Vec<f32> = floats(keys, 6).iter().map(|x| 0.02 + x * 0.01).collect();
     let q: Vec<i16> = floats(QUERIES * head_dim, 7).iter().map(|x| (x * 2047.0) as i16).collect();
     let rows = KeyRows { values: &key_values, stride, offset: head_dim, scales: &scales };
-    let tile = QueryTile { values: &q, head_dim, exponents: &[12; QUERIES], seen: &[keys; QUERIES] };
+    let tile = QueryTile { values: &q, head_dim, exponents: &[12; QUERIES], visible: &[keys; QUERIES] };
     let blocks = ValueBlocks { values, stride, offset: head_dim };
     let (mut scores, mut largest) = (vec![0; QUERIES * keys], [0; QUERIES]);
     let work = QUERIES * keys * head_dim;
@@ -149,7 +149,7 @@ fn attention_of_eight(sets: &[&Kernels], head_dim: usize, keys: usize) {
     });
 }
 
-fn attention(sets: &[&Kernels], head_dim: usize, keys: usize) {
+fn attention(sets: &[&Functions], head_dim: usize, keys: usize) {
     let stride = head_dim * 4;
     let integers = |seed| floats(keys * stride, seed).iter().map(|x| (x * 127.0) as i8).collect::<Vec<i8>>();
     let (key_values, values) = (integers(4), integers(5));

@@ -59,7 +59,7 @@ fn a_session_in_an_arena_of_the_exact_size_gives_the_same_bits_in_any_blocks() {
         let one_by_one = run(&image, &SCALAR, plan.with_block(1), &tokens);
         for kernels in kernels::all() {
             let together = run(&image, kernels, plan.with_block(2), &tokens);
-            assert_eq!(together, one_by_one, "{name}, {}", kernels.name);
+            assert_eq!(together, one_by_one, "{name}, {}", kernels.name());
         }
     }
 }

@@ -4,7 +4,7 @@
 mod random;
 
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{self, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
+use attoformer::kernels::{self, Functions, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
 use attoformer::numeric::{LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
 use random::Random;
 use zerocopy::IntoBytes;
@@ -44,7 +44,7 @@ struct IntegerCase {
 }
 
 /// One product, with scales of 1 and activations that quantize to themselves: the exact integer sums as f32.
-fn integer_sums(set: &Kernels, case: &IntegerCase, weights: &[i8], group_scales: &[u8], x: &[i8]) -> Vec<f32> {
+fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scales: &[u8], x: &[i8]) -> Vec<f32> {
     let IntegerCase { dtype, rows, columns, tokens, group } = *case;
     let (bytes, row_bytes) = pack(weights, columns, dtype);
     let values = aligned(&bytes);
@@ -102,7 +102,7 @@ fn integer_products_are_exact() {
                     })
                 })
                 .collect();
-            for set in kernels::all() {
+            for set in kernels::all().map(Kernels::functions) {
                 let sums = integer_sums(set, &case, &weights, &group_scales, &x);
                 assert_eq!(sums, expected, "{}: {rows} x {columns}, {tokens} tokens, {dtype:?}, group {group}", set.name);
             }
@@ -138,7 +138,7 @@ fn float_products_stay_within_their_rounding() {
                 bias: &bias,
                 ..Matrix::EMPTY
             };
-            for set in kernels::all() {
+            for set in kernels::all().map(Kernels::functions) {
                 let mut out = vec![0.0; tokens * rows];
                 let matmul = if dtype == Dtype::F16 { set.matmul_f16 } else { set.matmul_f32 };
                 matmul(&matrix, &x, &mut out);
@@ -165,7 +165,7 @@ fn scales_and_bias_come_last() {
     let (values, scales, bias) = (aligned(&bytes), vec![0.013, 0.5, 1e-9, 3.0, 0.0, 1e9, 0.25, 1.0], vec![0.5; 8]);
     let values = &values.as_bytes()[..bytes.len()];
     let matrix = Matrix { dtype: Dtype::Int8, rows: 8, columns: 20, row_bytes, values, scales: &scales, bias: &bias, ..Matrix::EMPTY };
-    for set in kernels::all() {
+    for set in kernels::all().map(Kernels::functions) {
         let (mut integers, mut out) = (vec![0; 20], vec![0.0; 8]);
         let token_scale = (set.quantize)(&x, &[], &mut integers);
         let max = x.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
@@ -201,7 +201,7 @@ fn quantized(rows: &[Vec<f32>]) -> (Vec<i8>, Vec<f32>) {
 }
 
 /// The integer path from a query to its output, as a layer drives the kernels, for up to 4,096 keys.
-fn integer_attention(set: &Kernels, query: &[f32], keys: (&[i8], &[f32]), values: (&[i8], &[f32])) -> Vec<f32> {
+fn integer_attention(set: &Functions, query: &[f32], keys: (&[i8], &[f32]), values: (&[i8], &[f32])) -> Vec<f32> {
     let (head_dim, count) = (query.len(), keys.1.len());
     let mut q = vec![0; head_dim];
     let exponent = quantize_query(query, LOG2_E / (head_dim as f32).sqrt(), |index, value| q[index] = value as i16);
@@ -239,7 +239,7 @@ fn integer_attention_follows_softmax() {
             let wide = |rows: &[Vec<f32>]| rows.iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect::<Vec<Vec<f64>>>();
             let over_stored = attention(&query, &stored(&key_integers, &key_scales), &stored(&value_integers, &value_scales));
             let over_given = attention(&query, &wide(&keys), &wide(&values));
-            for set in kernels::all() {
+            for set in kernels::all().map(Kernels::functions) {
                 let out = integer_attention(set, &query, (&key_integers, &key_scales), (&value_integers, &value_scales));
                 let error = |exact: &[f64]| out.iter().zip(exact).fold(0.0, |max: f64, (&y, e)| max.max((f64::from(y) - e).abs()));
                 (worst_stored, worst_given) = (worst_stored.max(error(&over_stored)), worst_given.max(error(&over_given)));
@@ -260,7 +260,7 @@ fn norms_follow_f64() {
         let (x, scale): (Vec<f32>, Vec<f32>) = (0..count).map(|_| (unit(&mut random) * 3.0, unit(&mut random))).unzip();
         let mean_square = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / count as f64;
         let inverse = 1.0 / (mean_square + f64::from(1e-5f32)).sqrt();
-        for set in kernels::all() {
+        for set in kernels::all().map(Kernels::functions) {
             let mut out = vec![0.0; count];
             (set.rms_norm)(&x, &scale, 1e-5, &mut out);
             for ((&y, &x), &scale) in out.iter().zip(&x).zip(&scale) {

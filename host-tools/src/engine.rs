@@ -109,7 +109,7 @@ pub enum EngineError {
 pub fn select_kernels(name: Option<&str>) -> Result<&'static Kernels, Error> {
     let Some(name) = name else { return Ok(kernels::best()) };
     kernels::by_name(name).ok_or_else(|| {
-        let available = kernels::all().map(|kernels| kernels.name).collect::<Vec<_>>().join(", ");
+        let available = kernels::all().map(|kernels| kernels.name()).collect::<Vec<_>>().join(", ");
         Error::request(EngineError::Kernels { name: name.to_owned(), available })
     })
 }

@@ -74,7 +74,7 @@ fn a_session_never_allocates() {
                     let mut generation = session.generate("the low é", sampler, limits).unwrap();
                     while generation.next().unwrap().is_some() {}
                 });
-                assert_eq!(count, 0, "{family}, {format}, {kv:?}, {}", kernels.name);
+                assert_eq!(count, 0, "{family}, {format}, {kv:?}, {}", kernels.name());
             }
         }
     }

@@ -101,7 +101,7 @@ fn blocks_contexts_and_kernels_change_no_bit() {
         for plan in [packed.with_block(1), packed.with_block(7), packed.with_block(40), packed.with_context(21), packed.with_context(22)] {
             for set in kernels::all() {
                 let found = with_session(&image, Some(plan), set, |session| together(session, &sequences));
-                assert_eq!(found, alone, "{name}, {plan:?}, {}", set.name);
+                assert_eq!(found, alone, "{name}, {plan:?}, {}", set.name());
             }
         }
     }

@@ -48,12 +48,12 @@ fn every_kernel_set_and_chunk_agrees_on_this_cpu() {
             for chunk in CHUNKS {
                 for (prompt, expected) in subject.prompts.iter().zip(&case.expected) {
                     let hash = on_this_cpu(&case.image, kernels, job(&subject, prompt, chunk)).expect("it runs");
-                    assert_eq!(hash, *expected, "{} weights, {} kernels, chunks of {chunk}", case.format, kernels.name);
+                    assert_eq!(hash, *expected, "{} weights, {} kernels, chunks of {chunk}", case.format, kernels.name());
                 }
             }
         }
     }
-    println!("kernel sets on this CPU: {:?}", all().map(|kernels| kernels.name).collect::<Vec<_>>());
+    println!("kernel sets on this CPU: {:?}", all().map(|kernels| kernels.name()).collect::<Vec<_>>());
 }
 
 /// Each prompt uses another chunk size, so that all sizes are tested without running everything four times.

@@ -100,7 +100,7 @@ fn rows_are_those_of_each_text_alone() {
     let mut texts = sentences(200);
     let alone = bench.alone(&texts);
     for threads in ["1", "2", "5"] {
-        for kernels in ["scalar", attoformer::kernels::best().name] {
+        for kernels in ["scalar", attoformer::kernels::best().name()] {
             let found = bench.rows(&lines(&texts, "\n"), &["--threads", threads, "--kernels", kernels]);
             assert!(found == alone.concat(), "{threads} threads, {kernels}");
         }

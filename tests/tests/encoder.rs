@@ -68,7 +68,7 @@ fn every_kernel_set_gives_scalar_s_bits() {
             let plan = Plan::packed(&model.config).with_block(16);
             let scalar = embeddings(&image, plan, &kernels::SCALAR, &all);
             for set in kernels::all() {
-                assert!(embeddings(&image, plan, set, &all) == scalar, "{name}, {format}, {kv:?}, {}", set.name);
+                assert!(embeddings(&image, plan, set, &all) == scalar, "{name}, {format}, {kv:?}, {}", set.name());
             }
         }
     }

@@ -59,10 +59,10 @@ fn every_family_has_one_answer_on_this_cpu() {
         for kernels in all() {
             for chunk in [1, 3, 16] {
                 let found = on_this_cpu(&image, kernels, input.job(chunk)).unwrap();
-                assert_eq!(found, expected, "{name}, {} kernels, chunks of {chunk}", kernels.name);
+                assert_eq!(found, expected, "{name}, {} kernels, chunks of {chunk}", kernels.name());
             }
         }
-        println!("{name:16} {expected:08x} {}", all().map(|kernels| kernels.name).collect::<Vec<_>>().join(" = "));
+        println!("{name:16} {expected:08x} {}", all().map(|kernels| kernels.name()).collect::<Vec<_>>().join(" = "));
     }
 }
 

@@ -20,7 +20,7 @@ fn every_family_passes_its_self_test() {
             for kernels in kernels::all() {
                 let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
                 let tested = Session::with_kernels(&image, &mut arena, plan, kernels).unwrap().self_test();
-                assert_eq!(tested, Ok(()), "{name}, {}", kernels.name);
+                assert_eq!(tested, Ok(()), "{name}, {}", kernels.name());
             }
         }
     }
@@ -68,7 +68,7 @@ fn kernels_blocks_and_chunks_change_no_bit_of_any_family() {
             assert!(!want.is_empty(), "{name}");
             for kernels in kernels::all() {
                 for (block, chunk) in [(1, 4), (3, 7), (8, 26), (30, 26)] {
-                    assert!(outputs(&image, block, chunk, kernels) == want, "{name}, {kv:?}, {}, {block} by {chunk}", kernels.name);
+                    assert!(outputs(&image, block, chunk, kernels) == want, "{name}, {kv:?}, {}, {block} by {chunk}", kernels.name());
                 }
             }
         }

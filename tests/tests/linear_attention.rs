@@ -62,7 +62,7 @@ fn chunks_blocks_and_kernels_never_change_a_bit() {
         for kernels in kernels::all() {
             for (chunk, block) in [(1, 8), (3, 2), (16, 5), (23, 8), (23, 40)] {
                 let together = logits(&image, plan.with_block(block), kernels, &tokens, chunk);
-                assert!(together == one_by_one, "{format}, {}: chunks of {chunk} in blocks of {block}", kernels.name);
+                assert!(together == one_by_one, "{format}, {}: chunks of {chunk} in blocks of {block}", kernels.name());
             }
         }
         assert_eq!(logits(&image, plan.with_context(23), kernels::best(), &tokens, 23), one_by_one, "a context no longer than the text");

@@ -55,7 +55,7 @@ fn chunks_blocks_and_kernels_never_change_a_bit() {
             for kernels in kernels::all() {
                 for (chunk, block) in [(1, 8), (3, 2), (16, 5), (23, 8), (23, 40)] {
                     let together = logits(&image, plan.with_block(block), kernels, &tokens, chunk);
-                    assert!(together == one_by_one, "{family}, {name}, {}: chunks of {chunk} in blocks of {block}", kernels.name);
+                    assert!(together == one_by_one, "{family}, {name}, {}: chunks of {chunk} in blocks of {block}", kernels.name());
                 }
             }
         }
@@ -246,7 +246,7 @@ fn every_image_passes_its_self_test_with_every_kernel_set() {
             let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
             for kernels in kernels::all() {
                 let mut session = Session::with_kernels(&image, &mut arena, plan, kernels).unwrap();
-                assert_eq!(session.self_test(), Ok(()), "{family}, {name}, {}", kernels.name);
+                assert_eq!(session.self_test(), Ok(()), "{family}, {name}, {}", kernels.name());
                 assert_eq!(session.position(), 0);
             }
         }

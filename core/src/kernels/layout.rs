@@ -1,14 +1,14 @@
-//! Layouts: the same values in an order that one family of CPUs reads faster.
+//! Weight layouts: the same values in an order that one family of CPUs reads faster.
 
 use crate::format::{Dtype, Layout, row_bytes};
 
-/// Where column `k` lies in a row of the cortex-m-dsp layout: 0, 2, 1, 3 in each group of four. It is its own inverse.
+/// Index of column `k` in a row of the cortex-m-dsp layout, which interleaves each group of four columns as 0, 2, 1, 3. It is its own inverse.
 #[inline(always)]
 pub const fn interleave_index(k: usize) -> usize {
     (k & !3) | (k & 1) << 1 | (k & 2) >> 1
 }
 
-/// Rows that share a bundle: memory holds whole bundles, the last one filled up with zeros.
+/// Rows that are interleaved in a bundle. Memory holds whole bundles; the last one is padded with zeros.
 pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
     match (layout, dtype) {
         (Layout::CortexMDsp, Dtype::Int8) => 2,
@@ -19,8 +19,8 @@ pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
 
 /// Packs rows of the portable layout into `layout`.
 ///
-/// `portable` is `(rows, row_bytes)` as the portable layout has it, int8 values in -127..=127. `out` has room for whole bundles of
-/// [`rows_per_bundle`] rows of the same row bytes; what is too short on either side is left out. Types that the layout does not change are copied.
+/// `portable` is `(rows, row_bytes)` in the portable layout, int8 values in -127..=127. `out` has room for whole bundles of [`rows_per_bundle`]
+/// rows of the same row bytes; of the longer of the two, the rest is ignored. Types that the layout does not change are copied.
 ///
 /// ```
 /// use attoformer::image::{Dtype, Layout};
@@ -40,7 +40,7 @@ pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], 
             _ => {
                 let (halfwords, _) = out.as_chunks_mut::<2>();
                 for (k, halfword) in (0..).zip(halfwords) {
-                    // Halfword k holds column interleave_index(k) of every row.
+                    // Halfword k holds column interleave_index(k) of each row.
                     let column = interleave_index(k);
                     let of_row = |row: usize| value(dtype, rows.get(row * row_bytes..).unwrap_or_default(), column);
                     let shared = match dtype {
@@ -54,7 +54,7 @@ pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], 
     }
 }
 
-/// Column `column` of a portable row; zero behind its end.
+/// Column `column` of a portable row; zero after its end.
 fn value(dtype: Dtype, row: &[u8], column: usize) -> i32 {
     match dtype {
         Dtype::Int4 => {

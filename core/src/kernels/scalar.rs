@@ -1,13 +1,38 @@
-//! THE SPECIFICATION. Every other kernel set must equal these functions in every bit, and they read every layout.
+//! THE SPECIFICATION: every other kernel set equals these functions in every bit. They read every layout.
 
-use super::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks, layout};
-use crate::format::Activation;
-use crate::format::Layout;
-use crate::numeric::{Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, max_magnitude_bits, mul_high, relu, silu, squared_relu};
+use super::layout::interleave_index;
+use super::set::Functions;
+use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
+use crate::format::directory::{Dtype, Layout};
+use crate::format::types::Activation;
+use crate::numeric::{
+    self, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu, rms_norm, silu,
+    squared_relu,
+};
 use half::f16;
 
-/// Quantizes one row of `columns` values, each first multiplied by `in_scale` (unless that is empty), into `out` (`columns` rounded up to
-/// a multiple of four; the rest becomes zero). Returns the row's scale.
+/// The scalar kernel set.
+pub(super) const FUNCTIONS: Functions = Functions {
+    name: "scalar",
+    quantize,
+    matmul_i8,
+    matmul_i4,
+    matmul_f16,
+    matmul_f32,
+    quantize_query,
+    scores,
+    scores_tile,
+    softmax_weights,
+    weighted_value_sum,
+    weighted_value_sum_tile,
+    layer_norm,
+    rms_norm,
+    activate,
+    gate,
+};
+
+/// Quantizes one row of `columns` values per-token (absmax, symmetric), each first multiplied by its `in_scale` unless that is empty. `out` has
+/// `columns` rounded up to a multiple of four elements; the padding becomes zero. Returns the row's scale.
 pub fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() {
         quantize_row(|| x.iter().copied(), out)
@@ -26,13 +51,15 @@ fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -
     quantizer.scale
 }
 
-/// `y = W x` for int8 weights: exact integer dots, then `acc * (row_scale * token_scale) + bias`. `out` is `(tokens, rows)`.
+/// `y = W x` for int8 weights with per-channel scales: exact integer dots, dequantized as `acc * (row_scale * token_scale) + bias`. `out` is
+/// `(tokens, rows)`.
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i8_of(matrix, x, out, i16_values);
 }
 
-/// The same for rows that another kernel set quantized, whose values `read` returns.
-pub(crate) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
+/// [`matmul_i8`] for rows in another set's form; `read` returns their values.
+#[inline(always)]
+pub(super) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
     matrix: &Matrix<'_>,
     x: &QuantizedRows<'x>,
     out: &mut [f32],
@@ -49,13 +76,15 @@ pub(crate) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
     }
 }
 
-/// `y = W x` for int4 weights: exact integer sums over groups, each times its u8 scale, then as int8. `out` is `(tokens, rows)`.
+/// `y = W x` for int4 weights: the exact integer sum of each group times the group's u8 scale, all added, then dequantized as for int8. `out` is
+/// `(tokens, rows)`.
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i4_of(matrix, x, out, i16_values);
 }
 
-/// The same for rows that another kernel set quantized, whose values `read` returns.
-pub(crate) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
+/// [`matmul_i4`] for rows in another set's form; `read` returns their values.
+#[inline(always)]
+pub(super) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
     matrix: &Matrix<'_>,
     x: &QuantizedRows<'x>,
     out: &mut [f32],
@@ -79,7 +108,7 @@ fn i16_values(x: &[i16]) -> impl Iterator<Item = i32> {
     x.iter().map(|&x| x as i32)
 }
 
-/// `y = W x` for f16 weights, widened to f32; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
+/// `y = W x` for f16 weights, widened to f32; products are added in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
 pub fn matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     for row in 0..matrix.rows {
         let (weights, _) = matrix.row(row).as_chunks::<2>();
@@ -95,7 +124,7 @@ pub fn matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// `y = W x` for f32 weights; sums in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
+/// `y = W x` for f32 weights; products are added in eight lanes. `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
 pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     for row in 0..matrix.rows {
         let weights = zerocopy::FromBytes::ref_from_bytes(matrix.row(row)).unwrap_or_default();
@@ -105,16 +134,17 @@ pub fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
 
 /// Quantizes one head's query to 12 bits into `out`; returns the exponent: [`crate::numeric::quantize_query`].
 pub fn quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
-    crate::numeric::quantize_query(x, factor, |index, value| {
+    numeric::quantize_query(x, factor, |index, value| {
         if let Some(out) = out.get_mut(index) {
             *out = value as i16;
         }
     })
 }
 
-/// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` are `quantize_query`'s.
+/// One head's scores over int8 keys, in units of log2 in Q16; returns the largest. `q` and `exponent` come from [`quantize_query`].
 ///
-/// `score = floor(floor(dot * 2^h * m / 2^32) * 2^-s)` with the key's scale `m * 2^..` taken apart: all in 32-bit integers.
+/// `score = floor(floor(dot * 2^h * m / 2^32) * 2^-s)`, where m is the mantissa of the key's scale and s follows from its exponent: all in 32-bit
+/// integers.
 pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let rows = keys.values.chunks_exact(keys.stride.max(1));
     let headroom = headroom(q.len());
@@ -128,15 +158,15 @@ pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> 
     largest
 }
 
-/// [`scores`] of several queries of one head, `(queries, stride)`, each over the first keys that it sees: what lies behind them in a row is
-/// left in any state. `largest` gets the largest of each query.
+/// [`scores`] of several queries of one head, `(queries, stride)`, each over its visible keys, the first ones; the rest of a row is left in any
+/// state. `largest` gets the largest of each query.
 pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
     scores_tile_of(scores, queries, keys, stride, out, largest);
 }
 
-/// The same with another kernel set's function for one query.
+/// [`scores_tile`] by another set's function for one query.
 #[inline(always)]
-pub(crate) fn scores_tile_of(
+pub(super) fn scores_tile_of(
     scores: impl Fn(&[i16], i32, &KeyRows<'_>, &mut [i32]) -> i32,
     queries: &QueryTile<'_>,
     keys: &KeyRows<'_>,
@@ -145,18 +175,19 @@ pub(crate) fn scores_tile_of(
     largest: &mut [i32],
 ) {
     let outs = out.chunks_mut(stride.max(1)).zip(largest);
-    for (((q, &exponent), &seen), (out, largest)) in queries.rows().zip(queries.exponents).zip(queries.seen).zip(outs) {
-        *largest = scores(q, exponent, keys, out.get_mut(..seen).unwrap_or_default());
+    for (((q, &exponent), &visible), (out, largest)) in queries.rows().zip(queries.exponents).zip(queries.visible).zip(outs) {
+        debug_assert!(visible <= out.len(), "{visible} scores in a row of {}", out.len());
+        *largest = scores(q, exponent, keys, out.get_mut(..visible).unwrap_or_default());
     }
 }
 
-/// Bits by which a head's dot products can be shifted up: |dot| is at most 2^18 * head_dim.
+/// Bits by which a head's dots can be shifted up: |dot| is at most 2^18 * head_dim.
 #[inline(always)]
 pub(crate) fn headroom(head_dim: usize) -> u32 {
     (head_dim as u32).saturating_sub(1).leading_zeros().saturating_sub(20)
 }
 
-/// One score from its exact dot product. A shift to the left stops at +-2^29, a score of 8,192.
+/// One score from its exact dot. A shift to the left saturates at +-2^29, a score of 8,192.
 #[inline(always)]
 pub(crate) fn score(dot: i32, scale: f32, exponent: i32, headroom: u32) -> i32 {
     let bits = scale.to_bits();
@@ -168,9 +199,9 @@ pub(crate) fn score(dot: i32, scale: f32, exponent: i32, headroom: u32) -> i32 {
     (product << left) >> right.clamp(0, 31)
 }
 
-/// Weights of the values for one query: 2^(score - largest) times the value's scale, relative to the row's largest, in 12 bits.
+/// Softmax weights of the values for one query: 2^(score - largest) times the value's scale, in 12 bits relative to the row's largest product.
 ///
-/// `out` gets a weight per score and zeros behind, up to a whole block of four tokens. The scores are used up.
+/// `out` gets a weight per score, then zeros up to a whole block of four tokens. The scores are overwritten.
 pub fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let top = value_scales.iter().zip(&*scores).fold(0, |top, (scale, _)| top.max(scale.to_bits() >> 23));
     let (mut sum, mut largest_product) = (0u32, 0u32);
@@ -190,7 +221,7 @@ pub fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], o
     SoftmaxNorm { sum, exponent: shift as i32 + top as i32 - 141 }
 }
 
-/// A weight's e times the upper 15 bits of its value scale's mantissa, at the largest scale's exponent: below 2^31 + 1.
+/// A weight's e (at most 2^16) times the upper 15 bits of its value scale's mantissa, at the largest scale's exponent: below 2^31.
 #[inline(always)]
 pub(crate) fn product(e: u32, scale: f32, top: u32) -> u32 {
     let bits = scale.to_bits();
@@ -198,7 +229,7 @@ pub(crate) fn product(e: u32, scale: f32, top: u32) -> u32 {
     (e * mantissa) >> (top - (bits >> 23)).min(31)
 }
 
-/// Sum over tokens of weight times value, for each dimension of a head; exact for up to 4,096 tokens. `out` is `(head_dim)`.
+/// Sum over tokens of softmax weight times value, for each dimension of a head; exact for up to 4,096 tokens. `out` is `(head_dim)`.
 pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     out.fill(0);
     let blocks = values.values.chunks_exact(values.stride.max(1));
@@ -215,9 +246,9 @@ pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlo
     weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
 }
 
-/// The same with another kernel set's function for one query.
+/// [`weighted_value_sum_tile`] by another set's function for one query.
 #[inline(always)]
-pub(crate) fn weighted_value_sum_tile_of(
+pub(super) fn weighted_value_sum_tile_of(
     weighted_value_sum: impl Fn(&[i16], &ValueBlocks<'_>, &mut [i32]),
     weights: &[i16],
     stride: usize,
@@ -230,7 +261,7 @@ pub(crate) fn weighted_value_sum_tile_of(
     }
 }
 
-/// Applies the non-linearity to every element.
+/// Applies the activation function to every element.
 pub fn activate(activation: Activation, x: &mut [f32]) {
     match activation {
         Activation::Relu => x.iter_mut().for_each(|x| *x = relu(*x)),
@@ -241,7 +272,7 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
     }
 }
 
-/// `out = activation(gate) * up`, element by element (Shazeer 2020, equation 6).
+/// `out = activation(gate) * up`, element by element: SwiGLU, GeGLU and their kin (Shazeer 2020, equation 6).
 pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     let all = out.iter_mut().zip(gate).zip(up);
     match activation {
@@ -253,9 +284,8 @@ pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Row `row` of an embedding table as f32, from any type and layout. `out` is `(columns)`.
+/// Dequantizes row `row` of an embedding table, of any type and layout. `out` is `(columns)`.
 pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
-    use crate::format::Dtype;
     let scale = matrix.scale(row);
     match matrix.dtype {
         Dtype::F32 => {
@@ -314,15 +344,15 @@ pub(super) fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<I
     let (halfwords, _) = matrix.values.get(start..start.wrapping_add(pair_bytes)).unwrap_or_default().as_chunks::<2>();
     let odd = row % 2 == 1;
     (0..halfwords.len()).map(move |k| {
-        let word = halfwords.get(layout::interleave_index(k)).map_or(0, |&bytes| i16::from_le_bytes(bytes) as i32);
+        let word = halfwords.get(interleave_index(k)).map_or(0, |&bytes| i16::from_le_bytes(bytes) as i32);
         let even = word as i8 as i32;
         if odd { (word - even) >> 8 } else { even }
     })
 }
 
-/// int4 values of one row, in order.
+/// The nibbles of one int4 row, signed, in column order.
 pub(super) fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
-    // In the cortex-m-dsp layout four rows share a halfword, the first row in its lowest nibble.
+    // In the cortex-m-dsp layout four rows share a halfword; the first row is its lowest nibble.
     let (start, step, shift, quad) = match matrix.layout {
         Layout::Portable => (row.wrapping_mul(matrix.row_bytes), 1, 0, false),
         Layout::CortexMDsp => ((row / 4).wrapping_mul(4 * matrix.row_bytes), 4, (row % 4) as u32 * 4, true),
@@ -331,7 +361,7 @@ pub(super) fn nibbles<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item
     let sign_extend = |nibble: u32| ((nibble << 28) as i32) >> 28;
     (0..matrix.columns).map(move |k| {
         if quad {
-            let at = 2 * layout::interleave_index(k);
+            let at = 2 * interleave_index(k);
             let half = bytes.get(at).copied().unwrap_or(0) as u32 | (bytes.get(at + 1).copied().unwrap_or(0) as u32) << 8;
             sign_extend(half >> shift)
         } else {

@@ -1,8 +1,8 @@
-//! What kernels read: matrices, quantized rows, and one layer's keys and values.
+//! Operands of the kernels: weight matrices, quantized rows, and one layer's keys and values.
 
 use crate::format::{Dtype, Layout};
 
-/// A weight matrix in place, `(rows, columns)`; an output per row.
+/// A weight matrix `(rows, columns)` in the image; each row makes one output.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     /// Element type.
@@ -13,22 +13,22 @@ pub struct Matrix<'a> {
     pub rows: usize,
     /// Inputs.
     pub columns: usize,
-    /// Bytes from one row to the next; a multiple of four.
+    /// Bytes from one row to the next, a multiple of four.
     pub row_bytes: usize,
     /// Values in their layout, at an address that is a multiple of 16.
     pub values: &'a [u8],
-    /// Scale of each row (int8, int4).
+    /// Scale of each row, per-channel (int8, int4).
     pub scales: &'a [f32],
     /// int4: scale of each group, `(rows, groups)`.
     pub group_scales: &'a [u8],
-    /// int4: columns per group.
+    /// int4: group size in columns.
     pub group: usize,
-    /// Added to each output; empty for none.
+    /// Bias of each output, or empty.
     pub bias: &'a [f32],
 }
 
 impl<'a> Matrix<'a> {
-    /// No rows at all.
+    /// A matrix without rows.
     pub const EMPTY: Matrix<'static> = Matrix {
         dtype: Dtype::F32,
         layout: Layout::Portable,
@@ -42,7 +42,7 @@ impl<'a> Matrix<'a> {
         bias: &[],
     };
 
-    /// Bytes of row `row` in a layout that keeps rows together; empty outside the matrix.
+    /// Bytes of row `row` in a layout that keeps rows contiguous; empty outside the matrix.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &'a [u8] {
         let start = row.wrapping_mul(self.row_bytes);
@@ -63,19 +63,19 @@ impl<'a> Matrix<'a> {
         self.group_scales.get(start..start.wrapping_add(groups)).unwrap_or_default()
     }
 
-    /// Bias of row `row`; `None` when the matrix has none.
+    /// Bias of row `row`; `None` if the matrix has none.
     #[inline(always)]
     pub fn bias_of(&self, row: usize) -> Option<f32> {
         self.bias.get(row).copied()
     }
 }
 
-/// Token rows quantized to eight bits, in the form that the kernel set's own `quantize` wrote: opaque to all others.
+/// Token rows quantized to eight bits, in the form that the kernel set's own `quantize` writes; no other set can read them.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizedRows<'a> {
-    /// `(tokens, stride)`, padded with zeros behind each row's columns.
+    /// `(tokens, stride)`; each row is padded with zeros.
     pub values: &'a [i16],
-    /// Elements from one token to the next; a multiple of four.
+    /// Elements from one token to the next, a multiple of four.
     pub stride: usize,
     /// Scale of each token.
     pub scales: &'a [f32],
@@ -98,8 +98,8 @@ pub struct QueryTile<'a> {
     pub head_dim: usize,
     /// Exponent of each query.
     pub exponents: &'a [i32],
-    /// Keys that each query sees: the first ones.
-    pub seen: &'a [usize],
+    /// Number of keys visible to each query: the first ones.
+    pub visible: &'a [usize],
 }
 
 impl<'a> QueryTile<'a> {
@@ -110,35 +110,35 @@ impl<'a> QueryTile<'a> {
     }
 }
 
-/// One head's view of a layer's int8 keys.
+/// One head's view of a layer's int8 keys in the KV cache.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyRows<'a> {
     /// `(tokens, stride)`.
     pub values: &'a [i8],
     /// Elements from one token to the next.
     pub stride: usize,
-    /// Where the head begins in a row.
+    /// The head's first element in a row.
     pub offset: usize,
     /// Scale of each token's row.
     pub scales: &'a [f32],
 }
 
-/// One head's view of a layer's int8 values: four neighbouring tokens of a dimension lie together, `(tokens / 4, stride, 4)`.
+/// One head's view of a layer's int8 values in the KV cache. Four consecutive tokens of a dimension are adjacent: `(tokens / 4, stride, 4)`.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueBlocks<'a> {
-    /// Whole blocks of four tokens; the last one may hold tokens that are not there yet, whose weight must be zero.
+    /// Whole blocks of four tokens. The last block may contain tokens that were not stored yet; their weights must be zero.
     pub values: &'a [[i8; 4]],
-    /// Blocks' width: dimensions of all heads.
+    /// Width of a block: the dimensions of all heads.
     pub stride: usize,
-    /// Where the head begins.
+    /// The head's first dimension in a block.
     pub offset: usize,
 }
 
-/// What the weights of one query add up to.
+/// The denominator and the unit of one query's softmax weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoftmaxNorm {
     /// Integer sum of 2^(score - largest) in Q16.
     pub sum: u32,
-    /// A sum over weighted values counts in units of 2^exponent.
+    /// Weighted sums of values are in units of 2^exponent.
     pub exponent: i32,
 }

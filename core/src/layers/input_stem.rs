@@ -100,7 +100,7 @@ impl<'a> InputStem<'a> {
                 }
             }
             self.first.apply(kernels, gathered, scratch.quantize, chunk);
-            (kernels.activate)(self.activation, chunk);
+            kernels.activate(self.activation, chunk);
             for (row, at) in rows_mut(chunk, d_model).zip(at..) {
                 if at == 0 || at > frames {
                     row.fill(0.0);
@@ -112,7 +112,7 @@ impl<'a> InputStem<'a> {
             copy_or_clear(row, stem.get(2 * index * d_model..(2 * index + 3) * d_model));
         }
         self.second.apply(kernels, gathered, scratch.quantize, x);
-        (kernels.activate)(self.activation, x);
+        kernels.activate(self.activation, x);
     }
 }
 

@@ -65,7 +65,7 @@ fn gate_row(kernels: &Kernels, activation: Activation, gate: &[f32], row: &mut [
     let mut product = [0.0; RUN];
     for (gate, row) in gate.chunks(RUN).zip(row.chunks_mut(RUN)) {
         let product = prefix_mut(&mut product, row.len());
-        (kernels.gate)(activation, gate, row, product);
+        kernels.gate(activation, gate, row, product);
         row.iter_mut().zip(&*product).for_each(|(row, &y)| *row = y);
     }
 }

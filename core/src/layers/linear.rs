@@ -84,13 +84,13 @@ impl<'a> Linear<'a> {
         }
         if tokens < 2 {
             return match self.matrix.dtype {
-                Dtype::F32 => share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| (kernels.matmul_f32)(part, x, out)),
-                Dtype::F16 => share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| (kernels.matmul_f16)(part, x, out)),
+                Dtype::F32 | Dtype::F16 => {
+                    share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| kernels.matmul_float(part, x, out));
+                }
                 Dtype::Int8 | Dtype::Int4 => {
-                    let multiply = if self.matrix.dtype == Dtype::Int8 { kernels.matmul_i8 } else { kernels.matmul_i4 };
                     let parallel = scratch.parallel;
                     let x = self.quantize(kernels, x, scratch);
-                    share_outputs(parallel, parts, &self.matrix, out, &|part, out| multiply(part, &x, out));
+                    share_outputs(parallel, parts, &self.matrix, out, &|part, out| kernels.matmul_quantized(part, &x, out));
                 }
             };
         }
@@ -110,10 +110,8 @@ impl<'a> Linear<'a> {
 
     fn multiply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         match self.matrix.dtype {
-            Dtype::F32 => (kernels.matmul_f32)(&self.matrix, x, out),
-            Dtype::F16 => (kernels.matmul_f16)(&self.matrix, x, out),
-            Dtype::Int8 => (kernels.matmul_i8)(&self.matrix, &self.quantize(kernels, x, scratch), out),
-            Dtype::Int4 => (kernels.matmul_i4)(&self.matrix, &self.quantize(kernels, x, scratch), out),
+            Dtype::F32 | Dtype::F16 => kernels.matmul_float(&self.matrix, x, out),
+            Dtype::Int8 | Dtype::Int4 => kernels.matmul_quantized(&self.matrix, &self.quantize(kernels, x, scratch), out),
         }
     }
 
@@ -124,7 +122,7 @@ impl<'a> Linear<'a> {
         let scales = prefix_mut(scratch.scales, tokens);
         let inputs = rows(x, self.matrix.columns);
         for ((x, out), scale) in inputs.zip(rows_mut(values, stride)).zip(scales.iter_mut()) {
-            *scale = (kernels.quantize)(x, self.in_scale, out);
+            *scale = kernels.quantize(x, self.in_scale, out);
         }
         QuantizedRows { values, stride, scales }
     }

@@ -55,13 +55,13 @@ impl<'a> Mlp<'a> {
         if self.gated {
             for (row, out) in rows(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
                 if let Some((gate, up)) = row.split_at_checked(self.d_hidden) {
-                    (kernels.gate)(self.activation, gate, up, out);
+                    kernels.gate(self.activation, gate, up, out);
                 }
             }
         } else {
             // Row by row, so that what is copied is still at hand.
             for (row, out) in rows_mut(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
-                (kernels.activate)(self.activation, row);
+                kernels.activate(self.activation, row);
                 out.iter_mut().zip(row).for_each(|(x, y)| *x = *y);
             }
         }

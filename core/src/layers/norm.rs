@@ -53,8 +53,8 @@ impl<'a> Norm<'a> {
 
     fn apply_row(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
         match self.kind {
-            NormKind::Rms => (kernels.rms_norm)(x, self.scale, self.eps, out),
-            NormKind::Layer => (kernels.layer_norm)(x, self.scale, self.bias, self.eps, out),
+            NormKind::Rms => kernels.rms_norm(x, self.scale, self.eps, out),
+            NormKind::Layer => kernels.layer_norm(x, self.scale, self.bias, self.eps, out),
         }
     }
 }

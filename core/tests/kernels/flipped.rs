@@ -1,6 +1,7 @@
 //! Scalar's kernels, each with the lowest bit of one result flipped.
 
-use attoformer::kernels::{Kernels, SCALAR, SoftmaxNorm};
+use super::SCALAR;
+use attoformer::kernels::{Functions, SoftmaxNorm};
 
 fn flip(out: &mut [f32]) {
     if let Some(last) = out.last_mut() {
@@ -8,93 +9,96 @@ fn flip(out: &mut [f32]) {
     }
 }
 
-pub fn sets() -> [(&'static str, Kernels); 18] {
+pub fn sets() -> [(&'static str, Functions); 18] {
     [
         (
             "quantize",
-            Kernels {
+            Functions {
                 quantize: |x, in_scale, out| {
                     let scale = (SCALAR.quantize)(x, in_scale, out);
                     out.iter_mut().take(1).for_each(|q| *q ^= 1);
                     scale
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
-        ("quantize", Kernels { quantize: |x, in_scale, out| f32::from_bits((SCALAR.quantize)(x, in_scale, out).to_bits() ^ 1), ..SCALAR }),
-        ("matmul_i8", Kernels { matmul_i8: |m, x, out| ((SCALAR.matmul_i8)(m, x, out), flip(out)).1, ..SCALAR }),
-        ("matmul_i4", Kernels { matmul_i4: |m, x, out| ((SCALAR.matmul_i4)(m, x, out), flip(out)).1, ..SCALAR }),
-        ("matmul_f16", Kernels { matmul_f16: |m, x, out| ((SCALAR.matmul_f16)(m, x, out), flip(out)).1, ..SCALAR }),
-        ("matmul_f32", Kernels { matmul_f32: |m, x, out| ((SCALAR.matmul_f32)(m, x, out), flip(out)).1, ..SCALAR }),
-        ("quantize_query", Kernels { quantize_query: |x, factor, out| (SCALAR.quantize_query)(x, factor, out) ^ 1, ..SCALAR }),
+        (
+            "quantize",
+            Functions { quantize: |x, in_scale, out| f32::from_bits((SCALAR.quantize)(x, in_scale, out).to_bits() ^ 1), ..*SCALAR },
+        ),
+        ("matmul_i8", Functions { matmul_i8: |m, x, out| ((SCALAR.matmul_i8)(m, x, out), flip(out)).1, ..*SCALAR }),
+        ("matmul_i4", Functions { matmul_i4: |m, x, out| ((SCALAR.matmul_i4)(m, x, out), flip(out)).1, ..*SCALAR }),
+        ("matmul_f16", Functions { matmul_f16: |m, x, out| ((SCALAR.matmul_f16)(m, x, out), flip(out)).1, ..*SCALAR }),
+        ("matmul_f32", Functions { matmul_f32: |m, x, out| ((SCALAR.matmul_f32)(m, x, out), flip(out)).1, ..*SCALAR }),
+        ("quantize_query", Functions { quantize_query: |x, factor, out| (SCALAR.quantize_query)(x, factor, out) ^ 1, ..*SCALAR }),
         (
             "scores_tile",
-            Kernels {
+            Functions {
                 scores_tile: |queries, keys, stride, out, largest| {
                     (SCALAR.scores_tile)(queries, keys, stride, out, largest);
                     largest.iter_mut().take(1).for_each(|largest| *largest ^= 1);
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
         (
             "scores_tile",
-            Kernels {
+            Functions {
                 scores_tile: |queries, keys, stride, out, largest| {
                     (SCALAR.scores_tile)(queries, keys, stride, out, largest);
                     out.iter_mut().take(1).for_each(|score| *score ^= 1);
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
         (
             "weighted_value_sum_tile",
-            Kernels {
+            Functions {
                 weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
                     (SCALAR.weighted_value_sum_tile)(weights, stride, values, head_dim, out);
                     out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
         (
             "layer_norm",
-            Kernels { layer_norm: |x, scale, bias, eps, out| ((SCALAR.layer_norm)(x, scale, bias, eps, out), flip(out)).1, ..SCALAR },
+            Functions { layer_norm: |x, scale, bias, eps, out| ((SCALAR.layer_norm)(x, scale, bias, eps, out), flip(out)).1, ..*SCALAR },
         ),
-        ("scores", Kernels { scores: |q, exponent, keys, out| (SCALAR.scores)(q, exponent, keys, out) ^ 1, ..SCALAR }),
+        ("scores", Functions { scores: |q, exponent, keys, out| (SCALAR.scores)(q, exponent, keys, out) ^ 1, ..*SCALAR }),
         (
             "softmax_weights",
-            Kernels {
+            Functions {
                 softmax_weights: |scores, largest, scales, out| {
                     let norm = (SCALAR.softmax_weights)(scores, largest, scales, out);
                     SoftmaxNorm { sum: norm.sum ^ 1, ..norm }
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
         (
             "softmax_weights",
-            Kernels {
+            Functions {
                 softmax_weights: |scores, largest, scales, out| {
                     let norm = (SCALAR.softmax_weights)(scores, largest, scales, out);
                     out.iter_mut().take(1).for_each(|w| *w ^= 1);
                     norm
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
         (
             "weighted_value_sum",
-            Kernels {
+            Functions {
                 weighted_value_sum: |weights, values, out| {
                     (SCALAR.weighted_value_sum)(weights, values, out);
                     out.iter_mut().take(1).for_each(|sum| *sum ^= 1);
                 },
-                ..SCALAR
+                ..*SCALAR
             },
         ),
-        ("rms_norm", Kernels { rms_norm: |x, scale, eps, out| ((SCALAR.rms_norm)(x, scale, eps, out), flip(out)).1, ..SCALAR }),
-        ("activate", Kernels { activate: |of, x| ((SCALAR.activate)(of, x), flip(x)).1, ..SCALAR }),
-        ("gate", Kernels { gate: |of, gate, up, out| ((SCALAR.gate)(of, gate, up, out), flip(out)).1, ..SCALAR }),
+        ("rms_norm", Functions { rms_norm: |x, scale, eps, out| ((SCALAR.rms_norm)(x, scale, eps, out), flip(out)).1, ..*SCALAR }),
+        ("activate", Functions { activate: |of, x| ((SCALAR.activate)(of, x), flip(x)).1, ..*SCALAR }),
+        ("gate", Functions { gate: |of, gate, up, out| ((SCALAR.gate)(of, gate, up, out), flip(out)).1, ..*SCALAR }),
     ]
 }

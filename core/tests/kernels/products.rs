@@ -1,13 +1,13 @@
 //! Quantized rows and matrix products.
 
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{Kernels, Matrix, QuantizedRows, SCALAR};
+use attoformer::kernels::{Functions, Matrix, QuantizedRows};
 
-use super::expect;
 use super::inputs::{BYTES, Bytes, FLOATS, Floats, Owned, counts, same};
 use super::random::Random;
+use super::{SCALAR, expect};
 
-pub fn quantize(set: &Kernels) -> Result<(), String> {
+pub fn quantize(set: &Functions) -> Result<(), String> {
     let mut random = Random(1);
     for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
         // Rows that begin off every alignment, too.
@@ -16,19 +16,19 @@ pub fn quantize(set: &Kernels) -> Result<(), String> {
         let scaled = random.below(2) == 0;
         let in_scale = Floats::Unit.row(&mut random, if scaled { count } else { 0 });
         let picks: Vec<usize> = (0..count).take(40).chain((40..count).rev().step_by(1 + count / 40)).collect();
-        let row = |set: &Kernels| {
+        let row = |set: &Functions| {
             let mut out = vec![0x5555; count.next_multiple_of(4)];
             let scale = (set.quantize)(&x[start..], &in_scale, &mut out);
             (integers_of(set, count, &picks, &out), scale.to_bits())
         };
-        expect(row(set) == row(&SCALAR), || format!("{count} of {fill:?}, input scale: {scaled}"))?;
+        expect(row(set) == row(SCALAR), || format!("{count} of {fill:?}, input scale: {scaled}"))?;
     }
     Ok(())
 }
 
 /// Some integers of a quantized row, whose form only the set's own products know: what rows of zeros with a single one make of it. The last of
 /// them has its one in the padding, where there is any, and must get a zero.
-fn integers_of(set: &Kernels, count: usize, picks: &[usize], quantized: &[i16]) -> Vec<i32> {
+fn integers_of(set: &Functions, count: usize, picks: &[usize], quantized: &[i16]) -> Vec<i32> {
     let stride = quantized.len();
     let places: Vec<usize> = picks.iter().copied().chain(count..stride).collect();
     let mut owned = Owned::zeros(Dtype::Int8, places.len(), stride);
@@ -60,7 +60,7 @@ fn shapes(longest: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     ])
 }
 
-fn integer_product(set: &Kernels, matrix: &Matrix<'_>, x: &[f32], tokens: usize) -> Vec<f32> {
+fn integer_product(set: &Functions, matrix: &Matrix<'_>, x: &[f32], tokens: usize) -> Vec<f32> {
     let stride = matrix.columns.next_multiple_of(4);
     let mut values = vec![0; stride * tokens];
     let mut scales = vec![0.0; tokens];
@@ -76,7 +76,7 @@ fn integer_product(set: &Kernels, matrix: &Matrix<'_>, x: &[f32], tokens: usize)
     out
 }
 
-fn integers(set: &Kernels, dtype: Dtype, groups: &[usize], longest: usize) -> Result<(), String> {
+fn integers(set: &Functions, dtype: Dtype, groups: &[usize], longest: usize) -> Result<(), String> {
     let mut random = Random(2);
     let fills = BYTES.map(|bytes| if matches!(bytes, Bytes::Any) { (bytes, Floats::Unit) } else { (bytes, Floats::Extreme) });
     let fills = fills.into_iter().chain([(Bytes::Any, Floats::Wide), (Bytes::Any, Floats::Infinite), (Bytes::Smallest, Floats::Zeros)]);
@@ -98,35 +98,35 @@ fn integers(set: &Kernels, dtype: Dtype, groups: &[usize], longest: usize) -> Re
     Ok(())
 }
 
-pub fn matmul_i8(set: &Kernels) -> Result<(), String> {
+pub fn matmul_i8(set: &Functions) -> Result<(), String> {
     integers(set, Dtype::Int8, &[0], 131_072)
 }
 
-pub fn matmul_i4(set: &Kernels) -> Result<(), String> {
+pub fn matmul_i4(set: &Functions) -> Result<(), String> {
     integers(set, Dtype::Int4, &[32, 0, 64, 128, 32], 8192)
 }
 
-fn floats(set: &Kernels, dtype: Dtype, matmul: impl Fn(&Kernels, &Matrix<'_>, &[f32], &mut [f32])) -> Result<(), String> {
+fn floats(set: &Functions, dtype: Dtype, matmul: impl Fn(&Functions, &Matrix<'_>, &[f32], &mut [f32])) -> Result<(), String> {
     let mut random = Random(3);
     for fill in FLOATS {
         for (rows, columns, tokens) in shapes(10_001) {
             let owned = Owned::floats(&mut random, dtype, fill, rows, columns);
             let x = fill.row(&mut random, columns * tokens);
-            let product = |set: &Kernels| {
+            let product = |set: &Functions| {
                 let mut out = vec![f32::MAX; rows * tokens];
                 matmul(set, &owned.view(), &x, &mut out);
                 out
             };
-            expect(same(&product(set), &product(&SCALAR)), || format!("{rows} x {columns}, {tokens} tokens, {fill:?}"))?;
+            expect(same(&product(set), &product(SCALAR)), || format!("{rows} x {columns}, {tokens} tokens, {fill:?}"))?;
         }
     }
     Ok(())
 }
 
-pub fn matmul_f16(set: &Kernels) -> Result<(), String> {
+pub fn matmul_f16(set: &Functions) -> Result<(), String> {
     floats(set, Dtype::F16, |set, matrix, x, out| (set.matmul_f16)(matrix, x, out))
 }
 
-pub fn matmul_f32(set: &Kernels) -> Result<(), String> {
+pub fn matmul_f32(set: &Functions) -> Result<(), String> {
     floats(set, Dtype::F32, |set, matrix, x, out| (set.matmul_f32)(matrix, x, out))
 }

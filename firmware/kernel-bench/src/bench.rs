@@ -1,9 +1,9 @@
 //! What each kernel costs, in the emulator's instructions.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
-use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{Kernels, KeyRows, QuantizedRows, ValueBlocks};
+use attoformer::image::Activation;
+use attoformer::kernels::{Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer_firmware::Counter;
 use core::hint::black_box;
 use semihosting::println;
@@ -16,7 +16,7 @@ const BLOCK: usize = 8;
 const ROUNDS: u32 = 64;
 
 /// Counts every kernel and prints a line for each.
-pub fn run(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter) {
+pub fn run(kernels: &Functions, memory: &mut Memory, counter: &mut Counter) {
     let random = &mut Random(1);
     for layout in [Layout::Portable, Layout::CortexMDsp] {
         for (dtype, group) in [(Dtype::Int8, 0), (Dtype::Int4, 32), (Dtype::Int4, 128)] {
@@ -32,7 +32,7 @@ pub fn run(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter) {
     elementwise(kernels, memory, counter, random);
 }
 
-fn product(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, shape: Shape, tokens: usize, random: &mut Random) {
+fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shape: Shape, tokens: usize, random: &mut Random) {
     fill_matrix(memory, shape, false, random);
     let Memory {
         portable, packed, scales, group_scales, x, quantized: [quantized, _], token_scales: [token_scales, _], out: [out, _], ..
@@ -51,7 +51,7 @@ fn product(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, shape:
             Dtype::Int8 => (kernels.matmul_i8)(&matrix, &rows, out),
             Dtype::Int4 => (kernels.matmul_i4)(&matrix, &rows, out),
             Dtype::F16 => (kernels.matmul_f16)(&matrix, x, out),
-            _ => (kernels.matmul_f32)(&matrix, x, out),
+            Dtype::F32 => (kernels.matmul_f32)(&matrix, x, out),
         });
         black_box(&*out);
         total += instructions;
@@ -60,7 +60,7 @@ fn product(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, shape:
         Dtype::Int8 => "matmul_i8",
         Dtype::Int4 => "matmul_i4",
         Dtype::F16 => "matmul_f16",
-        _ => "matmul_f32",
+        Dtype::F32 => "matmul_f32",
     };
     let layout = if shape.layout == Layout::Portable { "portable" } else { "cortex-m-dsp" };
     let (group, rows) = (shape.group, shape.rows);
@@ -77,7 +77,7 @@ fn each(op: &str, k: usize, n: usize, instructions: u64, count: usize) {
     println!("{{\"op\":\"{op}\",\"k\":{k},\"n\":{n},\"tokens\":1,\"instructions\":{round},\"per_mac\":{each:.3}}}");
 }
 
-fn attention(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, head_dim: usize, random: &mut Random) {
+fn attention(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, head_dim: usize, random: &mut Random) {
     const KEYS: usize = 64;
     let Memory { portable, scales, quantized: [query, _], integers: [integers, _], weights: [weights, _], .. } = memory;
     portable.0.iter_mut().for_each(|x| *x = random.next() as u8);
@@ -102,7 +102,7 @@ fn attention(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, head
     each("mix", head_dim, KEYS, work[2], KEYS * head_dim);
 }
 
-fn elementwise(kernels: &Kernels, memory: &mut Memory, counter: &mut Counter, random: &mut Random) {
+fn elementwise(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, random: &mut Random) {
     let Memory { x, out: [out, _], quantized: [quantized, _], in_scale, .. } = memory;
     x.iter_mut().for_each(|x| *x = random.unit() * 6.0);
     let (gate, up) = x[..2 * K].split_at(K);

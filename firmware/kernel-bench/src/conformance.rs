@@ -1,17 +1,20 @@
 //! The set against the specification.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
-use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{Kernels, KeyRows, QuantizedRows, SCALAR, ValueBlocks};
+use attoformer::image::Activation;
+use attoformer::kernels::{self, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer::numeric::quantize_query;
 use semihosting::println;
+
+/// The specification's functions.
+static SCALAR: &Functions = kernels::SCALAR.functions();
 
 /// Row lengths: all small ones, a whole and a broken run of every loop, and both sides of the longest mixed sum.
 const LONG: [usize; 8] = [64, 100, 172, 255, 256, 511, 512, 513];
 
 /// Checks every kernel; true when all are equal.
-pub fn run(kernels: &Kernels, memory: &mut Memory) -> bool {
+pub fn run(kernels: &Functions, memory: &mut Memory) -> bool {
     let random = &mut Random(0x2545_f491);
     let mut all = true;
     all &= verdict("quantize", quantize(kernels, memory, random));
@@ -61,7 +64,7 @@ fn fill(x: &mut [f32], kind: u32, random: &mut Random) {
     }
 }
 
-fn quantize(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {
+fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Outcome {
     let mut cases = 0;
     for columns in lengths() {
         for kind in 0..8 {
@@ -90,7 +93,7 @@ fn quantize(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
     Ok(cases)
 }
 
-fn products(kernels: &Kernels, memory: &mut Memory, random: &mut Random, dtype: Dtype, layout: Layout) -> Outcome {
+fn products(kernels: &Functions, memory: &mut Memory, random: &mut Random, dtype: Dtype, layout: Layout) -> Outcome {
     let mut cases = 0;
     let groups: &[usize] = if dtype == Dtype::Int4 { &[0, 32, 64, 128] } else { &[0] };
     for columns in lengths() {
@@ -112,7 +115,7 @@ fn products(kernels: &Kernels, memory: &mut Memory, random: &mut Random, dtype: 
 
 #[expect(clippy::too_many_arguments, reason = "a case is all of these")]
 fn product(
-    kernels: &Kernels,
+    kernels: &Functions,
     memory: &mut Memory,
     shape: Shape,
     tokens: usize,
@@ -128,7 +131,7 @@ fn product(
     let matrix = matrix(shape, (&portable.0, &packed.0), scales, group_scales, bias);
     // Rows at an address that suits no wide load must work as well.
     let (stride, odd) = (shape.columns.next_multiple_of(4), odd as usize);
-    for (((set, quantized), token_scales), out) in [&SCALAR, kernels].into_iter().zip(quantized).zip(token_scales).zip(&mut *out) {
+    for (((set, quantized), token_scales), out) in [SCALAR, kernels].into_iter().zip(quantized).zip(token_scales).zip(&mut *out) {
         out.fill(-1.0);
         let out = &mut out[..tokens * shape.rows];
         let rows = quantized.0[odd..].chunks_exact_mut(stride);
@@ -140,7 +143,7 @@ fn product(
             Dtype::Int8 => (set.matmul_i8)(&matrix, &x_rows, out),
             Dtype::Int4 => (set.matmul_i4)(&matrix, &x_rows, out),
             Dtype::F16 => (set.matmul_f16)(&matrix, x, out),
-            _ => (set.matmul_f32)(&matrix, x, out),
+            Dtype::F32 => (set.matmul_f32)(&matrix, x, out),
         }
     }
     let [expected, found] = out;
@@ -148,7 +151,7 @@ fn product(
 }
 
 /// Each finite f16 alone in a row, widened by the set.
-fn every_f16(kernels: &Kernels, memory: &mut Memory) -> Outcome {
+fn every_f16(kernels: &Functions, memory: &mut Memory) -> Outcome {
     const ROWS: usize = 512;
     let shape = Shape { dtype: Dtype::F16, layout: Layout::Portable, rows: ROWS, columns: 8, group: 0 };
     memory.portable.0[..ROWS * 16].fill(0);
@@ -169,7 +172,7 @@ fn every_f16(kernels: &Kernels, memory: &mut Memory) -> Outcome {
     Ok(finite().count() as u32)
 }
 
-fn attention(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {
+fn attention(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Outcome {
     let mut cases = 0;
     for head_dim in [1, 2, 3, 4, 6, 7, 8, 12, 16, 20, 32, 36, 64, 100, 128, 512] {
         for keys in (1..=13).chain([64, 99]) {
@@ -184,7 +187,7 @@ fn attention(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Out
     Ok(cases)
 }
 
-fn head(kernels: &Kernels, memory: &mut Memory, head_dim: usize, keys: usize, kind: u32, random: &mut Random) -> bool {
+fn head(kernels: &Functions, memory: &mut Memory, head_dim: usize, keys: usize, kind: u32, random: &mut Random) -> bool {
     let Memory { portable, packed, scales, in_scale, x, quantized: [query, _], integers, weights, .. } = memory;
     let odd = if kind == 3 { random.below(4) as usize } else { 0 };
     let offset = if random.below(2) == 0 { 0 } else { head_dim } + odd;
@@ -211,7 +214,7 @@ fn head(kernels: &Kernels, memory: &mut Memory, head_dim: usize, keys: usize, ki
     let seen = KeyRows { values: key_bytes, stride, offset, scales: &scales[..keys] };
     let values = ValueBlocks { values: value_bytes, stride, offset };
     let mut results = [None; 2];
-    for (((set, integers), weights), result) in [&SCALAR, kernels].into_iter().zip(&mut *integers).zip(&mut *weights).zip(&mut results) {
+    for (((set, integers), weights), result) in [SCALAR, kernels].into_iter().zip(&mut *integers).zip(&mut *weights).zip(&mut results) {
         integers.fill(-1);
         weights.0.fill(-1);
         let (scores, mixed) = integers.split_at_mut(128);
@@ -238,7 +241,7 @@ pub fn as_signed(bytes: &[u8]) -> &[i8] {
     unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 
-fn rms_norm(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {
+fn rms_norm(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Outcome {
     let mut cases = 0;
     for columns in lengths() {
         for kind in 0..5 {
@@ -258,7 +261,7 @@ fn rms_norm(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outc
     Ok(cases)
 }
 
-fn activations(kernels: &Kernels, memory: &mut Memory, random: &mut Random) -> Outcome {
+fn activations(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Outcome {
     let mut cases = 0;
     for activation in [Activation::Relu, Activation::GeluTanh, Activation::Silu] {
         for columns in lengths() {

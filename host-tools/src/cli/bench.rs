@@ -84,7 +84,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         decode_tokens_per_s: speeds.and_then(|speeds| speeds.decode),
         encode_ms: encode.map(|seconds| 1000.0 * seconds),
         sequences_per_s: encode.map(|seconds| 1.0 / seconds),
-        kernels: setup.kernels.name,
+        kernels: setup.kernels.name(),
         threads: setup.parallel.threads(),
         peak_rss_bytes: peak_rss_bytes(),
     };
@@ -119,9 +119,9 @@ fn run_scaling(args: &Args) -> Result<(), Error> {
         plot::write(path, &images)?;
     }
     if args.json {
-        return super::print_json(&ScalingReport { images, kernels: setup.kernels.name, threads: 1 });
+        return super::print_json(&ScalingReport { images, kernels: setup.kernels.name(), threads: 1 });
     }
-    super::print(&format!("{}({} kernels, 1 thread, processor time)\n", scaling::table(&images), setup.kernels.name))
+    super::print(&format!("{}({} kernels, 1 thread, processor time)\n", scaling::table(&images), setup.kernels.name()))
 }
 
 /// One image's lengths, under its file's name.

@@ -94,7 +94,7 @@ fn embed_to(args: &Args, image: &Image, setup: &Setup, file: Option<(&Path, &mut
         _ => Progress::silent(),
     };
     let mut output = Output::new(args, image.config().output_dim(1) as usize, file, &progress)?;
-    output.report.kernels = setup.kernels.name;
+    output.report.kernels = setup.kernels.name();
     let take = |chunk, made| output.take(&chunk, made);
     let refuse = |number, error| args.refuse(number, error);
     let subject = OpenImage { image, path: &args.file };

@@ -281,7 +281,7 @@ fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64,
         top_head,
         views,
         seconds,
-        kernels: model.setup.kernels.name,
+        kernels: model.setup.kernels.name(),
         threads: model.threads,
     })
 }

@@ -125,7 +125,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         prompt_tokens: prompt.len(),
         prefill_tokens_per_s: rate(prompt.len(), outcome.prefill),
         decode_tokens_per_s: rate(outcome.steps, outcome.decode),
-        kernels: setup.kernels.name,
+        kernels: setup.kernels.name(),
         threads: setup.parallel.threads(),
         arena_bytes,
         output_hash: format!("{:08x}", outcome.output_hash),

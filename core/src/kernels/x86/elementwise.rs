@@ -1,118 +1,178 @@
-//! Quantization of a row, and non-linearities.
+//! Quantization of a row, and activations.
 
 use super::super::scalar;
-use super::exp::{gelu_erf, gelu_tanh, relu, silu};
-use super::vector::{load_f32, load_f32_front, store_f32, store_f32_front, store_i16, store_i16_front};
-use crate::format::Activation;
-use crate::numeric::Quantizer;
-use crate::numeric::quantize::ROUNDER;
-use core::arch::x86_64::*;
+use super::exp::{gelu_erf, gelu_tanh, relu, silu, squared_relu};
+use super::vector::Vector;
+use crate::format::types::Activation;
+use crate::numeric::quantize::{ROUNDER, query_exponent};
+use crate::numeric::{Quantizer, flush_negligible, pow2};
 
-/// `scalar::quantize`.
-#[target_feature(enable = "avx2")]
-pub fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
-    let fits = (x.len()..=x.len() / 8 * 8 + 8).contains(&out.len()) && (in_scale.is_empty() || in_scale.len() == x.len());
-    if !fits {
-        return scalar::quantize(x, in_scale, out);
-    }
+/// `scalar::quantize`, in the set's own form of a row. `out` is at least as long as `x`.
+#[inline(always)]
+pub fn quantize<const N: usize, V: Vector<N>>(v: V, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    debug_assert!(out.len() >= x.len(), "{} places for {} values", out.len(), x.len());
+    let x = x.get(..out.len()).unwrap_or(x);
     if in_scale.is_empty() {
-        return quantize_row(x, out, |x, _| x, |x| x);
+        return quantize_row::<N, V, false>(v, x, x, out);
     }
-    let (scale8, scale_tail) = in_scale.as_chunks::<8>();
-    let scale_tail = load_f32_front(scale_tail);
-    let scaled = |x, at: usize| scale8.get(at).map_or(x, |scale| _mm256_mul_ps(x, load_f32(scale)));
-    quantize_row(x, out, scaled, |x| _mm256_mul_ps(x, scale_tail))
+    let count = x.len().min(in_scale.len());
+    quantize_row::<N, V, true>(v, x.get(..count).unwrap_or_default(), in_scale.get(..count).unwrap_or_default(), out)
 }
 
-/// One row, its chunks of eight and its tail each passed through a function first. `out` may reach into the chunk behind the last whole one.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn quantize_row(x: &[f32], out: &mut [i16], chunk: impl Fn(__m256, usize) -> __m256, tail: impl Fn(__m256) -> __m256) -> f32 {
-    let (x8, x_tail) = x.as_chunks::<8>();
-    // Magnitudes as integers; without the sign bit, signed and unsigned order agree.
-    let magnitude = |x| _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fff_ffff));
-    let behind = tail(load_f32_front(x_tail));
-    let mut max = magnitude(behind);
-    for (at, x) in x8.iter().enumerate() {
-        max = _mm256_max_epi32(max, magnitude(chunk(load_f32(x), at)));
+/// One row, each value multiplied by its scale if `SCALED`. Both slices have the same length.
+#[inline(always)]
+fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32], scale: &[f32], out: &mut [i16]) -> f32 {
+    let (x_chunks, x_tail) = x.as_chunks::<N>();
+    let (scale_chunks, scale_tail) = scale.as_chunks::<N>();
+    let tail = scaled::<N, V, SCALED>(v, v.load_f32_partial(x_tail), v.load_f32_partial(scale_tail));
+    // Magnitudes as integers: without the sign bit, signed and unsigned order agree.
+    let mut largest = magnitude(v, tail);
+    for (x, scale) in x_chunks.iter().zip(scale_chunks) {
+        let x = scaled::<N, V, SCALED>(v, v.load_f32(x), v.load_f32(scale));
+        largest = v.max_i32(largest, magnitude(v, x));
     }
-    let max = _mm_max_epi32(_mm256_castsi256_si128(max), _mm256_extracti128_si256::<1>(max));
-    let max = _mm_max_epi32(max, _mm_shuffle_epi32::<0b_01_00_11_10>(max));
-    let max = _mm_max_epi32(max, _mm_shuffle_epi32::<0b_10_11_00_01>(max));
-    let quantizer = Quantizer::new(_mm_cvtsi128_si32(max) as u32);
-    if quantizer.inverse == 0.0 {
-        // A row that is cleared because it is not finite must not multiply infinity by zero.
-        out.fill(0);
-        return quantizer.scale;
+    let quantizer = Quantizer::new(v.largest(largest) as u32);
+    let inverse = v.splat_f32(quantizer.inverse);
+    // A row of zeros stores zeros: one that is flushed because it is not finite must not multiply infinity by zero.
+    let (x_chunks, mut last) = if quantizer.inverse == 0.0 { (&[][..], v.splat_i32(0)) } else { (x_chunks, rounded(v, tail, inverse)) };
+    let (out_chunks, out_tail) = v.quantized(out).as_chunks_mut::<N>();
+    let mut out_chunks = out_chunks.iter_mut();
+    for ((x, scale), out) in x_chunks.iter().zip(scale_chunks).zip(out_chunks.by_ref()) {
+        let x = scaled::<N, V, SCALED>(v, v.load_f32(x), v.load_f32(scale));
+        v.store_quantized(out, rounded(v, x, inverse));
     }
-    let (inverse, rounder) = (_mm256_set1_ps(quantizer.inverse), _mm256_set1_ps(ROUNDER));
-    let integer = |x| {
-        let moved = _mm256_castps_si256(_mm256_add_ps(_mm256_mul_ps(x, inverse), rounder));
-        _mm256_sub_epi32(moved, _mm256_castps_si256(rounder))
-    };
-    let (out8, out_tail) = out.as_chunks_mut::<8>();
-    let mut out8 = out8.iter_mut();
-    for ((at, x), out) in x8.iter().enumerate().zip(out8.by_ref()) {
-        store_i16(out, integer(chunk(load_f32(x), at)));
+    // Lanes after the row hold +0 and become the padding.
+    for out in out_chunks {
+        v.store_quantized(out, last);
+        last = v.splat_i32(0);
     }
-    // Lanes behind the row hold +0 and become the padding.
-    match out8.next() {
-        Some(out) => store_i16(out, integer(behind)),
-        None => store_i16_front(out_tail, integer(behind)),
+    if !out_tail.is_empty() {
+        v.store_quantized_partial(out_tail, last);
     }
     quantizer.scale
 }
 
+#[inline(always)]
+fn scaled<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: V::F32, scale: V::F32) -> V::F32 {
+    if SCALED { v.mul_f32(x, scale) } else { x }
+}
+
+/// Bits without the sign.
+#[inline(always)]
+fn magnitude<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::I32 {
+    v.and(v.to_bits(x), v.splat_i32(0x7fff_ffff))
+}
+
+/// `numeric::round_to_int` of `x * factor`.
+#[inline(always)]
+fn rounded<const N: usize, V: Vector<N>>(v: V, x: V::F32, factor: V::F32) -> V::I32 {
+    let rounder = v.splat_f32(ROUNDER);
+    v.sub(v.to_bits(v.add_f32(v.mul_f32(x, factor), rounder)), v.to_bits(rounder))
+}
+
+/// `scalar::quantize_query`.
+#[inline(always)]
+pub fn quantize_query<const N: usize, V: Vector<N>>(v: V, x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
+    let Some(out) = out.get_mut(..x.len()) else { return scalar::quantize_query(x, factor, out) };
+    let (chunks, tail) = x.as_chunks::<N>();
+    let factor = v.splat_f32(factor);
+    // The factor is finite, so lanes after the row stay +0.
+    let tail = v.mul_f32(v.load_f32_partial(tail), factor);
+    let mut largest = magnitude(v, tail);
+    for x in chunks {
+        largest = v.max_i32(largest, magnitude(v, v.mul_f32(v.load_f32(x), factor)));
+    }
+    let largest = flush_negligible(v.largest(largest) as u32);
+    if largest == 0 {
+        out.fill(0);
+        return 0;
+    }
+    let exponent = query_exponent(largest);
+    let scale = v.splat_f32(pow2(exponent));
+    let (out_chunks, out_tail) = out.as_chunks_mut::<N>();
+    for (x, out) in chunks.iter().zip(out_chunks) {
+        v.store_i16(out, rounded(v, v.mul_f32(v.load_f32(x), factor), scale));
+    }
+    if !out_tail.is_empty() {
+        v.store_i16_partial(out_tail, rounded(v, tail, scale));
+    }
+    exponent
+}
+
+/// An activation function over the lanes of a register. A trait instead of closures: the methods are inlined always.
+trait Function {
+    fn apply<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32;
+}
+
+/// Types that implement [`Function`] by one of [`super::exp`]'s functions.
+macro_rules! functions {
+    ($($name:ident = $function:ident;)+) => {$(
+        struct $name;
+        impl Function for $name {
+            #[inline(always)]
+            fn apply<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+                $function(v, x)
+            }
+        }
+    )+};
+}
+
+functions! {
+    Relu = relu;
+    GeluTanh = gelu_tanh;
+    Silu = silu;
+    GeluErf = gelu_erf;
+    SquaredRelu = squared_relu;
+}
+
 /// `scalar::activate`.
-#[target_feature(enable = "avx2")]
-pub fn activate(of: Activation, x: &mut [f32]) {
-    match of {
-        Activation::Relu => activate_all(x, |x| relu(x)),
-        Activation::GeluTanh => activate_all(x, |x| gelu_tanh(x)),
-        Activation::Silu => activate_all(x, |x| silu(x)),
-        Activation::GeluErf => activate_all(x, |x| gelu_erf(x)),
-        Activation::SquaredRelu => activate_all(x, |x| _mm256_mul_ps(relu(x), relu(x))),
+#[inline(always)]
+pub fn activate<const N: usize, V: Vector<N>>(v: V, activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Relu => activate_all::<N, V, Relu>(v, x),
+        Activation::GeluTanh => activate_all::<N, V, GeluTanh>(v, x),
+        Activation::Silu => activate_all::<N, V, Silu>(v, x),
+        Activation::GeluErf => activate_all::<N, V, GeluErf>(v, x),
+        Activation::SquaredRelu => activate_all::<N, V, SquaredRelu>(v, x),
     }
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-fn activate_all(x: &mut [f32], of: impl Fn(__m256) -> __m256) {
-    let (x8, tail) = x.as_chunks_mut::<8>();
-    for x in x8 {
-        store_f32(x, of(load_f32(x)));
+#[inline(always)]
+fn activate_all<const N: usize, V: Vector<N>, F: Function>(v: V, x: &mut [f32]) {
+    let (chunks, tail) = x.as_chunks_mut::<N>();
+    for x in chunks {
+        v.store_f32(x, F::apply(v, v.load_f32(x)));
     }
     if !tail.is_empty() {
-        store_f32_front(tail, of(load_f32_front(tail)));
+        v.store_f32_partial(tail, F::apply(v, v.load_f32_partial(tail)));
     }
 }
 
 /// `scalar::gate`.
-#[target_feature(enable = "avx2")]
-pub fn gate(of: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+#[inline(always)]
+pub fn gate<const N: usize, V: Vector<N>>(v: V, activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     if gate.len() != out.len() || up.len() != out.len() {
-        return scalar::gate(of, gate, up, out);
+        return scalar::gate(activation, gate, up, out);
     }
-    match of {
-        Activation::Relu => gate_all(gate, up, out, |x| relu(x)),
-        Activation::GeluTanh => gate_all(gate, up, out, |x| gelu_tanh(x)),
-        Activation::Silu => gate_all(gate, up, out, |x| silu(x)),
-        Activation::GeluErf => gate_all(gate, up, out, |x| gelu_erf(x)),
-        Activation::SquaredRelu => gate_all(gate, up, out, |x| _mm256_mul_ps(relu(x), relu(x))),
+    match activation {
+        Activation::Relu => gate_all::<N, V, Relu>(v, gate, up, out),
+        Activation::GeluTanh => gate_all::<N, V, GeluTanh>(v, gate, up, out),
+        Activation::Silu => gate_all::<N, V, Silu>(v, gate, up, out),
+        Activation::GeluErf => gate_all::<N, V, GeluErf>(v, gate, up, out),
+        Activation::SquaredRelu => gate_all::<N, V, SquaredRelu>(v, gate, up, out),
     }
 }
 
-/// All of one length.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn gate_all(gate: &[f32], up: &[f32], out: &mut [f32], of: impl Fn(__m256) -> __m256) {
-    let (gate8, gate_tail) = gate.as_chunks::<8>();
-    let (up8, up_tail) = up.as_chunks::<8>();
-    let (out8, out_tail) = out.as_chunks_mut::<8>();
-    for ((gate, up), out) in gate8.iter().zip(up8).zip(out8) {
-        store_f32(out, _mm256_mul_ps(of(load_f32(gate)), load_f32(up)));
+/// All slices have the same length.
+#[inline(always)]
+fn gate_all<const N: usize, V: Vector<N>, F: Function>(v: V, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let (gate_chunks, gate_tail) = gate.as_chunks::<N>();
+    let (up_chunks, up_tail) = up.as_chunks::<N>();
+    let (out_chunks, out_tail) = out.as_chunks_mut::<N>();
+    for ((gate, up), out) in gate_chunks.iter().zip(up_chunks).zip(out_chunks) {
+        v.store_f32(out, v.mul_f32(F::apply(v, v.load_f32(gate)), v.load_f32(up)));
     }
     if !out_tail.is_empty() {
-        store_f32_front(out_tail, _mm256_mul_ps(of(load_f32_front(gate_tail)), load_f32_front(up_tail)));
+        v.store_f32_partial(out_tail, v.mul_f32(F::apply(v, v.load_f32_partial(gate_tail)), v.load_f32_partial(up_tail)));
     }
 }

@@ -1,91 +1,97 @@
-//! `numeric::exp`, eight at a time.
+//! `numeric::exp` in every lane.
 
-use super::vector::mul_high;
+use super::vector::Vector;
 use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31, PHI_TAIL, PHI_TAIL_SLOPE};
-use core::arch::x86_64::*;
+
+const ONE_Q30: f32 = 1.0 / 1_073_741_824.0;
+const MAGNITUDE: i32 = 0x7fff_ffff;
 
 /// 2^-f in Q30 for fractions `f` in Q32.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn exp2_neg_fraction(fraction: __m256i) -> __m256i {
-    let t = _mm256_xor_si256(fraction, _mm256_set1_epi32(i32::MIN));
+#[inline(always)]
+fn exp2_neg_fraction<const N: usize, V: Vector<N>>(v: V, fraction: V::I32) -> V::I32 {
+    let t = v.xor(fraction, v.splat_i32(i32::MIN));
     let [c0, c1, c2, c3, c4, c5] = EXP2_NEG;
-    let step = |c, y| _mm256_add_epi32(_mm256_set1_epi32(c), mul_high(t, y));
-    let y = step(c4, _mm256_set1_epi32(c5));
-    step(c0, step(c1, step(c2, step(c3, y))))
+    let y = v.add(v.splat_i32(c4), v.mul_high(t, v.splat_i32(c5)));
+    let y = v.add(v.splat_i32(c3), v.mul_high(t, y));
+    let y = v.add(v.splat_i32(c2), v.mul_high(t, y));
+    let y = v.add(v.splat_i32(c1), v.mul_high(t, y));
+    v.add(v.splat_i32(c0), v.mul_high(t, y))
 }
 
-/// `numeric::exp_neg_q30`. Shifts by 32 and more give 0 as scalar's by 31 do, since what they shift lies below 2^31.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn exp_neg_q30(x: __m256) -> __m256i {
-    let bits = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fff_ffff));
-    let exponent = _mm256_srli_epi32::<23>(bits);
-    let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
-    let mantissa = _mm256_slli_epi32::<7>(_mm256_or_si256(fraction, _mm256_set1_epi32(0x0080_0000)));
-    let shift = _mm256_sub_epi32(_mm256_set1_epi32(131), exponent);
-    // A negative shift counts as a large one and leaves 0: the largest value takes its place.
-    let too_large = _mm256_srli_epi32::<1>(_mm256_srai_epi32::<31>(shift));
-    let q26 = _mm256_or_si256(_mm256_srlv_epi32(mantissa, shift), too_large);
-    let log2_e = _mm256_set1_epi32(LOG2_E_Q31 as u32 as i32);
-    let even = _mm256_srli_epi64::<32>(_mm256_mul_epu32(q26, log2_e));
-    let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(q26), log2_e);
-    let q25 = _mm256_blend_epi32::<0b1010_1010>(even, odd);
-    _mm256_srlv_epi32(exp2_neg_fraction(_mm256_slli_epi32::<7>(q25)), _mm256_srli_epi32::<25>(q25))
+/// `numeric::exp_neg_q30`. Shifts by 32 and more give 0, as scalar's by 31 do, since the operand is below 2^31.
+#[inline(always)]
+fn exp_neg_q30<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::I32 {
+    let bits = v.and(v.to_bits(x), v.splat_i32(MAGNITUDE));
+    let fraction = v.and(bits, v.splat_i32(0x007f_ffff));
+    let mantissa = v.shl(v.or(fraction, v.splat_i32(0x0080_0000)), 7);
+    let shift = v.sub(v.splat_i32(131), v.shr(bits, 23));
+    // A negative shift is a large unsigned count and leaves 0: those lanes get the largest value.
+    let too_large = v.shr(v.sar(shift, 31), 1);
+    let q26 = v.or(v.shr_each(mantissa, shift), too_large);
+    let q25 = v.mul_high_u32(q26, v.splat_i32(LOG2_E_Q31 as u32 as i32));
+    v.shr_each(exp2_neg_fraction(v, v.shl(q25, 7)), v.shr(q25, 25))
+}
+
+/// [`exp_neg_q30`] as a float in 0..=1.
+#[inline(always)]
+fn exp_neg<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    v.mul_f32(v.to_f32(exp_neg_q30(v, x)), v.splat_f32(ONE_Q30))
 }
 
 /// `numeric::exp2_neg_q16`.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn exp2_neg_q16(d: __m256i) -> __m256i {
-    let whole = _mm256_min_epu32(_mm256_srli_epi32::<16>(d), _mm256_set1_epi32(17));
-    let half = _mm256_sllv_epi32(_mm256_set1_epi32(0x2000), whole);
-    let y = _mm256_add_epi32(exp2_neg_fraction(_mm256_slli_epi32::<16>(d)), half);
-    _mm256_srlv_epi32(y, _mm256_add_epi32(whole, _mm256_set1_epi32(14)))
+#[inline(always)]
+pub fn exp2_neg_q16<const N: usize, V: Vector<N>>(v: V, d: V::I32) -> V::I32 {
+    let whole = v.min_u32(v.shr(d, 16), v.splat_i32(17));
+    let half = v.shl_each(v.splat_i32(0x2000), whole);
+    let y = v.add(exp2_neg_fraction(v, v.shl(d, 16)), half);
+    v.shr_each(y, v.add(whole, v.splat_i32(14)))
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-fn sigmoid(x: __m256) -> __m256 {
-    let one = _mm256_set1_ps(1.0);
-    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_neg_q30(x)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
-    // The sign bit chooses.
-    let numerator = _mm256_blendv_ps(one, e, x);
-    _mm256_div_ps(numerator, _mm256_add_ps(one, e))
+/// `numeric::sigmoid`.
+#[inline(always)]
+fn sigmoid<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    let (one, e) = (v.splat_f32(1.0), exp_neg(v, x));
+    v.div_f32(v.select_by_sign(x, e, one), v.add_f32(one, e))
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn silu(x: __m256) -> __m256 {
-    _mm256_mul_ps(x, sigmoid(x))
+/// `numeric::silu`.
+#[inline(always)]
+pub fn silu<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    v.mul_f32(x, sigmoid(v, x))
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn gelu_tanh(x: __m256) -> __m256 {
-    let cubic = _mm256_mul_ps(_mm256_set1_ps(0.071_354_814), _mm256_mul_ps(x, x));
-    let inner = _mm256_mul_ps(x, _mm256_add_ps(_mm256_set1_ps(1.595_769_2), cubic));
-    _mm256_mul_ps(x, sigmoid(inner))
+/// `numeric::gelu_tanh`.
+#[inline(always)]
+pub fn gelu_tanh<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    let cubic = v.mul_f32(v.splat_f32(0.071_354_814), v.mul_f32(x, x));
+    let inner = v.mul_f32(x, v.add_f32(v.splat_f32(1.595_769_2), cubic));
+    v.mul_f32(x, sigmoid(v, inner))
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn gelu_erf(x: __m256) -> __m256 {
-    let one = _mm256_set1_ps(1.0);
-    let magnitude = _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff)));
-    let t = _mm256_div_ps(one, _mm256_add_ps(one, _mm256_mul_ps(_mm256_set1_ps(PHI_TAIL_SLOPE), magnitude)));
+/// `numeric::gelu_erf`.
+#[inline(always)]
+pub fn gelu_erf<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    let one = v.splat_f32(1.0);
+    let magnitude = v.from_bits(v.and(v.to_bits(x), v.splat_i32(MAGNITUDE)));
+    let t = v.div_f32(one, v.add_f32(one, v.mul_f32(v.splat_f32(PHI_TAIL_SLOPE), magnitude)));
     let [c1, c2, c3, c4, c5] = PHI_TAIL;
-    let step = |c, y| _mm256_add_ps(_mm256_set1_ps(c), _mm256_mul_ps(t, y));
-    let polynomial = _mm256_mul_ps(t, step(c1, step(c2, step(c3, step(c4, _mm256_set1_ps(c5))))));
-    let half_square = _mm256_mul_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(0.5));
-    let e = _mm256_mul_ps(_mm256_cvtepi32_ps(exp_neg_q30(half_square)), _mm256_set1_ps(1.0 / 1_073_741_824.0));
-    let tail = _mm256_mul_ps(e, polynomial);
-    // The sign bit chooses.
-    _mm256_mul_ps(x, _mm256_blendv_ps(_mm256_sub_ps(one, tail), tail, x))
+    let y = v.add_f32(v.splat_f32(c4), v.mul_f32(t, v.splat_f32(c5)));
+    let y = v.add_f32(v.splat_f32(c3), v.mul_f32(t, y));
+    let y = v.add_f32(v.splat_f32(c2), v.mul_f32(t, y));
+    let polynomial = v.mul_f32(t, v.add_f32(v.splat_f32(c1), v.mul_f32(t, y)));
+    let half_square = v.mul_f32(v.mul_f32(x, x), v.splat_f32(0.5));
+    let tail = v.mul_f32(exp_neg(v, half_square), polynomial);
+    v.mul_f32(x, v.select_by_sign(x, tail, v.sub_f32(one, tail)))
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn relu(x: __m256) -> __m256 {
-    _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()))
+/// `numeric::relu`.
+#[inline(always)]
+pub fn relu<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    v.relu(x)
+}
+
+/// `numeric::squared_relu`.
+#[inline(always)]
+pub fn squared_relu<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
+    v.mul_f32(v.relu(x), v.relu(x))
 }

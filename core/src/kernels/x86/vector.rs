@@ -1,207 +1,95 @@
-//! Registers to memory and back, and what several kernels do across a register's lanes.
+//! One trait over eight lanes (AVX2, `__m256`) and sixteen (AVX-512, `__m512`), so that exponentials, activations, softmax weights and
+//! quantization are written once.
+//!
+//! A generic function cannot enable a target feature. The bodies over this trait are therefore `#[inline(always)]` and become part of the
+//! function with `#[target_feature]` that calls them. The trait's values are the CPU's evidence ([`super::cpu`]), so its methods are safe.
 
-use core::arch::x86_64::*;
+/// Registers of `LANES` f32 or i32.
+pub trait Vector<const LANES: usize>: Copy {
+    /// `LANES` f32.
+    type F32: Copy;
+    /// `LANES` i32.
+    type I32: Copy;
+    /// Element of a quantized row: i16, or u8 that is 128 more.
+    type Quantized;
 
-/// Sliding over it gives a register whose first bytes are ones.
-static ONES_THEN_ZEROS: [u8; 64] = {
-    let mut bytes = [0; 64];
-    let mut at = 0;
-    while at < 32 {
-        bytes[at] = 0xff;
-        at += 1;
-    }
-    bytes
-};
+    fn load_f32(self, x: &[f32; LANES]) -> Self::F32;
+    /// The first `LANES` elements at most, then +0.
+    fn load_f32_partial(self, x: &[f32]) -> Self::F32;
+    fn store_f32(self, out: &mut [f32; LANES], x: Self::F32);
+    /// As many lanes as `out` has elements.
+    fn store_f32_partial(self, out: &mut [f32], x: Self::F32);
 
-/// Ones in the first `bytes` bytes (at most 32), zeros behind.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn mask(bytes: usize) -> __m256i {
-    let start = 32 - bytes.min(32);
-    // SAFETY: `start` is at most 32, so that 32 of the 64 bytes follow.
-    unsafe { _mm256_loadu_si256(ONES_THEN_ZEROS.as_ptr().add(start).cast()) }
-}
+    fn load_i32(self, x: &[i32; LANES]) -> Self::I32;
+    /// The first `LANES` elements at most, then 0.
+    fn load_i32_partial(self, x: &[i32]) -> Self::I32;
+    fn store_i32(self, out: &mut [i32; LANES], x: Self::I32);
+    /// As many lanes as `out` has elements.
+    fn store_i32_partial(self, out: &mut [i32], x: Self::I32);
 
-/// Eight floats.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_f32(x: &[f32; 8]) -> __m256 {
-    // SAFETY: the array is as long as the register.
-    unsafe { _mm256_loadu_ps(x.as_ptr()) }
-}
+    /// Narrows integers that fit 16 bits.
+    fn store_i16(self, out: &mut [i16; LANES], x: Self::I32);
+    /// As many lanes as `out` has elements, narrowed.
+    fn store_i16_partial(self, out: &mut [i16], x: Self::I32);
 
-/// Eight integers.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_i32(x: &[i32; 8]) -> __m256i {
-    // SAFETY: the array is as long as the register.
-    unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
-}
+    /// The memory of a quantized row as elements: as many as `out` has.
+    fn quantized(self, out: &mut [i16]) -> &mut [Self::Quantized];
+    /// Narrows integers in -127..=127.
+    fn store_quantized(self, out: &mut [Self::Quantized; LANES], x: Self::I32);
+    /// As many lanes as `out` has elements, narrowed.
+    fn store_quantized_partial(self, out: &mut [Self::Quantized], x: Self::I32);
 
-/// The first eight floats at most, +0 behind.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_f32_front(x: &[f32]) -> __m256 {
-    // SAFETY: lanes beyond the slice are masked off, and a masked load does not touch their memory.
-    unsafe { _mm256_maskload_ps(x.as_ptr(), mask(4 * x.len().min(8))) }
-}
+    fn splat_f32(self, x: f32) -> Self::F32;
+    fn splat_i32(self, x: i32) -> Self::I32;
+    /// The bits of floats.
+    fn to_bits(self, x: Self::F32) -> Self::I32;
+    /// Floats of bits.
+    fn from_bits(self, x: Self::I32) -> Self::F32;
+    /// Integers as floats, rounded to nearest even.
+    fn to_f32(self, x: Self::I32) -> Self::F32;
 
-/// The first eight integers at most, 0 behind.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_i32_front(x: &[i32]) -> __m256i {
-    // SAFETY: lanes beyond the slice are masked off, and a masked load does not touch their memory.
-    unsafe { _mm256_maskload_epi32(x.as_ptr(), mask(4 * x.len().min(8))) }
-}
+    fn add_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// x where x > 0, else +0.
+    fn relu(self, x: Self::F32) -> Self::F32;
+    /// `negative` where the sign bit of `x` is set, else `positive`.
+    fn select_by_sign(self, x: Self::F32, negative: Self::F32, positive: Self::F32) -> Self::F32;
 
-/// Eight floats.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_f32(out: &mut [f32; 8], x: __m256) {
-    // SAFETY: the array is as long as the register.
-    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), x) }
-}
-
-/// Eight integers.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_i32(out: &mut [i32; 8], x: __m256i) {
-    // SAFETY: the array is as long as the register.
-    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), x) }
-}
-
-/// As many of the eight floats as there is room for.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_f32_front(out: &mut [f32], x: __m256) {
-    let mut all = [0.0; 8];
-    store_f32(&mut all, x);
-    out.iter_mut().zip(all).for_each(|(out, x)| *out = x);
-}
-
-/// As many of the eight integers as there is room for.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_i32_front(out: &mut [i32], x: __m256i) {
-    let mut all = [0; 8];
-    store_i32(&mut all, x);
-    out.iter_mut().zip(all).for_each(|(out, x)| *out = x);
-}
-
-/// Eight integers of at most sixteen bits, narrowed.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_i16(out: &mut [i16; 8], x: __m256i) {
-    let narrow = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x));
-    // SAFETY: the array holds the sixteen bytes of the register.
-    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), narrow) }
-}
-
-/// As many of eight integers of at most sixteen bits as there is room for, narrowed.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_i16_front(out: &mut [i16], x: __m256i) {
-    let mut all = [0; 8];
-    store_i16(&mut all, x);
-    out.iter_mut().zip(all).for_each(|(out, x)| *out = x);
-}
-
-/// Eight floats from `at` on; zeros where the slice does not have them.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_f32_at(x: &[f32], at: usize) -> __m256 {
-    x.get(at..).and_then(|x| x.first_chunk()).map_or(_mm256_setzero_ps(), |x| load_f32(x))
-}
-
-/// Four floats from `at` on, in both halves; zeros where the slice does not have them.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn load_f32_twice(x: &[f32], at: usize) -> __m256 {
-    match x.get(at..).and_then(|x| x.first_chunk::<4>()) {
-        Some(x) => {
-            // SAFETY: the array is as long as the register. (`_mm256_broadcast_ps` wants a reference, and so an aligned address.)
-            let x = unsafe { _mm_loadu_ps(x.as_ptr()) };
-            _mm256_set_m128(x, x)
-        }
-        None => _mm256_setzero_ps(),
-    }
-}
-
-/// Eight floats from `at` on, where there is room for all.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_f32_at(out: &mut [f32], at: usize, x: __m256) {
-    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut()) {
-        store_f32(out, x);
-    }
-}
-
-/// Eight integers from `at` on, where there is room for all.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_i32_at(out: &mut [i32], at: usize, x: __m256i) {
-    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut()) {
-        store_i32(out, x);
-    }
-}
-
-/// The lower four floats from `low` on and the upper four from `high` on, where there is room.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_f32_halves(out: &mut [f32], low: usize, high: usize, x: __m256) {
-    for (at, x) in [(low, _mm256_castps256_ps128(x)), (high, _mm256_extractf128_ps::<1>(x))] {
-        if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut::<4>()) {
-            // SAFETY: the array is as long as the register.
-            unsafe { _mm_storeu_ps(out.as_mut_ptr(), x) }
-        }
-    }
-}
-
-/// The eight registers of a tile, as one array.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn flat_i32<const ROWS: usize, const TOKENS: usize>(tile: [[__m256i; ROWS]; TOKENS]) -> [__m256i; 8] {
-    let mut flat = [_mm256_setzero_si256(); 8];
-    flat.iter_mut().zip(tile.as_flattened()).for_each(|(flat, &of)| *flat = of);
-    flat
-}
-
-/// The eight registers of a tile, as one array.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn flat_f32<const ROWS: usize, const TOKENS: usize>(tile: [[__m256; ROWS]; TOKENS]) -> [__m256; 8] {
-    let mut flat = [_mm256_setzero_ps(); 8];
-    flat.iter_mut().zip(tile.as_flattened()).for_each(|(flat, &of)| *flat = of);
-    flat
-}
-
-/// Sums of eight registers' lanes, in the registers' order.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn sums_i32(of: [__m256i; 8]) -> __m256i {
-    let [a, b, c, d, e, f, g, h] = of;
-    let across = |low, high| _mm256_add_epi32(_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high));
-    let pair = |x, y| _mm256_add_epi32(_mm256_unpacklo_epi32(x, y), _mm256_unpackhi_epi32(x, y));
-    let (ab, cd) = (pair(across(a, e), across(b, f)), pair(across(c, g), across(d, h)));
-    _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd))
-}
-
-/// Totals of eight registers in the order of `numeric::Lanes::total`: lanes (0+4), (2+6), then (1+5), (3+7).
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn totals_f32(of: [__m256; 8]) -> __m256 {
-    let [a, b, c, d, e, f, g, h] = of;
-    let across = |low, high| _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high));
-    let pair = |x, y| _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y)));
-    let (ab, cd) = (pair(across(a, e), across(b, f)), pair(across(c, g), across(d, h)));
-    _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)))
-}
-
-/// Upper halves of eight 64-bit products: `numeric::mul_high`.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn mul_high(a: __m256i, b: __m256i) -> __m256i {
-    let even = _mm256_mul_epi32(a, b);
-    let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
-    _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd)
+    fn add(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn sub(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Lower half of each 64-bit product.
+    fn mul_low(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Upper half of each 64-bit product: `numeric::mul_high`.
+    fn mul_high(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// Upper half of each 64-bit product of unsigned lanes.
+    fn mul_high_u32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn and(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn or(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn xor(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn min_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn min_u32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn max_u32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// All lanes to the left by `bits`; 32 and more give 0.
+    fn shl(self, x: Self::I32, bits: u32) -> Self::I32;
+    /// All lanes to the right by `bits`, zeros enter; 32 and more give 0.
+    fn shr(self, x: Self::I32, bits: u32) -> Self::I32;
+    /// All lanes to the right by `bits`, the sign enters; 32 and more leave the sign.
+    fn sar(self, x: Self::I32, bits: u32) -> Self::I32;
+    /// Each lane to the left by its own count, unsigned; 32 and more give 0.
+    fn shl_each(self, x: Self::I32, bits: Self::I32) -> Self::I32;
+    /// Each lane to the right by its own count, unsigned, zeros enter; 32 and more give 0.
+    fn shr_each(self, x: Self::I32, bits: Self::I32) -> Self::I32;
+    /// Each lane to the right by its own count, unsigned, the sign enters; 32 and more leave the sign.
+    fn sar_each(self, x: Self::I32, bits: Self::I32) -> Self::I32;
+    /// `x` where `of` is not 0, else 0.
+    fn where_nonzero(self, of: Self::I32, x: Self::I32) -> Self::I32;
+    /// The first `count` lanes of `x`, then 0.
+    fn first(self, count: usize, x: Self::I32) -> Self::I32;
+    /// The largest lane.
+    fn largest(self, x: Self::I32) -> i32;
+    /// The wrapping sum of all lanes.
+    fn sum(self, x: Self::I32) -> i32;
 }

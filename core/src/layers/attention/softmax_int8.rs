@@ -86,13 +86,13 @@ impl Int8Head<'_, '_> {
         let weights = prefix_mut(scratch.weights, end.next_multiple_of(4));
         let weighting = if let Some(far) = &seen.far {
             self.gather_scales([far, &seen.near], scores, scratch.scales);
-            (kernels.softmax_weights)(scores, largest, prefix_mut(scratch.scales, end), weights)
+            kernels.softmax_weights(scores, largest, prefix_mut(scratch.scales, end), weights)
         } else {
             let hidden = seen.near.scores().start;
             let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
             before.fill(0);
             let value_scales = self.value_scales.get(seen.near.keys.start..).unwrap_or_default();
-            (kernels.softmax_weights)(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
+            kernels.softmax_weights(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
         };
         let unit = pow2(weighting.exponent) / weighting.sum as f32;
         let mixed = prefix_mut(scratch.mixed, out.len());
@@ -114,7 +114,7 @@ impl Int8Head<'_, '_> {
             scales: self.key_scales.get(run.keys.start..).unwrap_or_default(),
         };
         let scores = scores.get_mut(run.scores()).unwrap_or_default();
-        let largest = (kernels.scores)(q, exponent, &keys, scores);
+        let largest = kernels.scores(q, exponent, &keys, scores);
         if seen.bias.is_none() { largest } else { seen.bias.add(seen.head, seen.sight.position, run.positions.clone(), scores) }
     }
 
@@ -141,7 +141,7 @@ impl Int8Head<'_, '_> {
         let stride = self.rows.stride;
         let blocks = self.rows.values.get(block / 4 * stride..).unwrap_or_default();
         for (weights, values) in weights.chunks(KEYS_PER_SUM).zip(blocks.chunks((KEYS_PER_SUM / 4 * stride).max(1))) {
-            (kernels.weighted_value_sum)(weights, &ValueBlocks { values, stride, offset: self.offset }, mixed);
+            kernels.weighted_value_sum(weights, &ValueBlocks { values, stride, offset: self.offset }, mixed);
             for (out, &sum) in out.iter_mut().zip(&*mixed) {
                 *out = if *fresh { sum as f32 } else { *out + sum as f32 };
             }

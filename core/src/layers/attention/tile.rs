@@ -56,7 +56,7 @@ impl Heads<'_> {
             let (mut exponents, mut largest) = ([0; QUERIES], [i32::MIN; QUERIES]);
             for ((row, q), exponent) in rows(queries.values, queries.width).zip(rows_mut(q, width)).zip(&mut exponents) {
                 let query = row.get(head * width..(head + 1) * width).unwrap_or_default();
-                *exponent = (kernels.quantize_query)(query, cache.factor, q);
+                *exponent = kernels.quantize_query(query, cache.factor, q);
             }
             let keys = KeyRows {
                 values: cache.rows.keys.get(first * row_stride..).unwrap_or_default(),
@@ -64,10 +64,10 @@ impl Heads<'_> {
                 offset,
                 scales: cache.key_scales.get(first..).unwrap_or_default(),
             };
-            let (exponents, seen) = (prefix_mut(&mut exponents, number), prefix_mut(&mut counts, number));
-            let asked = QueryTile { values: q, head_dim: width, exponents, seen };
+            let (exponents, visible) = (prefix_mut(&mut exponents, number), prefix_mut(&mut counts, number));
+            let asked = QueryTile { values: q, head_dim: width, exponents, visible };
             let scores = prefix_mut(scratch.scores, number * stride);
-            (kernels.scores_tile)(&asked, &keys, stride, scores, prefix_mut(&mut largest, number));
+            kernels.scores_tile(&asked, &keys, stride, scores, prefix_mut(&mut largest, number));
             let weights = prefix_mut(scratch.weights, number * stride);
             let mut units = [0.0; QUERIES];
             let rows_of_scores = rows_mut(scores, stride).zip(rows_mut(weights, stride));
@@ -80,11 +80,11 @@ impl Heads<'_> {
                 };
                 let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
                 before.fill(0);
-                let weighting = (kernels.softmax_weights)(scores, largest, value_scales, visible);
+                let weighting = kernels.softmax_weights(scores, largest, value_scales, visible);
                 *unit = pow2(weighting.exponent) / weighting.sum as f32;
             }
             let mixed = prefix_mut(scratch.mixed, number * width);
-            (kernels.weighted_value_sum_tile)(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
+            kernels.weighted_value_sum_tile(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
             for ((out, mixed), unit) in rows_mut(out, self.q_dim()).zip(rows(mixed, width)).zip(units) {
                 let out = out.get_mut(head * width..(head + 1) * width).unwrap_or_default();
                 out.iter_mut().zip(mixed).for_each(|(out, &sum)| *out = sum as f32 * unit);

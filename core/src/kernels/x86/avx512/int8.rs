@@ -1,29 +1,28 @@
-//! int8 weights against quantized rows.
+//! int8 weights against quantized rows: GEMV for few tokens, GEMM over packed panels for many.
 
-use super::super::dots::Strided;
-use super::super::vector as ymm;
+use super::super::super::scalar::matmul_i8_of;
+use super::super::super::views::{Matrix, QuantizedRows};
+use super::super::avx2::{Strided, load_f32_at as load_8_at, store_f32_at as store_8_at};
 use super::gemv::{dots_i8, zero_point_term};
 use super::panel::{CHUNK, Panel, ROWS, WIDEST, gather, transpose4x4};
-use super::values;
-use super::vector::{load_f32_at, store_f32_at};
-use crate::format::Layout;
-use crate::kernels::{Matrix, QuantizedRows, scalar};
+use super::vector::{load_f32_at, quantized_values, store_f32_at};
+use crate::format::directory::Layout;
 use core::arch::x86_64::*;
 
-/// From so many tokens on it pays to turn the weights first.
+/// From so many tokens on, packing the weights first is faster.
 const MANY: usize = 4;
 
 /// `scalar::matmul_i8`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2")]
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::checked(matrix, x, out) {
-        Some(product) if product.tokens < MANY || matrix.rows < ROWS => product.run_gemv(out),
-        Some(product) => product.run_panels(out),
-        None => scalar::matmul_i8_of(matrix, x, out, values),
+        Some(product) if product.tokens < MANY || matrix.rows < ROWS => product.gemv(out),
+        Some(product) => product.gemm(out),
+        None => matmul_i8_of(matrix, x, out, quantized_values),
     }
 }
 
-/// A product in the portable layout whose every row and token was found to be there: what the pointers below rely on.
+/// A product in the portable layout whose sizes were checked: the pointers below rely on that.
 struct Product<'a> {
     matrix: &'a Matrix<'a>,
     x: &'a QuantizedRows<'a>,
@@ -32,19 +31,19 @@ struct Product<'a> {
     columns: usize,
 }
 
-/// Some columns of some rows, packed.
+/// Some columns of some rows in a panel.
 struct Packed<'p, const WIDE: usize> {
     panel: &'p Panel,
     /// First row of each register.
     rows: [usize; WIDE],
-    /// The columns: first, and behind the last.
+    /// First column, and the one after the last.
     columns: (usize, usize),
-    /// What takes off the 128 of the tokens' bytes.
-    less: [__m512i; WIDE],
+    /// -128 times the sum of each row: subtracts the products with the tokens' zero point.
+    zero_point_terms: [__m512i; WIDE],
 }
 
 impl<'a> Product<'a> {
-    /// `None` leaves the product to scalar, whose sum goes on into the padding, as far as both rows have it.
+    /// `None` leaves the product to scalar. Like scalar's, a dot runs on into the padding as far as both rows have it.
     fn checked(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &[f32]) -> Option<Self> {
         let Matrix { rows, row_bytes, .. } = *matrix;
         let columns = row_bytes.min(x.stride);
@@ -69,9 +68,10 @@ impl<'a> Product<'a> {
         Strided { first: self.matrix.values.as_ptr().wrapping_add(row * stride), stride }
     }
 
-    /// Eight rows with each token. The last eight overlap those before where rows do not fill them: the same sums, twice.
+    /// Eight rows with each token. If the rows are not a multiple of eight, the last eight overlap the ones before: the same sums, computed
+    /// twice.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2")]
-    fn run_gemv(&self, out: &mut [f32]) {
+    fn gemv(&self, out: &mut [f32]) {
         let Matrix { rows, scales, bias, .. } = *self.matrix;
         for (first, out) in (0..self.tokens).step_by(MANY).zip(out.chunks_mut(rows * MANY)) {
             let mut starts = [_mm512_setzero_si512(); MANY];
@@ -82,22 +82,23 @@ impl<'a> Product<'a> {
             for row in (0..rows).step_by(8) {
                 let row = row.min(rows - 8);
                 for ((token, out), start) in (first..self.tokens).zip(out.chunks_exact_mut(rows)).zip(&starts) {
-                    // SAFETY: `checked` found `columns` bytes in every row and token.
+                    // SAFETY: `checked` found `columns` bytes in every token and in every row, and `row + 8 <= rows`.
                     let sums = unsafe { dots_i8(self.rows_from(row), self.token(token), self.columns, *start) };
                     let token_scale = self.x.scales.get(token).copied().unwrap_or_default();
-                    let scale = _mm256_mul_ps(ymm::load_f32_at(scales, row), _mm256_set1_ps(token_scale));
+                    let scale = _mm256_mul_ps(load_8_at(scales, row), _mm256_set1_ps(token_scale));
                     let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
                     if !bias.is_empty() {
-                        y = _mm256_add_ps(y, ymm::load_f32_at(bias, row));
+                        y = _mm256_add_ps(y, load_8_at(bias, row));
                     }
-                    ymm::store_f32_at(out, row, y);
+                    store_8_at(out, row, y);
                 }
             }
         }
     }
 
+    /// All rows, a panel at a time. It takes the 73,728 bytes of stack of a [`Panel`].
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn run_panels(&self, out: &mut [f32]) {
+    fn gemm(&self, out: &mut [f32]) {
         let mut panel = Panel::new();
         for row in (0..self.matrix.rows).step_by(ROWS * WIDEST) {
             match (self.matrix.rows - row).div_ceil(ROWS) {
@@ -108,14 +109,14 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// All tokens with `16 * WIDE` rows from `row` on. The last sixteen overlap those before where rows do not fill them.
+    /// All tokens with `16 * WIDE` rows from `row` on. If the rows are not a multiple of sixteen, the last sixteen overlap the ones before.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn block<const WIDE: usize>(&self, row: usize, panel: &mut Panel, out: &mut [f32]) {
         let rows = core::array::from_fn(|wide| (row + wide * ROWS).min(self.matrix.rows - ROWS));
         for first in (0..self.columns).step_by(CHUNK) {
             let columns = (first, self.columns.min(first + CHUNK));
-            let less = self.fill(rows, columns, panel);
-            let packed = Packed { panel, rows, columns, less };
+            let zero_point_terms = self.pack(rows, columns, panel);
+            let packed = Packed { panel, rows, columns, zero_point_terms };
             let mut token = 0;
             while token < self.tokens {
                 token += match self.tokens - token {
@@ -128,43 +129,44 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Turns some columns of some rows; returns -128 times the sum of each row.
+    /// Packs some columns of some rows into the panel; returns -128 times the sum of each row.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn fill<const WIDE: usize>(&self, rows: [usize; WIDE], columns: (usize, usize), panel: &mut Panel) -> [__m512i; WIDE] {
-        let mut less = [_mm512_setzero_si512(); WIDE];
+    fn pack<const WIDE: usize>(&self, rows: [usize; WIDE], columns: (usize, usize), panel: &mut Panel) -> [__m512i; WIDE] {
+        debug_assert!(columns.1 - columns.0 <= CHUNK && WIDE <= WIDEST);
+        let mut terms = [_mm512_setzero_si512(); WIDE];
         let unit = _mm512_set1_epi8(i8::MIN);
-        for (wide, (&row, less)) in rows.iter().zip(&mut less).enumerate() {
+        for (wide, (&row, term)) in rows.iter().zip(&mut terms).enumerate() {
             let rows = self.rows_from(row);
             let mut sums = [_mm512_setzero_si512(); 4];
-            let mut place = wide;
+            let mut at_register = wide;
             let whole = columns.1 - (columns.1 - columns.0) % 16;
             for at in (columns.0..whole).step_by(16) {
-                // SAFETY: `checked` found sixteen rows from `row` on, each with all columns.
-                let packed = transpose4x4(unsafe { gather(rows, at, 0xf) });
-                for (sum, weights) in sums.iter_mut().zip(packed) {
+                // SAFETY: `row + 16 <= rows`, and `checked` found all columns in each row, so `at + 16` bytes.
+                let transposed = transpose4x4(unsafe { gather(rows, at, 0xf) });
+                for (sum, weights) in sums.iter_mut().zip(transposed) {
                     *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
-                    panel.put(place, weights);
-                    place += WIDE;
+                    panel.put(at_register, weights);
+                    at_register += WIDE;
                 }
             }
             let words = (columns.1 - whole) / 4;
             if words > 0 {
-                // SAFETY: as above; the mask covers what is left of them.
-                let packed = transpose4x4(unsafe { gather(rows, whole, (1 << words) - 1) });
-                for (sum, weights) in sums.iter_mut().zip(packed).take(words) {
+                // SAFETY: sixteen rows as above; the mask keeps the words of the last columns.
+                let transposed = transpose4x4(unsafe { gather(rows, whole, (1 << words) - 1) });
+                for (sum, weights) in sums.iter_mut().zip(transposed).take(words) {
                     *sum = _mm512_dpbusd_epi32(*sum, unit, weights);
-                    panel.put(place, weights);
-                    place += WIDE;
+                    panel.put(at_register, weights);
+                    at_register += WIDE;
                 }
             }
             let [a, b, c, d] = sums;
             let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-            *less = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+            *term = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
         }
-        less
+        terms
     }
 
-    /// `TOKENS` tokens with packed rows; returns the number of tokens. Sums of columns that come first wait in `out`, as bits.
+    /// `TOKENS` tokens with packed rows; returns the number of tokens. Between chunks of columns, `out` holds the accumulators' bits.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn tile<const WIDE: usize, const TOKENS: usize>(&self, packed: &Packed<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
         debug_assert!(token + TOKENS <= self.tokens && packed.columns.1 <= self.columns);
@@ -172,11 +174,11 @@ impl<'a> Product<'a> {
         let tokens = Strided { first, stride: 2 * self.x.stride };
         let next = self.rows_from(packed.rows[0]).at(ROWS * WIDE, 0);
         let columns = packed.columns.1 - packed.columns.0;
-        // SAFETY: `checked` found the columns of every token, `fill` wrote the panel's.
-        let mut sums = unsafe { dots::<WIDE, TOKENS>(packed.panel.as_ptr(), tokens, columns, packed.less, next) };
+        // SAFETY: `checked` found the columns of every token, a multiple of four, and `pack` wrote a register per sixteen rows for each four.
+        let mut sums = unsafe { dots::<WIDE, TOKENS>(packed.panel.as_ptr(), tokens, columns, packed.zero_point_terms, next) };
         let rows = self.matrix.rows;
         let outs = out.chunks_exact_mut(rows).skip(token);
-        // By reference: moved, the sums of a tile would be copied once more.
+        // By reference: moved, the accumulators of a tile would be copied once more.
         for ((out, sums), &token_scale) in outs.zip(&mut sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
             if packed.columns.0 > 0 {
                 // All before any is stored: rows of two registers may overlap.
@@ -201,10 +203,12 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Sums of every token and row, on top of `start`. Meanwhile as many bytes from `next` on as the weights have come into the cache.
+/// The microkernel: accumulators of every token and row, starting from `start`. Meanwhile it prefetches as many bytes from `next` on as the
+/// panel holds.
 ///
 /// # Safety
-/// `columns` is a multiple of four; the panel holds as many of them, and each token's may be read.
+/// `columns` is a multiple of four; the panel holds `WIDE` registers for each four of them, and `columns` bytes of each token may be read.
+/// `next` is only prefetched and may be any address.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
 unsafe fn dots<const WIDE: usize, const TOKENS: usize>(
@@ -214,6 +218,7 @@ unsafe fn dots<const WIDE: usize, const TOKENS: usize>(
     start: [__m512i; WIDE],
     next: *const u8,
 ) -> [[__m512i; WIDE]; TOKENS] {
+    debug_assert!(columns.is_multiple_of(4) && columns <= CHUNK);
     let mut sums = [start; TOKENS];
     for step in 0..columns / 4 {
         for line in step * WIDE..(step + 1) * WIDE {
@@ -221,11 +226,11 @@ unsafe fn dots<const WIDE: usize, const TOKENS: usize>(
         }
         let mut weights = start;
         for (wide, weights) in weights.iter_mut().enumerate() {
-            // SAFETY: the panel holds this step's registers.
+            // SAFETY: the panel holds `WIDE` registers for each of the `columns / 4` steps.
             *weights = unsafe { panel.wrapping_add(step * WIDE + wide).read() };
         }
         for (token, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: four columns are there.
+            // SAFETY: bytes `4 * step` to `4 * step + 3` are among the token's `columns`.
             let x = _mm512_set1_epi32(unsafe { tokens.at(token, 4 * step).cast::<i32>().read_unaligned() });
             for (sum, weights) in sums.iter_mut().zip(weights) {
                 *sum = _mm512_dpbusd_epi32(*sum, x, weights);

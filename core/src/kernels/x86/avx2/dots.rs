@@ -1,12 +1,12 @@
-//! Exact integer dots: eight at a time, of eight rows with one token, or of four rows with two tokens. Their sums stay in registers.
+//! Microkernels of exact integer dots: eight rows by one token, or four rows by two tokens, with all accumulators in registers.
 
 use super::vector::{flat_i32, mask, sums_i32};
 use core::arch::x86_64::*;
 
-/// A register of partial sums per row and token.
+/// An accumulator register per row and token.
 type Sums<const ROWS: usize, const TOKENS: usize> = [[__m256i; ROWS]; TOKENS];
 
-/// Neighbouring rows: where the first one begins, and elements (bytes, for packed ones) from one to the next.
+/// Consecutive rows: the address of the first, and the elements (bytes for nibbles) from one to the next.
 #[derive(Clone, Copy)]
 pub struct Strided<T> {
     pub first: *const T,
@@ -14,29 +14,31 @@ pub struct Strided<T> {
 }
 
 impl<T> Strided<T> {
+    /// Address of an element of a row.
     #[inline(always)]
     pub fn at(self, row: usize, element: usize) -> *const T {
         self.first.wrapping_add(row * self.stride + element)
     }
 }
 
-/// int8 rows against tokens: whole sums, tokens outermost. `ROWS * TOKENS` is 8.
+/// int8 rows against tokens: complete sums, tokens outermost. `ROWS * TOKENS` is 8.
 ///
 /// # Safety
-/// `columns` is a multiple of four, and as many elements may be read of `ROWS` rows and of `TOKENS` tokens.
+/// `columns` is a multiple of four; `columns` elements of `ROWS` rows and of `TOKENS` tokens may be read.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(rows: Strided<i8>, tokens: Strided<i16>, columns: usize) -> __m256i {
+    debug_assert!(columns.is_multiple_of(4));
     let mut sums = [[_mm256_setzero_si256(); ROWS]; TOKENS];
     let mut at = 0;
     while at + 16 <= columns {
         let mut x = [_mm256_setzero_si256(); TOKENS];
         for (token, x) in x.iter_mut().enumerate() {
-            // SAFETY: `at + 16` elements are there.
+            // SAFETY: elements `at..at + 16` are among the token's `columns`.
             *x = unsafe { _mm256_loadu_si256(tokens.at(token, at).cast()) };
         }
         for row in 0..ROWS {
-            // SAFETY: `at + 16` elements are there.
+            // SAFETY: elements `at..at + 16` are among the row's `columns`.
             let w = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(rows.at(row, at).cast()) });
             accumulate(&mut sums, row, x, w);
         }
@@ -47,11 +49,11 @@ pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(rows: Strided<i8>,
         let (w_mask, x_mask) = (_mm256_castsi256_si128(mask(rest)), mask(2 * rest));
         let mut x = [_mm256_setzero_si256(); TOKENS];
         for (token, x) in x.iter_mut().enumerate() {
-            // SAFETY: the mask covers what is left; the rest of the memory is not touched.
+            // SAFETY: the mask keeps the token's elements `at..columns`; a masked load does not touch the others.
             *x = unsafe { _mm256_maskload_epi32(tokens.at(token, at).cast(), x_mask) };
         }
         for row in 0..ROWS {
-            // SAFETY: the mask covers what is left, a multiple of four bytes; the rest of the memory is not touched.
+            // SAFETY: the mask keeps the row's elements `at..columns`, whole words; a masked load does not touch the others.
             let w = _mm256_cvtepi8_epi16(unsafe { _mm_maskload_epi32(rows.at(row, at).cast(), w_mask) });
             accumulate(&mut sums, row, x, w);
         }
@@ -59,15 +61,15 @@ pub unsafe fn dots_i8<const ROWS: usize, const TOKENS: usize>(rows: Strided<i8>,
     sums_i32(flat_i32(sums))
 }
 
-/// Columns whose sums of products with 2^12 times an int4 weight fit 32 bits: 128 * 127 * 2^15 < 2^31.
+/// Columns whose sum of products with 2^12 times an int4 weight fits 32 bits: 128 * 127 * 2^15 < 2^31.
 const SAFE_COLUMNS: usize = 128;
 
-/// int4 rows against tokens, each group's sum times the group's scale: whole sums, tokens outermost. `ROWS * TOKENS` is 8. A sum is exact where
-/// token values lie within -127..=127, which `quantize` sees to. Tokens are i16, or `BYTES` that are 128 more; their stride counts bytes.
+/// int4 rows against tokens, each group's sum times the group's scale: complete sums, tokens outermost. `ROWS * TOKENS` is 8. A sum is exact
+/// for token values in -127..=127, which `quantize` guarantees. Tokens are i16, or `BYTES` with a zero point of 128; their stride counts bytes.
 ///
 /// # Safety
-/// Of `ROWS` rows `columns` nibbles may be read, in whole words of four bytes, and of their scales one for each `group` columns; of `TOKENS`
-/// tokens `columns` elements, rounded up to four. `group` is a multiple of 32.
+/// Of `ROWS` rows, `columns` nibbles, rounded up to whole words of four bytes, and a scale for each `group` columns may be read; of `TOKENS`
+/// tokens, `columns` elements, rounded up to a multiple of four. `group` is a multiple of 32.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>(
@@ -77,6 +79,7 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
     columns: usize,
     group: usize,
 ) -> __m256i {
+    debug_assert!(group.is_multiple_of(32) && group > 0);
     let mut total = _mm256_setzero_si256();
     let (mut at, mut index, mut group_end) = (0, 0, group);
     while at < columns {
@@ -85,7 +88,7 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
         while at + 32 <= end {
             let mut x = [[_mm256_setzero_si256(); 2]; TOKENS];
             for (token, x) in x.iter_mut().enumerate() {
-                // SAFETY: `at + 32` elements are there.
+                // SAFETY: elements `at..at + 32` are among the token's `columns`.
                 *x = unsafe {
                     if BYTES {
                         let x0 = from_bytes(_mm_loadu_si128(tokens.at(token, at).cast()));
@@ -97,7 +100,7 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
                 };
             }
             for row in 0..ROWS {
-                // SAFETY: `at + 32` nibbles are there.
+                // SAFETY: nibbles `at..at + 32`, sixteen bytes, are among the row's `columns`.
                 let nibbles = unsafe { _mm_loadu_si128(rows.at(row, at / 2).cast()) };
                 accumulate_nibbles(&mut sums, row, &x, nibbles);
             }
@@ -111,7 +114,7 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
             let w_mask = _mm256_castsi256_si128(mask(4 * rest.div_ceil(8)));
             let mut x = [[_mm256_setzero_si256(); 2]; TOKENS];
             for (token, x) in x.iter_mut().enumerate() {
-                // SAFETY: the masks cover what is left, rounded up to four elements; the rest of the memory is not touched.
+                // SAFETY: the masks keep the elements `at..end`, rounded up to a multiple of four; masked loads do not touch the others.
                 *x = unsafe {
                     let (x0, x1) = if BYTES {
                         let bytes = _mm256_maskload_epi32(tokens.at(token, at).cast(), mask(whole));
@@ -124,13 +127,13 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
                 };
             }
             for row in 0..ROWS {
-                // SAFETY: the mask covers whole words of what is left; the rest of the memory is not touched.
+                // SAFETY: the mask keeps whole words up to nibble `end`; a masked load does not touch the others.
                 let nibbles = unsafe { _mm_maskload_epi32(rows.at(row, at / 2).cast(), w_mask) };
                 accumulate_nibbles(&mut sums, row, &x, nibbles);
             }
             at = end;
         }
-        // SAFETY: the group began below `columns`, so that its scale is there.
+        // SAFETY: group `index` begins before column `columns`, so the row has its scale.
         let scale = |row: usize| i32::from(unsafe { *scales.at(row % ROWS, index) });
         let scale = _mm256_setr_epi32(scale(0), scale(1), scale(2), scale(3), scale(4), scale(5), scale(6), scale(7));
         let sums = _mm256_srai_epi32::<12>(sums_i32(flat_i32(sums)));
@@ -143,14 +146,14 @@ pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>
     total
 }
 
-/// Sixteen values from bytes that are 128 more.
+/// Sixteen values from bytes with a zero point of 128.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn from_bytes(bytes: __m128i) -> __m256i {
     _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(128))
 }
 
-/// Even and odd columns of 32, apart.
+/// The even and the odd ones of 32 columns.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn deinterleave(x0: __m256i, x1: __m256i) -> [__m256i; 2] {
@@ -160,7 +163,7 @@ fn deinterleave(x0: __m256i, x1: __m256i) -> [__m256i; 2] {
     [_mm256_permute4x64_epi64::<0b11_01_10_00>(even), _mm256_permute4x64_epi64::<0b11_01_10_00>(odd)]
 }
 
-/// Adds sixteen products to the sums of one row with every token.
+/// Adds sixteen products to the accumulators of one row with every token.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn accumulate<const ROWS: usize, const TOKENS: usize>(sums: &mut Sums<ROWS, TOKENS>, row: usize, x: [__m256i; TOKENS], w: __m256i) {
@@ -180,7 +183,7 @@ fn accumulate_nibbles<const ROWS: usize, const TOKENS: usize>(
     x: &[[__m256i; 2]; TOKENS],
     nibbles: __m128i,
 ) {
-    // The nibble moves to the top of its word and brings its sign there.
+    // The nibble moves to the top of its halfword, where its top bit is the sign.
     let bytes = _mm256_cvtepu8_epi16(nibbles);
     let w_even = _mm256_slli_epi16::<12>(bytes);
     let w_odd = _mm256_and_si256(_mm256_slli_epi16::<8>(bytes), _mm256_set1_epi16(0xf000u16 as i16));

@@ -1,6 +1,7 @@
 //! int8 and int4 weights against quantized rows.
 
-use super::super::{Matrix, QuantizedRows, scalar};
+use super::super::super::scalar;
+use super::super::super::views::{Matrix, QuantizedRows};
 use super::dots::{Strided, dots_i4, dots_i8};
 use super::vector::{load_f32_at, load_f32_twice, store_f32_at, store_f32_halves};
 use crate::format::Layout;
@@ -24,33 +25,33 @@ pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     }
 }
 
-/// `scalar::matmul_i4` for rows of bytes that are 128 more than their values; `None` leaves it to scalar.
+/// `scalar::matmul_i4` for quantized rows of bytes with a zero point of 128; `None` leaves the product to scalar.
 #[target_feature(enable = "avx2")]
 pub fn matmul_i4_bytes(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) -> Option<()> {
     Product::int4(matrix, x, out).map(|product| product.run::<INT4_BYTES>(out))
 }
 
-/// What a product is made of.
+/// The formats of a product's operands.
 const INT8: u8 = 0;
 const INT4: u8 = 1;
-/// int4 weights and bytes that are 128 more than the tokens' values.
+/// int4 weights, and tokens of bytes with a zero point of 128.
 const INT4_BYTES: u8 = 2;
 
-/// A product in the portable layout whose every row and token was found to be there: what the pointers below rely on.
+/// A product in the portable layout whose sizes were checked: the pointers below rely on that.
 struct Product<'a> {
     matrix: &'a Matrix<'a>,
     x: &'a QuantizedRows<'a>,
     tokens: usize,
     /// Length of a dot.
     columns: usize,
-    /// int4: columns per group, whole steps of 32.
+    /// int4: group size in columns, a multiple of 32.
     group: usize,
     /// int4: groups per row.
     groups: usize,
 }
 
 impl<'a> Product<'a> {
-    /// Scalar's sum goes on into the padding, as far as both rows have it.
+    /// Like scalar's, a dot runs on into the padding as far as both rows have it.
     fn int8(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &[f32]) -> Option<Self> {
         let columns = matrix.row_bytes.min(x.stride);
         columns.is_multiple_of(4).then_some(())?;
@@ -79,13 +80,13 @@ impl<'a> Product<'a> {
         complete.then_some(Product { matrix, x, tokens, columns, group: 0, groups: 0 })
     }
 
-    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has. The last tile overlaps the one before
-    /// it where rows do not fill it: the same sums, twice.
+    /// Rows outermost, so that a prefill reads each weight from memory once for all its tokens. If the rows are not a multiple of a tile's,
+    /// the last tile overlaps the one before: the same sums, computed twice.
     #[target_feature(enable = "avx2")]
     fn run<const KIND: u8>(&self, out: &mut [f32]) {
         let rows = self.matrix.rows;
         if self.tokens == 1 {
-            // Apart from the other case, whose registers it would have to share.
+            // A loop of its own: compiled together with the other case, it would share its registers.
             for row in (0..rows).step_by(8) {
                 self.token_tile::<KIND>(row.min(rows - 8), 0, out);
             }
@@ -132,7 +133,7 @@ impl<'a> Product<'a> {
         store_f32_halves(out, row, row + self.matrix.rows, y);
     }
 
-    /// Eight sums, of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
+    /// Eight sums, of `ROWS` rows from `row` on and `TOKENS` tokens from `token` on.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn dots<const KIND: u8, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256i {
@@ -141,13 +142,13 @@ impl<'a> Product<'a> {
         let first = self.matrix.values.as_ptr().wrapping_add(row * stride);
         let tokens = Strided { first: self.x.values.as_ptr().wrapping_add(token * self.x.stride), stride: self.x.stride };
         if KIND == INT8 {
-            // SAFETY: `int8` found `columns` elements in every row and token.
+            // SAFETY: `int8` found `columns` elements, a multiple of four, in every row and token, and these rows and tokens exist.
             return unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) };
         }
         let rows = Strided { first, stride };
         let scales = Strided { first: self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups), stride: self.groups };
         let tokens = Strided { first: tokens.first.cast(), stride: 2 * tokens.stride };
-        // SAFETY: `int4` found every row's nibbles and scales and every token's elements.
+        // SAFETY: `int4` found every row's nibbles and scales and every token's elements, `checked` the rows and tokens themselves.
         unsafe {
             if KIND == INT4_BYTES {
                 dots_i4::<true, ROWS, TOKENS>(rows, scales, tokens, self.columns, self.group)

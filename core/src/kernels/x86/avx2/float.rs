@@ -1,9 +1,10 @@
-//! f32 and f16 weights against f32 rows, and the RMS norm. A register is scalar's eight lanes.
+//! f32 and f16 weights against f32 rows, RMSNorm and layer norm. A register is scalar's eight lanes.
 
-use super::super::{Matrix, scalar};
+use super::super::super::scalar;
+use super::super::super::views::Matrix;
 use super::dots::Strided;
 use super::vector::{
-    flat_f32, load_f32, load_f32_at, load_f32_front, load_f32_twice, mask, store_f32, store_f32_at, store_f32_halves, totals_f32,
+    flat_f32, load_f32, load_f32_at, load_f32_partial, load_f32_twice, mask, store_f32, store_f32_at, store_f32_halves, totals_f32,
 };
 use core::arch::x86_64::*;
 
@@ -17,7 +18,7 @@ pub fn matmul<const F16: bool>(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) 
     }
 }
 
-/// A product whose every row and token was found to be there: what the pointers below rely on.
+/// A product whose sizes were checked: the pointers below rely on that.
 struct Product<'a> {
     matrix: &'a Matrix<'a>,
     x: &'a [f32],
@@ -29,7 +30,7 @@ impl<'a> Product<'a> {
     fn checked(matrix: &'a Matrix<'a>, x: &'a [f32], out: &[f32], element: usize) -> Option<Self> {
         let Matrix { rows, columns, row_bytes, .. } = *matrix;
         let tokens = x.len().checked_div(columns)?.min(out.len().checked_div(rows)?);
-        // Words of four bytes: the last one may hold one f16 of padding. Matrices of fewer rows than a tile are scalar's.
+        // Rows are whole words of four bytes: the last one may hold one f16 of padding. Matrices with fewer rows than a tile are left to scalar.
         let complete = rows >= 8
             && columns.checked_mul(element)?.next_multiple_of(4) <= row_bytes
             && rows.checked_mul(row_bytes)? <= matrix.values.len()
@@ -37,13 +38,13 @@ impl<'a> Product<'a> {
         complete.then_some(Product { matrix, x, tokens })
     }
 
-    /// Rows outermost, so that a prefill reads each weight from memory once, however many tokens it has. The last tile overlaps the one before
-    /// it where rows do not fill it: the same sums, twice.
+    /// Rows outermost, so that a prefill reads each weight from memory once for all its tokens. If the rows are not a multiple of a tile's,
+    /// the last tile overlaps the one before: the same sums, computed twice.
     #[target_feature(enable = "avx2,f16c")]
     fn run<const F16: bool>(&self, out: &mut [f32]) {
         let rows = self.matrix.rows;
         if self.tokens == 1 {
-            // Apart from the other case, whose registers it would have to share.
+            // A loop of its own: compiled together with the other case, it would share its registers.
             for row in (0..rows).step_by(8) {
                 self.token_tile::<F16>(row.min(rows - 8), 0, out);
             }
@@ -83,7 +84,7 @@ impl<'a> Product<'a> {
         store_f32_halves(out, row, row + self.matrix.rows, y);
     }
 
-    /// Lanes of the sums of `ROWS` rows and `TOKENS` tokens, which the caller knows to be there.
+    /// Lanes of the sums of `ROWS` rows from `row` on and `TOKENS` tokens from `token` on.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
     fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> [[__m256; ROWS]; TOKENS] {
@@ -91,7 +92,7 @@ impl<'a> Product<'a> {
         let Matrix { columns, row_bytes, values, .. } = *self.matrix;
         let rows = Strided { first: values.as_ptr().wrapping_add(row * row_bytes), stride: row_bytes };
         let tokens = Strided { first: self.x.as_ptr().wrapping_add(token * columns), stride: columns };
-        // SAFETY: `checked` found `columns` elements in every row and token, f16 rows in whole words.
+        // SAFETY: `checked` found `columns` elements in every row and token, f16 rows in whole words, and these rows and tokens exist.
         unsafe { lanes::<F16, ROWS, TOKENS>(rows, tokens, columns) }
     }
 }
@@ -99,7 +100,7 @@ impl<'a> Product<'a> {
 /// Lanes of the sums of every row and token, tokens outermost.
 ///
 /// # Safety
-/// `columns` elements may be read of `ROWS` rows, f16 in whole words of four bytes, and of `TOKENS` tokens.
+/// `columns` elements of `ROWS` rows, for f16 rounded up to whole words of four bytes, and of `TOKENS` tokens may be read.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
 unsafe fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(
@@ -112,11 +113,11 @@ unsafe fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(
     while at + 8 <= columns {
         let mut x = [_mm256_setzero_ps(); TOKENS];
         for (token, x) in x.iter_mut().enumerate() {
-            // SAFETY: `at + 8` elements are there.
+            // SAFETY: elements `at..at + 8` are among the token's `columns`.
             *x = unsafe { _mm256_loadu_ps(tokens.at(token, at)) };
         }
         for row in 0..ROWS {
-            // SAFETY: `at + 8` elements are there.
+            // SAFETY: elements `at..at + 8` are among the row's `columns`.
             let w = unsafe {
                 if F16 {
                     _mm256_cvtph_ps(_mm_loadu_si128(rows.at(row, 2 * at).cast()))
@@ -134,11 +135,11 @@ unsafe fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(
         let keep = mask(4 * rest);
         let mut x = [_mm256_setzero_ps(); TOKENS];
         for (token, x) in x.iter_mut().enumerate() {
-            // SAFETY: the mask covers what is left; the rest of the memory is not touched.
+            // SAFETY: the mask keeps the token's elements `at..columns`; a masked load does not touch the others.
             *x = unsafe { _mm256_maskload_ps(tokens.at(token, at), keep) };
         }
         for row in 0..ROWS {
-            // SAFETY: the masks cover what is left, f16 rounded up to a whole word; the rest of the memory is not touched.
+            // SAFETY: the masks keep the row's elements `at..columns`, f16 rounded up to a whole word; masked loads do not touch the others.
             let w = unsafe {
                 if F16 {
                     let words = _mm256_castsi256_si128(mask(2 * rest.next_multiple_of(2)));
@@ -178,7 +179,7 @@ pub fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
     for x in x8 {
         lanes = square(lanes, load_f32(x));
     }
-    let mean = total(square(lanes, load_f32_front(x_tail))) / x.len() as f32;
+    let mean = total(square(lanes, load_f32_partial(x_tail))) / x.len() as f32;
     let inverse = 1.0 / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean + eps)));
     let (scale8, scale_tail) = scale.as_chunks::<8>();
     let (out8, out_tail) = out.as_chunks_mut::<8>();
@@ -211,7 +212,7 @@ pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f
     for x in x8 {
         sum = _mm256_add_ps(sum, load_f32(x));
     }
-    let mean = total(_mm256_add_ps(sum, load_f32_front(x_tail))) / count;
+    let mean = total(_mm256_add_ps(sum, load_f32_partial(x_tail))) / count;
     let means = _mm256_set1_ps(mean);
     let centred = |x| _mm256_sub_ps(x, means);
     let square = |squares, x| _mm256_add_ps(squares, _mm256_mul_ps(x, x));
@@ -219,9 +220,9 @@ pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f
     for x in x8 {
         squares = square(squares, centred(load_f32(x)));
     }
-    // Lanes behind the row stay +0.
-    let behind = _mm256_and_ps(centred(load_f32_front(x_tail)), _mm256_castsi256_ps(mask(4 * x_tail.len())));
-    let variance = total(square(squares, behind)) / count;
+    // Lanes after the row stay +0.
+    let last = _mm256_and_ps(centred(load_f32_partial(x_tail)), _mm256_castsi256_ps(mask(4 * x_tail.len())));
+    let variance = total(square(squares, last)) / count;
     let inverse = 1.0 / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance + eps)));
     let (scale8, scale_tail) = scale.as_chunks::<8>();
     let (bias8, bias_tail) = bias.as_chunks::<8>();

@@ -1,0 +1,112 @@
+//! A kernel set: one implementation of every kernel.
+
+use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
+use crate::format::directory::Dtype;
+use crate::format::types::Activation;
+use core::fmt;
+
+/// The kernels of one instruction set. All sets compute the same bits.
+#[derive(Clone, Copy)]
+pub struct Kernels {
+    functions: Functions,
+}
+
+/// A field of [`Functions`] and a method of [`Kernels`] for each kernel.
+macro_rules! functions {
+    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)?;)+) => {
+        /// What a set consists of, for conformance tests and benchmarks.
+        #[doc(hidden)]
+        #[derive(Clone, Copy, Debug)]
+        pub struct Functions {
+            /// The name by which users select the set.
+            pub name: &'static str,
+            $($(#[$attribute])* pub $name: fn($($kind),*) $(-> $out)?,)+
+        }
+
+        impl Kernels {
+            $(
+                $(#[$attribute])*
+                #[inline(always)]
+                pub(crate) fn $name(&self, $($argument: $kind),*) $(-> $out)? {
+                    (self.functions.$name)($($argument),*)
+                }
+            )+
+        }
+    };
+}
+
+functions! {
+    /// Quantizes one row: [`super::scalar::quantize`].
+    quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32;
+    /// int8 weights: [`super::scalar::matmul_i8`].
+    matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
+    /// int4 weights: [`super::scalar::matmul_i4`].
+    matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
+    /// f16 weights: [`super::scalar::matmul_f16`].
+    matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]);
+    /// f32 weights: [`super::scalar::matmul_f32`].
+    matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]);
+    /// Quantizes one head's query: [`super::scalar::quantize_query`].
+    quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32;
+    /// Scores over int8 keys: [`super::scalar::scores`].
+    scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32;
+    /// Scores of several queries: [`super::scalar::scores_tile`].
+    scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]);
+    /// Softmax weights of the values: [`super::scalar::softmax_weights`].
+    softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm;
+    /// Weighted sum over int8 values: [`super::scalar::weighted_value_sum`].
+    weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]);
+    /// Weighted sums for several queries: [`super::scalar::weighted_value_sum_tile`].
+    weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]);
+    /// Layer norm of one row, with scale and bias: [`crate::numeric::layer_norm`].
+    layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);
+    /// RMSNorm of one row: [`crate::numeric::rms_norm`].
+    rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]);
+    /// Activation in place: [`super::scalar::activate`].
+    activate(activation: Activation, x: &mut [f32]);
+    /// Activated gate times up projection: [`super::scalar::gate`].
+    gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]);
+}
+
+impl Kernels {
+    /// The name by which users select the set, such as `scalar` or `avx2`.
+    pub fn name(&self) -> &'static str {
+        self.functions.name
+    }
+
+    /// f16 or f32 weights, by the matrix's type.
+    pub(crate) fn matmul_float(&self, matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
+        match matrix.dtype {
+            Dtype::F16 => self.matmul_f16(matrix, x, out),
+            Dtype::F32 => self.matmul_f32(matrix, x, out),
+            Dtype::Int8 | Dtype::Int4 => debug_assert!(false, "{:?} is not a float", matrix.dtype),
+        }
+    }
+
+    /// int8 or int4 weights, by the matrix's type.
+    pub(crate) fn matmul_quantized(&self, matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+        match matrix.dtype {
+            Dtype::Int8 => self.matmul_i8(matrix, x, out),
+            Dtype::Int4 => self.matmul_i4(matrix, x, out),
+            Dtype::F16 | Dtype::F32 => debug_assert!(false, "{:?} is not quantized", matrix.dtype),
+        }
+    }
+
+    /// A set of the caller's own functions.
+    #[doc(hidden)]
+    pub const fn new(functions: Functions) -> Self {
+        Kernels { functions }
+    }
+
+    /// The set's functions, to call one by itself.
+    #[doc(hidden)]
+    pub const fn functions(&self) -> &Functions {
+        &self.functions
+    }
+}
+
+impl fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kernels").field(&self.name()).finish()
+    }
+}

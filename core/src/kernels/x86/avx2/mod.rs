@@ -1,0 +1,82 @@
+//! AVX2: eight f32, eight i32 or sixteen i16 per register.
+//!
+//! Quantized rows keep scalar's form, i16 in natural order: `vpmaddwd` multiplies sixteen of them with sign-extended weights exactly, for all
+//! weights. Multiplications and additions of floats are separate instructions; FMA is never used, since it rounds once instead of twice.
+
+mod attention;
+mod dots;
+mod float;
+mod integer;
+mod vector;
+
+pub use dots::Strided;
+pub use integer::matmul_i4_bytes;
+pub use vector::{load_f32_at, store_f32_at, sums_i32};
+
+use super::super::scalar::{scores_tile_of, weighted_value_sum_tile_of};
+use super::super::set::{Functions, Kernels};
+use super::super::views::{KeyRows, Matrix, QuantizedRows, SoftmaxNorm, ValueBlocks};
+use super::cpu::Avx2;
+use crate::format::types::Activation;
+
+/// The set, for a CPU that has the instructions.
+pub fn kernels(_: Avx2) -> &'static Kernels {
+    &AVX2
+}
+
+/// Private, and [`FUNCTIONS`] is used by sets of CPUs with AVX2 only: whoever has a set has the evidence that its functions rely on.
+static AVX2: Kernels = Kernels::new(FUNCTIONS);
+
+/// What `super::avx512` keeps of it has eight lanes by the specification.
+pub const FUNCTIONS: Functions = Functions {
+    name: "avx2",
+    quantize,
+    matmul_i8,
+    matmul_i4,
+    matmul_f16,
+    matmul_f32,
+    quantize_query,
+    scores,
+    scores_tile: |queries, keys, stride, out, largest| scores_tile_of(scores, queries, keys, stride, out, largest),
+    softmax_weights,
+    weighted_value_sum,
+    weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
+        weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
+    },
+    layer_norm,
+    rms_norm,
+    activate,
+    gate,
+};
+
+/// The table's functions: each calls one that is compiled for the set's instructions.
+macro_rules! entries {
+    ($($name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $call:expr;)+) => {$(
+        fn $name($($argument: $kind),*) $(-> $out)? {
+            #[target_feature(enable = "avx2,f16c")]
+            fn compiled($($argument: $kind),*) $(-> $out)? {
+                $call
+            }
+            // SAFETY: a set with this function is for CPUs with AVX2 and F16C only.
+            unsafe { compiled($($argument),*) }
+        }
+    )+};
+}
+
+entries! {
+    quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 = super::elementwise::quantize(Avx2::compiled(), x, in_scale, out);
+    quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 = super::elementwise::quantize_query(Avx2::compiled(), x, factor, out);
+    activate(activation: Activation, x: &mut [f32]) = super::elementwise::activate(Avx2::compiled(), activation, x);
+    gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) =
+        super::elementwise::gate(Avx2::compiled(), activation, gate, up, out);
+    softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm =
+        super::softmax::softmax_weights(Avx2::compiled(), scores, largest, value_scales, out);
+    matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = integer::matmul_i8(matrix, x, out);
+    matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = integer::matmul_i4(matrix, x, out);
+    matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) = float::matmul::<true>(matrix, x, out);
+    matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) = float::matmul::<false>(matrix, x, out);
+    scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 = attention::scores(q, exponent, keys, out);
+    weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) = attention::weighted_value_sum(weights, values, out);
+    layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) = float::layer_norm(x, scale, bias, eps, out);
+    rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) = float::rms_norm(x, scale, eps, out);
+}
