@@ -24,7 +24,10 @@ pub fn quantize<const N: usize, V: Vector<N>>(v: V, x: &[f32], in_scale: &[f32],
 fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32], scale: &[f32], out: &mut [i16]) -> f32 {
     let (x_chunks, x_tail) = x.as_chunks::<N>();
     let (scale_chunks, scale_tail) = scale.as_chunks::<N>();
-    let tail = scaled::<N, V, SCALED>(v, v.load_f32_partial(x_tail), v.load_f32_partial(scale_tail));
+    let mut tail = v.splat_f32(0.0);
+    if !x_tail.is_empty() {
+        tail = scaled::<N, V, SCALED>(v, v.load_f32_partial(x_tail), v.load_f32_partial(scale_tail));
+    }
     // Magnitudes as integers: without the sign bit, signed and unsigned order agree.
     let mut largest = magnitude(v, tail);
     for (x, scale) in x_chunks.iter().zip(scale_chunks) {
@@ -34,7 +37,7 @@ fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32
     let quantizer = Quantizer::new(v.largest(largest) as u32);
     let inverse = v.splat_f32(quantizer.inverse);
     // A row of zeros stores zeros: one that is flushed because it is not finite must not multiply infinity by zero.
-    let (x_chunks, mut last) = if quantizer.inverse == 0.0 { (&[][..], v.splat_i32(0)) } else { (x_chunks, rounded(v, tail, inverse)) };
+    let (x_chunks, mut tail) = if quantizer.inverse == 0.0 { (&[][..], v.splat_f32(0.0)) } else { (x_chunks, tail) };
     let (out_chunks, out_tail) = v.quantized(out).as_chunks_mut::<N>();
     let mut out_chunks = out_chunks.iter_mut();
     for ((x, scale), out) in x_chunks.iter().zip(scale_chunks).zip(out_chunks.by_ref()) {
@@ -43,11 +46,11 @@ fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32
     }
     // Lanes after the row hold +0 and become the padding.
     for out in out_chunks {
-        v.store_quantized(out, last);
-        last = v.splat_i32(0);
+        v.store_quantized(out, rounded(v, tail, inverse));
+        tail = v.splat_f32(0.0);
     }
     if !out_tail.is_empty() {
-        v.store_quantized_partial(out_tail, last);
+        v.store_quantized_partial(out_tail, rounded(v, tail, inverse));
     }
     quantizer.scale
 }
