@@ -1,8 +1,8 @@
 //! What each kernel costs, in the emulator's instructions.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
-use attoformer::image::{Dtype, Layout};
 use attoformer::image::Activation;
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer_firmware::Counter;
 use core::hint::black_box;
@@ -51,7 +51,7 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
             Dtype::Int8 => (kernels.matmul_i8)(&matrix, &rows, out),
             Dtype::Int4 => (kernels.matmul_i4)(&matrix, &rows, out),
             Dtype::F16 => (kernels.matmul_f16)(&matrix, x, out),
-            Dtype::F32 => (kernels.matmul_f32)(&matrix, x, out),
+            _ => (kernels.matmul_f32)(&matrix, x, out),
         });
         black_box(&*out);
         total += instructions;
@@ -60,7 +60,7 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
         Dtype::Int8 => "matmul_i8",
         Dtype::Int4 => "matmul_i4",
         Dtype::F16 => "matmul_f16",
-        Dtype::F32 => "matmul_f32",
+        _ => "matmul_f32",
     };
     let layout = if shape.layout == Layout::Portable { "portable" } else { "cortex-m-dsp" };
     let (group, rows) = (shape.group, shape.rows);

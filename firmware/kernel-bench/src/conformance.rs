@@ -1,8 +1,8 @@
 //! The set against the specification.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
-use attoformer::image::{Dtype, Layout};
 use attoformer::image::Activation;
+use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{self, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer::numeric::quantize_query;
 use semihosting::println;
@@ -143,7 +143,7 @@ fn product(
             Dtype::Int8 => (set.matmul_i8)(&matrix, &x_rows, out),
             Dtype::Int4 => (set.matmul_i4)(&matrix, &x_rows, out),
             Dtype::F16 => (set.matmul_f16)(&matrix, x, out),
-            Dtype::F32 => (set.matmul_f32)(&matrix, x, out),
+            _ => (set.matmul_f32)(&matrix, x, out),
         }
     }
     let [expected, found] = out;

@@ -1,21 +1,21 @@
 //! SiLU and GELU: a sigmoid by the fixed-point exponential, in registers from the argument's bits to the quotient.
 
-use crate::format::Activation;
-use crate::kernels::scalar;
+use super::super::scalar;
+use crate::format::types::Activation;
 use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31};
 use core::arch::naked_asm;
 
-/// Non-linearity in place: [`scalar::activate`].
+/// Activation in place: [`scalar::activate`].
 pub(super) fn activate(activation: Activation, x: &mut [f32]) {
-    let ends = x.as_mut_ptr_range();
-    let ends = [ends.start, ends.end];
-    match activation {
-        Activation::Relu | Activation::GeluErf | Activation::SquaredRelu => scalar::activate(activation, x),
-        // SAFETY: the job names one slice, read and written element by element.
-        Activation::Silu if !x.is_empty() => unsafe { silu(&Job::new(ends[0], ends[0], ends)) },
-        // SAFETY: the same.
-        Activation::GeluTanh if !x.is_empty() => unsafe { gelu_tanh(&Job::new(ends[0], ends[0], ends)) },
-        Activation::Silu | Activation::GeluTanh => {}
+    let function = match activation {
+        Activation::Silu => silu,
+        Activation::GeluTanh => gelu_tanh,
+        Activation::Relu | Activation::GeluErf | Activation::SquaredRelu => return scalar::activate(activation, x),
+    };
+    if !x.is_empty() {
+        let ends = x.as_mut_ptr_range();
+        // SAFETY: inputs and outputs are one slice of at least one element; each element is read before it is written.
+        unsafe { function(&Arguments::new(ends.start, ends.start, [ends.start, ends.end])) }
     }
 }
 
@@ -26,13 +26,14 @@ pub(super) fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [
         return scalar::gate(activation, gate, up, out);
     }
     let start = out.as_mut_ptr();
-    let job = Job::new(gate.as_ptr(), up.as_ptr(), [start, start.wrapping_add(count)]);
-    // SAFETY: each of the three slices has `count` elements.
-    unsafe { silu_gate(&job) }
+    let arguments = Arguments::new(gate.as_ptr(), up.as_ptr(), [start, start.wrapping_add(count)]);
+    // SAFETY: each of the three slices has `count` elements, at least one.
+    unsafe { silu_gate(&arguments) }
 }
 
+/// The argument block of the functions below; the assembly reads it by offset.
 #[repr(C)]
-struct Job {
+struct Arguments {
     gate: *const f32,
     up: *const f32,
     out: *mut f32,
@@ -41,13 +42,13 @@ struct Job {
     log2_e: u32,
 }
 
-impl Job {
+impl Arguments {
     fn new(gate: *const f32, up: *const f32, [out, out_end]: [*mut f32; 2]) -> Self {
-        Job { gate, up, out, out_end, exp2: EXP2_NEG, log2_e: LOG2_E_Q31 as u32 }
+        Arguments { gate, up, out, out_end, exp2: EXP2_NEG, log2_e: LOG2_E_Q31 as u32 }
     }
 }
 
-/// Start of each function. r0 gate, r1 up, r2 outputs, r3 their end, r4 bits and polynomial, r5 fraction, r6-r11 coefficients, r12 fixed
+/// The start of each function. r0 gate, r1 up, r2 outputs, r3 their end, r4 bits and polynomial, r5 fraction, r6-r11 coefficients, r12 fixed
 /// point, lr log2(e); s8 is 1.
 macro_rules! enter {
     () => {
@@ -59,8 +60,8 @@ macro_rules! enter {
 
 /// s0 = sigmoid of the float whose bits are in r4: `exp_neg_q30`, then `numerator / (1 + e)`.
 ///
-/// The mantissa stands one bit higher than in `exp_neg_q30` and is shifted one bit further. A magnitude of 32 or more, which leaves no shift,
-/// goes through label 9 and back to 8. The sign waits in the flags, which nothing in between touches.
+/// The mantissa is one bit higher than in `exp_neg_q30` and is shifted one bit further. A magnitude of 32 or more has no shift: it takes the path
+/// through label 9 back to 8. The sign stays in the flags, which no instruction in between changes.
 macro_rules! sigmoid {
     () => {
         "lsl r12, r4, #8
@@ -90,7 +91,7 @@ macro_rules! sigmoid {
     };
 }
 
-/// End of each function.
+/// The end of each function.
 macro_rules! leave {
     () => {
         "cmp r2, r3
@@ -103,10 +104,13 @@ macro_rules! leave {
 }
 
 /// `out = gate * sigmoid(gate) * up`.
+///
+/// # Safety
+/// The arguments name three slices of equal length, at least one element.
 #[unsafe(naked)]
-unsafe extern "C" fn silu_gate(job: &Job) {
+unsafe extern "C" fn silu_gate(arguments: &Arguments) {
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         enter!(),
         "2:",
         "ldr r4, [r0], #4",
@@ -121,10 +125,13 @@ unsafe extern "C" fn silu_gate(job: &Job) {
 }
 
 /// `out = gate * sigmoid(gate)`.
+///
+/// # Safety
+/// The arguments name inputs and outputs of equal length, at least one element.
 #[unsafe(naked)]
-unsafe extern "C" fn silu(job: &Job) {
+unsafe extern "C" fn silu(arguments: &Arguments) {
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         enter!(),
         "2:",
         "ldr r4, [r0], #4",
@@ -137,10 +144,13 @@ unsafe extern "C" fn silu(job: &Job) {
 }
 
 /// `out = gate * sigmoid(gate * (1.5957692 + 0.071354814 * gate^2))`.
+///
+/// # Safety
+/// The arguments name inputs and outputs of equal length, at least one element.
 #[unsafe(naked)]
-unsafe extern "C" fn gelu_tanh(job: &Job) {
+unsafe extern "C" fn gelu_tanh(arguments: &Arguments) {
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         enter!(),
         "movw r4, #{outer} & 0xffff",
         "movt r4, #{outer} >> 16",

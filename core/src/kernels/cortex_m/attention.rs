@@ -1,10 +1,11 @@
-//! One head over its keys: scores before the softmax, weighted sums after it.
+//! One head over its int8 KV cache: scores before the softmax, weighted sums of values after it.
 
-use super::is_word_aligned;
-use crate::kernels::{KeyRows, ValueBlocks, scalar};
+use super::super::scalar;
+use super::super::views::{KeyRows, ValueBlocks};
+use super::dsp::is_word_aligned;
 use core::arch::naked_asm;
 
-/// One head's scores: [`scalar::scores`], fast for heads that are whole words at whole words.
+/// One head's scores: [`scalar::scores`]. The assembly needs heads of whole words at word addresses.
 pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let headroom = scalar::headroom(q.len());
     let shift = 109 + headroom as i32 + exponent;
@@ -24,7 +25,7 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
         return scalar::scores(q, exponent, keys, out);
     }
     let out = out.as_mut_ptr();
-    let job = ScoresJob {
+    let arguments = ScoresArguments {
         keys: keys.values.as_ptr().wrapping_add(keys.offset).cast(),
         q: q.as_ptr().cast(),
         scales: keys.scales.as_ptr(),
@@ -35,24 +36,25 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
         headroom: headroom - 1,
         skip: (keys.stride - q.len()) as u32,
     };
-    // SAFETY: the checks above found `count` rows with this head inside, `count` scales and `count` places for scores.
-    unsafe { if q.len() == 8 { score_rows_of_eight(&job) } else { score_rows(&job) } }
+    // SAFETY: the checks above found `count` rows that contain this head, `count` scales and space for `count` scores, all at word addresses.
+    unsafe { if q.len() == 8 { score_rows_of_eight(&arguments) } else { score_rows(&arguments) } }
 }
 
+/// The argument block of [`score_rows`]; the assembly reads it by offset.
 #[repr(C)]
-struct ScoresJob {
-    /// The head in the first key's row.
+struct ScoresArguments {
+    /// The head's first element in the first key's row.
     keys: *const u32,
-    /// The query in order.
+    /// The query, columns in natural order.
     q: *const u32,
     scales: *const f32,
     out: *mut i32,
     out_end: *mut i32,
     /// Groups of four dimensions, 1 to 128.
     groups: u32,
-    /// Shift to the right of a score whose key scale has exponent 0.
+    /// Right shift of a score whose key scale has exponent 0.
     shift: u32,
-    /// One bit less than a dot product may be shifted up.
+    /// One bit less than a dot may be shifted up.
     headroom: u32,
     /// Bytes from the head's end in one row to its start in the next.
     skip: u32,
@@ -60,14 +62,17 @@ struct ScoresJob {
 
 /// Scores of all rows; returns the largest.
 ///
-/// A product of a dot in its contract (|q| at most 2,048) stays within the limit of `scalar::score` when it is shifted right.
+/// The product of a dot within its contract (|q| at most 2,048) is within the limit of `scalar::score` if it is shifted right.
+///
+/// # Safety
+/// All that the arguments name must exist, at addresses that are multiples of four.
 #[unsafe(naked)]
-unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
+unsafe extern "C" fn score_rows(arguments: &ScoresArguments) -> i32 {
     // r0 q, r1 keys, r2 dot, r3 largest, r4-r7 q, r8 and r9 keys, r10 widened, r11 scales, r12 runs left, lr scores.
-    // Frame: q, 0, runs, entry | 16: shift, 20: headroom, 24: skip, 28: end of scores, 32: entry behind the tail, 36: stack pointer |
-    // 40: q in the order 0, 2, 1, 3.
+    // Frame: q, 0, runs, entry | 16: shift, 20: headroom, 24: skip, 28: end of scores, 32: entry after the tail, 36: stack pointer |
+    // 40: q interleaved as 0, 2, 1, 3.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "mov r12, sp",
         "ldr r1, [r0, #20]",
@@ -90,7 +95,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
         "strd r7, r8, [r0], #8",
         "subs r3, #1",
         "bne 1b",
-        // Whole steps of eight dimensions come in runs of four steps of 40 bytes.
+        // Steps of eight dimensions, 40 bytes each, are unrolled four times; a row starts in the middle of the loop.
         "lsr r7, r4, #1",
         "add r5, r7, #3",
         "lsr r5, r5, #2",
@@ -137,6 +142,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
         "sxtb16 r10, r9, ror #8",
         "smlad r2, r10, r7, r2",
         ".endr",
+        assert_steps!(4, 40),
         "subs.w r12, r12, #1",
         "bne 3b",
         ".balign 4",
@@ -148,7 +154,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
         "lsl.w r4, r4, #8",
         "orr r4, r4, #0x80000000",
         "lsl.w r2, r2, r6",
-        // The mantissa's top bit counts as negative; adding the other factor makes up for it.
+        // The mantissa's top bit is taken as the sign; adding the other factor corrects for that.
         "smmla r2, r2, r4, r2",
         "bmi 7f",
         "asr.w r2, r2, r5",
@@ -164,7 +170,7 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
         "mov r0, r3",
         "ldr.w sp, [sp, #36]",
         "pop {{r4-r11, pc}}",
-        // A shift to the left, which saturates.
+        // A left shift, which saturates.
         "7:",
         "rsb r5, r5, #0",
         "cmp r5, #29",
@@ -188,12 +194,15 @@ unsafe extern "C" fn score_rows(job: &ScoresJob) -> i32 {
 }
 
 /// [`score_rows`] for heads of eight dimensions, whose query stays in registers.
+///
+/// # Safety
+/// All that the arguments name must exist, at addresses that are multiples of four, and `groups` is 2.
 #[unsafe(naked)]
-unsafe extern "C" fn score_rows_of_eight(job: &ScoresJob) -> i32 {
+unsafe extern "C" fn score_rows_of_eight(arguments: &ScoresArguments) -> i32 {
     // r0 shift, r1 keys, r2 dot, r3 largest, r4 widened and scale, r5-r7 and r10 q, r8 and r9 keys, r11 scales, r12 row bytes, lr scores.
     // Frame: end of scores.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #4",
         "ldm r0!, {{r1, r2, r11, lr}}",
@@ -265,7 +274,7 @@ unsafe extern "C" fn score_rows_of_eight(job: &ScoresJob) -> i32 {
     )
 }
 
-/// Weighted sums of values: [`scalar::weighted_value_sum`], fast for heads that are whole groups of four.
+/// Weighted sums of values: [`scalar::weighted_value_sum`]. The assembly needs heads of whole groups of four dimensions.
 pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     let blocks = weights.len() / 4;
     let fits = blocks > 0
@@ -279,23 +288,24 @@ pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out:
     if !fits {
         return scalar::weighted_value_sum(weights, values, out);
     }
-    let weights = weights.as_ptr_range();
-    let job = MixJob {
+    let (weights, out) = (weights.as_ptr_range(), out.as_mut_ptr_range());
+    let arguments = SumsArguments {
         weights: weights.start.cast(),
         values: values.values.as_ptr().wrapping_add(values.offset).cast(),
         row_bytes: 4 * values.stride as u32,
         weights_end: weights.end.cast(),
-        out: out.as_mut_ptr(),
-        out_end: out.as_mut_ptr_range().end,
+        out: out.start,
+        out_end: out.end,
     };
-    // SAFETY: the checks above found a block of values, `stride` words from the last, for every four weights.
-    unsafe { mix_blocks(&job) }
+    // SAFETY: the checks above found a block of `stride` words for every four weights, with the head inside, and all at word addresses.
+    unsafe { sum_blocks(&arguments) }
 }
 
+/// The argument block of [`sum_blocks`]; the assembly reads it by offset.
 #[repr(C)]
-struct MixJob {
+struct SumsArguments {
     weights: *const u32,
-    /// The head in the first block.
+    /// The head's first dimension in the first block.
     values: *const u32,
     /// Bytes from one block to the next.
     row_bytes: u32,
@@ -305,12 +315,15 @@ struct MixJob {
 }
 
 /// Four dimensions at a time, each over all blocks of four tokens.
+///
+/// # Safety
+/// All that the arguments name must exist, at addresses that are multiples of four: at least one block, and outputs in whole groups of four.
 #[unsafe(naked)]
-unsafe extern "C" fn mix_blocks(job: &MixJob) {
+unsafe extern "C" fn sum_blocks(arguments: &SumsArguments) {
     // r0 weights, r1 values, r2 tokens 0 and 2, r3 row bytes, r4-r7 sums, r8-r11 values, r12 widened, lr tokens 1 and 3.
     // Frame: weights, values, row bytes, end of weights, outputs, their end.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #28",
         "ldm r0, {{r1, r2, r3, r4, r5, r6}}",

@@ -1,6 +1,12 @@
-//! One instruction each. `core::arch::arm` has these on nightly only.
+//! Functions of one instruction, which `core::arch::arm` has on nightly only, and what its operands need.
 
 use core::arch::asm;
+
+/// Whether an address is a multiple of four, as LDM and LDRD require.
+#[inline(always)]
+pub(super) fn is_word_aligned<T>(slice: &[T]) -> bool {
+    slice.as_ptr().addr().is_multiple_of(4)
+}
 
 /// Two i16 as the word that they are in memory.
 #[inline(always)]
@@ -15,8 +21,8 @@ macro_rules! instruction {
         #[inline(always)]
         pub(super) fn $name($($input: $kind),*) -> $output {
             let result;
-            // SAFETY: the instruction reads and writes the registers named, no memory and no stack.
-            unsafe { asm!(super::instructions!(), $template, $($input = in(reg) $input,)* result = lateout(reg) result, options(pure, nomem, nostack)) };
+            // SAFETY: the instruction reads and writes the named registers, no memory and no stack.
+            unsafe { asm!(instructions!(), $template, $($input = in(reg) $input,)* result = lateout(reg) result, options(pure, nomem, nostack)) };
             result
         }
     };
@@ -31,11 +37,11 @@ instruction! {
     sxtb16(a: u32) -> u32, "sxtb16 {result}, {a}"
 }
 
-/// Square root, correctly rounded. The bits travel in core registers: stable Rust takes no FPU register as an operand here.
+/// Square root, correctly rounded. The bits pass through core registers, since stable Rust accepts no FPU register as an operand here.
 #[inline(always)]
 pub(super) fn sqrt(x: f32) -> f32 {
     let mut bits = x.to_bits();
-    // SAFETY: three instructions on the registers named.
+    // SAFETY: three instructions that read and write the named registers, no memory and no stack.
     unsafe {
         asm!("vmov s0, {bits}", "vsqrt.f32 s0, s0", "vmov {bits}, s0", bits = inlateout(reg) bits, out("s0") _, options(pure, nomem, nostack));
     }

@@ -1,11 +1,12 @@
-//! Rows of floats: quantization, norm, activations.
+//! Quantization of a row, and the largest magnitude in it (absmax).
 
-use super::{interleave_index, is_word_aligned};
+use super::super::layout::interleave_index;
+use super::dsp::is_word_aligned;
 use crate::numeric::quantize::ROUNDER;
 use crate::numeric::{Quantizer, max_magnitude_bits};
 use core::arch::asm;
 
-/// Quantizes one row: [`crate::kernels::scalar::quantize`], in this set's order.
+/// Quantizes one row: [`crate::kernels::scalar::quantize`], in this set's order of columns.
 pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() && is_word_aligned(out) {
         return quantize_plain(x, out);
@@ -25,11 +26,13 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
         return quantizer.scale;
     }
     if count > 0 {
-        let end = x.as_ptr().wrapping_add(8 * count);
-        // SAFETY: reads and writes `count` chunks of eight; VLDM, STM: floats and `out` lie at whole words.
+        let start = x.as_ptr();
+        let end = start.wrapping_add(8 * count);
+        // SAFETY: reads and writes `count` chunks of eight elements, which both slices have. VLDM and STM need word addresses: floats have
+        // them, and the caller has checked `out`.
         unsafe {
             asm!(
-                super::instructions!(),
+                instructions!(),
                 "vmov s8, s9, r2, r3",
                 "2:",
                 "vldm r0!, {{s0-s7}}",
@@ -49,7 +52,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
                 "vadd.f32 s5, s5, s9",
                 "vadd.f32 s6, s6, s9",
                 "vadd.f32 s7, s7, s9",
-                // The rounded integer is in the low mantissa bits; of each four the even ones go into one word, the odd ones into the next.
+                // The rounded integer is in the low mantissa bits; of each four, the even ones go into one word, the odd ones into the next.
                 "vmov r2, r3, s0, s1",
                 "vmov r4, r5, s2, s3",
                 "pkhbt r2, r2, r4, lsl #16",
@@ -61,7 +64,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
                 "stm r1!, {{r2, r3, r4, r5}}",
                 "cmp r0, r10",
                 "bne 2b",
-                inout("r0") x.as_ptr() => _, inout("r1") out.as_mut_ptr() => _, in("r10") end,
+                inout("r0") start => _, inout("r1") out.as_mut_ptr() => _, in("r10") end,
                 in("r2") quantizer.inverse.to_bits(), in("r3") ROUNDER.to_bits(),
                 lateout("r2") _, lateout("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r9") _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _,
@@ -69,23 +72,23 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
             );
         }
     }
-    let behind = out.get_mut(8 * count..).unwrap_or_default();
-    behind.fill(0);
+    let rest = out.get_mut(8 * count..).unwrap_or_default();
+    rest.fill(0);
     for (k, &x) in x.get(8 * count..).unwrap_or_default().iter().enumerate() {
-        if let Some(out) = behind.get_mut(interleave_index(k)) {
+        if let Some(out) = rest.get_mut(interleave_index(k)) {
             *out = quantizer.quantize(x) as i16;
         }
     }
     quantizer.scale
 }
 
-/// A loop over `[f32; 4]`: the largest of `$compare`, by a comparison that is rarely followed by a move.
+/// A loop over `[f32; 4]`: the largest of their bits, shifted, by a comparison that is rarely followed by a move.
 macro_rules! largest {
     ($x:ident, $largest:ident, $shift:literal) => {{
         let (fours, _) = $x.as_chunks::<4>();
         let ends = fours.as_ptr_range();
         if !fours.is_empty() {
-            // SAFETY: reads `fours`.
+            // SAFETY: reads whole groups of four words from the start of `fours` to its end, at least one; writes no memory.
             unsafe {
                 asm!(
                     "2:",

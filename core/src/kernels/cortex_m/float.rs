@@ -1,8 +1,8 @@
-//! Dots of floats: eight lanes in eight registers. VMLA rounds the product before it adds, so it is the two operations that the
-//! specification asks for (VFMA, which does not, is never used).
+//! Dots of floats and RMSNorm: eight lanes in eight registers. VMLA rounds the product before it adds, so it is the two operations that the
+//! specification requires; VFMA rounds once and is never used.
 
+use super::super::views::Matrix;
 use super::dsp;
-use crate::kernels::Matrix;
 use crate::numeric::Lanes;
 use core::arch::asm;
 use half::f16;
@@ -20,14 +20,15 @@ pub(super) fn matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
     });
 }
 
-/// RMS norm of one row: [`crate::numeric::rms_norm`].
+/// RMSNorm of one row: [`crate::numeric::rms_norm`].
 pub(super) fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
     let inverse = 1.0 / dsp::sqrt(dot(x, x) / x.len() as f32 + eps);
     let count = x.len().min(scale.len()).min(out.len());
     let eights = count & !7;
     if eights > 0 {
-        let end = x.as_ptr().wrapping_add(eights);
-        // SAFETY: reads and writes `eights` elements of each slice.
+        let start = x.as_ptr();
+        let end = start.wrapping_add(eights);
+        // SAFETY: reads `eights` elements, a multiple of eight, of `x` and `scale` and writes as many of `out`; each slice has `count`.
         unsafe {
             asm!(
                 "vmov s16, {inverse}",
@@ -53,7 +54,7 @@ pub(super) fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
                 "vstm {out}!, {{s0-s7}}",
                 "cmp {x}, {end}",
                 "bne 2b",
-                inverse = in(reg) inverse.to_bits(), x = inout(reg) x.as_ptr() => _, scale = inout(reg) scale.as_ptr() => _,
+                inverse = in(reg) inverse.to_bits(), x = inout(reg) start => _, scale = inout(reg) scale.as_ptr() => _,
                 out = inout(reg) out.as_mut_ptr() => _, end = in(reg) end,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _,
                 out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _,
@@ -81,7 +82,8 @@ fn dot(x: &[f32], weights: &[f32]) -> f32 {
     let eights = x.len().min(weights.len()) / 8;
     let mut lanes = [0u32; 8];
     if eights > 0 {
-        // SAFETY: reads `eights` times eight elements of both slices and writes the lanes.
+        let start = x.as_ptr();
+        // SAFETY: reads `eights` times eight elements of both slices, which they have, and writes the eight lanes.
         unsafe {
             asm!(
                 "vldm {lanes}, {{s0-s7}}",
@@ -99,8 +101,8 @@ fn dot(x: &[f32], weights: &[f32]) -> f32 {
                 "cmp {x}, {end}",
                 "bne 2b",
                 "vstm {lanes}, {{s0-s7}}",
-                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
-                x = inout(reg) x.as_ptr() => _, w = inout(reg) weights.as_ptr() => _,
+                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) start.wrapping_add(8 * eights),
+                x = inout(reg) start => _, w = inout(reg) weights.as_ptr() => _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
                 out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _,
                 out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _,
@@ -118,8 +120,9 @@ fn dot(x: &[f32], weights: &[f32]) -> f32 {
 fn dot_f16(x: &[f32], weights: &[u8]) -> f32 {
     let eights = x.len().min(weights.len() / 2) / 8;
     let mut lanes = [0u32; 8];
-    if eights > 0 && super::is_word_aligned(weights) {
-        // SAFETY: reads `eights` times eight elements of both slices and writes the lanes.
+    if eights > 0 && dsp::is_word_aligned(weights) {
+        let start = x.as_ptr();
+        // SAFETY: reads `eights` times eight elements of both slices, which they have, the weights at a word address, and writes the eight lanes.
         unsafe {
             asm!(
                 "vldm {lanes}, {{s0-s7}}",
@@ -145,8 +148,8 @@ fn dot_f16(x: &[f32], weights: &[u8]) -> f32 {
                 "cmp {x}, {end}",
                 "bne 2b",
                 "vstm {lanes}, {{s0-s7}}",
-                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) x.as_ptr().wrapping_add(8 * eights),
-                x = inout(reg) x.as_ptr() => _, w = inout(reg) weights.as_ptr() => _,
+                lanes = in(reg) lanes.as_mut_ptr(), end = in(reg) start.wrapping_add(8 * eights),
+                x = inout(reg) start => _, w = inout(reg) weights.as_ptr() => _,
                 out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _,
                 out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _,
                 out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _,
@@ -154,7 +157,7 @@ fn dot_f16(x: &[f32], weights: &[u8]) -> f32 {
             );
         }
     }
-    let done = if super::is_word_aligned(weights) { 8 * eights } else { 0 };
+    let done = if dsp::is_word_aligned(weights) { 8 * eights } else { 0 };
     let mut lanes = Lanes(lanes.map(f32::from_bits));
     let (weights, _) = weights.as_chunks::<2>();
     for (k, (&x, &w)) in x.iter().zip(weights).enumerate().skip(done) {

@@ -1,14 +1,14 @@
-//! int4 matrix loops: `mask & (word << 12)` brings one nibble of each halfword to its top, where it counts 4,096 times its signed value,
-//! and SMLAD multiplies it there. No unpacking, no bias; a block's sum is shifted down once.
+//! int4 microkernels: `mask & (word << 12)` moves one nibble of each halfword to the top, where it is 4,096 times its signed value, and SMLAD
+//! multiplies it there. Nothing is unpacked, no zero point is subtracted; a block's accumulator is shifted down once.
 
 use core::arch::naked_asm;
 
-/// Columns whose sum of 4,096-fold products fits 32 bits: 4,096 * 8 * 127 * 512 < 2^31.
+/// Columns whose sum of products times 4,096 fits 32 bits: 4,096 * 8 * 127 * 512 < 2^31.
 pub(super) const BLOCK: usize = 512;
 
-/// One token with some rows; of the cortex-m-dsp layout unless said otherwise.
+/// The argument block: one token with some rows, in the cortex-m-dsp layout unless stated otherwise. The assembly reads it by offset.
 #[repr(C)]
-pub(super) struct Job {
+pub(super) struct Arguments {
     /// First quad of rows.
     pub weights: *const u32,
     /// The token's row, eight bytes per four columns.
@@ -31,7 +31,7 @@ pub(super) struct Job {
     pub last_groups: u32,
     /// Group scales from one block to the next: 1, or 0 where a group is longer than a block.
     pub scale_step: u32,
-    /// Bytes of weights behind a quad's last columns.
+    /// Bytes of weights after a quad's last columns.
     pub skip: u32,
     /// The token's scale.
     pub token_scale: f32,
@@ -40,14 +40,14 @@ pub(super) struct Job {
 /// Quads of rows, one token.
 ///
 /// # Safety
-/// All that the job names must be there, words at multiples of four bytes.
+/// All that the arguments name must exist, words at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
+pub(super) unsafe extern "C" fn quads_by_token(arguments: &Arguments) {
     // r0 x, r1 weights, r2-r5 sums of a block, r6 and r7 x, r8 and r9 weights, r10 nibbles, r11 mask, r12 runs left, lr blocks left.
     // Frame: 0, 0, 0, 0, runs, entry of a whole block | the same of the last | totals | 64: block's and 68: row's step of group scales,
     // 72: step of blocks, 76: x, 80: quad's group scales, 84: whole blocks, 88: scales, 92: outputs, 96: their end, 100: skip.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #108",
         "vldr s15, [r0, #48]",
@@ -66,7 +66,7 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
         "strd r5, r5, [sp, #8]",
         "strd r5, r5, [sp, #24]",
         "strd r5, r5, [sp, #32]",
-        // Steps of four columns come in runs of four steps of 72 bytes.
+        // Steps of four columns, 72 bytes each, are unrolled four times; a block starts in the middle of the loop.
         "adr.w r8, 3f",
         "orr r8, r8, #1",
         "lsr r3, r3, #2",
@@ -116,9 +116,10 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
         "and.w r9, r9, r11",
         "smlad r5, r9, r7, r5",
         ".endr",
+        assert_steps!(4, 72),
         "subs.w r12, r12, #1",
         "bne.w 3b",
-        // A block is done: its sums times its scales go to the totals.
+        // The end of a block: its accumulators times its scales are added to the totals.
         "ldrd r6, r7, [sp, #64]",
         "ldrb r8, [r6]",
         "ldrb.w r9, [r6, r7]",
@@ -143,7 +144,7 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
         "subs.w lr, lr, #1",
         "bgt 5b",
         "beq 6b",
-        // A quad is done.
+        // The end of a quad.
         "ldrd r4, r5, [sp, #48]",
         "vmov s0, s1, r4, r5",
         "vmov s2, s3, r6, r7",
@@ -176,21 +177,21 @@ pub(super) unsafe extern "C" fn quads_by_token(job: &Job) {
     )
 }
 
-/// Portable rows, one token. A word holds columns 0 to 7, and its nibbles four apart share a halfword position, so inputs are paired anew:
-/// (0, 4), (1, 5), (2, 6), (3, 7).
+/// Portable rows, one token. A word has columns 0 to 7, and nibbles that are four apart have the same position in its halfwords, so inputs are
+/// paired as (0, 4), (1, 5), (2, 6), (3, 7).
 ///
-/// In the job, `block_groups` and `last_groups` count groups of eight columns (none is a last block of a tail only), `skip` is 1 when four
-/// more columns follow, and `group_stride` is what a row's end adds to the group scales.
+/// Of the arguments, `block_groups` and `last_groups` count groups of eight columns (0 for a last block of four columns), `skip` is 1 if four
+/// more columns follow, and `group_stride` is what the end of a row adds to the group scales' address.
 ///
 /// # Safety
-/// All that the job names must be there, words at multiples of four bytes.
+/// All that the arguments name must exist, words at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
+pub(super) unsafe extern "C" fn rows_by_token(arguments: &Arguments) {
     // r0 x, r1 weights, r2 sum of a block, r3 total, r4-r7 x, r8 weights, r9 and r10 x in pairs, r11 mask, r12 runs left, lr blocks left.
     // Frame: 0, runs, entry of a whole block | the same of the last | 24: x, 28: whole blocks, 32: group scales, 36: their step,
     // 40: scales, 44: outputs, 48: their end, 52: step of a row, 56: tail.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #60",
         "vldr s15, [r0, #48]",
@@ -203,7 +204,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
         "str r2, [sp, #28]",
         "str r5, [sp, #36]",
         "str r6, [sp, #56]",
-        // Steps of eight columns come in runs of four steps of 56 bytes.
+        // Steps of eight columns, 56 bytes each, are unrolled four times; a block starts in the middle of the loop.
         "adr.w r8, 3f",
         "orr r8, r8, #1",
         "movs r5, #0",
@@ -252,6 +253,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
         "and.w r8, r8, r11",
         "smlad r2, r8, r7, r2",
         ".endr",
+        assert_steps!(4, 56),
         "subs.w r12, r12, #1",
         "bne.w 3b",
         "cmp.w lr, #0",
@@ -266,7 +268,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
         "subs.w lr, lr, #1",
         "bgt 5b",
         "beq 6b",
-        // A row is done.
+        // The end of a row.
         "vmov s0, r3",
         "ldr r6, [sp, #52]",
         "add r4, r6",

@@ -1,14 +1,14 @@
-//! int8 matrix loops: SXTB16 spreads bytes to halfwords, SMLAD multiplies and adds two of them.
+//! int8 microkernels: SXTB16 widens bytes to halfwords, SMLAD multiplies and adds two of them.
 //!
-//! Whole functions in assembly, because a step wants thirteen registers, loads of four words and no spills. Each loop is a run of equal
-//! steps, entered in the middle when the row is not a whole number of runs; the frame on the stack holds what a row starts from, so that one
-//! LDM sets pointers and sums and jumps to the entry.
+//! Whole functions are in assembly, because a step needs thirteen registers, loads of four words and no spills. Each loop is unrolled and is
+//! entered in the middle if the row is not a whole number of rounds. The stack frame holds a row's initial state, so that one LDM sets pointers
+//! and accumulators and jumps to the entry.
 
 use core::arch::naked_asm;
 
-/// One or two tokens with some rows of a matrix.
+/// The argument block: one or two tokens with some rows of a matrix. The assembly reads it by offset.
 #[repr(C)]
-pub(super) struct Job {
+pub(super) struct Arguments {
     /// First row, or pair of rows.
     pub weights: *const u32,
     /// First token's row, eight bytes per four columns.
@@ -36,16 +36,16 @@ pub(super) struct Job {
 /// Pairs of rows in the cortex-m-dsp layout, one token; at most 128 groups.
 ///
 /// `m` collects both rows (`256 * odd + even`), `l` the even one: three instructions for four products. `m - l` is 256 times the odd row's
-/// sum, exactly, and VCVT takes it as a number with eight fraction bits.
+/// sum, exactly, and VCVT converts it as a number with eight fraction bits.
 ///
 /// # Safety
-/// All that the job names must be there, at multiples of four bytes.
+/// All that the arguments name must exist, at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
+pub(super) unsafe extern "C" fn pairs_by_token(arguments: &Arguments) {
     // r0 x, r1 weights, r2 m, r3 l, r4-r7 x, r8-r11 weights, r12 runs left, lr outputs.
-    // Frame: x, 0, 0, runs, entry | scales - outputs, end of outputs, entry behind the tail.
+    // Frame: x, 0, 0, runs, entry | scales - outputs, end of outputs, entry after the tail.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -56,7 +56,7 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
         "movs r3, #0",
         "strd r2, r3, [sp]",
         "str r3, [sp, #8]",
-        // Whole steps of eight columns come in runs of eight steps of 56 bytes.
+        // Steps of eight columns, 56 bytes each, are unrolled eight times; a row starts in the middle of the loop.
         "lsr r7, r6, #1",
         "add r4, r7, #7",
         "lsr r4, r4, #3",
@@ -110,6 +110,7 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
         "sxtb16 r11, r11",
         "smlad r3, r11, r7, r3",
         ".endr",
+        assert_steps!(8, 56),
         "subs.w r12, r12, #1",
         "bne.w 3b",
         ".balign 4",
@@ -136,13 +137,13 @@ pub(super) unsafe extern "C" fn pairs_by_token(job: &Job) {
 /// Pairs of rows in the cortex-m-dsp layout, two tokens; at most 128 groups. A word is widened once for both.
 ///
 /// # Safety
-/// All that the job names must be there, at multiples of four bytes.
+/// All that the arguments name must exist, at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
+pub(super) unsafe extern "C" fn pairs_by_two_tokens(arguments: &Arguments) {
     // r0 and r2 x, r1 weights, r3 and r10 m and l of the first token, r11 and r12 of the second, r4-r7 x, r8 and r9 weights, lr runs left.
     // Frame: x, second x, 0, 0, 0, 0, entry, runs | scales, outputs, second outputs, end of outputs.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #52",
         "vldr s14, [r0, #28]",
@@ -155,7 +156,7 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
         "movs r4, #0",
         "strd r4, r4, [sp, #8]",
         "strd r4, r4, [sp, #16]",
-        // Steps of four columns come in runs of four steps of 52 bytes.
+        // Steps of four columns, 52 bytes each, are unrolled four times; a row starts in the middle of the loop.
         "add r4, r8, #3",
         "lsr r4, r4, #2",
         "str r4, [sp, #28]",
@@ -186,6 +187,7 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
         "smlad r10, r9, r5, r10",
         "smlad r12, r9, r7, r12",
         ".endr",
+        assert_steps!(4, 52),
         "subs.w lr, lr, #1",
         "bne 3b",
         "sub r3, r3, r10",
@@ -221,13 +223,13 @@ pub(super) unsafe extern "C" fn pairs_by_two_tokens(job: &Job) {
 /// Pairs of portable rows, one token.
 ///
 /// # Safety
-/// All that the job names must be there, at multiples of four bytes.
+/// All that the arguments name must exist, at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
+pub(super) unsafe extern "C" fn rows_by_token(arguments: &Arguments) {
     // r0 x, r1 and r2 weights, r3 and r12 sums, r4-r7 x, r8 and r9 weights, r10 widened, r11 runs left, lr outputs.
-    // Frame: x, 0, runs, 0, entry | scales - outputs, end of outputs, entry behind the tail, row bytes.
+    // Frame: x, 0, runs, 0, entry | scales - outputs, end of outputs, entry after the tail, row bytes.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s15, [r0, #28]",
@@ -240,7 +242,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
         "str r3, [sp, #12]",
         "str r7, [sp, #32]",
         "add r2, r1, r7",
-        // Whole steps of eight columns come in runs of four steps of 76 bytes.
+        // Steps of eight columns, 76 bytes each, are unrolled four times; a row starts in the middle of the loop.
         "lsr r7, r6, #1",
         "add r4, r7, #3",
         "lsr r4, r4, #2",
@@ -301,6 +303,7 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
         "sxtb16 r10, r9, ror #8",
         "smlad r12, r10, r7, r12",
         ".endr",
+        assert_steps!(4, 76),
         "subs.w r11, r11, #1",
         "bne.w 3b",
         ".balign 4",
@@ -330,13 +333,13 @@ pub(super) unsafe extern "C" fn rows_by_token(job: &Job) {
 /// Portable rows, two tokens.
 ///
 /// # Safety
-/// All that the job names must be there, at multiples of four bytes.
+/// All that the arguments name must exist, at addresses that are multiples of four.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rows_by_two_tokens(job: &Job) {
+pub(super) unsafe extern "C" fn rows_by_two_tokens(arguments: &Arguments) {
     // r0 and r2 x, r1 weights, r3 and r12 sums, r4-r7 x, r8 weights, r9 and r10 widened, r11 runs left, lr outputs.
     // Frame: x, second x, 0, runs, 0, entry | scales, second outputs, end of outputs.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #36",
         "vldr s14, [r0, #28]",
@@ -350,7 +353,7 @@ pub(super) unsafe extern "C" fn rows_by_two_tokens(job: &Job) {
         "movs r4, #0",
         "str r4, [sp, #8]",
         "str r4, [sp, #16]",
-        // Steps of four columns come in runs of four steps of 36 bytes.
+        // Steps of four columns, 36 bytes each, are unrolled four times; a row starts in the middle of the loop.
         "add r4, r8, #3",
         "lsr r4, r4, #2",
         "str r4, [sp, #12]",
@@ -376,6 +379,7 @@ pub(super) unsafe extern "C" fn rows_by_two_tokens(job: &Job) {
         "smlad r3, r10, r5, r3",
         "smlad r12, r10, r7, r12",
         ".endr",
+        assert_steps!(4, 36),
         "subs.w r11, r11, #1",
         "bne 3b",
         "vmov s0, s1, r3, r12",

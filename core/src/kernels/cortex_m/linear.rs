@@ -1,9 +1,12 @@
-//! Matrix products: which loop does which rows, and what happens at the edges.
+//! Matrix products: the choice of a microkernel for each range of rows, and the edges.
 
-use super::int8::{self, Job};
-use super::{dsp, int4, is_word_aligned};
-use crate::format::Layout;
-use crate::kernels::{Matrix, QuantizedRows, scalar};
+use super::super::layout::interleave_index;
+use super::super::scalar;
+use super::super::views::{Matrix, QuantizedRows};
+use super::dsp::{self, is_word_aligned};
+use super::int4;
+use super::int8::{self, Arguments};
+use crate::format::directory::Layout;
 
 /// Groups of four columns whose mixed sum of two rows fits 32 bits (512 columns: 512 * 127 * 32,768 < 2^31).
 const PAIR_GROUPS: usize = 128;
@@ -34,7 +37,7 @@ pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
         Layout::CortexMDsp => matrix.rows.next_multiple_of(4),
     };
     let groups = matrix.columns.div_ceil(matrix.group.max(1));
-    // A group that ends within a group of four, or is longer than a block without being the row, is no int4 group of an image.
+    // An image has no group size that is not a multiple of four columns, and none longer than a block except the whole row.
     let usual = matrix.group.is_multiple_of(32) && matrix.group <= int4::BLOCK && matrix.group > 0 || groups == 1;
     let scaled = matrix.rows.checked_mul(groups).is_some_and(|scales| scales <= matrix.group_scales.len());
     match Operands::new(matrix, x, out, row_bytes, stored_rows) {
@@ -47,7 +50,7 @@ pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
     add_bias(matrix, out);
 }
 
-/// A matrix and quantized rows whose sizes and addresses were checked.
+/// A matrix and quantized rows whose sizes and addresses were checked: the microkernels rely on that.
 struct Operands<'a> {
     matrix: &'a Matrix<'a>,
     x: &'a QuantizedRows<'a>,
@@ -56,7 +59,7 @@ struct Operands<'a> {
 }
 
 impl<'a> Operands<'a> {
-    /// Checks that `stored_rows` rows of `row_bytes` and their scales are there, and counts the tokens that have input and output.
+    /// Checks that the matrix has `stored_rows` rows of `row_bytes` and their scales, and counts the tokens that have input and output.
     fn new(matrix: &'a Matrix<'a>, x: &'a QuantizedRows<'a>, out: &'a mut [f32], row_bytes: usize, stored_rows: usize) -> Option<Self> {
         let fits = matrix.columns > 0
             && matrix.rows > 0
@@ -71,11 +74,11 @@ impl<'a> Operands<'a> {
         fits.then_some(Operands { matrix, x, out, tokens })
     }
 
-    /// The job of rows from `row` on for one token.
-    fn job(&mut self, token: usize, row: usize, rows: usize) -> Job {
+    /// The arguments for `rows` rows from `row` on with one token.
+    fn arguments(&mut self, token: usize, row: usize, rows: usize) -> Arguments {
         let Matrix { row_bytes, values, scales, columns, rows: width, .. } = *self.matrix;
         let out = self.out.as_mut_ptr().wrapping_add(token * width + row);
-        Job {
+        Arguments {
             weights: values.as_ptr().wrapping_add(row * row_bytes).cast(),
             x: self.x.values.as_ptr().wrapping_add(token * self.x.stride).cast(),
             scales: scales.as_ptr().wrapping_add(row),
@@ -90,17 +93,17 @@ impl<'a> Operands<'a> {
         }
     }
 
-    /// All products: two tokens at a time, `rows_for_two` rows a bundle; then the last token, two rows a bundle.
+    /// All products: two tokens at a time, in bundles of `rows_for_two` rows; then an odd last token, in bundles of two rows.
     #[inline(always)]
-    fn products(mut self, one: unsafe extern "C" fn(&Job), two: unsafe extern "C" fn(&Job), rows_for_two: usize) {
+    fn products(mut self, one: unsafe extern "C" fn(&Arguments), two: unsafe extern "C" fn(&Arguments), rows_for_two: usize) {
         let rows = self.matrix.rows;
         for token in (0..self.tokens & !1).step_by(2) {
             let whole = rows & !(rows_for_two - 1);
-            let Job { x, out, token_scale, .. } = self.job(token + 1, 0, whole);
-            let job = Job { second_x: x, second_out: out, second_scale: token_scale, ..self.job(token, 0, whole) };
+            let Arguments { x, out, token_scale, .. } = self.arguments(token + 1, 0, whole);
+            let arguments = Arguments { second_x: x, second_out: out, second_scale: token_scale, ..self.arguments(token, 0, whole) };
             if whole > 0 {
                 // SAFETY: `new` found these rows, their scales, and the tokens' inputs and outputs.
-                unsafe { two(&job) }
+                unsafe { two(&arguments) }
             }
             if whole < rows {
                 self.last_row(token, one);
@@ -111,7 +114,7 @@ impl<'a> Operands<'a> {
             let token = self.tokens - 1;
             if rows > 1 {
                 // SAFETY: `new` found these rows, their scales, and the token's input and output.
-                unsafe { one(&self.job(token, 0, rows & !1)) }
+                unsafe { one(&self.arguments(token, 0, rows & !1)) }
             }
             if rows % 2 == 1 {
                 self.last_row(token, one);
@@ -119,15 +122,16 @@ impl<'a> Operands<'a> {
         }
     }
 
-    /// The last row of an odd number of rows, as a pair whose second half is dropped.
+    /// The last of an odd number of rows, computed as a pair whose second output is dropped.
     #[cold]
-    fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Job)) {
+    fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Arguments)) {
         let row = self.matrix.rows - 1;
         let (scales, mut pair) = ([self.matrix.scale(row), 0.0], [0.0; 2]);
-        let pair_end = pair.as_mut_ptr_range().end;
-        let job = Job { scales: scales.as_ptr(), out: pair.as_mut_ptr(), out_end: pair_end, row_bytes: 0, ..self.job(token, row, 1) };
-        // SAFETY: `new` found the row: portable ones are read twice (no bytes from one to the next), a pair has its second row stored.
-        unsafe { one(&job) };
+        let ends = pair.as_mut_ptr_range();
+        let arguments =
+            Arguments { scales: scales.as_ptr(), out: ends.start, out_end: ends.end, row_bytes: 0, ..self.arguments(token, row, 1) };
+        // SAFETY: `new` found the row. In the portable layout it is read twice, since `row_bytes` is 0; the cortex-m-dsp layout stores whole pairs.
+        unsafe { one(&arguments) };
         if let Some(out) = self.out.get_mut(token * self.matrix.rows + row) {
             *out = pair[0];
         }
@@ -136,14 +140,14 @@ impl<'a> Operands<'a> {
     /// int4 rows in the portable layout.
     fn nibbles(mut self) {
         let Matrix { rows, columns, group, group_scales, .. } = *self.matrix;
-        // Eight columns at a time, and four more at the end of some rows.
+        // Eight columns at a time; some rows end with four more.
         let (fours, block) = (columns.div_ceil(4), group.min(int4::BLOCK).div_ceil(8));
         let whole_blocks = (fours - 1).checked_div(2 * block).unwrap_or(0);
         let last_fours = fours - 2 * block * whole_blocks;
         let scale_step = (group <= int4::BLOCK) as u32;
         for token in 0..self.tokens {
-            let Job { weights, x, scales, out, out_end, token_scale, .. } = self.job(token, 0, rows);
-            let job = int4::Job {
+            let Arguments { weights, x, scales, out, out_end, token_scale, .. } = self.arguments(token, 0, rows);
+            let arguments = int4::Arguments {
                 weights,
                 x,
                 scales,
@@ -159,26 +163,30 @@ impl<'a> Operands<'a> {
                 token_scale,
             };
             // SAFETY: `new` and `matmul_i4` found these rows, all their scales, and the token's input and output.
-            unsafe { int4::rows_by_token(&job) }
+            unsafe { int4::rows_by_token(&arguments) }
         }
     }
 
-    /// int4 rows in the cortex-m-dsp layout, `groups` group scales a row.
+    /// int4 rows in the cortex-m-dsp layout, with `groups` group scales per row.
     fn quads(mut self, groups: usize) {
         let Matrix { rows, columns, group, row_bytes, group_scales, .. } = *self.matrix;
         // Four columns at a time, in blocks of whole groups; a group longer than a block keeps its scale for several.
         let (fours, block) = (columns.div_ceil(4), group.min(int4::BLOCK).div_ceil(4));
         let whole_blocks = (fours - 1).checked_div(block).unwrap_or(0);
         for token in 0..self.tokens {
-            let Job { x, token_scale, .. } = self.job(token, 0, 0);
+            let Arguments { x, token_scale, .. } = self.arguments(token, 0, 0);
             let start = token * rows;
-            let Some(out) = self.out.get_mut(start..start + rows) else { return };
-            let mut job = int4::Job {
+            let Some(out) = self.out.get_mut(start..start + rows) else {
+                debug_assert!(false, "token {token} has no outputs");
+                return;
+            };
+            let out_start = out.as_mut_ptr();
+            let mut arguments = int4::Arguments {
                 weights: self.matrix.values.as_ptr().cast(),
                 x,
                 scales: self.matrix.scales.as_ptr(),
-                out: out.as_mut_ptr(),
-                out_end: out.as_mut_ptr().wrapping_add(rows & !3),
+                out: out_start,
+                out_end: out_start.wrapping_add(rows & !3),
                 group_scales: group_scales.as_ptr(),
                 group_stride: groups as u32,
                 whole_blocks: whole_blocks as u32,
@@ -190,19 +198,19 @@ impl<'a> Operands<'a> {
             };
             if rows >= 4 {
                 // SAFETY: `new` and `matmul_i4` found these rows, all their scales, and the token's input and output.
-                unsafe { int4::quads_by_token(&job) }
+                unsafe { int4::quads_by_token(&arguments) }
             }
-            job.weights = self.matrix.values.as_ptr().wrapping_add((rows & !3) * row_bytes).cast();
-            job.group_stride = 0;
+            arguments.weights = self.matrix.values.as_ptr().wrapping_add((rows & !3) * row_bytes).cast();
+            arguments.group_stride = 0;
             for (row, out) in out.iter_mut().enumerate().skip(rows & !3) {
-                // One row of the last quad: all four are computed with this one's scales, and this one is kept.
+                // One row of the last quad: all four are computed with this row's scales, and this row's output is kept.
                 let (scales, mut quad) = ([self.matrix.scale(row); 4], [0.0; 4]);
-                job.group_scales = group_scales.as_ptr().wrapping_add(row * groups);
-                job.scales = scales.as_ptr();
-                job.out = quad.as_mut_ptr();
-                job.out_end = quad.as_mut_ptr_range().end;
-                // SAFETY: the last quad is stored whole, and with no step from row to row one row's group scales are read.
-                unsafe { int4::quads_by_token(&job) }
+                arguments.group_scales = group_scales.as_ptr().wrapping_add(row * groups);
+                arguments.scales = scales.as_ptr();
+                let ends = quad.as_mut_ptr_range();
+                (arguments.out, arguments.out_end) = (ends.start, ends.end);
+                // SAFETY: the layout stores whole quads, and with a `group_stride` of 0 only this row's group scales are read.
+                unsafe { int4::quads_by_token(&arguments) }
                 *out = quad[row % 4];
             }
         }
@@ -240,7 +248,7 @@ fn pair_sums(weights: &[[u8; 4]], x: &[[i16; 2]]) -> [i32; 2] {
     [even, odd]
 }
 
-/// int8 operands of any size at any address: the specification over columns put back in order.
+/// int8 operands of any size at any address: the specification, with the columns in natural order again.
 fn slow_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     slow(matrix, x, out, |row, x| match matrix.layout {
         Layout::Portable => in_order(matrix.row(row).iter().map(|&w| w as i8 as i32), x, 0),
@@ -262,7 +270,7 @@ fn slow_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 
 /// Sum of products with the columns from `first` on.
 fn in_order(weights: impl Iterator<Item = i32>, x: &[i16], first: usize) -> i32 {
-    let at = |k| x.get(super::interleave_index(k)).map_or(0, |&x| x as i32);
+    let at = |k| x.get(interleave_index(k)).map_or(0, |&x| x as i32);
     weights.zip(first..).fold(0i32, |sum, (w, k)| sum.wrapping_add(w.wrapping_mul(at(k))))
 }
 

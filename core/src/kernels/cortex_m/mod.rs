@@ -1,19 +1,27 @@
-//! Cortex-M cores with the DSP extension and a single-precision FPU: M4F, M7, M33.
+//! Cortex-M cores with the DSP extension and a single-precision FPU: M4F, M7, M33, M55. Cortex-M55's Helium (MVE) is not used: it runs these
+//! DSP kernels.
 //!
-//! Quantized rows hold each group of four columns in the order 0, 2, 1, 3. A word of four int8 weights then needs SXTB16 for columns 0 and 2,
-//! SXTB16 with a rotation for 1 and 3, and an SMLAD for each: two products an instruction. The cortex-m-dsp layout keeps its columns in
-//! the same order, so one `quantize` serves both.
+//! Quantized rows interleave each group of four columns as 0, 2, 1, 3. A word of four int8 weights then takes one SXTB16 for columns 0 and 2, one
+//! SXTB16 with a rotation for 1 and 3, and an SMLAD for each: two products per instruction. The cortex-m-dsp layout has the same order of
+//! columns, so one `quantize` serves both layouts.
 
 #![allow(unsafe_code)]
 
-/// First line of an assembly block. Stable Rust cannot say that a thumbv8m.main core has the DSP extension, and outside of functions it
-/// forgets the FPU; Cortex-M4 has exactly the instructions that this set uses.
+/// First line of an assembly block. Stable Rust cannot enable the DSP extension on thumbv8m.main, and global assembly loses the target's FPU;
+/// Cortex-M4 has exactly the instructions that this set uses.
 macro_rules! instructions {
     () => {
         ".cpu cortex-m4"
     };
 }
-use instructions;
+
+/// After an unrolled loop at label 3: fails to assemble unless it has this many steps of this many bytes, which the computed entry relies on.
+/// Fewer bytes make the `.space` negative, more bytes make the `.org` go backwards; neither emits anything otherwise.
+macro_rules! assert_steps {
+    ($steps:literal, $bytes:literal) => {
+        concat!(".space (. - 3b) - ", $steps, " * ", $bytes, "\n.org 3b + ", $steps, " * ", $bytes)
+    };
+}
 
 mod activation;
 mod attention;
@@ -25,11 +33,11 @@ mod int8;
 mod linear;
 mod softmax;
 
-use super::layout::interleave_index;
-use super::{Kernels, scalar};
+use super::scalar;
+use super::set::{Functions, Kernels};
 
 /// The set.
-pub static CORTEX_M_DSP: Kernels = Kernels {
+pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     name: "cortex-m-dsp",
     quantize: elementwise::quantize,
     matmul_i8: linear::matmul_i8,
@@ -48,10 +56,4 @@ pub static CORTEX_M_DSP: Kernels = Kernels {
     rms_norm: float::rms_norm,
     activate: activation::activate,
     gate: activation::gate,
-};
-
-/// Whether an address suits LDM and LDRD, which take whole words only.
-#[inline(always)]
-fn is_word_aligned<T>(slice: &[T]) -> bool {
-    slice.as_ptr().addr().is_multiple_of(4)
-}
+});

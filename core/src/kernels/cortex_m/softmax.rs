@@ -1,20 +1,22 @@
-//! From one head's scores to the weights of its values.
+//! Softmax weights of one head's scores.
 
-use super::is_word_aligned;
-use crate::kernels::{SoftmaxNorm, scalar};
+use super::super::scalar;
+use super::super::views::SoftmaxNorm;
+use super::dsp::is_word_aligned;
 use crate::numeric::exp::EXP2_NEG;
 use core::arch::naked_asm;
 
-/// Weights of the values: [`scalar::softmax_weights`], of scores that lie within 2^31 of the largest.
+/// Softmax weights of the values: [`scalar::softmax_weights`], for scores within 2^31 of the largest.
 pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let count = scores.len().min(value_scales.len());
     let bits = value_scales.get(..count).unwrap_or_default();
     let top = super::elementwise::largest_bits(bits) >> 23;
-    // With a positive largest scale beyond 2^-96, scales of zero weigh nothing by their exponent alone.
+    // If the largest scale is positive and at least 2^-96, a scale of zero gets a weight of zero by its exponent alone.
     if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
         return scalar::softmax_weights(scores, largest, value_scales, out);
     }
-    let mut job = WeightsJob {
+    let out = out.as_mut_ptr_range();
+    let mut arguments = WeightsArguments {
         scores: scores.as_mut_ptr(),
         scales: bits.as_ptr(),
         largest,
@@ -22,23 +24,24 @@ pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[
         shift: 0,
         exp2: EXP2_NEG,
         top,
-        out: out.as_mut_ptr(),
+        out: out.start,
         count: count as u32,
-        out_end: out.as_mut_ptr_range().end,
+        out_end: out.end,
     };
-    // SAFETY: as many scores as scales, at least one, and no fewer places for weights.
-    unsafe { weigh(&mut job) };
-    SoftmaxNorm { sum: job.sum, exponent: job.shift as i32 + top as i32 - 141 }
+    // SAFETY: the checks above found as many scores as scales, at least one, and space for at least as many weights at a word address.
+    unsafe { weigh(&mut arguments) };
+    SoftmaxNorm { sum: arguments.sum, exponent: arguments.shift as i32 + top as i32 - 141 }
 }
 
+/// The argument block of [`weigh`]; the assembly reads and writes it by offset.
 #[repr(C)]
-struct WeightsJob {
+struct WeightsArguments {
     scores: *mut i32,
     scales: *const f32,
     largest: i32,
-    /// Sum of all e.
+    /// Out: the sum of all e.
     sum: u32,
-    /// Starts as 0; what the products were shifted down by.
+    /// Out: the right shift of the products.
     shift: u32,
     exp2: [i32; 6],
     /// Exponent of the largest scale.
@@ -48,7 +51,7 @@ struct WeightsJob {
     out_end: *mut i16,
 }
 
-/// One key: `exp2_neg_q16` of its distance (from 2^-17 on it is 0), times its scale's mantissa, at the largest scale's exponent.
+/// One key: `exp2_neg_q16` of its distance (0 from 2^-17 down), times its scale's mantissa, at the largest scale's exponent.
 macro_rules! weigh_one {
     () => {
         "ldr r5, [r0]
@@ -77,13 +80,16 @@ macro_rules! weigh_one {
     };
 }
 
-/// Turns scores into products of e and a scale's mantissa, and those into weights, zeros behind them.
+/// Replaces scores by products of e and a scale's mantissa, then stores those as weights, followed by zeros.
+///
+/// # Safety
+/// `count` is at least 1, and as many scores and scales and at least as many outputs exist; `out` is at a multiple of four.
 #[unsafe(naked)]
-unsafe extern "C" fn weigh(job: &mut WeightsJob) {
+unsafe extern "C" fn weigh(arguments: &mut WeightsArguments) {
     // r0 scores, r1 scales, r2 largest, r3 sum, r4 products or-ed, r5 fraction, r6-r11 polynomial, r12 whole part, lr value.
-    // Frame: top, end of scores, job. Then r0 products, r1 weights, r2 end of whole groups of four, r3 shift, r4 half, r5-r8 products.
+    // Frame: top, end of scores, arguments. Then r0 products, r1 weights, r2 end of whole groups of four, r3 shift, r4 half, r5-r8 products.
     naked_asm!(
-        super::instructions!(),
+        instructions!(),
         "push {{r4-r11, lr}}",
         "sub sp, #12",
         "str r0, [sp, #8]",
@@ -93,7 +99,7 @@ unsafe extern "C" fn weigh(job: &mut WeightsJob) {
         "add r1, r1, r12, lsl #2",
         "strd r2, r1, [sp]",
         "ldm.w r0, {{r0, r1, r2, r3, r4, r6, r7, r8, r9, r10, r11}}",
-        // Two keys a round; an odd one comes first, by itself.
+        // Two keys per round; an odd one comes first.
         "lsls r12, r12, #31",
         "bne 3f",
         "2:",
@@ -103,7 +109,7 @@ unsafe extern "C" fn weigh(job: &mut WeightsJob) {
         "ldr r5, [sp, #4]",
         "cmp r0, r5",
         "bne 2b",
-        // The largest product has as many leading zeros as all of them together.
+        // The largest product has as many leading zeros as the OR of all products.
         "clz r4, r4",
         "rsb r4, r4, #20",
         "usat r4, #5, r4",
