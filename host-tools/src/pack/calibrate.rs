@@ -33,7 +33,8 @@ pub struct Calibration {
 }
 
 /// The best kernels of this CPU, whose product notes what it is given.
-static NOTING: LazyLock<Kernels> = LazyLock::new(|| Kernels { name: "noting", matmul_f32: noting_matmul, ..*kernels::best() });
+static NOTING: LazyLock<Kernels> =
+    LazyLock::new(|| Kernels::new(kernels::Functions { name: "noting", matmul_f32: noting_matmul, ..*kernels::best().functions() }));
 
 thread_local! {
     /// Inputs by the address of a matrix's values.
@@ -49,7 +50,7 @@ fn noting_matmul(matrix: &kernels::Matrix<'_>, x: &[f32], out: &mut [f32]) {
             }
         }
     });
-    (kernels::best().matmul_f32)(matrix, x, out);
+    (kernels::best().functions().matmul_f32)(matrix, x, out);
 }
 
 impl Calibration {
