@@ -1,4 +1,4 @@
-//! The built command-line tool, run as a script would run it.
+//! Runs the built command-line tool as a script would.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use xtask::process::{cargo, root, run};
 
-/// The `atto` of the profile that the tests run in, built when it is not there yet or older than its sources.
+/// The `atto` of the tests' profile, built if it is missing or older than its sources.
 ///
 /// # Panics
-/// When it does not build.
+/// If it does not build.
 pub fn atto() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     Command::new(PROGRAM.get_or_init(build))
 }
 
 fn build() -> PathBuf {
-    // A test lies in `<target>/<profile>/deps`.
+    // The path of a test is `<target>/<profile>/deps/<test>`.
     let test = std::env::current_exe().expect("a running program has a path");
-    let profile = test.ancestors().nth(2).expect("a test lies two folders deep");
-    let target = profile.parent().expect("a profile's folder lies in the target folder");
+    let profile = test.ancestors().nth(2).expect("a test is two folders deep");
+    let target = profile.parent().expect("a profile's folder is in the target folder");
     let name = match profile.file_name().and_then(OsStr::to_str) {
         Some("debug") | None => "dev",
         Some(name) => name,
@@ -32,23 +32,23 @@ fn build() -> PathBuf {
     profile.join("atto").with_extension(std::env::consts::EXE_EXTENSION)
 }
 
-/// What one run of `atto` did.
+/// Result of one run of `atto`.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Exit code; `None` when a signal ended it.
+    /// Exit code; `None` if a signal ended the run.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// Standard error.
     pub stderr: String,
-    /// Wall clock.
+    /// Wall-clock time.
     pub time: Duration,
 }
 
 /// Runs `atto`.
 ///
 /// # Panics
-/// When it cannot be started.
+/// If it cannot be started.
 pub fn run_atto<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
     finished(atto().args(args))
 }
@@ -56,7 +56,7 @@ pub fn run_atto<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Outcome {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// When it cannot be started.
+/// If it cannot be started.
 pub fn finished(command: &mut Command) -> Outcome {
     let began = Instant::now();
     let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -65,10 +65,10 @@ pub fn finished(command: &mut Command) -> Outcome {
 }
 
 impl Outcome {
-    /// The sentence of a refusal: exit code 1, nothing on stdout, one line on stderr.
+    /// Returns the error sentence of a refusal: exit code 1, nothing on stdout, one line on stderr.
     ///
     /// # Errors
-    /// What it did instead.
+    /// A description of any other outcome.
     pub fn refusal(&self) -> Result<&str, String> {
         let mut lines = self.stderr.lines();
         match (self.code, lines.next().and_then(|line| line.strip_prefix("error: ")), lines.next()) {

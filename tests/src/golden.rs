@@ -1,5 +1,5 @@
-//! `tests/golden/golden.json`: values from outside the engine, made by transformers that were written from the papers in another language and
-//! another precision; and the models that they were made with.
+//! `tests/golden/golden.json`: values of an independent implementation, written from the papers in Python and float64, and the models that they belong
+//! to.
 
 use std::ops::RangeInclusive;
 
@@ -17,12 +17,12 @@ use serde_json::Value;
 
 use crate::random_model::{RandomModel, feature_rows};
 
-/// Shapes, by their names, that the engine does not run yet: their golden values wait here.
+/// Names of shapes that the engine does not support yet; their golden values are already recorded.
 pub const WAITING: [&str; 0] = [];
 
-/// What formats may differ by. f32 with f32 keys is the model itself, so that only rounding remains, and the fixed-point exponential's 2^-22. Narrow
-/// ones stay near it, and the lower bounds say that they are at work at all (linear attention has no int8 keys); these models are tiny, so that
-/// little averages out.
+/// Allowed differences of the formats. f32 with f32 keys is the model itself, so only rounding and the fixed-point exponential's 2^-22 remain. Narrow
+/// formats stay close to it; their lower bounds show that they are in effect (linear attention has no int8 keys). The models are tiny, so little
+/// averages out.
 pub const FORMATS: [(Format, KvType, RangeInclusive<f64>); 4] = [
     (Format::F32, KvType::F32, 0.0..=1e-5),
     (Format::F32, KvType::Int8, 0.0..=0.1),
@@ -30,8 +30,8 @@ pub const FORMATS: [(Format, KvType, RangeInclusive<f64>); 4] = [
     (Format::Int8, KvType::Int8, 1e-3..=0.15),
 ];
 
-/// Shapes that carry a rounding further than the others: narrow formats may differ by 1.7 times as much. Rounding the reference's own weights and
-/// activations to eight bits moves these by 0.17 to 0.25 too.
+/// Shapes that amplify rounding more than the others: narrow formats may differ by 1.7 times as much. Rounding the reference's own weights and
+/// activations to eight bits changes these by 0.17 to 0.25 too.
 const SENSITIVE: [&str; 4] = [
     "convolutions, silu, rotary, every row classified",
     "rotary in both stacks, shared keys",
@@ -39,18 +39,18 @@ const SENSITIVE: [&str; 4] = [
     "width 7, heads of 2, one layer each",
 ];
 
-/// The whole file.
+/// Parses the whole file.
 ///
 /// # Panics
-/// If it is not JSON.
+/// If the file is not JSON.
 pub fn golden() -> Value {
     serde_json::from_str(include_str!("../golden/golden.json")).expect("golden.json is JSON")
 }
 
-/// The cases of a group that the engine runs, `count` with those that wait.
+/// Cases of a group that the engine supports; `count` includes the others.
 ///
 /// # Panics
-/// If there are more or fewer.
+/// If the group has another number of cases.
 pub fn cases(group: &str, count: usize) -> Vec<Value> {
     let golden = golden();
     let all = list(&golden[group]);
@@ -60,20 +60,20 @@ pub fn cases(group: &str, count: usize) -> Vec<Value> {
     all.iter().filter(|case| !waits(case)).cloned().collect()
 }
 
-/// A case's name.
+/// Name of a case.
 pub fn name(case: &Value) -> &str {
     case["shape"]["name"].as_str().unwrap_or_default()
 }
 
-/// A list; an empty one for anything else.
+/// The elements of a list; none for any other value.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], |list| list)
 }
 
-/// A number.
+/// The value of a number.
 ///
 /// # Panics
-/// If it is anything else.
+/// If the value has another type.
 pub fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
@@ -83,15 +83,15 @@ pub fn numbers(value: &Value) -> Vec<f64> {
     list(value).iter().map(number).collect()
 }
 
-/// A whole number of 32 bits.
+/// The value of a 32-bit integer.
 ///
 /// # Panics
-/// If it is anything else.
+/// If the value has another type.
 pub fn whole(value: &Value) -> u32 {
     value.as_u64().and_then(|value| u32::try_from(value).ok()).expect("a whole number")
 }
 
-/// Tokens.
+/// A list of tokens.
 pub fn tokens(value: &Value) -> Vec<u32> {
     list(value).iter().map(whole).collect()
 }
@@ -155,7 +155,7 @@ pub fn model(shape: &Value) -> RandomModel {
     }
 }
 
-/// A config with the kinds that a shape names.
+/// A config with the kinds of a shape.
 fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
     attoformer::config! {
         norm: if kind("norm") == "rms" { NormKind::Rms } else { NormKind::Layer },
@@ -204,7 +204,7 @@ fn kinds<'s>(kind: impl Fn(&str) -> &'s str) -> Config {
     }
 }
 
-/// A case's checkpoint as an importer would make it: with its frequencies, its scale of scores, and half-split heads as neighbour pairs.
+/// A case's checkpoint as an importer creates it: with its rotary frequencies, its score scale, and half-split (rotate_half) heads as adjacent pairs.
 pub fn checkpoint(case: &Value) -> Checkpoint {
     let mut model = model(&case["shape"]);
     if let Some(scale) = case["score_scale"].as_f64() {
@@ -221,7 +221,7 @@ pub fn checkpoint(case: &Value) -> Checkpoint {
     checkpoint
 }
 
-/// Queries, keys and their norms with each head's rows in another order: row `rows[i]` becomes row i.
+/// Permutes the rows of each head in queries, keys and their norms: row `rows[i]` becomes row i.
 fn to_neighbours(tensor: &mut Tensor, rows: &[usize]) {
     let reordered = |values: &[f32], width: usize| -> Vec<f32> {
         let heads = values.chunks(rows.len() * width);
@@ -249,7 +249,7 @@ pub fn packed(case: &Value, weights: Format, kv: KvType) -> AlignedBytes {
     }
 }
 
-/// Opens a session on an image and does something with it.
+/// Opens a session of an image and runs `work` in it.
 ///
 /// # Panics
 /// If the engine refuses the image.
@@ -272,7 +272,7 @@ pub fn encode<'s>(session: &'s mut Session<'_>, source: &Value) -> &'s [f32] {
     session.encode_features(&features).expect("the features are encoded")
 }
 
-/// The largest difference between rows and the reference's, as a part of a row's root mean square.
+/// Largest difference from the reference, relative to a row's root mean square.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Worst(pub f64);
 
@@ -280,7 +280,7 @@ impl Worst {
     /// Compares whole rows.
     ///
     /// # Panics
-    /// If they are of different lengths.
+    /// If the lengths differ.
     pub fn row(&mut self, found: &[f32], want: &Value) {
         let want = numbers(want);
         assert_eq!(found.len(), want.len());
@@ -295,10 +295,10 @@ impl Worst {
         self.0 = self.0.max((squares.sqrt() - length).abs() / length);
     }
 
-    /// Compares a sixth of the logits at `position`, other ones at each, and the length of the whole row.
+    /// Compares a sixth of the logits at `position`, a different sixth at each position, and the length of the row.
     ///
     /// # Panics
-    /// If there are more or fewer of them.
+    /// If the numbers of logits differ.
     pub fn logits(&mut self, position: usize, found: &[f32], some: &Value, length: &Value) {
         self.length(found, length);
         let scale = number(length) / (found.len() as f64).sqrt();
@@ -309,10 +309,10 @@ impl Worst {
     }
 }
 
-/// Compares every case in every format with what it may differ by, and says which do not hold.
+/// Compares every case in every format with its allowed difference and lists the violations.
 ///
 /// # Panics
-/// If one differs by more, or by less than the format must.
+/// If a case differs by more than allowed, or by less than its format's lower bound.
 pub fn check(cases: &[Value], difference: impl Fn(&[u8], &Value) -> Worst) {
     let mut failed = Vec::new();
     for (case, (format, kv, bounds)) in cases.iter().flat_map(|case| FORMATS.into_iter().map(move |format| (case, format))) {

@@ -1,4 +1,4 @@
-//! Files as nobody should write them: cut, altered, with numbers at their extremes.
+//! Damaged files: truncated, altered, with extreme numbers.
 
 pub mod images;
 
@@ -10,18 +10,18 @@ use attoformer_tools::pack::seal;
 
 use crate::random_model::Numbers;
 
-/// Where an image holds its end, the arena it asks for, and the first byte behind its section table.
+/// Offsets of an image's size, of its arena size, and of the first byte after its section table.
 const TOTAL_AT: usize = 12;
 const ARENA_AT: usize = 24;
 const TABLE_END: usize = 128 + 16 * 16;
 
-/// How many damaged copies a test makes: `ATTOFORMER_HOSTILE`, or its own number.
+/// Number of damaged copies of a test: `ATTOFORMER_HOSTILE`, or the test's own number.
 pub fn copies(usual: usize) -> usize {
     let asked = std::env::var("ATTOFORMER_HOSTILE").ok().map(|count| count.parse().expect("ATTOFORMER_HOSTILE is a number"));
     asked.unwrap_or(usual)
 }
 
-/// A damaged copy, different from the original, and what was done to it. `dense` is where the numbers lie that a reader relies on.
+/// A damaged copy that differs from the original, and a description of the damage. `dense` are the ranges of numbers that a reader relies on.
 pub fn damaged(original: &[u8], dense: &[std::ops::Range<usize>], numbers: &mut Numbers) -> (String, Vec<u8>) {
     loop {
         let mut copy = original.to_vec();
@@ -42,7 +42,7 @@ fn cut(copy: &mut Vec<u8>, numbers: &mut Numbers) -> String {
     format!("cut to {} bytes", copy.len())
 }
 
-/// A place in one of the dense parts, or anywhere.
+/// An offset in one of the dense ranges, or anywhere.
 fn place(len: usize, dense: &[std::ops::Range<usize>], numbers: &mut Numbers) -> usize {
     match dense.get(numbers.below(dense.len() + 1)) {
         Some(part) => part.start + numbers.below(part.len()),
@@ -78,10 +78,10 @@ fn extreme(copy: &mut [u8], dense: &[std::ops::Range<usize>], numbers: &mut Numb
     format!("word at {at} set from {before} to {value}")
 }
 
-/// The parts of an image that a reader relies on: header, section table, and every section but the weights.
+/// Ranges of an image that a reader relies on: header, section table, and every section except the weights.
 ///
 /// # Panics
-/// When the image is not one.
+/// If the image is invalid.
 pub fn dense_parts(image: &[u8]) -> Vec<std::ops::Range<usize>> {
     let checked = Image::new(image).expect("the original is sound");
     let start = image.as_ptr() as usize;
@@ -94,7 +94,7 @@ pub fn dense_parts(image: &[u8]) -> Vec<std::ops::Range<usize>> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// Makes a damaged image's checksums right again, and often the other numbers that would give the damage away: its size and its arena.
+/// Corrects a damaged image's checksums, and often its size and its arena size, so that the damage passes the first checks.
 pub fn made_plausible(copy: &mut Vec<u8>, numbers: &mut Numbers) {
     copy.resize(copy.len().max(HEADER_BYTES), 0);
     let len = copy.len() as u32;

@@ -1,6 +1,6 @@
-//! Models made up on the spot, so that tests need no file: seeded weights for any shape, and models that write a given text.
+//! Models without files: seeded random weights for any shape, and models that generate a given text. The one builder of models for all tests.
 //!
-//! The weights are those of `tests/golden/weights.py`: xorshift32, its upper 16 bits as a fraction, drawn in the same order.
+//! The weights equal those of `tests/golden/weights.py`: the upper 16 bits of xorshift32 as a fraction, drawn in the same order.
 
 mod families;
 mod long;
@@ -18,17 +18,17 @@ use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 
-/// Token of byte 0 in every vocabulary made here.
+/// Token of byte 0 in every vocabulary of this module.
 pub const FIRST_BYTE: u32 = 3;
-/// Tokens that a vocabulary has before its first piece: three marks and 256 bytes.
+/// Tokens before the first piece of a vocabulary: three special tokens and 256 bytes.
 pub const BASE_TOKENS: u32 = 259;
-/// Pieces behind the base tokens, of different lengths and numbers of bytes; a vocabulary takes as many as it has room for.
+/// Pieces after the base tokens, with different numbers of characters and bytes; a vocabulary takes as many as fit.
 pub const PIECES: [&str; 30] = [
     " ", "a", "b", "c", "d", "e", "h", "l", "n", "o", "r", "t", "w", "é", "日", "th", "the", " th", " the", "an", "and", " a", " and",
     "ow", "low", "er", "lower", "éa", "日日", "ll",
 ];
 
-/// Every format that a matrix can be stored in.
+/// Every weight format of a matrix.
 pub const FORMATS: [Format; 7] = [
     Format::F32,
     Format::F16,
@@ -38,7 +38,7 @@ pub const FORMATS: [Format; 7] = [
     Format::Int4 { group: 128 },
     Format::Int4 { group: 0 },
 ];
-/// Every type of keys and values.
+/// Every KV cache type.
 pub const KV_TYPES: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Int8];
 
 /// xorshift32 (Marsaglia 2003).
@@ -46,7 +46,7 @@ pub const KV_TYPES: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Int8];
 pub struct Numbers(pub u32);
 
 impl Numbers {
-    /// The next 32 bits.
+    /// Returns the next 32 bits.
     pub fn word(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
@@ -54,12 +54,12 @@ impl Numbers {
         self.0
     }
 
-    /// In [-1, 1).
+    /// Returns a number in [-1, 1).
     pub fn fraction(&mut self) -> f32 {
         ((self.word() >> 16) as f32 - 32768.0) / 32768.0
     }
 
-    /// Uniform in 0..bound, as good as.
+    /// Returns an almost uniform number in 0..bound.
     pub fn below(&mut self, bound: usize) -> usize {
         ((self.word() as u64 * bound as u64) >> 32) as usize
     }
@@ -72,7 +72,7 @@ impl Numbers {
 /// A shape and the seed of its weights.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomModel {
-    /// The shape; `kv` is replaced by what it is packed with.
+    /// The shape; packing replaces `kv`.
     pub config: Config,
     /// Whether projections have biases: all but the output head.
     pub bias: bool,
@@ -85,7 +85,7 @@ pub struct RandomModel {
 }
 
 impl RandomModel {
-    /// Two layers of the Llama family whose sizes divide by nothing, with a tokenizer.
+    /// Two layers of the Llama family, with sizes without common divisors and a tokenizer.
     pub fn small() -> Self {
         let config = attoformer::config! {
             d_model: 24,
@@ -104,7 +104,7 @@ impl RandomModel {
         RandomModel { config, bias: false, head_bias: false, sinusoidal: false, seed: 1 }
     }
 
-    /// The checkpoint in memory; with a tokenizer where the vocabulary has room for the base tokens.
+    /// The checkpoint in memory, with a tokenizer if the vocabulary holds the base tokens.
     pub fn checkpoint(&self) -> Checkpoint {
         let config = self.config;
         Checkpoint {
@@ -123,12 +123,12 @@ impl RandomModel {
         }
     }
 
-    /// Packs it with one format for all matrices.
+    /// Packs the model with one format for all matrices.
     pub fn pack(&self, weights: Format, kv: KvType) -> AlignedBytes {
         self.pack_with(&Options { weights, kv, ..Options::reference() })
     }
 
-    /// Packs it with another format for every kind of matrix.
+    /// Packs the model with a different format for each kind of matrix.
     pub fn pack_mixed(&self, kv: KvType) -> AlignedBytes {
         let formats = [
             ("embedding", Format::Int8),
@@ -141,28 +141,28 @@ impl RandomModel {
         self.pack_with(&Options { overrides, kv, ..Options::reference() })
     }
 
-    /// Packs it as asked for.
+    /// Packs the model with these options.
     pub fn pack_with(&self, options: &Options) -> AlignedBytes {
         pack(&self.checkpoint(), options, &Progress::silent()).expect("every random model can be packed").image
     }
 
-    /// Writes `random.bin` and `tokenizer.bin` as llama2.c has them; the path of the first. For models of its family only.
+    /// Writes `random.bin` and `tokenizer.bin` in llama2.c's formats and returns the path of the first. Only for models of the Llama family.
     pub fn write_llama2c(&self, folder: &Path) -> PathBuf {
         let checkpoint = self.checkpoint();
         let tokenizer = checkpoint.tokenizer.as_ref().expect("llama2.c's vocabularies hold the base tokens");
         let model = folder.join("random.bin");
-        std::fs::write(&model, llama2c_model(&checkpoint)).expect("the test's folder can be written");
-        std::fs::write(folder.join("tokenizer.bin"), llama2c_tokenizer(tokenizer)).expect("the test's folder can be written");
+        std::fs::write(&model, llama2c_model(&checkpoint)).expect("a file in the test's folder");
+        std::fs::write(folder.join("tokenizer.bin"), llama2c_tokenizer(tokenizer)).expect("a file in the test's folder");
         model
     }
 }
 
-/// Feature rows `(frames, features)` in [-1, 1), as the reference draws them for this seed.
+/// Feature rows `(frames, features)` in [-1, 1), equal to the reference's for this seed.
 pub fn feature_rows(config: &Config, frames: usize, seed: u32) -> Vec<f32> {
     Numbers(seed).row(frames * config.features as usize, 1.0)
 }
 
-/// A vocabulary of the config's size: marks, bytes, [`PIECES`], then words made of them. Earlier pieces merge first.
+/// A vocabulary of the config's size: special tokens, bytes, [`PIECES`], then combinations of them. An earlier piece has a better merge rank.
 pub fn tokenizer(config: &Config) -> Tokenizer {
     let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
@@ -174,8 +174,8 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     Tokenizer::new(pieces, [config.bos, config.eos, 0], scheme)
 }
 
-/// A checkpoint that writes exactly `script` after the begin token and then ends: the head's row of each token answers to the embedding
-/// of the one before it, and the blocks add nothing. No token may be there twice.
+/// A checkpoint that generates exactly `script` after BOS, then EOS: the head's row of each token matches the embedding of the token before it, and
+/// the blocks add nothing. Each token may occur once.
 pub fn scripted(script: &[u32]) -> Checkpoint {
     let small = RandomModel::small();
     let chain: Vec<u32> = std::iter::once(small.config.bos).chain(script.iter().copied()).chain([small.config.eos]).collect();
@@ -226,7 +226,7 @@ fn llama2c_model(checkpoint: &Checkpoint) -> Vec<u8> {
         (0..config.layers).for_each(|layer| put(role, Some(layer)));
     }
     put(SourceRole::FinalNorm, None);
-    // The old rotary tables, which nobody reads.
+    // The legacy rotary tables, which are not read.
     bytes.resize(bytes.len() + 4 * (config.context * config.head_dim) as usize, 0);
     if let Some(head) = checkpoint.tensor(SourceRole::Head, None) {
         bytes.extend(head.values.iter().flat_map(|value| value.to_le_bytes()));

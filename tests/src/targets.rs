@@ -1,4 +1,4 @@
-//! Running an image on every target: this CPU, other CPUs under emulators, a wasm interpreter, emulated boards.
+//! Runs an image on every target: this CPU, other CPUs in emulators, a wasm interpreter, emulated boards.
 
 use anyhow::{Context, Result, bail};
 use attoformer::kernels::Kernels;
@@ -12,18 +12,18 @@ use xtask::machines::Machine;
 use xtask::process::{capture, cargo, root, run};
 use xtask::{emulator, firmware};
 
-/// The hash of one job on this CPU.
+/// Hash of one job on this CPU.
 ///
 /// # Errors
-/// What the engine says.
+/// The engine's errors.
 pub fn on_this_cpu(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u32> {
     Ok(replay(image, kernels, job)?)
 }
 
-/// One job on an emulated board, in pieces of `job.chunk`; `arena_bytes` stands for what the plan asks for.
+/// Report of one job on an emulated board, in chunks of `job.chunk`; `arena_bytes` overrides the plan's arena size.
 ///
 /// # Errors
-/// When the board does not build, start or finish.
+/// The program does not build, start or finish.
 pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Option<u32>) -> Result<Report> {
     let elf = firmware::build(machine)?;
     let tokens: Vec<u8> = job.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
@@ -52,7 +52,7 @@ pub fn on_board(machine: &Machine, image: &Path, job: Job<'_>, arena_bytes: Opti
     Ok(report)
 }
 
-/// Builds the replay program for `target` and returns the folder it is in.
+/// Builds the replay program for `target` and returns its folder.
 fn build_replay(target: &str, kind: &str) -> Result<std::path::PathBuf> {
     let folder = root().join("target/replay");
     let mut command = cargo();
@@ -61,10 +61,10 @@ fn build_replay(target: &str, kind: &str) -> Result<std::path::PathBuf> {
     Ok(folder.join(target).join("release"))
 }
 
-/// The hashes of all prompts on an emulated AArch64 CPU.
+/// Hashes of all prompts on an emulated AArch64 CPU.
 ///
 /// # Errors
-/// When the program does not build or run.
+/// The program does not build or run.
 pub fn on_aarch64(image: &Path, prompts: &[Vec<u32>], generate: u32, chunk: usize) -> Result<Vec<u32>> {
     let program = build_replay("aarch64-unknown-linux-gnu", "--bins")?.join("attoformer-replay");
     let mut command = Command::new("qemu-aarch64");
@@ -74,10 +74,10 @@ pub fn on_aarch64(image: &Path, prompts: &[Vec<u32>], generate: u32, chunk: usiz
     said.lines().map(|line| u32::from_str_radix(line, 16).with_context(|| format!("{line} is not a hash"))).collect()
 }
 
-/// The hash of a sound's features on an emulated AArch64 CPU; the front-end section is in a file.
+/// Hash of a generated clip's features on an emulated AArch64 CPU; `section` is the file of the front-end section.
 ///
 /// # Errors
-/// When the program does not build or run.
+/// The program does not build or run.
 pub fn features_on_aarch64(section: &Path) -> Result<u32> {
     let program = build_replay("aarch64-unknown-linux-gnu", "--bins")?.join("attoformer-replay");
     let mut command = Command::new("qemu-aarch64");
@@ -85,12 +85,12 @@ pub fn features_on_aarch64(section: &Path) -> Result<u32> {
     u32::from_str_radix(said.trim(), 16).with_context(|| format!("{said} is not a hash"))
 }
 
-/// Tokens with commas between them.
+/// Tokens separated by commas.
 fn spelled(tokens: &[u32]) -> String {
     tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// A wasm interpreter with the engine and an image loaded.
+/// A wasm interpreter with the engine and an image.
 pub struct Wasm {
     store: Store<()>,
     memory: Memory,
@@ -104,7 +104,7 @@ impl Wasm {
     /// Builds the module and loads the image into it.
     ///
     /// # Errors
-    /// When the module does not build or start.
+    /// The module does not build or start.
     pub fn new(image: &[u8]) -> Result<Self> {
         let module = build_replay("wasm32-unknown-unknown", "--lib")?.join("attoformer_replay.wasm");
         let engine = Engine::default();
@@ -126,10 +126,10 @@ impl Wasm {
         Ok(at)
     }
 
-    /// The hash of a sound's features.
+    /// Returns the hash of a generated clip's features.
     ///
     /// # Errors
-    /// When the engine refuses the section.
+    /// The engine refuses the section.
     pub fn features_hash(&mut self, section: &[u8]) -> Result<u32> {
         let at = self.put(section)?;
         match self.features.call(&mut self.store, (at, section.len() as u32))? {
@@ -138,10 +138,10 @@ impl Wasm {
         }
     }
 
-    /// The hash of one job.
+    /// Returns the hash of one job.
     ///
     /// # Errors
-    /// When the engine refuses it.
+    /// The engine refuses the job.
     pub fn hash(&mut self, job: Job<'_>) -> Result<u32> {
         let bytes: Vec<u8> = job.prompt.iter().flat_map(|token| token.to_le_bytes()).collect();
         let prompt = self.put(&bytes)?;

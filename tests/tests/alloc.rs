@@ -1,4 +1,4 @@
-//! No allocation per token. A file of its own: it counts every allocation of its process.
+//! The engine allocates nothing per token. A test binary of its own, because it counts every allocation of its process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,29 +10,29 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::run::generate::{self, Observer, Request};
 
-/// The system's allocator, with a count for each thread.
+/// The system's allocator with a counter for each thread.
 struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator as it came; the counter is a thread-local without a destructor and allocates nothing.
+// SAFETY: every call is forwarded unchanged to the system's allocator; the counter is a thread-local without a destructor and allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's promises hold for the forwarded call.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's promises hold for the forwarded call.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's promises hold for the forwarded call.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -80,7 +80,7 @@ fn a_session_never_allocates() {
     }
 }
 
-/// Someone who does not watch.
+/// A probe that records nothing.
 struct Nobody;
 
 impl Observer for Nobody {
@@ -97,11 +97,11 @@ impl Observer for Nobody {
     }
 }
 
-/// The host's loop collects tokens and text, whose buffers double: eight times the tokens take a few allocations more, not one per token.
+/// The host's loop collects tokens and text in buffers that double: eight times the tokens need a few more allocations, not one per token.
 #[test]
 fn the_host_s_loop_allocates_for_its_answer_only() {
     let small = RandomModel::small();
-    // No token ends a text but the one that these weights never choose.
+    // The only EOS token is one that these weights never sample.
     let model = RandomModel { config: attoformer::config! { context: 300, eos: 0, ..small.config }, ..small };
     let bytes = model.pack(Format::Int8, KvType::Int8);
     let image = Image::new(&bytes).unwrap();

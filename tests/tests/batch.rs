@@ -1,4 +1,4 @@
-//! Batches: sequences that go through an encoder together become what each becomes alone, bit for bit, whoever the neighbours are.
+//! Batches: each sequence of a batch gets the bits that it gets alone, whatever the other sequences are.
 
 use attoformer::image::{Architecture, AttentionKind, Config, InputStem, KvType, MaskKind, PositionKind};
 use attoformer::kernels::{self, Kernels};
@@ -7,7 +7,7 @@ use attoformer_tests::random_model::{FORMATS, KV_TYPES, Numbers, RandomModel, fa
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
 
-/// A session's work on an image.
+/// Runs `work` in a session of an image.
 fn with_session<T>(image: &[u8], plan: Option<Plan>, kernels: &'static Kernels, work: impl FnOnce(&mut Session) -> T) -> T {
     let image = Image::new(image).unwrap();
     let plan = plan.unwrap_or(Plan::packed(image.config()));
@@ -19,12 +19,12 @@ fn bits(row: &[f32]) -> Vec<u32> {
     row.iter().map(|x| x.to_bits()).collect()
 }
 
-/// What each sequence becomes alone.
+/// Embedding of each sequence alone.
 fn alone(session: &mut Session, sequences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     sequences.iter().map(|tokens| bits(session.encode(tokens).unwrap())).collect()
 }
 
-/// What each becomes in one call.
+/// Embeddings of all sequences from one call.
 fn together(session: &mut Session, sequences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
     let mut found = Vec::new();
@@ -40,7 +40,7 @@ fn sequence(numbers: &mut Numbers, config: &Config, tokens: usize) -> Vec<u32> {
     (0..tokens).map(|_| numbers.below(config.vocab as usize) as u32).collect()
 }
 
-/// Sequences of one token, of the whole context and of lengths between, most of them short.
+/// Sequences of one token, of the whole context and of lengths between, mostly short.
 fn unequal(config: &Config, count: usize) -> Vec<Vec<u32>> {
     let mut numbers = Numbers(11);
     let context = config.context as usize;
@@ -49,7 +49,7 @@ fn unequal(config: &Config, count: usize) -> Vec<Vec<u32>> {
     [1, context, context - 1].into_iter().chain(lengths).map(|tokens| sequence(&mut numbers, config, tokens)).collect()
 }
 
-/// The same things in another order, and where each came from.
+/// The items in another order, and the original index of each.
 fn shuffled(count: usize) -> Vec<usize> {
     let mut numbers = Numbers(3);
     let mut order: Vec<usize> = (0..count).collect();
@@ -57,7 +57,7 @@ fn shuffled(count: usize) -> Vec<usize> {
     order
 }
 
-/// Encoders that differ in what a batch could get wrong: who sees whom, and what depends on a position.
+/// Encoders that differ where a batch could be wrong: in their masks and their positions.
 fn encoders() -> Vec<(&'static str, RandomModel)> {
     let [bert, later] = RandomModel::encoders();
     let with = |config| RandomModel { config, ..later.1 };
@@ -65,7 +65,7 @@ fn encoders() -> Vec<(&'static str, RandomModel)> {
     let linear = attoformer::config! { attention: AttentionKind::Linear, ..later.1.config };
     let none = attoformer::config! { positions: PositionKind::None, ..later.1.config };
     let more = [bert, later, ("local", with(local)), ("linear", with(linear)), ("no positions", with(none))];
-    // Classifiers of sequences and of tokens among them.
+    // With classifiers of sequences and of tokens.
     let family = families()
         .into_iter()
         .filter(|(_, model)| model.config.architecture == Architecture::Encoder && model.config.input_stem == InputStem::Tokens);
@@ -89,7 +89,7 @@ fn a_batch_gives_the_bits_of_each_alone_in_any_order() {
     }
 }
 
-/// Rows at a time, contexts and kernels change how a batch is cut, not what comes of it.
+/// Block size, context and kernel set change how a batch is split, not its result.
 #[test]
 fn blocks_contexts_and_kernels_change_no_bit() {
     for (name, model) in encoders() {
@@ -107,18 +107,18 @@ fn blocks_contexts_and_kernels_change_no_bit() {
     }
 }
 
-/// Sums over keys run to 4,096 of them, counted from whole blocks of four places: the places of a sequence must not depend on its neighbours.
+/// Sums over keys cover up to 4,096 keys in blocks of four positions: the blocks of a sequence must not depend on other sequences.
 #[test]
 fn sequences_beyond_one_exact_sum_keep_their_bits() {
     let [_, (_, later)] = RandomModel::encoders();
-    // Without positions and in f32, so that nothing hides a sum's last bit.
+    // Without positions and in f32, so that nothing masks the last bit of a sum.
     let config = attoformer::config! { layers: 1, heads: 2, kv_heads: 1, context: 4128, positions: PositionKind::None, ..later.config };
     let local = attoformer::config! { mask: MaskKind::Local, window: Some(4100), globals: 1, ..config };
     let near = attoformer::config! { mask: MaskKind::Local, window: Some(2), globals: 1, ..config };
     for (name, config) in [("all", config), ("local", local), ("near", near)] {
         let model = RandomModel { config, ..later };
         let mut numbers = Numbers(23);
-        // Mostly one token, so that values do not cancel and their sum is longer than a float's mantissa.
+        // Mostly one token, so that values do not cancel and their sum exceeds a float's mantissa.
         let mut take = |tokens| -> Vec<u32> {
             sequence(&mut numbers, &config, tokens).into_iter().map(|token| if token % 8 == 0 { token } else { 5 }).collect()
         };
@@ -131,7 +131,7 @@ fn sequences_beyond_one_exact_sum_keep_their_bits() {
     }
 }
 
-/// A bad sequence stops a batch before it is computed; those of earlier batches were shown.
+/// An invalid sequence stops a batch before it is computed; results of earlier batches have been delivered.
 #[test]
 fn bad_batches_are_refused() {
     let [(_, bert), _] = RandomModel::encoders();
@@ -153,7 +153,7 @@ fn bad_batches_are_refused() {
     assert_eq!(error, Error::Architecture { asked: "encode several texts" });
 }
 
-/// No sequences are no work.
+/// An empty batch does no work.
 #[test]
 fn an_empty_batch_shows_nothing() {
     let [(_, bert), _] = RandomModel::encoders();

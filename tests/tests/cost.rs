@@ -19,7 +19,7 @@ fn on_m4f(model: &TestModel, prompt: &[u32], generate: u32, less_arena: u32) -> 
     let machine = machines::find("mps2-an386").expect("the machine is in the table");
     let image = model.pack(Format::Int8);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    file.write_all(&image).expect("room for the image");
+    file.write_all(&image).expect("space for the image");
     let arena = AlignedBytes::copy_of(&image);
     let arena = (less_arena > 0).then(|| Image::arena_bytes(&arena) as u32 - less_arena);
     on_board(&machine, file.path(), Job { source: Source::Nothing, prompt, generate, chunk: prompt.len() }, arena)

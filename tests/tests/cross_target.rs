@@ -30,7 +30,7 @@ fn cases(subject: &TestModel) -> Vec<Case> {
 fn case(subject: &TestModel, format: &'static str, weights: Format) -> Case {
     let image = subject.pack(weights);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    file.write_all(&image).expect("room for the image");
+    file.write_all(&image).expect("space for the image");
     let hash = |prompt: &Vec<u32>| on_this_cpu(&image, &SCALAR, job(subject, prompt, 1)).expect("the scalar kernels run it");
     let expected = subject.prompts.iter().map(hash).collect();
     Case { format, image, file, expected }

@@ -1,4 +1,4 @@
-//! The model that the repository carries: its image is what `pack` makes of it, and its stories are ones the grammar could have told.
+//! The default model: `pack` reproduces its committed image, and its stories follow the grammar that it was trained on.
 
 use attoformer::image::KvType;
 use attoformer::image::Role;
@@ -11,7 +11,7 @@ use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 use xtask::process::root;
 
-/// Samples to judge unless `ATTOFORMER_FULL` asks for all 200.
+/// Samples to score; `ATTOFORMER_FULL` scores 200.
 const SAMPLES: u64 = 40;
 
 fn options() -> Options {
@@ -29,8 +29,8 @@ fn the_committed_image_is_what_pack_makes() {
     assert!(packed == committed().to_vec(), "run `cargo xtask train-default --pack-only` and commit the image");
 }
 
-/// Scaled for their rounding, matrices behind a norm need nothing of the engine, and a table that is the head's, too, still gives rows: logits
-/// stay as near to f32's as without.
+/// Calibration scales the matrices after a norm without work for the engine, and a tied embedding table by `in_scale`: the logits stay as close to
+/// those of f32 as without calibration.
 #[test]
 fn calibration_changes_no_product() {
     let folder = root().join("models/tales");
@@ -39,10 +39,10 @@ fn calibration_changes_no_product() {
     let calibration = Some(text.to_owned());
     let logits = |options: Options| {
         let packed = pack(&checkpoint, &options, &Progress::silent()).expect("it can be packed");
-        let image = Image::new(&packed.image).expect("a sound image");
+        let image = Image::new(&packed.image).expect("a valid image");
         let scaled: Vec<Role> = image.entries().filter(|entry| entry.in_scale != 0).map(|entry| entry.role).collect();
         let mut arena = AlignedBytes::zeroed(Image::arena_bytes(&packed.image));
-        let mut session = Session::new(&image, &mut arena).expect("room enough");
+        let mut session = Session::new(&image, &mut arena).expect("a sufficient arena");
         session.self_test().expect("its golden vector");
         (session.prefill(&[1, 60, 200, 11, 90, 43]).expect("six tokens").to_vec(), scaled)
     };
@@ -61,9 +61,9 @@ fn calibration_changes_no_product() {
 fn its_sentences_parse_under_the_grammar() {
     let samples = if std::env::var_os("ATTOFORMER_FULL").is_some() { 200 } else { SAMPLES };
     let bytes = committed();
-    let image = Image::new(&bytes).expect("a sound image");
+    let image = Image::new(&bytes).expect("a valid image");
     let mut arena = AlignedBytes::zeroed(Image::arena_bytes(&bytes));
-    let mut session = Session::new(&image, &mut arena).expect("room enough");
+    let mut session = Session::new(&image, &mut arena).expect("a sufficient arena");
     let (mut parsed, mut total) = (0, 0);
     for seed in 0..samples {
         session.reset();

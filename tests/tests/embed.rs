@@ -1,4 +1,4 @@
-//! `atto embed`: files of texts as they come, and as they should not; every row is what its text gives alone, with any number of threads.
+//! `atto embed`: files of texts, valid and invalid; every row has the bits of its text alone, with any number of threads.
 
 use attoformer::Image;
 use attoformer::image::KvType;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// An encoder of BERT's shape with a context of 40, whose vocabulary holds letters and short words.
+/// An encoder of BERT's shape with a context of 40 and a vocabulary of letters and short words.
 struct Bench {
     folder: TempDir,
     image: PathBuf,
@@ -56,7 +56,7 @@ impl Bench {
         run_atto(args)
     }
 
-    /// The rows that `atto embed` writes to a file, as they are there.
+    /// The raw bytes of the rows that `atto embed` writes to a file.
     fn rows(&self, input: &[u8], more: &[&str]) -> Vec<u8> {
         let path = self.path("out.f32");
         let outcome = self.embed(input, &[&["-o", string(&path)], more].concat());
@@ -64,7 +64,7 @@ impl Bench {
         std::fs::read(path).unwrap()
     }
 
-    /// What the engine makes of each text alone.
+    /// The engine's embedding of each text alone.
     fn alone(&self, texts: &[String]) -> Vec<Vec<u8>> {
         let bytes = attoformer_tools::files::map(&self.image).unwrap();
         let image = Image::new(&bytes).unwrap();
@@ -80,7 +80,7 @@ fn string(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Sentences of no word to more words than the context holds.
+/// Sentences from no word to more words than the context.
 fn sentences(count: usize) -> Vec<String> {
     let mut numbers = Numbers(77);
     let mut word = || (0..1 + numbers.below(4)).map(|_| char::from(b'a' + numbers.below(26) as u8)).collect::<String>();
@@ -93,7 +93,7 @@ fn lines(texts: &[String], end: &str) -> Vec<u8> {
     texts.iter().flat_map(|text| [text.as_bytes(), end.as_bytes()].concat()).collect()
 }
 
-/// The acceptance line of batches: 200 unequal sentences, any order, any number of threads, all bits those of each alone.
+/// 200 sentences of unequal length, in any order, with any number of threads, have the bits of each sentence alone.
 #[test]
 fn rows_are_those_of_each_text_alone() {
     let bench = Bench::new();
@@ -110,7 +110,7 @@ fn rows_are_those_of_each_text_alone() {
     assert!(bench.rows(&lines(&texts, "\r\n"), &[]) == backwards.concat());
 }
 
-/// Printed, as JSON and in a NumPy file: the same values.
+/// Text output, JSON and a NumPy file contain the same values.
 #[test]
 fn every_output_has_the_same_rows() {
     let bench = Bench::new();
@@ -139,7 +139,7 @@ fn every_output_has_the_same_rows() {
     assert!(listed.map(|value| value.as_f64().unwrap() as f32).eq(floats));
 }
 
-/// A text of nothing is a text; one that is too long is cut as the model's own tokenizer does it, and that is said.
+/// An empty text is valid; a text that is too long is truncated as the model's own tokenizer does, with a warning.
 #[test]
 fn texts_that_are_empty_or_too_long_have_rows() {
     let bench = Bench::new();
@@ -148,7 +148,7 @@ fn texts_that_are_empty_or_too_long_have_rows() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert_eq!(outcome.stderr, "note: text 3 is longer than the context; its last 22 tokens are left out\n");
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    // Begin and end; the same; a whole context; one unknown word.
+    // [CLS] and [SEP] only, twice; a whole context; one unknown word.
     assert_eq!(report["tokens"], serde_json::json!([2, 2, 40, 3]));
     assert_eq!(report["left_out"], serde_json::json!([0, 0, 22, 0]));
     assert_eq!(report["embeddings"][0], report["embeddings"][1]);
@@ -162,7 +162,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     let refused = |input: &[u8]| {
         let outcome = bench.embed(input, &["-o", string(&output)]);
         let sentence = outcome.refusal().unwrap_or_else(|error| panic!("{error}")).to_owned();
-        assert!(!output.exists() && std::fs::read_dir(bench.folder.path()).unwrap().count() == 2, "something is left behind: {sentence}");
+        assert!(!output.exists() && std::fs::read_dir(bench.folder.path()).unwrap().count() == 2, "a file remains: {sentence}");
         sentence.replace(string(bench.folder.path()), "")
     };
     let late = [&b"some words\n".repeat(500)[..], b"ab \xc3\x28"].concat();
@@ -177,7 +177,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
     assert_eq!(refused(b"ab\n"), "/bert.atto: the model is not made to encode several texts");
 }
 
-/// Figures over pairs of sentences do not depend on threads, and a pair without its columns is named by its line.
+/// Metrics over sentence pairs do not depend on threads, and an error names the line of a pair with missing columns.
 #[test]
 fn figures_of_pairs_do_not_depend_on_threads() {
     let bench = Bench::new();

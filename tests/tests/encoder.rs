@@ -1,4 +1,4 @@
-//! Encoders: one sequence, one embedding, whatever came before, however many rows go through at a time, with every kernel set.
+//! Encoders: a sequence has one embedding, whatever the session encoded before, with every block size and kernel set.
 
 use attoformer::image::{Config, KvType, Pooling};
 use attoformer::kernels::{self, Kernels};
@@ -13,7 +13,7 @@ fn sequences(config: &Config) -> Vec<Vec<u32>> {
     (1..=config.context as usize).map(|count| (0..count).map(|_| numbers.below(config.vocab as usize) as u32).collect()).collect()
 }
 
-/// The bits of each sequence's embedding, by one session that goes through all of them.
+/// Bits of each sequence's embedding, from one session.
 fn embeddings(image: &[u8], plan: Plan, kernels: &'static Kernels, sequences: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let image = Image::new(image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
@@ -21,7 +21,7 @@ fn embeddings(image: &[u8], plan: Plan, kernels: &'static Kernels, sequences: &[
     sequences.iter().map(|tokens| session.encode(tokens).unwrap().iter().map(|x| x.to_bits()).collect()).collect()
 }
 
-/// What a sequence becomes does not depend on its neighbours: forwards, backwards and alone give the same bits.
+/// An embedding does not depend on earlier sequences: in order, in reverse and alone, the bits are equal.
 #[test]
 fn order_and_neighbours_change_no_bit() {
     for (name, model) in RandomModel::encoders() {
@@ -41,7 +41,7 @@ fn order_and_neighbours_change_no_bit() {
     }
 }
 
-/// Rows at a time are a matter of memory only, and so is a context that is no longer than the sequence.
+/// The block size affects memory only, and so does a context that is no longer than the sequence.
 #[test]
 fn blocks_and_contexts_change_no_bit() {
     for (name, model) in RandomModel::encoders() {
@@ -74,7 +74,7 @@ fn every_kernel_set_gives_scalar_s_bits() {
     }
 }
 
-/// Each token sees those behind it: another last token changes the first row, which is what CLS pooling returns.
+/// Each token attends to later tokens: another last token changes the first row, which CLS pooling returns.
 #[test]
 fn a_token_sees_what_follows_it() {
     let [_, (_, model)] = RandomModel::encoders();
@@ -97,7 +97,7 @@ fn an_embedding_has_the_length_it_should() {
     assert!((length(unscaled) - 1.0).abs() > 0.1);
 }
 
-/// The golden vector runs on every image that is packed, and finds one changed weight.
+/// Every packed image passes its golden vector, which detects one changed weight.
 #[test]
 fn a_self_test_finds_a_changed_weight() {
     for (name, model) in RandomModel::encoders() {

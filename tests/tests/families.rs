@@ -70,7 +70,7 @@ fn board_agrees(name: &str) {
     let machine = machines::find(name).expect("the machine is in the table");
     for ((family, model, image, expected), chunk) in cases().zip([1, 3, 16].into_iter().cycle()) {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(&image).expect("room for the image");
+        file.write_all(&image).expect("space for the image");
         let report =
             on_board(&machine, file.path(), Input::of(&model.config).job(chunk), None).unwrap_or_else(|error| panic!("{family}: {error}"));
         assert_eq!(report.output_hash, format!("{expected:08x}"), "{family} on {name}, chunks of {chunk}");

@@ -1,4 +1,4 @@
-//! Front ends for sound: the same bits however samples come and wherever they are computed, and no section that leads to a panic.
+//! Audio front ends: the same bits for any chunks of samples and on every target, and no section leads to a panic.
 
 use attoformer::Error;
 use attoformer::frontend::{Frames, Frontend, Samples, Sizes};
@@ -51,7 +51,7 @@ fn short_clips_end_in_silence_and_long_ones_are_cut() {
     }
 }
 
-/// The shortcut for digital silence gives what the transform gives of next to nothing; the first cepstrum is what the model's page says.
+/// The shortcut for digital silence equals the transform of almost silent samples; the first cepstral coefficient is the one on the model's page.
 #[test]
 fn silence_is_the_floor() {
     let bytes = section(&mfcc());
@@ -66,9 +66,9 @@ fn silence_is_the_floor() {
     assert_eq!(silence, clip(&frontend, &[-1e-30f32; 16000][..]));
 }
 
-/// Even sounds that no file should hold give numbers.
+/// Extreme samples give finite features.
 #[test]
-fn rows_are_finite_whatever_the_sound() {
+fn rows_are_finite_for_any_samples() {
     for frontend in [mfcc(), log_mel(16000)] {
         let bytes = section(&frontend);
         let frontend = Frontend::new(&bytes).unwrap();
@@ -102,7 +102,7 @@ fn sections_are_small() {
     assert!(section(&mfcc()).len() < 18_000 && section(&log_mel(480_000)).len() < 4_000);
 }
 
-/// Every cut, and words and bytes changed at random: refused, or sound enough to run. Never a panic, and never more memory than 64 MiB.
+/// Every truncation, and random changes of words and bytes: refused, or valid enough to run. Never a panic, and never more than 64 MiB of memory.
 #[test]
 fn damaged_sections_never_panic() {
     let mut state = 7u32;
@@ -120,7 +120,7 @@ fn damaged_sections_never_panic() {
         for round in 0..6000 {
             let mut bad = AlignedBytes::copy_of(&good);
             for _ in 0..1 + draw(3) {
-                // Two thirds of the damage goes to the numbers in front.
+                // Two thirds of the damage hits the numbers at the start.
                 let at = if draw(3) < 2 { draw(44) } else { draw(good.len()) };
                 bad[at] = if round % 2 == 0 { draw(256) as u8 } else { bad[at] ^ (1 << draw(8)) };
             }
@@ -147,7 +147,7 @@ fn sizes_are_known_to_the_compiler() {
     };
     for part in [mfcc(), log_mel(480_000)] {
         let section = section(&part);
-        // A header with nothing but a section table, and the section behind it.
+        // A header with only a section table, and the section after it.
         let mut image = vec![0; 384];
         image[28] = 1;
         image[128] = 7;
@@ -178,7 +178,7 @@ fn features_have_the_same_bits_on_every_target() {
         println!("{name}: {here:08x}");
         assert_eq!(wasm.features_hash(&section).unwrap(), here, "{name} in wasm");
         assert_eq!(features_on_aarch64(&path).unwrap(), here, "{name} on AArch64");
-        // What it was when this was written: bits change on purpose only.
+        // The recorded hash: bits may change only on purpose.
         assert_eq!(here, hash, "{name}");
     }
 }

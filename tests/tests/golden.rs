@@ -1,4 +1,4 @@
-//! What needs no model agrees with values from outside the engine: functions, draws of tokens, a vocabulary, checksums, positions.
+//! Parts that need no model agree with an independent implementation: functions, sampling, a vocabulary, checksums, positions.
 
 use attoformer::image::checksum;
 use attoformer::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
@@ -32,7 +32,7 @@ fn functions_agree_with_the_system_s_mathematics() {
     check("elu_plus_one", 2f64.powi(-22), &|x| elu_plus_one(x) as f64);
     check("squared_relu", 2f64.powi(-18), &|x| squared_relu(x) as f64);
     for pair in list(&golden["functions"]["exp"]) {
-        // Down to e^-9 the relative error counts too: below, the last of the 30 bits is more than it.
+        // The relative error is checked down to e^-9; below that, the last of the 30 bits exceeds it.
         let (x, want) = (number(&pair[0]), number(&pair[1]));
         let relative = (exp_neg_q30(x as f32) as f64 / unit / want - 1.0).abs();
         assert!(x < -4.0 || relative < 2f64.powi(-22), "exp({x}): {relative}");
@@ -59,7 +59,7 @@ fn a_seed_draws_the_reference_s_tokens() {
     }
 }
 
-/// An image whose vocabulary is the base tokens and `pieces`, the earlier of which merge first.
+/// An image whose vocabulary is the base tokens and `pieces`; an earlier piece has a better merge rank.
 fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let small = RandomModel::small();
     let vocab = 259 + pieces.len() as u32;
@@ -93,7 +93,7 @@ fn texts_become_the_reference_s_tokens_and_texts_again() {
         again += decoder.finish();
         assert_eq!(again, text);
     }
-    // By hand: " lower" is ' ','l','o','w','e','r'; "lo" is the best pair, then "low", then "er" before " low", then nothing joins
+    // By hand: " lower" is ' ','l','o','w','e','r'; "lo" is the best pair, then "low", then "er" before " low", then no piece joins
     // " low" and "er".
     let id = |piece: &str| 259 + pieces.iter().position(|&other| other == piece).unwrap() as u32;
     assert_eq!(encode("lower"), [id(" low"), id("er")]);
@@ -103,7 +103,7 @@ fn texts_become_the_reference_s_tokens_and_texts_again() {
 fn checksums_and_hashes_are_the_published_ones() {
     let golden = golden();
     let checks = &golden["checks"];
-    // The check value of CRC-32/ISO-HDLC in every catalogue.
+    // The published check value of CRC-32/ISO-HDLC.
     assert_eq!(checksum(&[b"123456789"]), 0xcbf4_3926);
     assert_eq!(whole(&checks["crc_of_digits"]), 0xcbf4_3926);
     let pattern: Vec<u8> = (0..1000u32).map(|i| (7 * i + i / 5) as u8).collect();

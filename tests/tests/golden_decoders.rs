@@ -3,7 +3,7 @@
 use attoformer_tests::golden::{Worst, cases, check, list, tokens, whole, with_session};
 use serde_json::Value;
 
-/// Feeds a case's tokens and compares the logits of the positions that it keeps.
+/// Feeds a case's tokens and compares the logits of the recorded positions.
 fn difference(image: &[u8], case: &Value) -> Worst {
     let tokens = tokens(&case["tokens"]);
     let kept: Vec<usize> = match list(&case["kept"]) {

@@ -1,4 +1,4 @@
-//! Encoders agree with `tests/golden/model.py`: embeddings, classes of sequences and of tokens, from tokens, patches and frames.
+//! Encoders agree with `tests/golden/model.py`: embeddings, labels of sequences and of tokens, from tokens, patches and frames.
 
 use attoformer_tests::golden::{Worst, cases, check, encode, list, with_session};
 

@@ -1,5 +1,4 @@
-//! Every family's small model can be packed in every format, and what comes out depends neither on the kernel set nor on how many rows go through
-//! at a time.
+//! Every family's small model can be packed in every format, and its output depends neither on the kernel set nor on the block size.
 
 use attoformer::image::{InputStem, KvType, MaskKind};
 use attoformer::kernels::{self, Kernels};
@@ -26,7 +25,7 @@ fn every_family_passes_its_self_test() {
     }
 }
 
-/// Bits of everything that a model puts out: of two sources, one after another, and of 20 tokens after a prefix of 6, `chunk` at a time.
+/// Bits of all outputs of a model: of two sources in turn, and of 20 tokens after a prefix of 6, in chunks of `chunk`.
 fn outputs(image: &[u8], block: u32, chunk: usize, kernels: &'static Kernels) -> Vec<u32> {
     let image = Image::new(image).unwrap();
     let config = *image.config();

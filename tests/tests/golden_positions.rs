@@ -1,4 +1,4 @@
-//! What importers and the packer compute about positions agrees with `tests/golden/positions.py`.
+//! Positions as importers and the packer compute them agree with `tests/golden/positions.py`.
 
 use attoformer::Image;
 use attoformer::format::BIAS_SPAN;
@@ -23,7 +23,7 @@ fn rotary_frequencies_are_su_s() {
     assert_eq!(compared, 1);
 }
 
-/// The packer stores addends by distance; here each addend is its bucket's number.
+/// The packer stores score biases by distance; here each bias is its bucket's number.
 #[test]
 fn distances_fall_into_t5_s_buckets() {
     let cases = golden()["positions"]["buckets"].clone();
@@ -56,13 +56,13 @@ fn distances_fall_into_t5_s_buckets() {
                 );
             }
         }
-        // Beyond the span nothing changes any more, so that the last addend may stand for all.
+        // Beyond the span the bucket is constant, so the last bias covers all larger distances.
         assert!(of_relative[..=around - BIAS_SPAN].iter().all(|bucket| bucket == &of_relative[0]));
         assert!(of_relative[around + BIAS_SPAN..].iter().all(|bucket| bucket == &of_relative[2 * around]));
     }
 }
 
-/// The random models' own tables, which no importer made.
+/// The tables of the random models, which no importer creates.
 #[test]
 fn slopes_and_sinusoids_are_the_published_ones() {
     let golden = golden();

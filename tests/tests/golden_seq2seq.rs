@@ -1,9 +1,9 @@
-//! Encoder-decoders agree with `tests/golden/model.py`: the encoder's rows, and the decoder's logits at every position of the target.
+//! Encoder-decoders agree with `tests/golden/model.py`: the encoder's rows, and the decoder's logits at every target position.
 
 use attoformer_tests::golden::{Worst, cases, check, encode, list, tokens, with_session};
 use serde_json::Value;
 
-/// Encodes every source and writes its target, with one session for all of them.
+/// Encodes every source and feeds its target, in one session.
 fn difference(image: &[u8], case: &Value) -> Worst {
     let mut worst = Worst::default();
     with_session(image, |session| {

@@ -1,4 +1,4 @@
-//! Damaged images in this process, in large numbers: refused with an error, or sound enough to run to the end. Never a panic.
+//! Many damaged images in this process: refused with an error, or valid enough to run to the end. Never a panic.
 
 #[path = "../fuzz/targets/work.rs"]
 mod work;
@@ -15,12 +15,12 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::summary::ImageSummary;
 
-/// Copies of each image unless `ATTOFORMER_HOSTILE` says otherwise.
+/// Copies of each image; `ATTOFORMER_HOSTILE` overrides it.
 const COPIES: usize = 600;
-/// No copy takes as long, by all kernel sets together.
+/// Time limit of a copy, for all kernel sets together.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Every kind at its smallest, and two models of some size.
+/// Every kind of image at minimal size, and two larger models.
 fn samples() -> Vec<(String, AlignedBytes)> {
     let mut images = images::all();
     images.push(("small".to_owned(), RandomModel::small().pack_mixed(KvType::Int8)));
@@ -64,7 +64,7 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
             return Ok(());
         };
         opened += 1;
-        // Whatever it says, saying it must not fail in another way than by an error.
+        // The metadata may be wrong, but reading it must end in a value or an error.
         let _ = ImageSummary::of_image(&image);
         if arena_bytes(image.config(), Plan::packed(image.config())) > work::ARENA_MAX {
             large += 1;
@@ -74,10 +74,10 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
         if results.iter().all(|result| *result == results[0]) { Ok(()) } else { Err("the kernel sets differ".to_owned()) }
     });
     println!("{opened} were opened ({large} with an arena too large to try), {refused} refused");
-    assert!(opened > refused / 20, "almost nothing got past the checks: the damage tests nothing behind them");
+    assert!(opened > refused / 20, "almost nothing passed the checks: the damage does not test the code after them");
 }
 
-/// What damage starts from works: each sample's bits are the same by every kernel set, and it passes its self-test.
+/// The undamaged samples work: each has the same bits with every kernel set and passes its self-test.
 #[test]
 fn the_samples_themselves_run() {
     for (name, image) in samples() {

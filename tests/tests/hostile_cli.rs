@@ -1,4 +1,4 @@
-//! Damaged images given to the built `atto`: one line, exit code 1, at once; with right checksums, refused or run to the end.
+//! Damaged images given to the built `atto`: one line, exit code 1, immediately; with correct checksums, refused or run to the end.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use attoformer_tests::hostile::{copies, damaged, dense_parts, images, made_plaus
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::files::AlignedBytes;
 
-/// Copies unless `ATTOFORMER_HOSTILE` says otherwise; the acceptance run takes 600.
+/// Copies; `ATTOFORMER_HOSTILE` overrides it (600 before a release).
 const COPIES: usize = 60;
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// A run of a few tokens of a tiny model.
+/// Time limit of a few tokens of a tiny model.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn image() -> AlignedBytes {
     RandomModel::small().pack_mixed(KvType::Int8)
 }
 
-/// `atto info` and `atto run` of a file.
+/// Outcomes of `atto info` and `atto run` on a file.
 fn outcomes(path: &Path) -> [(&'static str, Outcome); 2] {
     let path = path.as_os_str();
     let run: [&std::ffi::OsStr; 6] = ["run".as_ref(), path, "--prompt".as_ref(), "the low é".as_ref(), "-n".as_ref(), "6".as_ref()];
@@ -40,7 +40,7 @@ fn a_damaged_image_is_refused_in_one_line_at_once() {
         std::fs::write(&path, copy).unwrap();
         for (command, mut outcome) in outcomes(&path) {
             if outcome.time > AT_ONCE {
-                // A busy machine may hold a process back; not twice in a row.
+                // A busy machine may delay a process once; a second run decides.
                 outcome = outcomes(&path).into_iter().find(|(name, _)| *name == command).unwrap().1;
             }
             let sentence = outcome.refusal().unwrap_or_else(|error| panic!("copy {index}, {what}, {command}: {error}"));
@@ -68,7 +68,7 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
             assert!(outcome.time <= PATIENCE, "copy {index}, {what}, {command} took {:?}", outcome.time);
             match outcome.code {
                 Some(0) => ran += 1,
-                // A run may write some text before its logits overflow.
+                // A run may print text before its logits overflow.
                 Some(1) => {
                     let error = outcome.stderr.lines().last().unwrap_or_default();
                     assert!(error.starts_with("error: ") && outcome.stderr.lines().count() == 1, "copy {index}, {what}: {outcome:?}");
@@ -79,10 +79,10 @@ fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
         }
     }
     println!("{ran} ran to the end, {refused} were refused");
-    assert!(ran > 0 && refused > 0, "the damage is all of one kind");
+    assert!(ran > 0 && refused > 0, "all damage is of one kind");
 }
 
-/// What a user would do with an image of this name.
+/// The command that uses an image of this name.
 fn usual(name: &str, clip: &str) -> Vec<String> {
     let words = match name {
         "mfcc" => vec!["classify", "FILE", "--input", clip],
@@ -98,7 +98,7 @@ fn usual(name: &str, clip: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// A clip of silence and noise for the front ends of the samples, which hear 8,000 samples a second.
+/// A clip of silence and noise for the samples' front ends, which expect 8,000 samples per second.
 fn clip(folder: &Path) -> String {
     let samples: Vec<u8> = (0..600u32).flat_map(|at| ((at * at * 37) as i16).to_le_bytes()).collect();
     let header = [&b"RIFF"[..], &(36 + samples.len() as u32).to_le_bytes(), b"WAVEfmt \x10\0\0\0\x01\0\x01\0"].concat();
@@ -108,7 +108,7 @@ fn clip(folder: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Every kind of image by the command that it is for: what gets past the checks ends in one line or runs to the end.
+/// Every kind of image with its command: an image that passes the checks ends in one line or runs to the end.
 #[test]
 fn a_damaged_image_of_any_kind_ends_in_one_line_or_runs() {
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn a_damaged_image_of_any_kind_ends_in_one_line_or_runs() {
         }
     }
     println!("{ran} ran to the end, {refused} were refused");
-    assert!(ran > 0 && refused > 0, "the damage is all of one kind");
+    assert!(ran > 0 && refused > 0, "all damage is of one kind");
 }
 
 #[test]

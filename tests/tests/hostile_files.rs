@@ -1,4 +1,4 @@
-//! Damaged checkpoints and tokenizers given to `atto pack`, and disks that refuse: one line, exit code 1, nothing half-written.
+//! Damaged checkpoints and tokenizers given to `atto pack`, and failing disks: one line, exit code 1, no partial file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,12 +9,12 @@ use attoformer_tests::hostile::{copies, damaged};
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use tempfile::TempDir;
 
-/// Altered copies of each file unless `ATTOFORMER_HOSTILE` says otherwise.
+/// Altered copies of each file; `ATTOFORMER_HOSTILE` overrides it.
 const COPIES: usize = 40;
-/// Every how many bytes a file is cut.
+/// Distance between truncations, in bytes.
 const CUT_STEP: usize = 97;
 
-/// A model, its tokenizer and where its image would go.
+/// A model, its tokenizer and the path of its image.
 struct Files {
     folder: TempDir,
     model: Vec<u8>,
@@ -24,7 +24,7 @@ struct Files {
 impl Files {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Small enough to be cut in many places, and of llama2.c's kind.
+        // Small enough for many truncations, in llama2.c's format.
         let model = RandomModel::small();
         let config = attoformer::config! { layers: 1, d_model: 8, d_hidden: 11, heads: 2, kv_heads: 1, head_dim: 4, ..model.config };
         RandomModel { config, ..model }.write_llama2c(folder.path());
@@ -37,7 +37,7 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// Packs what lies there now.
+    /// Packs the current files.
     fn pack(&self) -> Outcome {
         run_atto(["pack".as_ref(), self.path("random.bin").as_os_str(), "-o".as_ref(), self.path("out.atto").as_os_str()])
     }
@@ -63,7 +63,7 @@ fn a_sound_model_is_packed() {
     assert_eq!(files.names(), ["out.atto", "random.bin", "tokenizer.bin"]);
 }
 
-/// Asserts that the damaged file `name` is refused, and that nothing is left of the attempt.
+/// Asserts that the damaged file `name` is refused, and that no file remains of the attempt.
 fn assert_refused(files: &Files, name: &str, what: &str) {
     let outcome = files.pack();
     let sentence = outcome.refusal().unwrap_or_else(|error| panic!("{name} {what}: {error}"));
@@ -95,7 +95,7 @@ fn an_altered_file_is_refused_or_read_and_never_half_written() {
             let outcome = files.pack();
             if outcome.code == Some(0) {
                 read += 1;
-                // What was written is whole.
+                // The written image is complete.
                 let info = run_atto(["info".as_ref(), files.path("out.atto").as_os_str()]);
                 assert_eq!(info.code, Some(0), "{name}, {what}: {info:?}");
                 std::fs::remove_file(files.path("out.atto")).unwrap();
@@ -108,7 +108,7 @@ fn an_altered_file_is_refused_or_read_and_never_half_written() {
         std::fs::write(files.path(name), bytes).unwrap();
     }
     println!("{read} were read, {refused} refused");
-    assert!(read > 0 && refused > 0, "the damage is all of one kind");
+    assert!(read > 0 && refused > 0, "all damage is of one kind");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn sizes_that_lie_and_weights_that_are_no_numbers_are_named() {
     let files = Files::new();
     for field in 0..7 {
         for value in [0i32, -1, i32::MAX, i32::MIN, 1 << 24] {
-            // One key/value head with a minus sign is the same model with linear attention.
+            // A negative number of key/value heads marks linear attention, so this model is valid.
             if (field, value) == (4, -1) {
                 continue;
             }
@@ -148,7 +148,7 @@ fn places_that_cannot_be_written_are_named() {
     assert_eq!(files.names(), ["random.bin", "tokenizer.bin"]);
 }
 
-/// A file system of 16 KiB, where this user may mount one.
+/// A file system of 16 KiB.
 #[cfg(target_os = "linux")]
 struct FullDisk(TempDir);
 
@@ -187,7 +187,7 @@ fn a_full_disk_is_named_and_keeps_nothing() {
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "ATTO: the image that was there before");
 }
 
-/// Without a right to mount, a limit on the size of files stands for a full disk: both stop a write in its middle.
+/// A limit on file sizes replaces a full disk where mounting is not allowed: both stop a write in the middle.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_write_that_is_stopped_in_its_middle_leaves_nothing() {

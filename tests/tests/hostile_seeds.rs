@@ -1,6 +1,6 @@
-//! The seeds of the fuzz targets in `tests/fuzz/seeds`: made here, and still worth something.
+//! The seeds of the fuzz targets in `tests/fuzz/seeds`: generated here, and still valid.
 //!
-//! `ATTOFORMER_WRITE_SEEDS=1 cargo test -p attoformer-tests --test hostile_seeds` writes them again, after the format has changed.
+//! `ATTOFORMER_WRITE_SEEDS=1 cargo test -p attoformer-tests --test hostile_seeds` writes them again after a change of the format.
 
 #[path = "../../host-tools/tests/common/gguf.rs"]
 mod builder;
@@ -28,20 +28,20 @@ use attoformer_tools::pack;
 
 const TARGETS: [&str; 5] = ["image_step", "tokenizer", "llama2c", "gguf", "huggingface"];
 const TEXT: &str = "the low éa and 日本";
-/// All seeds together.
+/// Size limit of all seeds together.
 const BYTES_MAX: usize = 250_000;
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
 }
 
-/// A byte, the first part's length, both parts.
+/// One byte, the length of the first part, both parts.
 fn with_length(kind: u8, first: &[u8], second: &[u8]) -> Vec<u8> {
     let length = u16::try_from(first.len()).unwrap().to_le_bytes();
     [&[kind][..], &length, first, second].concat()
 }
 
-/// What `targets/*.rs` say of their inputs.
+/// The input formats of `targets/*.rs`.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let images = images::all();
     let mut seeds = Vec::new();
@@ -109,20 +109,20 @@ fn the_seeds_are_small_and_get_past_the_checks() {
     assert!(total < BYTES_MAX, "the seeds take {total} bytes");
 }
 
-/// Every kind that can be packed or read is among the seeds.
+/// The seeds cover every kind that can be packed or read.
 #[test]
 fn every_family_has_a_seed() {
     let families: BTreeSet<&str> = import::huggingface::FAMILIES.iter().map(|family| family.name).collect();
     let config = |files: &serde_json::Value| files["config.json"]["model_type"].as_str().unwrap().to_owned();
     let seeded: BTreeSet<String> = directories::all().iter().map(|(_, files)| config(files)).collect();
-    // XLM-RoBERTa is read as RoBERTa is.
+    // XLM-RoBERTa uses RoBERTa's importer.
     let missing: Vec<&&str> = families.iter().filter(|family| **family != "xlm-roberta" && !seeded.contains(**family)).collect();
     assert!(missing.is_empty(), "{missing:?} have no seed");
     let missing = gguf::ARCHITECTURES.iter().map(|known| known.name).find(|known| !ggufs::all().iter().any(|(name, _)| name == known));
     assert_eq!(missing, None);
 }
 
-/// Whether a seed is a sound file, so that the fuzzer starts from behind the checks.
+/// Whether a seed is a valid file, so that the fuzzer starts past the checks.
 fn passes(target: &str, bytes: &[u8]) -> Result<(), String> {
     let behind_length = |bytes: &[u8]| {
         let length = usize::from(u16::from_le_bytes([bytes[1], bytes[2]]));

@@ -1,4 +1,4 @@
-//! Texts as nobody should give them to the built `atto`: empty, white, no UTF-8, without a space, too long.
+//! Unusual texts given to the built `atto`: empty, white space, invalid UTF-8, without a space, too long.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use attoformer_tools::import::Tokenizer;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Tokens that the models here read at most.
+/// Context length of the models.
 const CONTEXT: usize = 24;
-/// A megabyte of text in a tiny model, on a busy machine.
+/// Time limit of a megabyte of text with a tiny model, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder of models and texts.
 struct Bench(TempDir);
 
 impl Bench {
-    /// With the encoders `words`, `bytes` and `pieces`, named for their tokenizers, a classifier `sorter` and a decoder `writer`.
+    /// Creates the encoders `words`, `bytes` and `pieces`, named after their tokenizers, a classifier `sorter` and a decoder `writer`.
     fn new() -> Self {
         let bench = Bench(TempDir::new().unwrap());
         for (name, family, tokenizer) in tokenizers() {
@@ -31,7 +31,7 @@ impl Bench {
         self.0.path().join(name)
     }
 
-    /// Writes a text and gives its path.
+    /// Writes a text and returns its path.
     fn text(&self, name: &str, text: &[u8]) -> String {
         std::fs::write(self.path(name), text).unwrap();
         self.path(name).to_str().unwrap().to_owned()
@@ -70,7 +70,7 @@ fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap()
 }
 
-/// The beginning is kept, with the tokens around a text; how many tokens are left out is said.
+/// The start of the text and its special tokens are kept; a warning states the number of truncated tokens.
 #[test]
 fn a_text_longer_than_the_context_is_cut_and_it_is_said() {
     let bench = Bench::new();
@@ -124,7 +124,7 @@ fn texts_without_words_are_refused_or_have_rows() {
         }
     }
     assert_eq!(bench.files(), before);
-    // BERT reads [CLS] [SEP]; a model without a token that begins a text has nothing to go on from.
+    // BERT reads [CLS] [SEP]; a model without BOS has nothing to continue.
     assert_eq!(json(&bench.run(&["embed"], "words", &["--text", "", "--json"]))["tokens"][0], 2);
     assert!(refusal(&bench.run(&["run"], "writer", &["--prompt", ""])).contains("the prompt is empty"));
 }

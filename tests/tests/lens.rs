@@ -1,4 +1,4 @@
-//! The logit lens and runs that begin at a later layer, on every member of the family: the last layer's rows are the output, bit for bit.
+//! The logit lens, and runs that start at a later layer, on every member of the family: the last layer's rows are the output, bit for bit.
 
 use attoformer::image::KvType;
 use attoformer::probe::{Part, Site};
@@ -6,29 +6,29 @@ use attoformer::{Error, Image, Plan, Probe, Session, arena_bytes};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::files::AlignedBytes;
 
-/// Rows of the residual stream behind so many layers.
-struct Keep {
+/// Rows of the residual stream after a number of layers.
+struct RecordRows {
     layers: u32,
     rows: Vec<f32>,
 }
 
-impl Probe for Keep {
+impl Probe for RecordRows {
     fn rows(&mut self, site: Site, _: usize, rows: &mut [f32]) {
-        let behind = match site.part {
+        let after = match site.part {
             Part::Embedded => 0,
             Part::Residual => site.layer + 1,
             _ => return,
         };
-        if behind == self.layers {
+        if after == self.layers {
             self.rows.extend_from_slice(rows);
         }
     }
 }
 
-/// Goes on from kept rows.
-struct GoOn(Keep);
+/// Continues from recorded rows.
+struct StartFrom(RecordRows);
 
-impl Probe for GoOn {
+impl Probe for StartFrom {
     fn first_layer(&self) -> u32 {
         self.0.layers
     }
@@ -59,7 +59,7 @@ fn the_lens_of_the_last_layer_is_the_output() {
     let tokens: Vec<u32> = (0..13).map(|index| 1 + index * 17 % 280).collect();
     for (name, model) in RandomModel::family() {
         with_session(&model, |session| {
-            let mut kept = Keep { layers: model.config.layers, rows: Vec::new() };
+            let mut kept = RecordRows { layers: model.config.layers, rows: Vec::new() };
             session.prefill_probed(&tokens, &mut kept).unwrap();
             session.reset();
             let mut logits = Vec::new();
@@ -67,7 +67,7 @@ fn the_lens_of_the_last_layer_is_the_output() {
             for (position, row) in kept.rows.chunks(model.config.d_model as usize).enumerate() {
                 assert_eq!(bits(session.lens(row).unwrap()), logits[position], "{name}, position {position}");
             }
-            // The sequence is as it was: the next token's logits do not know that anyone looked.
+            // The sequence is unchanged: the lens does not affect the next token's logits.
             let looked = bits(session.step(9).unwrap());
             session.reset();
             session.prefill(&tokens).unwrap();
@@ -82,11 +82,11 @@ fn a_run_that_begins_later_ends_the_same() {
     for (name, model) in RandomModel::family() {
         with_session(&model, |session| {
             for layers in 0..=model.config.layers {
-                let mut kept = Keep { layers, rows: Vec::new() };
+                let mut kept = RecordRows { layers, rows: Vec::new() };
                 session.reset();
                 let whole = bits(session.prefill_probed(&tokens, &mut kept).unwrap());
                 session.reset();
-                assert_eq!(bits(session.prefill_probed(&tokens, &mut GoOn(kept)).unwrap()), whole, "{name} from layer {layers}");
+                assert_eq!(bits(session.prefill_probed(&tokens, &mut StartFrom(kept)).unwrap()), whole, "{name} from layer {layers}");
             }
         });
     }

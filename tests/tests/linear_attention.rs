@@ -1,5 +1,4 @@
-//! Linear attention in whole models: the same bits in any chunks, blocks and kernels, a state that a new sequence finds empty, and a model that was
-//! trained with it.
+//! Linear attention in whole models: the same bits with any chunks, blocks and kernels, an empty state for each new sequence, and a trained model.
 
 use attoformer::image::{Architecture, AttentionKind, KvType, MaskKind, Pooling};
 use attoformer::kernels::{self, Kernels};
@@ -11,7 +10,7 @@ use attoformer_tools::pack::Options;
 use attoformer_tools::quantize::Format;
 use xtask::process::root;
 
-/// Samples to judge unless `ATTOFORMER_FULL` asks for all 200.
+/// Samples to score; `ATTOFORMER_FULL` scores 200.
 const SAMPLES: u64 = 40;
 
 fn decoder() -> RandomModel {
@@ -40,7 +39,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Logits after every token, fed in calls of `chunk` tokens.
+/// Logits after every token, fed in chunks of `chunk` tokens.
 fn logits(image: &Image, plan: Plan, kernels: &'static Kernels, tokens: &[u32], chunk: usize) -> Vec<Vec<u32>> {
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
     let mut session = Session::with_kernels(image, &mut arena, plan, kernels).unwrap();
@@ -69,7 +68,7 @@ fn chunks_blocks_and_kernels_never_change_a_bit() {
     }
 }
 
-/// A decoder's second sequence, and an encoder's, equal what a fresh session makes of them: nothing of the first is left in the state.
+/// The second sequence of a decoder and of an encoder equals that of a new session: the state keeps nothing of the first.
 #[test]
 fn a_new_sequence_finds_an_empty_state() {
     let (first, second) = (some_tokens(30), some_tokens(17));
@@ -98,7 +97,7 @@ fn a_new_sequence_finds_an_empty_state() {
     assert_eq!((&seen[0], &seen[2], seen[1] == seen[0]), (&expected, &expected, false));
 }
 
-/// An encoder's first row, which is what this one puts out, sees the last token.
+/// The first row of an encoder, its output, depends on the last token.
 #[test]
 fn an_encoder_sees_the_whole_sequence() {
     let image = encoder().pack(Format::F32, KvType::F32);
@@ -123,10 +122,10 @@ fn tales_linear() -> AlignedBytes {
 fn the_trained_models_sentences_parse_under_the_grammar() {
     let samples = if std::env::var_os("ATTOFORMER_FULL").is_some() { 200 } else { SAMPLES };
     let bytes = tales_linear();
-    let image = Image::new(&bytes).expect("a sound image");
+    let image = Image::new(&bytes).expect("a valid image");
     assert_eq!(image.config().attention, AttentionKind::Linear);
     let mut arena = AlignedBytes::zeroed(Image::arena_bytes(&bytes));
-    let mut session = Session::new(&image, &mut arena).expect("room enough");
+    let mut session = Session::new(&image, &mut arena).expect("a sufficient arena");
     let (mut parsed, mut total, mut whole) = (0, 0, 0);
     for seed in 0..samples {
         session.reset();
@@ -145,11 +144,11 @@ fn the_trained_models_sentences_parse_under_the_grammar() {
     assert!(parsed * 100 >= total * 95, "{parsed} of {total} sentences parse");
 }
 
-/// What a longer context costs the trained model is the list of its tokens: the state stays as it is.
+/// A longer context costs the trained model only its list of tokens: the state keeps its size.
 #[test]
 fn the_trained_models_memory_does_not_grow_but_for_its_tokens() {
     let bytes = tales_linear();
-    let image = Image::new(&bytes).expect("a sound image");
+    let image = Image::new(&bytes).expect("a valid image");
     let plan = Plan::packed(image.config());
     let bytes_at = |context: u32| arena_bytes(image.config(), plan.with_context(context));
     for context in [64, 128, 192] {

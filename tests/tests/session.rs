@@ -1,5 +1,5 @@
-//! What a session promises whatever the model: the same bits in any chunks and with any kernels, exactly the stated memory, named errors
-//! that leave it as it was.
+//! Promises of a session for every model: the same bits with any chunks and kernels, exactly the stated memory, typed errors that leave the session
+//! unchanged.
 
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes};
@@ -11,13 +11,13 @@ use attoformer_tools::quantize::Format;
 use attoformer::image::Role;
 use attoformer::image::{Config, KvType, PositionKind};
 
-/// Tokens that reach all of a vocabulary.
+/// Tokens from the whole vocabulary.
 fn some_tokens(config: &Config, count: usize) -> Vec<u32> {
     let mut numbers = Numbers(77);
     (0..count).map(|_| numbers.below(config.vocab as usize) as u32).collect()
 }
 
-/// Logits after every token, as bits, fed in calls of `chunk` tokens with blocks of `block`.
+/// Bits of the logits after every token, fed in chunks of `chunk` tokens with blocks of `block`.
 fn logits(image: &Image, plan: Plan, kernels: &'static Kernels, tokens: &[u32], chunk: usize) -> Vec<Vec<u32>> {
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
     let mut session = Session::with_kernels(image, &mut arena, plan, kernels).unwrap();
@@ -34,7 +34,7 @@ fn logits(image: &Image, plan: Plan, kernels: &'static Kernels, tokens: &[u32], 
     rows
 }
 
-/// Every image of one model: each format with each type of keys and values, and a mixture.
+/// Every image of one model: each format with each KV cache type, and a mixture.
 fn images(model: &RandomModel) -> Vec<(String, AlignedBytes)> {
     let mut images = Vec::new();
     for kv in KV_TYPES {
@@ -77,7 +77,7 @@ fn a_prefill_in_one_call_ends_in_the_same_logits() {
     assert_eq!((session.position(), session.room(), session.tokens()), (0, 40, &[][..]));
     for (token, row) in tokens.iter().zip(&rows) {
         let again: Vec<u32> = session.step(*token).unwrap().iter().map(|x| x.to_bits()).collect();
-        assert_eq!(&again, row, "what the first sequence left behind shows in the second");
+        assert_eq!(&again, row, "the first sequence affects the second");
     }
 }
 
@@ -124,7 +124,7 @@ fn memory_is_what_was_stated_and_not_a_byte_less() {
             assert!(Session::new(&image, &mut arena).is_ok(), "{family}, {name}");
             let refused = Session::new(&image, &mut arena[..need - 1]).unwrap_err();
             assert_eq!(refused, Error::ArenaTooSmall { need, have: need - 1 }, "{family}, {name}");
-            // What is skipped to reach an aligned address comes on top.
+            // Bytes skipped to reach an aligned address are added.
             let mut unaligned = AlignedBytes::zeroed(need + 16);
             assert!(Session::new(&image, &mut unaligned[1..]).is_ok(), "{family}, {name}");
             let refused = Session::new(&image, &mut unaligned[1..need + 15]).unwrap_err();
@@ -133,8 +133,8 @@ fn memory_is_what_was_stated_and_not_a_byte_less() {
     }
 }
 
-/// Runs a full context in an arena painted with `paint`, with the kernels for which the room of quantized rows is made: others' rows may be
-/// bytes.
+/// Runs a full context in an arena painted with `paint`, with the kernels whose quantized rows determine the buffer size: other kernels may
+/// use bytes.
 fn painted_run(image: &Image, paint: u8) -> Vec<u8> {
     let plan = Plan::packed(image.config());
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
@@ -145,8 +145,8 @@ fn painted_run(image: &Image, paint: u8) -> Vec<u8> {
     arena.to_vec()
 }
 
-/// A byte is untouched when it has the paint's colour in both of two colours. int8 uses every part of the arena; the other formats leave
-/// the scratch of its quantization alone.
+/// A byte is unused if it keeps the paint with two different paints. int8 uses every part of the arena; the other formats do not use the
+/// scratch buffer of its quantization.
 #[test]
 fn the_high_water_mark_is_within_a_hundredth_of_what_was_stated() {
     for (family, model) in RandomModel::family() {
@@ -159,7 +159,7 @@ fn the_high_water_mark_is_within_a_hundredth_of_what_was_stated() {
             let mark = touched.last().unwrap() + 1;
             assert!(mark * 100 >= first.len() * 99, "{family}, {format}: highest byte {mark} of {}", first.len());
             println!("{family}, {format}: {} of {} bytes", touched.len(), first.len());
-            // A window leaves the scores beyond it unused, and key rows of two values are padded to four.
+            // A sliding window does not use the scores beyond it, and key rows of two values are padded to four.
             if format == Format::Int8 && !["mistral", "odd"].contains(&family) {
                 assert!(touched.len() * 100 >= first.len() * 99, "{family}: {} bytes of {} used", touched.len(), first.len());
             }
@@ -194,7 +194,7 @@ fn a_refused_call_is_named_and_changes_nothing() {
 
     assert_eq!((session.position(), session.tokens()), (30, &tokens[..]));
     assert_eq!(session.logits().iter().map(|x| x.to_bits()).collect::<Vec<u32>>(), before);
-    // The keys and values are as they were, too: the next token's logits are those of a session that was never asked.
+    // The KV cache is unchanged too: the next token's logits equal those of a session without the refused call.
     let next: Vec<u32> = session.step(9).unwrap().iter().map(|x| x.to_bits()).collect();
     let untouched = logits(&image, Plan::packed(image.config()), kernels::best(), &[&tokens[..], &[9]].concat(), 31);
     assert_eq!(next, untouched[30]);
@@ -253,7 +253,7 @@ fn every_image_passes_its_self_test_with_every_kernel_set() {
     }
 }
 
-/// The self-test of an image in which one byte of a tensor is altered and the checksums are right.
+/// The self-test of an image with one altered byte of a tensor and correct checksums.
 fn self_test_of_damaged(image: &[u8], role: Role, layer: u32, byte: usize, flip: u8) -> Result<(), Error> {
     let mut damaged = AlignedBytes::copy_of(image);
     let entry = Image::new(image).unwrap().entry(role, layer).unwrap();
@@ -271,7 +271,7 @@ fn the_self_test_fails_when_one_byte_of_a_weight_is_altered() {
         let tensors =
             [(Role::Embedding, 0), (Role::Qkv, 0), (Role::AttnOut, 0), (Role::MlpUp, 0), (Role::MlpDown, 1), (Role::FinalNorm, 0)];
         for (role, layer) in tensors {
-            // The second byte from the top of a float, or any integer: far above what rounding could swallow.
+            // The second most significant byte of a float, or any integer: a change far above rounding.
             let failed = self_test_of_damaged(&image, role, layer, 2, 0x40);
             assert!(matches!(failed, Err(Error::SelfTest { expected, found }) if expected != found), "{format}: {role:?}: {failed:?}");
         }

@@ -1,4 +1,4 @@
-//! A CPU that is not set up as IEEE 754 has it is refused. A file of its own: the setting is the thread's, and nothing else runs here.
+//! A CPU whose floating-point mode differs from IEEE 754 is refused. A test binary of its own, because the mode belongs to the thread.
 #![cfg(target_arch = "x86_64")]
 
 use std::arch::asm;
@@ -15,16 +15,16 @@ const ROUND_DOWN: u32 = 1 << 13;
 const ROUND_UP: u32 = 2 << 13;
 const ROUND_TO_ZERO: u32 = 3 << 13;
 
-/// Runs `work` with more bits set in MXCSR, and gives the setting back.
+/// Runs `work` with more bits set in MXCSR, then restores it.
 fn with_mode<T>(bits: u32, work: impl FnOnce() -> T) -> T {
     let mut before = 0u32;
-    // SAFETY: stores the control register to a u32 that lives here.
+    // SAFETY: stores the control register to a local u32.
     unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut before, options(nostack)) };
     let changed = before | bits;
     // SAFETY: loads bits that exist on every x86-64; `work` only opens a session, which probes the mode and expects any.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const changed, options(nostack, readonly)) };
     let result = work();
-    // SAFETY: loads what was there before.
+    // SAFETY: loads the previous value.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const before, options(nostack, readonly)) };
     result
 }

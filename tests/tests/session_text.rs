@@ -1,4 +1,4 @@
-//! Text from a session: end of text, stop strings, characters that come in parts, cancelling. The models here write a known text.
+//! Text from a session: end of text, stop sequences, characters split over tokens, cancelling. The models generate a known text.
 
 use attoformer::generate::End;
 use attoformer::image::KvType;
@@ -9,24 +9,24 @@ use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 
-/// The token of a piece.
+/// Token of a piece.
 fn piece(text: &str) -> u32 {
     BASE_TOKENS + PIECES.iter().position(|&piece| piece == text).unwrap() as u32
 }
 
-/// The token of a byte.
+/// Token of a byte.
 fn byte(byte: u8) -> u32 {
     FIRST_BYTE + byte as u32
 }
 
-/// An image that writes these tokens and ends.
+/// An image that generates these tokens and EOS.
 fn writes(script: &[u32]) -> AlignedBytes {
     pack(&scripted(script), &Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() }, &Progress::silent())
         .unwrap()
         .image
 }
 
-/// All pieces, the tokens they came from, why it ended, and the session's position then.
+/// All pieces, their tokens, the reason of the end, and the session's position.
 fn written(image: &[u8], limits: Limits<'_>) -> (Vec<String>, Vec<u32>, End, usize) {
     let image = Image::new(image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
@@ -48,7 +48,7 @@ const MANY: Limits<'static> = Limits::tokens(30);
 fn a_text_ends_at_the_end_token() {
     let script = [piece(" the"), piece(" and"), piece("low")];
     let (texts, tokens, end, position) = written(&writes(&script), MANY);
-    // The space that encoding puts in front is taken off again.
+    // Decoding removes the space prefix that encoding adds.
     assert_eq!((texts.concat().as_str(), end), ("the andlow", End::EndOfText));
     assert_eq!(tokens, script);
     assert_eq!(position, 4, "the begin token and three more were fed");
@@ -101,7 +101,7 @@ fn a_limit_and_a_full_context_end_it() {
     while let Some(piece) = generation.next().unwrap() {
         text += &piece.to_string();
     }
-    // Two tokens are fed; the one chosen after the second is shown though it has no place any more.
+    // Two tokens are fed; the token sampled after the second is returned although the context is full.
     assert_eq!((text.as_str(), generation.end()), ("ab", Some(End::ContextFull)));
 }
 
@@ -115,7 +115,7 @@ fn dropping_cancels_and_the_session_goes_on() {
     assert_eq!(generation.next().unwrap().unwrap().to_string(), "a");
     assert_eq!(generation.next().unwrap().unwrap().to_string(), "b");
     drop(generation);
-    // "b" was shown and not fed: the session stands behind "a", and can be asked to go on from another prompt.
+    // "b" was returned but not fed: the session is at the position after "a" and can continue with another prompt.
     assert_eq!(session.tokens(), [1, piece("a")]);
     let mut generation = session.generate("c", Sampler::greedy(), MANY).unwrap();
     assert_eq!(generation.next().unwrap().unwrap().to_string(), "d");

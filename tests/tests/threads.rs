@@ -1,4 +1,4 @@
-//! Threads: whoever runs the halves, and however many of them there are, a session's output keeps its bits.
+//! Threads: the output has the same bits with any implementation of `Parallel` and any number of threads.
 
 use attoformer::image::{Config, KvType};
 use attoformer::kernels::{self, Kernels};
@@ -9,7 +9,7 @@ use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::Options;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Says that it has so many threads, and runs the second half first, on a thread of its own; counts the cuts.
+/// Reports a number of threads, runs the second half first on a new thread, and counts the splits.
 #[derive(Debug)]
 struct Backwards {
     threads: usize,
@@ -28,7 +28,7 @@ impl Parallel for Backwards {
     }
 }
 
-/// Models wide enough that products are worth cutting, one token's gated one too, with sizes that divide by nothing.
+/// Models whose products, even the gated one of a single token, are wide enough to split, with sizes without common divisors.
 fn wide() -> [(&'static str, RandomModel); 2] {
     let [(_, bert), _] = RandomModel::encoders();
     let small = RandomModel::small();
@@ -39,7 +39,7 @@ fn wide() -> [(&'static str, RandomModel); 2] {
     [("decoder", RandomModel { config: decoder, ..small }), ("encoder", RandomModel { config: encoder, ..bert })]
 }
 
-/// Bits of a prompt's logits and of those after one more token, or of an embedding.
+/// Bits of the logits after a prompt and after one more token, or of an embedding.
 fn bits(image: &[u8], plan: Plan, kernels: &'static Kernels, parallel: Option<&dyn Parallel>) -> Vec<u32> {
     let image = Image::new(image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), plan));
@@ -78,7 +78,7 @@ fn no_bit_depends_on_threads() {
     }
 }
 
-/// The pool that `atto --threads` makes.
+/// The thread pool of `atto --threads`.
 #[test]
 fn a_pool_keeps_the_bits_too() {
     for (name, model) in wide() {
@@ -86,7 +86,7 @@ fn a_pool_keeps_the_bits_too() {
         let plan = Plan::packed(&model.config).with_block(16);
         let alone = bits(&image, plan, kernels::best(), None);
         assert!(bits(&image, plan, kernels::best(), Some(thread_pool(1).unwrap())) == alone, "{name}");
-        // A thread is a member of one pool only.
+        // A thread belongs to one pool only.
         let pooled = std::thread::scope(|scope| scope.spawn(|| bits(&image, plan, kernels::best(), Some(thread_pool(3).unwrap()))).join());
         assert!(pooled.unwrap() == alone, "{name}");
     }

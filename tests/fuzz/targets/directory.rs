@@ -1,14 +1,14 @@
-//! A Hugging Face directory as one input, which the tests that make the seeds share.
+//! A Hugging Face directory as one fuzz input, shared with the tests that generate the seeds.
 //!
 //! The input: a byte of flags, two lengths of two bytes, the files as a JSON object (a name, then its JSON, or its text as a string), the
-//! header of the weights as JSON, their data. Files that are no object are config.json. Flags: 1 makes the header's offsets right and repeats
-//! the data to their end, so that a damaged shape is not given away by them; 2 calls the weights `part.safetensors`, which an index names.
+//! header of the weights as JSON, their data. A value that is not an object is config.json. Flags: 1 corrects the header's offsets and repeats
+//! the data to their end, so that a damaged shape passes the offset checks; 2 names the weights `part.safetensors`, as in an index.
 
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-/// The files that an importer looks at.
+/// Files that an importer reads.
 const NAMES: [&str; 12] = [
     "config.json",
     "generation_config.json",
@@ -23,10 +23,10 @@ const NAMES: [&str; 12] = [
     "vocab.json",
     "vocab.txt",
 ];
-/// Larger tensors are sound and slow.
+/// Larger tensors are valid but slow.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Writes the files of an input; `None` for one that is too short to have any.
+/// Writes the files of an input; `None` if it is too short.
 pub fn write(input: &[u8], folder: &Path) -> Option<()> {
     let (&[flags, a, b, c, d], rest) = input.split_first_chunk()?;
     let [files, header] = [[a, b], [c, d]].map(|length| usize::from(u16::from_le_bytes(length)));
@@ -52,7 +52,7 @@ pub fn write(input: &[u8], folder: &Path) -> Option<()> {
     Some(())
 }
 
-/// An input with right offsets out of files, and tensors by name, type and shape.
+/// Builds an input with correct offsets from files and from tensors by name, type and shape.
 #[allow(dead_code, reason = "the target only reads")]
 pub fn input(flags: u8, files: &Map<String, Value>, tensors: &[(&str, &str, &[usize])], data: &[u8]) -> Vec<u8> {
     let tensor = |(name, dtype, shape): &(&str, &str, &[usize])| ((*name).to_owned(), json!({"dtype": dtype, "shape": shape}));
@@ -62,7 +62,7 @@ pub fn input(flags: u8, files: &Map<String, Value>, tensors: &[(&str, &str, &[us
     [&[flags | 1][..], &length(&files), &length(&header), &files, &header, data].concat()
 }
 
-/// A header whose tensors follow one another, and data of their length.
+/// A header with consecutive tensors, and data of their length.
 fn laid_out(header: &[u8], data: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let Ok(Value::Object(mut header)) = serde_json::from_slice(header) else { return None };
     let mut end = 0;

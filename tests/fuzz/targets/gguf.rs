@@ -1,4 +1,4 @@
-//! Any bytes as a GGUF file: refused in a sentence, or packed into images that pass their self-test.
+//! Any bytes as a GGUF file: refused with one sentence, or packed into images that pass their self-test.
 //!
 //! Input: the file.
 #![no_main]

@@ -1,6 +1,6 @@
-//! Any bytes as a Hugging Face directory: refused in a sentence that names a file of it, or packed into images that pass their self-test.
+//! Any bytes as a Hugging Face directory: refused with a sentence that names one of its files, or packed into images that pass their self-test.
 //!
-//! Input: what `directory.rs` reads.
+//! Input: see `directory.rs`.
 #![no_main]
 
 mod directory;

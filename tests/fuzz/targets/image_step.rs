@@ -1,6 +1,6 @@
-//! A damaged image, its checksums made right again, is refused or runs to the end, with the same bits on every kernel set.
+//! A damaged image with corrected checksums is refused or runs to the end, with the same bits with every kernel set.
 //!
-//! Input: the image, then one byte of flags: 1 makes the stated size right, 2 the stated arena.
+//! Input: the image, then one byte of flags: 1 corrects the stated size, 2 the stated arena size.
 #![no_main]
 
 mod work;

@@ -1,6 +1,6 @@
-//! Any bytes as a llama2.c checkpoint and its tokenizer: refused in a sentence, or packed into images that pass their self-test.
+//! Any bytes as a llama2.c checkpoint and its tokenizer: refused with one sentence, or packed into images that pass their self-test.
 //!
-//! Input: a byte, the checkpoint's length in two bytes, the checkpoint, its tokenizer. A byte of 1 brings the checkpoint to the size that its
+//! Input: a byte, the checkpoint's length in two bytes, the checkpoint, its tokenizer. A byte of 1 resizes the checkpoint to the size that its
 //! header implies.
 #![no_main]
 
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let model = if kind & 1 == 1 { resized(model) } else { model.to_vec() };
     let folder = packed::folder();
     for (name, bytes) in [("model.bin", &model[..]), ("tokenizer.bin", tokenizer)] {
-        std::fs::write(folder.join(name), bytes).expect("a temporary file can be written");
+        std::fs::write(folder.join(name), bytes).expect("a temporary file");
     }
     match import::open(&folder.join("model.bin"), None) {
         Ok(checkpoint) => packed::run(&checkpoint),
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// A checkpoint cut or repeated to the size that its header implies, where that is small.
+/// A checkpoint truncated or repeated to the size that its header implies, if that is small.
 fn resized(model: &[u8]) -> Vec<u8> {
     let Some((header, weights)) = model.split_first_chunk::<28>() else { return model.to_vec() };
     let fields: Vec<u64> = header.as_chunks::<4>().0.iter().map(|&word| u64::from(i32::from_le_bytes(word).unsigned_abs())).collect();

@@ -1,20 +1,20 @@
-//! Any tokenizer section with any text: what is encoded decodes to the same text, what is decoded is the lossy text of its bytes, stop
-//! texts are found wherever the stream is cut. Sections that leave parts of a text out (WordPiece, added tokens, missing bytes) give
-//! tokens that are in range and do not depend on the room.
+//! Any tokenizer section with any text: encoding and decoding return the text, decoding tokens returns the lossy text of their bytes, and stop
+//! sequences are found wherever the stream is split. Sections that drop parts of a text (WordPiece, added tokens, missing bytes) give
+//! tokens that are in range and do not depend on the buffer size.
 //!
-//! Input: one byte that says what the rest is, the text's length in two bytes, the text, then a section (0) or the pieces of one (1).
+//! Input: one byte for the kind of the rest, the text's length in two bytes, the text, then a section (0) or the pieces of one (1).
 #![no_main]
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::{Decoder, StopMatcher};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// The section kinds: pieces with scores and bytes for all else, whose tokens hold the whole text, and words.
+/// Section kinds: pieces with scores and byte fallback, whose tokens represent the whole text, and words.
 const SENTENCE_PIECE: u8 = 1;
 const WORD_PIECE: u8 = 2;
-/// The flag of a section with added tokens, in the second byte of its flags.
+/// Flag of a section with added tokens, in the second byte of its flags.
 const ADDED: u8 = 1;
-/// Longer texts find nothing more and are slow under a hostile vocabulary.
+/// Longer texts find no more faults and are slow with a hostile vocabulary.
 const TEXT_MAX: usize = 300;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             with_control(&tokenizer, &text);
             decode(&tokenizer, rest, whole);
         }
-        // Pieces made here are always a sound section.
+        // Generated pieces always form a valid section.
         Err(error) => assert_eq!(kind & 1, 0, "{error}"),
     }
     stop(&text, rest);
@@ -44,16 +44,16 @@ fn section_of(bytes: &[u8]) -> Vec<u8> {
     let mut pieces: Vec<(Vec<u8>, f32)> = ["<unk>", "\n<s>\n", "\n</s>\n"].map(|mark| (mark.into(), 0.0)).to_vec();
     pieces.extend((0..256).map(|byte| (format!("<0x{byte:02X}>").into_bytes(), 0.0)));
     let mut rest = bytes;
-    while let Some((&[length, score], behind)) = rest.split_first_chunk() {
-        let (piece, behind) = behind.split_at(usize::from(length % 12).min(behind.len()));
+    while let Some((&[length, score], after)) = rest.split_first_chunk() {
+        let (piece, after) = after.split_at(usize::from(length % 12).min(after.len()));
         pieces.push((String::from_utf8_lossy(piece).into_owned().into_bytes(), f32::from(score as i8)));
-        rest = behind;
+        rest = after;
     }
     let mut sorted: Vec<u32> = (0..pieces.len() as u32).collect();
     sorted.sort_by_key(|&id| (&pieces[id as usize].0, id));
     let longest = pieces.iter().map(|(piece, _)| piece.len()).max().unwrap_or(0) as u32;
-    let space_behind = pieces.iter().any(|(piece, _)| piece.iter().skip(1).any(|&byte| byte == b' '));
-    let flags = u32::from(bytes.len() % 2 == 0) + 2 * u32::from(!space_behind && bytes.len() % 3 == 0);
+    let space_after = pieces.iter().any(|(piece, _)| piece.iter().skip(1).any(|&byte| byte == b' '));
+    let flags = u32::from(bytes.len() % 2 == 0) + 2 * u32::from(!space_after && bytes.len() % 3 == 0);
     let ends = pieces.iter().scan(0, |end, (piece, _)| {
         *end += piece.len() as u32;
         Some(*end)
@@ -65,10 +65,10 @@ fn section_of(bytes: &[u8]) -> Vec<u8> {
 
 fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
     let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
-    let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
+    let count = tokenizer.encode(text, &mut tokens).expect("a sufficient number of tokens");
     tokens.truncate(count);
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
-    // The order of merges, and so the tokens, do not depend on the room there is.
+    // The order of merges, and so the tokens, do not depend on the buffer size.
     let mut roomy = vec![0; 2 * tokenizer.max_tokens(text.len()) + 8];
     assert_eq!(tokenizer.encode(text, &mut roomy).map(|count| &roomy[..count]), Ok(&tokens[..]));
     for room in [0, 1, count / 2, count] {
@@ -77,27 +77,27 @@ fn encode_and_decode(tokenizer: &Tokenizer, text: &str, whole: bool) {
         }
     }
     let mut decoder = Decoder::new();
-    let mut again: String = tokens.iter().map(|&token| decoder.push(tokenizer, token).expect("it is in range").to_owned()).collect();
+    let mut again: String = tokens.iter().map(|&token| decoder.push(tokenizer, token).expect("a token in range").to_owned()).collect();
     again += decoder.finish();
     assert!(!whole || again == text, "{again:?} of {text:?}");
 }
 
-/// A template's text: tokens in range, as many as any text has at most.
+/// Text of a chat template: tokens in range, and at most the stated maximum.
 fn with_control(tokenizer: &Tokenizer, text: &str) {
     let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
-    let count = tokenizer.encode_parse_special(text, &mut tokens).expect("so many tokens always suffice");
+    let count = tokenizer.encode_parse_special(text, &mut tokens).expect("a sufficient number of tokens");
     assert!(tokens[..count].iter().all(|&token| token < tokenizer.vocab()));
 }
 
-/// WordPiece: tokens are in range, fit the text's length, and a shorter input is their beginning; any token can be shown.
+/// WordPiece: tokens are in range, match the text's length, and a shorter input gives a prefix of them; any token can be decoded.
 fn words(tokenizer: &Tokenizer, text: &str, bytes: &[u8]) {
     let mut tokens = vec![0; text.len()];
-    let count = tokenizer.encode(text, &mut tokens).expect("so many tokens always suffice");
+    let count = tokenizer.encode(text, &mut tokens).expect("a sufficient number of tokens");
     tokens.truncate(count);
     assert!(tokens.iter().all(|&token| token < tokenizer.vocab()));
     for room in [2, 3, count + 1, count + 2, count + 5] {
         let mut input = vec![0; room];
-        let encoding = tokenizer.encode_with_special_tokens(text, &mut input).expect("there is room for the special tokens");
+        let encoding = tokenizer.encode_with_special_tokens(text, &mut input).expect("space for the special tokens");
         let kept = encoding.tokens - 2;
         assert_eq!((kept + encoding.truncated, &input[1..=kept]), (count, &tokens[..kept]));
     }
@@ -108,7 +108,7 @@ fn words(tokenizer: &Tokenizer, text: &str, bytes: &[u8]) {
     decoder.finish();
 }
 
-/// Tokens from anywhere.
+/// Decodes arbitrary tokens.
 fn decode(tokenizer: &Tokenizer, bytes: &[u8], whole: bool) {
     let (mut decoder, mut text, mut all) = (Decoder::mid_text(), String::new(), Vec::new());
     for pair in bytes.chunks_exact(2).take(TEXT_MAX) {
@@ -117,7 +117,7 @@ fn decode(tokenizer: &Tokenizer, bytes: &[u8], whole: bool) {
             Ok(_) if token == tokenizer.bos() || token == tokenizer.eos() => return,
             Ok(piece) => {
                 text += piece;
-                all.extend(tokenizer.piece(token).expect("it is in range"));
+                all.extend(tokenizer.piece(token).expect("a token in range"));
             }
             Err(_) => assert!(token >= tokenizer.vocab()),
         }
@@ -126,7 +126,7 @@ fn decode(tokenizer: &Tokenizer, bytes: &[u8], whole: bool) {
     assert!(!whole || text == String::from_utf8_lossy(&all), "{text:?}");
 }
 
-/// What a text shows under two stop texts, cut into pieces of `step` characters.
+/// Output of a stop matcher with two stop sequences for a text in parts of `step` characters.
 fn shown(text: &str, stops: &[&str], step: usize) -> Option<(String, bool)> {
     let mut matcher = StopMatcher::new(stops).ok()?;
     let mut shown = String::new();

@@ -1,4 +1,4 @@
-//! All that a session does with an image, and the bits it gave: an error is a result, too. The hostile tests share this file.
+//! Exercises a session with an image and returns the bits of all results, errors included. Shared with the hostile tests.
 
 use attoformer::image::Golden;
 use attoformer::image::{Architecture, InputStem};
@@ -10,16 +10,16 @@ use attoformer_tools::run::chat::Chat;
 use attoformer_tools::run::chat::template::render;
 use attoformer_tools::run::classify::predictions;
 
-/// Tokens, or rows of features, fed before text is generated.
+/// Tokens, or feature rows, fed before text is generated.
 const FED: usize = 11;
 /// Tokens of a transcript.
 const WRITTEN: usize = 6;
-/// Larger arenas, clips and golden vectors are sound and slow.
+/// Larger arenas, clips and golden vectors are valid but slow.
 pub const ARENA_MAX: usize = 64 << 20;
 const CLIP_MAX: usize = 1 << 14;
 const GOLDEN_MAX: usize = 400;
 
-/// Everything, by this kernel set.
+/// Runs everything with this kernel set.
 pub fn bits(image: &Image, kernels: &'static Kernels) -> Vec<u32> {
     let config = image.config();
     let plan = Plan::packed(config);
@@ -27,24 +27,24 @@ pub fn bits(image: &Image, kernels: &'static Kernels) -> Vec<u32> {
     let mut session = Session::with_kernels(image, &mut arena, plan, kernels).expect("the arena has the stated size");
     let mut bits = Vec::new();
     encode(&mut session, &mut bits);
-    hear(&mut session, &mut bits);
+    transcribe(&mut session, &mut bits);
     write(&mut session, &mut bits);
     chat(image, &mut bits);
     let small = |golden: Golden| golden.tokens.len() + golden.features.len() + (golden.generate as usize) < GOLDEN_MAX;
     if small(image.golden()) {
-        // A damaged weight is what it is there to find.
+        // The golden vector exists to detect a damaged weight.
         bits.push(session.self_test().is_ok().into());
     }
     bits
 }
 
-/// Tokens that every vocabulary has; none of a model without tokens.
+/// Tokens that every vocabulary contains; none for a model without tokens.
 fn tokens(session: &Session, count: usize) -> Vec<u32> {
     let vocab = session.config().vocab;
     (0..count as u32).filter_map(|index| (index * 29).checked_rem(vocab)).collect()
 }
 
-/// What an encoder makes of tokens or of features, alone and in a batch, and what a classifier takes it for.
+/// Encodes tokens or features, alone and in a batch, and classifies them.
 fn encode(session: &mut Session, bits: &mut Vec<u32>) {
     let image = *session.image();
     let fed = tokens(session, FED);
@@ -59,8 +59,8 @@ fn encode(session: &mut Session, bits: &mut Vec<u32>) {
     note(batch.map(|()| &[][..]), bits);
 }
 
-/// A clip's features, and the transcript that they become.
-fn hear(session: &mut Session, bits: &mut Vec<u32>) {
+/// Computes a clip's features and its transcript.
+fn transcribe(session: &mut Session, bits: &mut Vec<u32>) {
     let image = *session.image();
     let Some(frontend) = image.frontend() else { return };
     if frontend.samples() + frontend.rows() * frontend.features() > CLIP_MAX {
@@ -80,7 +80,7 @@ fn hear(session: &mut Session, bits: &mut Vec<u32>) {
     }
 }
 
-/// What a decoder writes, from tokens and from a text.
+/// Generates from tokens and from a text.
 fn write(session: &mut Session, bits: &mut Vec<u32>) {
     let fed = tokens(session, FED);
     if session.config().architecture == Architecture::Decoder {
@@ -93,8 +93,10 @@ fn write(session: &mut Session, bits: &mut Vec<u32>) {
         note(session.prefill_prefix(&fed), bits);
         session.reset();
     }
-    let sampler =
-        Sampler::new(3).with_top_k(9).and_then(|sampler| sampler.with_top_p(0.9)?.with_repetition_penalty(1.3)).expect("all are in range");
+    let sampler = Sampler::new(3)
+        .with_top_k(9)
+        .and_then(|sampler| sampler.with_top_p(0.9)?.with_repetition_penalty(1.3))
+        .expect("all values are in range");
     if let Ok(mut generation) = session.generate("the low é \u{1f600}", sampler, Limits { tokens: 9, stops: &["an"] }) {
         while let Ok(Some(piece)) = generation.next() {
             bits.extend(piece.token);
@@ -104,7 +106,7 @@ fn write(session: &mut Session, bits: &mut Vec<u32>) {
     }
 }
 
-/// A prompt by the image's template.
+/// Renders a prompt with the image's chat template.
 fn chat(image: &Image, bits: &mut Vec<u32>) {
     if let Ok(mut chat) = Chat::new(*image, Some("the".to_owned()), render) {
         bits.extend(chat.ask("low").into_iter().flatten());

@@ -1,4 +1,4 @@
-//! An image, a prompt in, a hash out: what a target computes, in the smallest program that shows it.
+//! An image and a prompt in, a hash out: the smallest program that shows which bits a target computes.
 //!
 //! Linked into the tests, run as a program under an emulator of another CPU, and exported from a wasm module.
 
@@ -13,36 +13,36 @@ use attoformer::kernels::Kernels;
 use attoformer::memory::layout::ALIGN;
 use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, arena_bytes};
 
-/// What an encoder reads first.
+/// Input of an encoder.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'j> {
-    /// Nothing: the model is a decoder.
+    /// No input: the model is a decoder.
     Nothing,
-    /// Tokens.
+    /// A list of tokens.
     Tokens(&'j [u32]),
-    /// Rows of features.
+    /// Feature rows.
     Features(&'j [f32]),
-    /// Sound for the image's front end.
+    /// Audio samples for the image's front end.
     Samples(&'j [i16]),
 }
 
-/// What to feed and how.
+/// Input of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'j> {
-    /// What an encoder reads first.
+    /// Input of the encoder.
     pub source: Source<'j>,
-    /// Tokens fed first.
+    /// Prompt tokens.
     pub prompt: &'j [u32],
-    /// Tokens chosen greedily after them.
+    /// Number of tokens to sample greedily.
     pub generate: u32,
     /// Tokens per prefill call.
     pub chunk: usize,
 }
 
-/// Runs the job and returns the hash over every chosen token and its logits, or over what an encoder puts out.
+/// Runs the job and returns the hash over every sampled token and its logits, or over an encoder's output.
 ///
 /// # Errors
-/// What the engine says of the image, the prompt or the machine.
+/// The engine's errors about the image, the prompt or the machine.
 pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u32, Error> {
     let mut copy = Aligned::zeroed(image.len());
     copy.bytes().copy_from_slice(image);
@@ -81,7 +81,7 @@ pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u
     Ok(hash.value())
 }
 
-/// Bytes at the alignment that images and arenas want.
+/// Bytes with the alignment of images and arenas.
 struct Aligned {
     buffer: Vec<u8>,
     start: usize,

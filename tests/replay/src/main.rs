@@ -1,5 +1,5 @@
-//! `attoformer-replay IMAGE GENERATE CHUNK TOKENS...`: one hash a line for each list of tokens, with this CPU's best kernels.
-//! `attoformer-replay --features SECTION`: the hash of a sound's features.
+//! `attoformer-replay IMAGE GENERATE CHUNK TOKENS...` prints one hash per line for each list of tokens, with this CPU's best kernels.
+//! `attoformer-replay --features SECTION` prints the hash of the features of a generated clip.
 
 use attoformer::kernels;
 use attoformer_replay::{Job, Source, features_hash, replay};

@@ -1,12 +1,12 @@
-//! A sound that every target makes for itself, and the hash of its features.
+//! A clip that every target generates for itself, and the hash of its features.
 
 use attoformer::frontend::{Frames, Frontend, Samples};
 use attoformer::{Error, OutputHash};
 
 use crate::Aligned;
 
-/// A triangle wave that climbs from 50 Hz to 7.4 kHz (at 16 kHz) and swells, noise, and digital silence in between; from integers only.
-/// `tests/golden/sound.py` draws the same.
+/// A triangle wave that rises from 50 Hz to 7.4 kHz (at 16 kHz) with growing amplitude, noise, and digital silence between them, computed in integers.
+/// `tests/golden/sound.py` generates the same samples.
 pub fn sound(count: usize, seed: u32) -> Vec<i16> {
     let (mut state, mut phase) = (seed, 0);
     let whole = count as i64;
@@ -23,10 +23,10 @@ pub fn sound(count: usize, seed: u32) -> Vec<i16> {
     (0..whole).map(sample).collect()
 }
 
-/// The hash of all features that a front-end section makes of a sound as long as its clip; the same where the sound comes in pieces.
+/// Hash of the features of a generated clip; streaming the clip in chunks gives the same hash.
 ///
 /// # Errors
-/// What the engine says of the section.
+/// The engine's errors about the section.
 pub fn features_hash(section: &[u8]) -> Result<u32, Error> {
     let mut copy = Aligned::zeroed(section.len());
     copy.bytes().copy_from_slice(section);
@@ -34,7 +34,7 @@ pub fn features_hash(section: &[u8]) -> Result<u32, Error> {
     let sound = sound(frontend.samples(), 4);
     let whole = clip_hash(&frontend, &sound[..])?;
     match stream_hash(&frontend, &sound) {
-        // Not every front end can; but one that can must agree.
+        // Only some front ends can stream; those must agree.
         Err(Error::Architecture { .. }) => Ok(whole),
         Ok(pieces) if pieces == whole => Ok(whole),
         Ok(found) => Err(Error::SelfTest { expected: whole, found }),

@@ -1,18 +1,18 @@
-//! The module's exports: the host reserves room, writes image and prompt there, and asks for the hash.
+//! Exports of the wasm module: the host reserves memory, writes image and prompt into it, and requests the hash.
 
 use crate::{Job, Source, features_hash, replay};
 use attoformer::kernels;
 
-/// Room for `bytes` bytes, for as long as the module lives.
+/// Reserves `bytes` bytes for the lifetime of the module.
 #[unsafe(no_mangle)]
 pub extern "C" fn reserve(bytes: usize) -> *mut u8 {
     Vec::leak(vec![0u32; bytes.div_ceil(4)]).as_mut_ptr().cast()
 }
 
-/// The job's hash in the lower half; a refusal sets bit 32.
+/// Returns the hash of the job in the lower half; bit 32 marks an error.
 ///
 /// # Safety
-/// `image` and `prompt` must come from [`reserve`], with room for `image_bytes` bytes and `prompt_tokens` tokens.
+/// `image` and `prompt` must come from [`reserve`], with at least `image_bytes` bytes and `prompt_tokens` tokens.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn run(
     image: *const u8,
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn run(
     generate: u32,
     chunk: usize,
 ) -> u64 {
-    // SAFETY: the caller keeps the contract above; `reserve` aligns to four bytes and never frees.
+    // SAFETY: the caller upholds the contract above; `reserve` aligns to four bytes and never frees.
     let (image, prompt) = unsafe { (core::slice::from_raw_parts(image, image_bytes), core::slice::from_raw_parts(prompt, prompt_tokens)) };
     match replay(image, kernels::best(), Job { source: Source::Nothing, prompt, generate, chunk }) {
         Ok(hash) => u64::from(hash),
@@ -30,13 +30,13 @@ pub unsafe extern "C" fn run(
     }
 }
 
-/// The hash of a sound's features in the lower half; a refusal sets bit 32.
+/// Returns the hash of a clip's features in the lower half; bit 32 marks an error.
 ///
 /// # Safety
-/// `section` must come from [`reserve`], with room for `section_bytes` bytes.
+/// `section` must come from [`reserve`], with at least `section_bytes` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn features(section: *const u8, section_bytes: usize) -> u64 {
-    // SAFETY: the caller keeps the contract above; `reserve` never frees.
+    // SAFETY: the caller upholds the contract above; `reserve` never frees.
     match features_hash(unsafe { core::slice::from_raw_parts(section, section_bytes) }) {
         Ok(hash) => u64::from(hash),
         Err(_) => 1 << 32,

@@ -1,4 +1,4 @@
-//! Sound images of every kind, as small as can be: what damage starts from.
+//! Valid images of every kind at minimal size, as the base of damaged copies.
 
 use attoformer::image::KvType;
 use attoformer_tools::files::AlignedBytes;
@@ -11,12 +11,12 @@ use attoformer_tools::report::progress::Progress;
 
 use crate::random_model::{BASE_TOKENS, RandomModel, families};
 
-/// The names under which a GGUF file states the patterns that byte-level BPE cuts words by.
+/// Names of the pre-tokenizer patterns of byte-level BPE in GGUF files.
 pub const PATTERNS: [&str; 4] = ["gpt-2", "llama-bpe", "qwen2", "smollm"];
-/// A chat template that uses what templates use.
+/// A chat template with the usual constructs.
 const TEMPLATE: &str = "{% for message in messages %}{{ '<|im|>' + message['role'] + ' ' + message['content'] }}{% endfor %}";
 
-/// Every family, every format, every kind of tokenizer and front end, named.
+/// Images of every family, format, kind of tokenizer and front end, by name.
 pub fn all() -> Vec<(String, AlignedBytes)> {
     let small = tiny(RandomModel::small());
     let with_vocab = |model: RandomModel, vocab| RandomModel { config: attoformer::config! { vocab, ..model.config }, ..model };
@@ -32,7 +32,7 @@ pub fn all() -> Vec<(String, AlignedBytes)> {
     images
 }
 
-/// A model at the smallest sizes that keep what it is.
+/// A model with the smallest sizes that keep its structure.
 fn tiny(model: RandomModel) -> RandomModel {
     let config = model.config;
     let config = attoformer::config! {
@@ -62,7 +62,7 @@ pub fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
     pack(checkpoint, &options, &Progress::silent()).expect("every sample can be packed").image
 }
 
-/// The family of this name.
+/// Finds the family of this name.
 fn family(name: &str) -> RandomModel {
     families().into_iter().find(|(found, _)| *found == name).map(|(_, model)| tiny(model)).expect("a family of this name")
 }
@@ -70,7 +70,7 @@ fn family(name: &str) -> RandomModel {
 /// A model of this family with this tokenizer.
 ///
 /// # Panics
-/// If there is no such family.
+/// If no family has this name.
 pub fn reading(name: &str, tokenizer: Tokenizer) -> Checkpoint {
     let model = family(name);
     let config = attoformer::config! { vocab: tokenizer.pieces.len() as u32, bos: tokenizer.bos, eos: tokenizer.eos, ..model.config };
@@ -81,7 +81,7 @@ fn chat() -> Checkpoint {
     Checkpoint { chat_template: Some(TEMPLATE.to_owned()), ..reading("llama", bytes("smollm")) }
 }
 
-/// A keyword transformer that hears 200 samples.
+/// A keyword transformer with clips of 200 samples.
 fn keywords() -> Checkpoint {
     let frontend = AudioFrontend {
         sample_rate: 8000,
@@ -101,7 +101,7 @@ fn keywords() -> Checkpoint {
     Checkpoint { audio: Some(frontend), ..family("keywords").checkpoint() }
 }
 
-/// A speech model of Whisper's kind, which hears 320 samples.
+/// A speech model like Whisper with clips of 320 samples.
 fn speech() -> Checkpoint {
     let frontend = AudioFrontend {
         sample_rate: 8000,
@@ -133,10 +133,10 @@ fn speech() -> Checkpoint {
     }
 }
 
-/// Byte-level BPE with a few pieces, an added token of each kind, and no token for most bytes.
+/// Byte-level BPE with a few pieces, an added token of each kind, and without tokens for most bytes.
 ///
 /// # Panics
-/// If the importer does not know the pattern any more.
+/// If the importer no longer supports the pattern.
 pub fn bytes(pattern: &str) -> Tokenizer {
     let letters = ["<|end|>", "<|im|>", "<mark>", "Ġ", "t", "h", "e", "l", "o", "w", "a", "n", "1", "'", "s", "Ã", "©"];
     let merged = ["th", "the", "Ġthe", "lo", "low", "an", "'s", "Ã©"];
@@ -149,7 +149,7 @@ pub fn bytes(pattern: &str) -> Tokenizer {
         eos: Some(0),
         ..TokenList::default()
     };
-    byte_bpe(list, &merges, pattern).expect("a sound vocabulary")
+    byte_bpe(list, &merges, pattern).expect("a valid vocabulary")
 }
 
 /// WordPiece with a few words.
@@ -182,5 +182,5 @@ pub fn unigram() -> Tokenizer {
         charmap,
         spaces,
     };
-    source.tokenizer().expect("a sound vocabulary")
+    source.tokenizer().expect("a valid vocabulary")
 }

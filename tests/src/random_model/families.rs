@@ -1,4 +1,4 @@
-//! A small model of every family that the engine knows.
+//! A small model of every family that the engine supports.
 
 use super::RandomModel;
 use attoformer::image::{
@@ -6,7 +6,7 @@ use attoformer::image::{
 };
 
 impl RandomModel {
-    /// Members of Llama's family at a small size: GPT-2's, the first transformer's, a sliding window, a single layer of odd width.
+    /// Small decoders: Llama, GPT-2, the original transformer (Vaswani et al. 2017), a sliding window, a single layer of odd width.
     pub fn family() -> [(&'static str, Self); 5] {
         let small = Self::small();
         let with = |bias, config| RandomModel { config, bias, ..small };
@@ -36,7 +36,7 @@ impl RandomModel {
         ]
     }
 
-    /// Encoders at a small size: BERT's shape, and a later one with a norm before each part, rotary positions and a gate.
+    /// Small encoders: BERT's shape, and a later one with pre-norm, RoPE and a gated MLP.
     pub fn encoders() -> [(&'static str, Self); 2] {
         let small = Self::small();
         let later = attoformer::config! {
@@ -63,7 +63,7 @@ impl RandomModel {
     }
 }
 
-/// One small model of each family, named: decoders, then encoders, then encoder-decoders. The first five are [`RandomModel::family`]'s.
+/// One small model of each family, by name: decoders, then encoders, then encoder-decoders. The first five are those of [`RandomModel::family`].
 pub fn families() -> Vec<(&'static str, RandomModel)> {
     RandomModel::family().into_iter().chain(decoders()).chain(encoders()).chain(two_stacks()).collect()
 }

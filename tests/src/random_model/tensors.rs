@@ -1,10 +1,10 @@
-//! All tensors of a shape, in the order in which `tests/golden/weights.py` draws them.
+//! All tensors of a shape, in the drawing order of `tests/golden/weights.py`.
 
 use super::{Numbers, RandomModel};
 use attoformer::image::{Classifier, Config, InputStem, NormKind, NormPlacement, Pooler, PositionKind};
 use attoformer_tools::import::{SourceRole, Tensor};
 
-/// Draws all tensors; computes those that are not drawn.
+/// Draws or computes all tensors.
 pub(super) fn tensors(model: &RandomModel) -> Vec<Tensor> {
     let config = &model.config;
     let d_model = config.d_model;
@@ -65,7 +65,7 @@ fn slopes(heads: u32) -> Vec<f32> {
     of(power, 1).chain(of(2 * power, 2)).take(heads as usize).collect()
 }
 
-/// Tensors in the making.
+/// Tensors drawn so far.
 struct Draw {
     numbers: Numbers,
     norm: NormKind,
@@ -74,7 +74,7 @@ struct Draw {
 }
 
 impl Draw {
-    /// Tables of positions and addends of scores; those of an encoder-decoder's encoder come second.
+    /// Position tables and score biases; those of an encoder-decoder's encoder come second.
     fn positions(&mut self, config: &Config, sinusoidal: bool) {
         let tables = [(SourceRole::Positions, config.context), (SourceRole::EncoderPositions, config.encoder_context)];
         let biases = [SourceRole::ScoreBias, SourceRole::EncoderScoreBias];
@@ -99,7 +99,7 @@ impl Draw {
         }
     }
 
-    /// What reads features.
+    /// The input stem for features.
     fn front(&mut self, config: &Config) {
         let (d_model, features) = (config.d_model, config.features);
         match config.input_stem {

@@ -1,4 +1,4 @@
-//! Hugging Face directories of every family, as small as can be.
+//! Hugging Face directories of every family, at minimal size.
 
 use super::charsmap::precompiled;
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::directory;
 use super::values::values;
 
-/// Names, and the files beside the weights.
+/// Names, and the files other than the weights.
 pub fn all() -> Vec<(&'static str, Value)> {
     let spoken = json!({"tokenizer.json": byte_bpe(), "tokenizer_config.json": {"eos_token": "<|end|>", "chat_template":
         "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ m.content | trim }}{% endfor %}"}});
@@ -112,7 +112,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Files with a config.json among them.
+/// A directory's files, with its config.json.
 fn with(files: &Value, config: Value) -> Value {
     merged(json!({"config.json": config}), files.clone())
 }
@@ -157,7 +157,7 @@ fn byte_bpe() -> Value {
         "added_tokens": [{"id": 0, "content": "<|end|>", "special": true}, {"id": 1, "content": "<|im|>", "special": true, "lstrip": true}]})
 }
 
-/// A map of characters whose trie is as short as can be.
+/// A character map with a minimal trie.
 pub fn charmap() -> Vec<u8> {
     let pairs = [("\t", " "), ("\u{1}", ""), ("A", "a")].map(|(key, replacement)| (key.to_owned(), replacement.to_owned()));
     precompiled(&pairs.into())
@@ -170,7 +170,7 @@ fn unigram() -> Value {
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]}})
 }
 
-/// The input of a directory: its tensors are those that the importer asks for, one after another, by name and by shape.
+/// The fuzz input of a directory. Its tensors are found by the importer's errors, one at a time, by name and by shape.
 pub fn input(files: &Value) -> Vec<u8> {
     let files = files.as_object().expect("files by name");
     let mut tensors: Vec<(String, Vec<usize>)> = Vec::new();
@@ -183,14 +183,14 @@ pub fn input(files: &Value) -> Vec<u8> {
     }
 }
 
-/// An input with these tensors.
+/// A fuzz input with these tensors.
 fn made(files: &Map<String, Value>, tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
     let tensors: Vec<(&str, &str, &[usize])> = tensors.iter().map(|(name, shape)| (name.as_str(), "F32", &shape[..])).collect();
     let data: Vec<u8> = values("data", &[13]).into_iter().flat_map(f32::to_le_bytes).collect();
     directory::input(0, files, &tensors, &data)
 }
 
-/// Adds the tensor that is said to be missing, or gives one the shape that is said to be right.
+/// Adds the tensor that the error reports as missing, or corrects the shape that it reports.
 fn ask(sentence: &str, tensors: &mut Vec<(String, Vec<usize>)>) {
     let (_, tensor) = sentence.split_once("the tensor ").unwrap_or_else(|| panic!("{sentence}"));
     let (name, fault) = tensor.split_once(' ').unwrap();
@@ -203,7 +203,7 @@ fn ask(sentence: &str, tensors: &mut Vec<(String, Vec<usize>)>) {
     }
 }
 
-/// Whether an input is a directory that can be read.
+/// Whether an input is a readable directory.
 pub fn passes(input: &[u8]) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let open = |folder: &Path| import::open(folder, None).map(|_| ()).map_err(|error| error.to_string());

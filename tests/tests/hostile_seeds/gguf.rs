@@ -4,7 +4,7 @@ use super::builder::{Builder, text};
 use super::directories;
 use super::values::values;
 
-/// Names and files.
+/// Files by name.
 pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     vec![("qwen3", decoder("qwen3", 4)), ("llama", llama()), ("qwen2", qwen2()), ("blocks", blocks()), ("bert", bert())]
         .into_iter()
@@ -63,7 +63,7 @@ fn decoder(architecture: &str, width: usize) -> Builder {
     }
 }
 
-/// With SentencePiece's pieces, byte tokens among them, and a stretched context.
+/// With SentencePiece pieces, byte tokens and an extended context.
 fn llama() -> Builder {
     let bytes: Vec<String> = (0..=255).map(|byte| format!("<0x{byte:02X}>")).collect();
     let tokens: Vec<&str> =
@@ -93,7 +93,7 @@ fn qwen2() -> Builder {
         .with("tokenizer.chat_template", 8, text("{% for m in messages %}{{ m['content'] }}<|im|>{% endfor %}"))
 }
 
-/// With matrices in blocks of 32: Q8_0 and Q4_0, whose scales are small.
+/// With matrices in blocks of 32, Q8_0 and Q4_0, whose scales are small.
 fn blocks() -> Builder {
     let mut file = decoder("llama", 32);
     for (tensor, (kind, bytes)) in
