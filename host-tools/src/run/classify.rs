@@ -1,28 +1,53 @@
-//! What an image takes its input for.
+//! Classification: the probability of each label for a text, an audio clip, a picture or rows of features.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use attoformer::image::{Classifier, InputStem};
 use attoformer::{Error as EngineError, Image, Session};
 
+use super::embed::encode_truncated;
+use super::{audio, features, pictures};
 use crate::engine::OpenImage;
 use crate::error::Error;
-use crate::run::embed::encode_truncated;
-use crate::run::{audio, features, pictures};
 
-/// A label and its share.
+/// A label and its probability.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Prediction {
-    /// The label's name, or its number where the image names none.
+    /// Name of the label, or its index if the image has no names.
     pub label: String,
     /// Its probability.
     pub p: f64,
 }
 
-/// Names of an image's labels, or their numbers where it names none.
+/// An input file that does not fit the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The model reads text.
+    #[error("{} reads text; pass it with --text", image.display())]
+    TextModel {
+        /// The image.
+        image: PathBuf,
+    },
+    /// The file has more rows than the context holds.
+    #[error("it has {rows} rows, {} reads {limit}", image.display())]
+    TooLong {
+        /// Rows of the file.
+        rows: usize,
+        /// Rows that the context holds.
+        limit: usize,
+        /// The image.
+        image: PathBuf,
+    },
+    /// The extension names no supported format.
+    #[error("unknown file type; the name must end in .wav, .png, .jpg, .npy or .csv")]
+    Extension,
+}
+
+/// The names of an image's labels, or their indices if it has no names.
 ///
 /// # Errors
-/// [`EngineError::Architecture`] for a model that tells nothing apart, or each token by itself.
+/// [`EngineError::Architecture`] for a model without a classifier, or with one that labels each token.
 pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
     if image.config().classifier != Classifier::Sequence {
         return Err(EngineError::Architecture { asked: "classify" });
@@ -33,45 +58,46 @@ pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
         .collect())
 }
 
-/// The labels of logits, the likeliest first.
+/// The softmax of the logits by label, most likely first.
 ///
 /// # Errors
 /// Those of [`labels`].
 pub fn predictions(image: &Image, logits: &[f32]) -> Result<Vec<Prediction>, EngineError> {
     let largest = logits.iter().fold(f32::MIN, |largest, &logit| largest.max(logit));
-    let shares: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-    let sum: f64 = shares.iter().sum();
-    let mut predictions: Vec<Prediction> =
-        labels(image)?.into_iter().zip(shares).map(|(label, share)| Prediction { label, p: share / sum }).collect();
+    let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    let labelled = labels(image)?.into_iter().zip(weights);
+    let mut predictions: Vec<Prediction> = labelled.map(|(label, weight)| Prediction { label, p: weight / sum }).collect();
     predictions.sort_by(|a, b| b.p.total_cmp(&a.p));
     Ok(predictions)
 }
 
-/// The logits of what a file holds: a sound, a picture, or rows of features; and how many seconds at a sound's end the model does not hear.
+/// Classifies a file of audio, a picture or rows of features. Returns the logits `(labels)` and the seconds at the end of the audio that exceed the
+/// model's clip length.
 ///
 /// # Errors
-/// One sentence that names the file, or the image.
-pub fn logits_of_file<'s>(session: &'s mut Session<'_>, subject: OpenImage<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
-    if subject.image.config().input_stem == InputStem::Tokens {
-        return Err(Error::file(input)(format!("{} reads texts: give one with --text", subject.path.display())));
+/// The error of the reader with the file, [`InputError`], or that of the engine with the image.
+pub fn logits_of_file<'s>(session: &'s mut Session<'_>, open: OpenImage<'_>, input: &Path) -> Result<(&'s [f32], f64), Error> {
+    let config = open.image.config();
+    if config.input_stem == InputStem::Tokens {
+        return Err(Error::file(input)(InputError::TextModel { image: open.path.to_owned() }));
     }
-    let (rows, unheard) = rows(subject, input)?;
-    session.encode_features(&rows).map(|logits| (logits, unheard)).map_err(|error| match error {
-        // The file is longer than the model reads, not the model at fault.
+    let (rows, excess_seconds) = rows(open, input)?;
+    session.encode_features(&rows).map(|logits| (logits, excess_seconds)).map_err(|error| match error {
         EngineError::ContextFull { tokens, context } => {
-            let count = rows.len() / width(subject);
-            // A row of the model's own, for its class, takes a place.
-            let room = (context + count).saturating_sub(tokens);
-            Error::file(input)(format!("it has {count} rows, {} reads {room}", subject.path.display()))
+            let count = rows.len() / config.features.max(1) as usize;
+            // The class token occupies a position of its own.
+            let limit = (context + count).saturating_sub(tokens);
+            Error::file(input)(InputError::TooLong { rows: count, limit, image: open.path.to_owned() })
         }
-        error => Error::engine(subject.path)(error),
+        error => Error::engine(open.path)(error),
     })
 }
 
-/// The logits of a text, and how many tokens at its end the context had no room for.
+/// Classifies a text. Returns the logits `(labels)` and the number of tokens truncated at its end.
 ///
 /// # Errors
-/// What the engine says.
+/// Those of the engine.
 pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<(&'s [f32], usize), EngineError> {
     let image = *session.image();
     let mut tokens = vec![0; image.config().context as usize];
@@ -79,25 +105,20 @@ pub fn logits_of_text<'s>(session: &'s mut Session<'_>, text: &str) -> Result<(&
     session.encode(&tokens[..encoding.tokens]).map(|logits| (logits, encoding.truncated))
 }
 
-/// Columns of a row of features.
-fn width(subject: OpenImage<'_>) -> usize {
-    subject.image.config().features.max(1) as usize
-}
-
-/// A file's rows of features, and the seconds at its end that are in none.
+/// Reads a file as rows of features `(rows, features)`; also returns the seconds at the end of the audio that exceed the clip length.
 fn rows(OpenImage { image, path }: OpenImage<'_>, input: &Path) -> Result<(Vec<f32>, f64), Error> {
     let width = image.config().features as usize;
-    let ending = input.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    match &*ending {
+    let extension = input.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match &*extension {
         "wav" => {
             let frontend = audio::frontend(image, path)?;
             let samples = audio::read_wav(input, frontend.sample_rate)?;
-            let unheard = samples.len().saturating_sub(frontend.samples()) as f64 / f64::from(frontend.sample_rate);
-            Ok((audio::features(&frontend, &samples), unheard))
+            let excess = samples.len().saturating_sub(frontend.samples()) as f64 / f64::from(frontend.sample_rate);
+            Ok((audio::features(&frontend, &samples), excess))
         }
         "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?).map(|rows| (rows, 0.0)),
         "npy" => features::read_npy(input, width).map(|rows| (rows, 0.0)),
         "csv" => features::read_csv(input, width).map(|rows| (rows, 0.0)),
-        _ => Err(Error::file(input)("its name ends in none of .wav, .png, .jpg, .npy and .csv".to_owned())),
+        _ => Err(Error::file(input)(InputError::Extension)),
     }
 }

@@ -1,4 +1,4 @@
-//! Writing on from a prompt, with all that a PC wants to know about it.
+//! Text generation with the measurements that a PC reports: logits, timings and the output hash.
 
 use std::time::{Duration, Instant};
 
@@ -6,74 +6,74 @@ use attoformer::generate::End;
 use attoformer::tokenizer::{Decoder, StopMatcher};
 use attoformer::{Error, Image, OutputHash, Sampler, Session};
 
-/// What to generate.
+/// A generation request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
-    /// Tokens fed first.
+    /// Prompt tokens.
     pub prompt: &'r [u32],
-    /// Tokens to generate at most; without a limit the context is one.
+    /// Tokens to generate at most; unlimited up to the context otherwise.
     pub limit: Option<usize>,
-    /// Texts that end it.
+    /// Stop sequences.
     pub stops: &'r [&'r str],
-    /// How tokens are chosen.
+    /// Sampler.
     pub sampler: Sampler,
 }
 
-/// What was generated.
+/// Result of a generation.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Generated tokens, without the one that ends a text.
+    /// Generated tokens, without EOS.
     pub tokens: Vec<u32>,
     /// Their text; empty for an image without a tokenizer.
     pub text: String,
-    /// Why it ended.
+    /// Why the generation ended.
     pub end: End,
-    /// Time to feed the prompt.
+    /// Time of the prefill.
     pub prefill: Duration,
-    /// Time for everything after it.
+    /// Time after the prefill.
     pub decode: Duration,
-    /// Tokens fed one by one in that time.
+    /// Decode steps in that time.
     pub steps: usize,
-    /// Rule 8 of the numeric specification.
+    /// Output hash (rule 10 of the numeric specification).
     pub output_hash: u32,
 }
 
-/// Someone who watches a generation.
+/// Observer of a generation.
 pub trait Observer {
-    /// New text, as soon as it is certain.
+    /// Receives new text as soon as it is final.
     ///
     /// # Errors
     /// Ends the generation.
     fn text(&mut self, text: &str) -> Result<(), crate::Error>;
 
-    /// The logits `(vocab)` at the next position, from the first token fed to the last.
+    /// Receives the logits `(vocab)` of the next position, from the first fed token to the last.
     ///
     /// # Errors
     /// Ends the generation.
     fn logits(&mut self, logits: &[f32]) -> Result<(), crate::Error>;
 
-    /// Whether [`Observer::logits`] is wanted: computing them all slows the prefill down.
+    /// Whether to call [`Observer::logits`]: the logits of every prompt token slow the prefill down.
     fn wants_logits(&self) -> bool;
 }
 
-/// A prompt's tokens: the begin token, where the model wants it, then the text.
+/// Encodes a prompt: BOS if the model adds it, then the text.
 ///
 /// # Errors
-/// [`Error::NoTokenizer`], or what the tokenizer says.
+/// [`Error::NoTokenizer`], or another error of the tokenizer.
 pub fn encode(image: &Image, text: &str) -> Result<Vec<u32>, Error> {
     let tokenizer = image.tokenizer()?;
     let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
-    let begins = usize::from(tokenizer.add_bos());
+    let start = usize::from(tokenizer.add_bos());
     tokens[0] = tokenizer.bos();
-    let count = tokenizer.encode(text, &mut tokens[begins..])?;
-    tokens.truncate(begins + count);
+    let count = tokenizer.encode(text, &mut tokens[start..])?;
+    tokens.truncate(start + count);
     Ok(tokens)
 }
 
 /// Feeds the prompt and generates.
 ///
 /// # Errors
-/// What the engine says, as `refuse` puts it, or what the observer says.
+/// Those of the engine as `refuse` converts them, and those of the observer.
 pub fn generate(
     session: &mut Session,
     request: &Request,
@@ -84,7 +84,7 @@ pub fn generate(
     feed(session, request.prompt, observer, &refuse)?;
     let prefill = began.elapsed();
 
-    let mut writer = Writer::new(session, request).map_err(&refuse)?;
+    let mut output = TextOutput::new(session, request).map_err(&refuse)?;
     let mut sampler = request.sampler;
     let mut hash = OutputHash::new();
     let (mut tokens, mut steps) = (Vec::new(), 0);
@@ -107,17 +107,17 @@ pub fn generate(
             break End::EndOfText;
         }
         tokens.push(token);
-        writer.push(token, observer, &refuse)?;
-        if writer.stops.stopped() {
+        output.push(token, observer, &refuse)?;
+        if output.stops.stopped() {
             break End::Stop;
         }
     };
     let decode = began.elapsed();
-    let text = writer.finish(observer)?;
+    let text = output.finish(observer)?;
     Ok(Outcome { tokens, text, end, prefill, decode, steps, output_hash: hash.value() })
 }
 
-/// Feeds tokens and shows their logits if wanted.
+/// Feeds tokens; passes their logits to the observer on request.
 fn feed(
     session: &mut Session,
     tokens: &[u32],
@@ -127,30 +127,30 @@ fn feed(
     if !observer.wants_logits() {
         return session.prefill(tokens).map(|_| ()).map_err(refuse);
     }
-    let mut seen = Ok(());
+    let mut observed = Ok(());
     let fed = session.prefill_each(tokens, |_, logits| {
-        if seen.is_ok() {
-            seen = observer.logits(logits);
+        if observed.is_ok() {
+            observed = observer.logits(logits);
         }
     });
-    fed.map_err(refuse).and(seen)
+    fed.map_err(refuse).and(observed)
 }
 
-/// Tokens to text, up to a stop.
-struct Writer<'r> {
+/// Decodes tokens to text up to a stop sequence.
+struct TextOutput<'r> {
     tokenizer: Option<attoformer::Tokenizer<'r>>,
     decoder: Decoder,
     stops: StopMatcher<'r>,
     text: String,
 }
 
-impl<'r> Writer<'r> {
+impl<'r> TextOutput<'r> {
     fn new<'a: 'r>(session: &Session<'a>, request: &Request<'r>) -> Result<Self, Error> {
-        // Only right behind the begin token does a text start, without the space that its encoding put in front.
+        // A text starts only directly after BOS; then the space that encoding prepends is removed.
         let starts = request.prompt == [session.config().bos];
         let decoder = if starts { Decoder::new() } else { Decoder::mid_text() };
         let tokenizer = session.image().tokenizer().ok();
-        Ok(Writer { tokenizer, decoder, stops: StopMatcher::new(request.stops)?, text: String::new() })
+        Ok(TextOutput { tokenizer, decoder, stops: StopMatcher::new(request.stops)?, text: String::new() })
     }
 
     fn push(&mut self, token: u32, observer: &mut dyn Observer, refuse: impl Fn(Error) -> crate::Error) -> Result<(), crate::Error> {
@@ -163,7 +163,7 @@ impl<'r> Writer<'r> {
         Ok(())
     }
 
-    /// Releases what was held back.
+    /// Releases text held back for an incomplete character or stop sequence.
     fn finish(mut self, observer: &mut dyn Observer) -> Result<String, crate::Error> {
         let [tail, more] = self.stops.push(self.decoder.finish());
         for part in [tail, more, self.stops.finish()] {

@@ -2,10 +2,12 @@
 
 pub mod audio;
 pub mod chat;
+pub mod chunks;
 pub mod classify;
 pub mod embed;
 pub mod features;
 pub mod generate;
+pub mod npy;
 pub mod pictures;
 pub mod resample;
 pub mod transcribe;

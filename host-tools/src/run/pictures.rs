@@ -1,4 +1,4 @@
-//! Picture files, and the rows of features that an image's front end makes of them.
+//! Reads PNG and JPEG files and cuts them into the patches that the picture front end of an image defines (im2col of the patch embedding).
 
 use std::io::Cursor;
 use std::path::Path;
@@ -11,42 +11,103 @@ use image::{ImageFormat, ImageReader, Limits, RgbImage};
 use crate::error::Error;
 use crate::files;
 
-/// Longest side of a picture, most pixels of one, most bytes that a decoder may ask for, most pixels in another size.
+/// Longest side in pixels.
 const SIDE_MAX: u32 = 1 << 14;
+/// Pixels of a picture.
 const PIXELS_MAX: u64 = 1 << 26;
+/// Bytes that a decoder may allocate.
 const BYTES_MAX: u64 = 1 << 28;
+/// Pixels of a resized picture.
 const RESIZED_MAX: u64 = 1 << 24;
 
-/// How an image reads pictures.
-///
-/// # Errors
-/// One sentence that names the image: it reads none, or does not say how.
-pub fn frontend(image: &Image<'_>, path: &Path) -> Result<Pictures, Error> {
-    let what = "it does not say how pictures become its rows: pack it from a folder with a preprocessor_config.json, or give rows as .npy";
-    image.pictures().ok_or_else(|| Error::file(path)(what.to_owned()))
+/// A picture or model that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// The image has no picture front end.
+    #[error("it does not state how to preprocess pictures; pack it from a folder with a preprocessor_config.json, or pass rows as .npy")]
+    NoFrontend,
+    /// The file is neither PNG nor JPEG, whatever its name says.
+    #[error("it is neither a PNG nor a JPEG file")]
+    Format,
+    /// The decoder needs too much memory.
+    #[error("it has sides of more than {SIDE_MAX} pixels or needs too much memory; make it smaller")]
+    Limits,
+    /// The file is truncated or damaged.
+    #[error("truncated or damaged: {0}")]
+    Damaged(image::ImageError),
+    /// A JPEG without its end marker.
+    #[error("truncated: its end is missing; copy it again")]
+    Truncated,
+    /// A side is zero.
+    #[error("its header states {width} x {height} pixels, which is not a picture")]
+    Empty {
+        /// Stated width.
+        width: u32,
+        /// Stated height.
+        height: u32,
+    },
+    /// More pixels than are read.
+    #[error("its header states {width} x {height} pixels, more than the limit of {PIXELS_MAX}; make it smaller")]
+    TooManyPixels {
+        /// Stated width.
+        width: u32,
+        /// Stated height.
+        height: u32,
+    },
+    /// Smaller than the model's input.
+    #[error("it has {width} x {height} pixels, the model reads {wanted_width} x {wanted_height}; make it larger")]
+    TooSmall {
+        /// Width after resizing.
+        width: u64,
+        /// Height after resizing.
+        height: u64,
+        /// Width that the model reads.
+        wanted_width: u64,
+        /// Height that the model reads.
+        wanted_height: u64,
+    },
+    /// Resizing would need too many pixels.
+    #[error("resizing its {from_width} x {from_height} pixels to {width} x {height} exceeds the limit of {RESIZED_MAX}; crop it")]
+    Resized {
+        /// Width of the picture.
+        from_width: u32,
+        /// Height of the picture.
+        from_height: u32,
+        /// Width after resizing.
+        width: u64,
+        /// Height after resizing.
+        height: u64,
+    },
 }
 
-/// All rows of features of a PNG or JPEG file.
+/// The picture front end of an image.
 ///
 /// # Errors
-/// One sentence that names the file: it is no such file, cut, or of a size that cannot be used.
+/// [`PictureError::NoFrontend`] with the image.
+pub fn frontend(image: &Image<'_>, path: &Path) -> Result<Pictures, Error> {
+    image.pictures().ok_or_else(|| Error::file(path)(PictureError::NoFrontend))
+}
+
+/// Reads a PNG or JPEG file as rows of features `(rows, features)`.
+///
+/// # Errors
+/// [`PictureError`] with the file.
 pub fn read(path: &Path, pictures: &Pictures) -> Result<Vec<f32>, Error> {
-    let colours = decode(path)?;
-    let colours = fitted(colours, pictures).map_err(Error::file(path))?;
+    let bytes = files::map(path)?;
+    let colours = decode(&bytes).and_then(|colours| fitted(colours, pictures)).map_err(Error::file(path))?;
     let mut rows = vec![0.0; pictures.rows() * pictures.features()];
     let pixels = if pictures.channels == 1 { grey(&colours) } else { colours.into_raw() };
     pictures.patches(&pixels, &mut rows).expect("both buffers have the size that the front end states");
     Ok(rows)
 }
 
-/// Red, green and blue, eight bits each: palettes are looked up, grey is all three, sixteen bits are rounded, opacity is left out.
-fn decode(path: &Path) -> Result<RgbImage, Error> {
-    let refuse = |what: String| Error::file(path)(what);
-    let bytes = files::map(path)?;
-    let format = image::guess_format(&bytes).ok().filter(|format| matches!(format, ImageFormat::Png | ImageFormat::Jpeg));
-    let format = format.ok_or_else(|| refuse("it is no PNG and no JPEG file, whatever its name says".to_owned()))?;
+/// Decodes to 8-bit RGB: palettes are resolved, grey fills all channels, sixteen bits are rounded, alpha is dropped.
+fn decode(bytes: &[u8]) -> Result<RgbImage, PictureError> {
+    let format = image::guess_format(bytes).ok().filter(|format| matches!(format, ImageFormat::Png | ImageFormat::Jpeg));
+    let format = format.ok_or(PictureError::Format)?;
     let reader = || {
-        let mut reader = ImageReader::with_format(Cursor::new(&bytes[..]), format);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut limits = Limits::default();
         limits.max_image_width = Some(SIDE_MAX);
         limits.max_image_height = Some(SIDE_MAX);
@@ -55,59 +116,55 @@ fn decode(path: &Path) -> Result<RgbImage, Error> {
         reader
     };
     let damaged = |error: image::ImageError| match error {
-        image::ImageError::Limits(_) => {
-            refuse(format!("it has sides of more than {SIDE_MAX} pixels or needs too much memory: make it smaller"))
-        }
-        error => refuse(format!("it is cut or damaged: {}", error)),
+        image::ImageError::Limits(_) => PictureError::Limits,
+        error => PictureError::Damaged(error),
     };
     let (width, height) = reader().into_dimensions().map_err(damaged)?;
     if u64::from(width) * u64::from(height) > PIXELS_MAX {
-        return Err(refuse(format!("it says {width} by {height} pixels; up to {PIXELS_MAX} of them can be read: make it smaller")));
+        return Err(PictureError::TooManyPixels { width, height });
     }
     if width == 0 || height == 0 {
-        return Err(refuse(format!("it says {width} by {height} pixels: it holds no picture")));
+        return Err(PictureError::Empty { width, height });
     }
     let picture = reader().decode().map_err(damaged)?;
-    if format == ImageFormat::Jpeg && !has_end(&bytes) {
-        return Err(refuse("it is cut: its end is missing: copy it again".to_owned()));
+    if format == ImageFormat::Jpeg && !has_end_marker(bytes) {
+        return Err(PictureError::Truncated);
     }
     Ok(picture.into_rgb8())
 }
 
-/// Whether a JPEG's scans end with their mark; decoders paint what is missing grey and say nothing.
-fn has_end(bytes: &[u8]) -> bool {
+/// Whether a JPEG has its end-of-image marker: decoders silently paint missing parts grey.
+fn has_end_marker(bytes: &[u8]) -> bool {
     const SCAN: u8 = 0xda;
     let mut rest = bytes.get(2..).unwrap_or_default();
     while let [0xff, kind, high, low, ..] = *rest {
         if kind == SCAN {
             return rest.windows(2).any(|pair| pair == [0xff, 0xd9]);
         }
-        // Before a marker there may be more of its first byte.
+        // Fill bytes 0xff may precede a marker.
         let length = if kind == 0xff { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
         rest = rest.get(length..).unwrap_or_default();
     }
     false
 }
 
-/// The picture in the model's size: resized, then its middle.
-fn fitted(picture: RgbImage, pictures: &Pictures) -> Result<RgbImage, String> {
+/// Resizes a picture and crops its centre to the model's input size.
+fn fitted(picture: RgbImage, pictures: &Pictures) -> Result<RgbImage, PictureError> {
     let (width, height) = picture.dimensions();
     let (columns, rows) = match pictures.resize {
         Resize::Keep => (u64::from(width), u64::from(height)),
         Resize::To(rows, columns) => (columns as u64, rows as u64),
-        // The longer side is cut to whole pixels.
+        // The longer side is rounded down to whole pixels.
         Resize::Shorter(side) if width <= height => (side as u64, side as u64 * u64::from(height) / u64::from(width)),
         Resize::Shorter(side) => (side as u64 * u64::from(width) / u64::from(height), side as u64),
     };
     let (wanted_columns, wanted_rows) = (pictures.width as u64, pictures.height as u64);
     if columns < wanted_columns || rows < wanted_rows {
-        return Err(format!(
-            "it has {columns} by {rows} pixels, the model looks at {wanted_columns} by {wanted_rows} of them: make it larger"
-        ));
+        return Err(PictureError::TooSmall { width: columns, height: rows, wanted_width: wanted_columns, wanted_height: wanted_rows });
     }
-    // Rows are brought to their number first, in the picture's own width.
+    // The height is resized first, at the picture's own width.
     if columns.max(u64::from(width)) * rows > RESIZED_MAX {
-        return Err(format!("its {width} by {height} pixels would become {columns} by {rows}: that is too much, cut a part out of it"));
+        return Err(PictureError::Resized { from_width: width, from_height: height, width: columns, height: rows });
     }
     let filter = match pictures.filter {
         Filter::Nearest => FilterType::Nearest,
@@ -121,11 +178,11 @@ fn fitted(picture: RgbImage, pictures: &Pictures) -> Result<RgbImage, String> {
     Ok(imageops::crop_imm(&resized, left as u32, top as u32, wanted_columns as u32, wanted_rows as u32).to_image())
 }
 
-/// Brightness, as ITU-R BT.601 weighs the colours and Pillow rounds it.
+/// Luma by the weights of ITU-R BT.601, rounded as Pillow does.
 fn grey(colours: &RgbImage) -> Vec<u8> {
-    let weigh = |pixel: &image::Rgb<u8>| {
+    let luma = |pixel: &image::Rgb<u8>| {
         let [red, green, blue] = pixel.0.map(u32::from);
         ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
     };
-    colours.pixels().map(weigh).collect()
+    colours.pixels().map(luma).collect()
 }

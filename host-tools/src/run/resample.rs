@@ -1,26 +1,26 @@
-//! Sound of one rate to another: a low pass of windowed sinc functions (Smith and Gossett 1984).
+//! Sample rate conversion with a windowed sinc low-pass filter (Smith and Gossett 1984).
 //!
-//! Own code, because resampling crates choose their loops by the CPU, and the last bits with them: a clip has the same features on every PC.
+//! Resampling crates select their loops by the CPU and differ in the last bits; with this code a clip has the same features on every PC.
 
 use std::f64::consts::PI;
 
-/// Zero crossings of the kernel on each side.
+/// Zero crossings of the filter on each side.
 const CROSSINGS: f64 = 64.0;
-/// Passband as a share of what the lower rate holds.
+/// Passband as a fraction of the lower Nyquist frequency.
 const PASS: f64 = 0.95;
-/// Shape of Kaiser's window: what should be gone is 90 dB down.
+/// Shape parameter of the Kaiser window: 90 dB of stop-band attenuation.
 const BETA: f64 = 9.0;
-/// Most weights of all phases together: 64 MiB. Every common pair of rates stays far below.
+/// Weights of all phases together (64 MiB). Common pairs of rates need far fewer.
 const WEIGHTS_MAX: u64 = 1 << 23;
 
-/// Makes `to` samples a second of `from`; outside the sound is silence. `None` where the two rates have too little in common.
+/// Converts from `from` to `to` samples per second; the signal is zero outside the samples. `None` if the ratio of the rates needs too many phases.
 pub fn resample(samples: Vec<f32>, from: u32, to: u32) -> Option<Vec<f32>> {
     if from == to {
         return Some(samples);
     }
     let common = common_divisor(from, to)?;
     let (phases, step) = (u64::from(to / common), u64::from(from / common));
-    // In units of the sound's own rate.
+    // In units of the input rate.
     let cutoff = PASS * (f64::from(to) / f64::from(from)).min(1.0);
     let reach = (CROSSINGS / cutoff).ceil() as u64;
     if phases.checked_mul(2 * reach).is_none_or(|weights| weights > WEIGHTS_MAX) {
@@ -31,7 +31,7 @@ pub fn resample(samples: Vec<f32>, from: u32, to: u32) -> Option<Vec<f32>> {
     let value = |index: u64| {
         let (at, phase) = (index * step / phases, index * step % phases);
         let first = at as i64 - (reach as i64 - 1);
-        // Weights that fall before the sound's first sample are skipped; the sound ends the sum by itself.
+        // Skips weights before the first sample; the end of the samples ends the sum.
         let weights = kernels[phase as usize].iter().skip(first.min(0).unsigned_abs() as usize);
         let inside = samples.get(first.max(0) as usize..).unwrap_or_default();
         weights.zip(inside).map(|(weight, &sample)| weight * f64::from(sample)).sum::<f64>() as f32
@@ -39,7 +39,7 @@ pub fn resample(samples: Vec<f32>, from: u32, to: u32) -> Option<Vec<f32>> {
     Some((0..count).map(value).collect())
 }
 
-/// Weights of the `2 * reach` samples around a place `fraction` behind one of them, the sum of which is 1.
+/// Weights of the `2 * reach` samples around a point that is `fraction` after one of them; they sum to 1.
 fn kernel(fraction: f64, cutoff: f64, reach: u64) -> Vec<f64> {
     let weight = |index: u64| {
         let distance = index as f64 - (reach as f64 - 1.0) - fraction;
@@ -53,7 +53,7 @@ fn kernel(fraction: f64, cutoff: f64, reach: u64) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// The modified Bessel function of the first kind and order 0, by its series.
+/// Modified Bessel function of the first kind and order 0, by its power series.
 fn bessel(x: f64) -> f64 {
     let square = x * x / 4.0;
     let terms = (1..40).scan(1.0, |term, k| {
@@ -63,7 +63,7 @@ fn bessel(x: f64) -> f64 {
     1.0 + terms.sum::<f64>()
 }
 
-/// `None` for a rate of zero.
+/// Greatest common divisor; `None` for a rate of zero.
 fn common_divisor(a: u32, b: u32) -> Option<u32> {
     let (mut a, mut b) = (a.min(b), a.max(b));
     if a == 0 {
@@ -84,9 +84,9 @@ mod tests {
         (0..count).map(|n| (0.5 * (TAU * hz * n as f64 / f64::from(rate)).sin()) as f32).collect()
     }
 
-    /// Tones below the lower rate's half come through unchanged, those above are gone; the ends of the sound are left out.
+    /// Tones below the lower Nyquist frequency pass unchanged, those above are removed; the ends of the signal are excluded.
     #[test]
-    fn tones_come_through_or_are_gone() {
+    fn tones_pass_or_are_removed() {
         for from in [8000, 11025, 22050, 24000, 32000, 44100, 48000, 96000, 192_000, 15_999] {
             let half = f64::from(from.min(16000)) / 2.0;
             for hz in [60.0, 1000.0, 0.9 * half] {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_rates_are_refused_and_equal_ones_left_alone() {
+    fn unusual_rates_are_refused_and_equal_rates_unchanged() {
         assert_eq!(resample(vec![0.25; 3], 16000, 16000), Some(vec![0.25; 3]));
         assert_eq!(resample(vec![0.25; 3], u32::MAX, 16000), None);
         assert_eq!(resample(vec![0.25; 3], 0, 16000), None);

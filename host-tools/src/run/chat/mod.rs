@@ -1,24 +1,14 @@
-//! A conversation with a model: its own template, token by token.
+//! Chat: the model's own template renders the conversation into a prompt; the session keeps the KV cache of earlier turns.
+
+pub mod template;
 
 use attoformer::image::section;
 use attoformer::tokenizer::Decoder;
 use attoformer::{Error, Image, Sampler, Session};
-use serde::{Deserialize, Serialize};
 
-use template::{Renderer, Request};
+use template::{Message, Renderer, Request, TemplateError};
 
-pub mod template;
-
-/// One message.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user` or `assistant`.
-    pub role: String,
-    /// What was said.
-    pub content: String,
-}
-
-/// A conversation so far.
+/// A conversation.
 pub struct Chat<'i> {
     image: Image<'i>,
     render: Renderer,
@@ -26,53 +16,54 @@ pub struct Chat<'i> {
     messages: Vec<Message>,
 }
 
-/// Why a turn was not taken.
+/// A failed turn.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChatError {
-    /// The engine's word.
+    /// Error of the engine.
     #[error(transparent)]
     Engine(#[from] Error),
-    /// The template cannot be run.
+    /// Error of the chat template.
     #[error("its chat template {0}")]
-    Template(String),
-    /// The image has no template.
-    #[error("it has no chat template: `atto run` writes on from a prompt")]
+    Template(#[from] TemplateError),
+    /// The image has no chat template.
+    #[error("this model has no chat template; use `atto run` to generate text from a prompt")]
     NoTemplate,
-    /// What was typed spells a token that only the template may write.
-    #[error("the line spells a control token of the model: say it in other words")]
-    Control,
+    /// The message spells a special token that only the template may write.
+    #[error("the message contains a special token of the model; rephrase it")]
+    SpecialToken,
 }
 
 impl<'i> Chat<'i> {
-    /// A conversation with the image's template, which `render` runs.
+    /// Starts a conversation with the image's template, which `render` runs.
     ///
     /// # Errors
-    /// [`ChatError::NoTemplate`] for an image without a template, [`ChatError::Template`] for one that cannot be read.
+    /// [`ChatError::NoTemplate`], [`ChatError::Template`] if the template does not parse.
     pub fn new(image: Image<'i>, system: Option<String>, render: Renderer) -> Result<Self, ChatError> {
         let template = std::str::from_utf8(image.section(section::CHAT)).unwrap_or_default();
         if template.is_empty() {
             return Err(ChatError::NoTemplate);
         }
-        template::check(template).map_err(ChatError::Template)?;
+        template::check(template)?;
         let messages = system.into_iter().map(|content| Message { role: "system".to_owned(), content }).collect();
         Ok(Chat { image, render, template, messages })
     }
 
-    /// The tokens of the conversation up to the model's next word, `said` the last message.
+    /// Appends a user message and returns the tokens of the conversation up to the start of the model's answer.
     ///
     /// # Errors
-    /// See [`ChatError`]; then nothing was added to the conversation.
-    pub fn ask(&mut self, said: &str) -> Result<Vec<u32>, ChatError> {
+    /// [`ChatError`]; the conversation is unchanged then.
+    pub fn ask(&mut self, message: &str) -> Result<Vec<u32>, ChatError> {
         let tokenizer = self.image.tokenizer()?;
-        let [typed, spelled] = [false, true].map(|control| {
-            let mut tokens = vec![0; tokenizer.max_tokens(said.len())];
-            let count = if control { tokenizer.encode_parse_special(said, &mut tokens) } else { tokenizer.encode(said, &mut tokens) };
+        let [plain, with_special] = [false, true].map(|special| {
+            let mut tokens = vec![0; tokenizer.max_tokens(message.len())];
+            let count = if special { tokenizer.encode_parse_special(message, &mut tokens) } else { tokenizer.encode(message, &mut tokens) };
             count.map(|count| tokens[..count].to_vec())
         });
-        if typed? != spelled? {
-            return Err(ChatError::Control);
+        if plain? != with_special? {
+            return Err(ChatError::SpecialToken);
         }
-        self.messages.push(Message { role: "user".to_owned(), content: said.to_owned() });
+        self.messages.push(Message { role: "user".to_owned(), content: message.to_owned() });
         let prompt = self.prompt();
         if prompt.is_err() {
             self.messages.pop();
@@ -82,45 +73,44 @@ impl<'i> Chat<'i> {
 
     fn prompt(&self) -> Result<Vec<u32>, ChatError> {
         let tokenizer = self.image.tokenizer()?;
-        let spelled =
+        let piece =
             |token: u32| tokenizer.piece(token).ok().and_then(|piece| std::str::from_utf8(piece).ok()).unwrap_or_default().to_owned();
         let text = (self.render)(&Request {
             template: self.template.to_owned(),
             messages: self.messages.clone(),
-            bos_token: spelled(tokenizer.bos()),
-            eos_token: spelled(tokenizer.eos()),
-        });
-        let text = text.map_err(ChatError::Template)?;
+            bos_token: piece(tokenizer.bos()),
+            eos_token: piece(tokenizer.eos()),
+        })?;
         let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
         let count = tokenizer.encode_parse_special(&text, &mut tokens)?;
         tokens.truncate(count);
         Ok(tokens)
     }
 
-    /// Lets the model answer in at most `limit` tokens: `show` is given the text as it comes, the answer joins the conversation.
+    /// Generates the answer of at most `limit` tokens; passes its text to `on_text` as it becomes available and appends it to the conversation.
     ///
     /// # Errors
-    /// What the engine says; [`Error::ContextFull`] when the conversation does not fit the context.
+    /// Those of the engine; [`Error::ContextFull`] if the conversation exceeds the context.
     pub fn answer(
         &mut self,
         session: &mut Session,
         prompt: &[u32],
         sampler: &mut Sampler,
         limit: usize,
-        mut show: impl FnMut(&str),
+        mut on_text: impl FnMut(&str),
     ) -> Result<(), ChatError> {
-        // What the session has seen already need not be fed again.
-        let seen = session.tokens().len();
-        let goes_on = seen > 0 && prompt.len() > seen && prompt.starts_with(session.tokens());
-        if !goes_on {
+        // A prompt that extends the tokens in the KV cache is fed from there on.
+        let cached = session.tokens().len();
+        let extends = cached > 0 && prompt.len() > cached && prompt.starts_with(session.tokens());
+        if !extends {
             session.reset();
         }
-        session.prefill(if goes_on { &prompt[seen..] } else { prompt })?;
+        session.prefill(if extends { &prompt[cached..] } else { prompt })?;
         let tokenizer = self.image.tokenizer()?;
         let mut decoder = Decoder::mid_text();
         let mut content = String::new();
-        let mut say = |text: &str| {
-            show(text);
+        let mut push = |text: &str| {
+            on_text(text);
             content.push_str(text);
         };
         for _ in 0..limit {
@@ -128,10 +118,10 @@ impl<'i> Chat<'i> {
             if token == session.config().eos || session.room() == 0 {
                 break;
             }
-            say(decoder.push(&tokenizer, token)?);
+            push(decoder.push(&tokenizer, token)?);
             session.step(token)?;
         }
-        say(decoder.finish());
+        push(decoder.finish());
         self.messages.push(Message { role: "assistant".to_owned(), content });
         Ok(())
     }

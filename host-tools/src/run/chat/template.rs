@@ -1,4 +1,4 @@
-//! A model's chat template: a program in Jinja that comes with the weights, and is trusted no more than they are.
+//! Chat templates: Jinja programs that come with the weights and are trusted no more than they are.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,92 +8,115 @@ use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 
-use super::Message;
-
-/// What a template may spend, in the library's units: a step is one, as are 64 bytes. None that ends needs as much.
+/// Steps that a template may execute, in the library's fuel units: one per instruction and one per 64 bytes.
 const FUEL: u64 = 1_000_000;
 
-/// Bytes that the process of [`render_in_subprocess`] may have: what the fuel pays for, too. The library counts most of what a template allocates, but not all: lists joined
-/// to themselves are free until they have 32 parts.
+/// Memory limit in bytes of the process of [`render_in_subprocess`]. The library's fuel covers most allocations of a template, but not all: lists
+/// concatenated with themselves are free up to 32 parts.
 pub const MEMORY: usize = 64 << 20;
 
-/// Characters of what a template says that are shown.
-const SAID_MAX: usize = 200;
+/// Characters of a template's error message that are shown.
+const MESSAGE_MAX: usize = 200;
 
-/// A template and what it is told.
+/// A message of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// Text of the message.
+    pub content: String,
+}
+
+/// A template and its input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The template itself.
+    /// Source of the template.
     pub template: String,
     /// The conversation so far.
     pub messages: Vec<Message>,
-    /// How the token that begins a text is written.
+    /// Text of the BOS token.
     pub bos_token: String,
-    /// How the token that ends one is written.
+    /// Text of the EOS token.
     pub eos_token: String,
 }
 
-/// How a template is run: [`render`], or [`render_in_subprocess`] where nobody knows who wrote it.
-pub type Renderer = fn(&Request) -> Result<String, String>;
+/// A template that fails. The texts continue "its chat template ...".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// The template does not parse.
+    #[error("does not parse: {0}")]
+    Parse(String),
+    /// The template raised an error or ran out of fuel.
+    #[error("failed: {0}")]
+    Render(String),
+    /// The subprocess cannot be started.
+    #[error("failed: cannot start its process: {0}")]
+    Spawn(String),
+    /// The subprocess ended without an answer.
+    #[error("failed: it exceeded the memory limit of {} MB", MEMORY >> 20)]
+    Memory,
+}
 
-/// The text that the template makes, up to the model's next word.
+/// A function that renders a template: [`render`], or [`render_in_subprocess`] for a template from an untrusted source.
+pub type Renderer = fn(&Request) -> Result<String, TemplateError>;
+
+/// Renders the prompt of a conversation, up to the start of the model's answer.
 ///
 /// # Errors
-/// One sentence's end: the template cannot be read, raised an error or spent what it may.
-pub fn render(request: &Request) -> Result<String, String> {
+/// [`TemplateError::Parse`], [`TemplateError::Render`].
+pub fn render(request: &Request) -> Result<String, TemplateError> {
     let environment = environment(&request.template)?;
-    let template = environment.get_template("chat").map_err(|error| said("is not there", &error))?;
+    let template = environment.get_template("chat").map_err(|error| TemplateError::Parse(one_line(&error)))?;
     let Request { messages, bos_token, eos_token, .. } = request;
     let values = context! { messages => Serde(messages), add_generation_prompt => true, bos_token, eos_token };
-    template.render(values).map_err(|error| said("cannot be run", &error))
+    template.render(values).map_err(|error| TemplateError::Render(one_line(&error)))
 }
 
-/// As [`render`], in a process of its own (this program's, called with [`RENDER_SUBCOMMAND`]) whose memory is bounded: one that runs out of it ends
-/// at once, and takes nothing else with it.
+/// Renders like [`render`] in a subprocess (this program, started with [`RENDER_SUBCOMMAND`]) with bounded memory: running out of memory ends only
+/// the subprocess.
 ///
 /// # Errors
-/// As [`render`]; the process ended early or cannot be started.
-pub fn render_in_subprocess(request: &Request) -> Result<String, String> {
-    let apart = |error: std::io::Error| format!("cannot be run in a process of its own: {error}");
-    let mut command = Command::new(std::env::current_exe().map_err(apart)?);
+/// Those of [`render`], [`TemplateError::Memory`], [`TemplateError::Spawn`].
+pub fn render_in_subprocess(request: &Request) -> Result<String, TemplateError> {
+    let spawn = |error: std::io::Error| TemplateError::Spawn(error.to_string());
+    let mut command = Command::new(std::env::current_exe().map_err(spawn)?);
     command.arg(RENDER_SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(apart)?;
+    let mut child = command.spawn().map_err(spawn)?;
     let request = serde_json::to_vec(request).expect("plain structs serialize");
-    // It reads all before it writes, and one that ended has no reader.
+    // The subprocess reads everything before it writes; a write error means that it has ended, which its exit status reports.
     let _ = child.stdin.take().expect("it is piped").write_all(&request);
-    let output = child.wait_with_output().map_err(apart)?;
+    let output = child.wait_with_output().map_err(spawn)?;
     let answer = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success());
-    answer.unwrap_or_else(|| Err(format!("cannot be run: it ended its process; it may have {} MB of memory", MEMORY >> 20)))
+    answer.unwrap_or(Err(TemplateError::Memory))
 }
 
-/// The argument with which this program answers one request: JSON on stdin, JSON on stdout.
+/// The argument with which this program renders one template: JSON on stdin, JSON on stdout.
 pub const RENDER_SUBCOMMAND: &str = "render-template";
 
-/// Whether the template can be read at all.
+/// Checks that a template parses.
 ///
 /// # Errors
-/// See [`render`].
-pub fn check(template: &str) -> Result<(), String> {
+/// [`TemplateError::Parse`].
+pub fn check(template: &str) -> Result<(), TemplateError> {
     environment(template).map(|_| ())
 }
 
-fn environment(template: &str) -> Result<Environment<'_>, String> {
+fn environment(template: &str) -> Result<Environment<'_>, TemplateError> {
     let mut environment = Environment::new();
     let blocks = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(blocks.expect("its delimiters are the usual ones"));
+    environment.set_syntax(blocks.expect("its delimiters are the default ones"));
     environment.set_fuel(Some(FUEL));
-    // Templates are written for Python, whose texts and tables have methods.
+    // Templates are written for Python, whose strings and dictionaries have methods.
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |what: String| -> Result<String, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, what))
+    environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_template("chat", template).map_err(|error| said("cannot be read", &error))?;
+    environment.add_template("chat", template).map_err(|error| TemplateError::Parse(one_line(&error)))?;
     Ok(environment)
 }
 
-/// One line, whatever the template raised.
-fn said(what: &str, error: &minijinja::Error) -> String {
-    let said = error.to_string();
-    let said: String = said.split_whitespace().collect::<Vec<&str>>().join(" ").chars().take(SAID_MAX).collect();
-    format!("{what}: {said}")
+/// The error's message on one line of bounded length, whatever the template raised.
+fn one_line(error: &minijinja::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<&str>>().join(" ").chars().take(MESSAGE_MAX).collect()
 }
