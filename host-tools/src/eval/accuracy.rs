@@ -1,4 +1,6 @@
-//! Accuracy of classifiers: how often the likeliest label is the one that an input was given, label by label.
+//! Classification accuracy, overall and per label.
+
+use std::path::PathBuf;
 
 use attoformer::Session;
 
@@ -10,56 +12,84 @@ use crate::threads::map_in_order;
 
 pub use super::examples::{Example, Examples, Input};
 
-/// What was measured.
+/// Results.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Metrics {
-    /// Share of inputs whose likeliest label is their own.
+    /// Fraction of inputs that are classified correctly.
     pub accuracy: f64,
-    /// Inputs.
+    /// Classified inputs.
     pub inputs: usize,
-    /// Inputs whose likeliest label is their own.
-    pub right: usize,
-    /// Inputs of a folder that were left out, because the model does not have their label.
-    pub left_out: usize,
-    /// Labels that an input has or was taken for, in the model's order.
+    /// Inputs that are classified correctly.
+    #[serde(rename = "right")]
+    pub correct: usize,
+    /// Inputs of a folder that are skipped because the model does not have their label.
+    #[serde(rename = "left_out")]
+    pub skipped: usize,
+    /// Labels that an input has or is predicted to have, in the model's order.
     pub labels: Vec<LabelMetrics>,
     /// The reference's accuracy on the same inputs.
     pub reference_accuracy: Option<f64>,
-    /// Share of inputs for which the reference's likeliest label is the image's.
+    /// Fraction of inputs for which the reference predicts the same label.
     pub agreement: Option<f64>,
-    /// The largest difference of a logit from the reference's.
+    /// Largest absolute difference of a logit from the reference's.
     pub largest_difference: Option<f64>,
 }
 
-/// How one label fared.
+/// Results of one label.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct LabelMetrics {
-    /// Its name.
+    /// Name of the label.
     pub label: String,
     /// Inputs that have it.
     pub inputs: usize,
-    /// Inputs that have it and were taken for it.
-    pub right: usize,
-    /// Inputs that were taken for it.
-    pub taken: usize,
+    /// Inputs that have it and are predicted to have it.
+    #[serde(rename = "right")]
+    pub correct: usize,
+    /// Inputs that are predicted to have it.
+    #[serde(rename = "taken")]
+    pub predicted: usize,
 }
 
-/// Classifies all examples with an image, and with another where one is given, on some threads; no figure depends on how many.
+/// An example or a reference that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccuracyError {
+    /// Image and reference have different numbers of labels.
+    #[error("it has {labels} labels, {} has {expected}", image.display())]
+    Labels {
+        /// Labels of the reference.
+        labels: u32,
+        /// The image.
+        image: PathBuf,
+        /// Labels of the image.
+        expected: usize,
+    },
+    /// A text that the model cannot read.
+    #[error("{place}: {source}")]
+    Text {
+        /// Line and file of the text.
+        place: String,
+        /// Error of the engine.
+        source: attoformer::Error,
+    },
+}
+
+/// Classifies all examples with an image, and with a reference if given. No result depends on the number of threads.
 ///
 /// # Errors
-/// One sentence that names the image, or the input that is to blame.
+/// Those of [`logits_of_file`], [`AccuracyError`], or those of the engine with the image.
 pub fn measure(
     subject: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
-    Examples { list, left_out }: &Examples,
+    Examples { list, skipped }: &Examples,
     progress: &Progress,
 ) -> Result<Metrics, Error> {
     let names = labels(subject.image).map_err(Error::engine(subject.path))?;
     if let Some(reference) = reference.filter(|reference| reference.image.config().labels as usize != names.len()) {
-        let what = format!("it has {} labels, {} has {}", reference.image.config().labels, subject.path.display(), names.len());
-        return Err(Error::file(reference.path)(what));
+        let (labels, image) = (reference.image.config().labels, subject.path.to_owned());
+        return Err(Error::file(reference.path)(AccuracyError::Labels { labels, image, expected: names.len() }));
     }
     let mut answers = Vec::new();
     let worker = |examples: &mut dyn Iterator<Item = &Example>, give: &mut dyn FnMut(Result<Classified, Error>) -> bool| {
@@ -82,24 +112,25 @@ pub fn measure(
         progress.advance(1);
         Ok::<(), Error>(())
     })?;
-    Ok(summed(names, list, *left_out, &answers))
+    Ok(count(names, list, *skipped, &answers))
 }
 
-/// What an input came to.
+/// Result of an input.
 struct Classified {
     label: usize,
-    /// The reference's label, and the largest difference of a logit.
+    /// The reference's label, and the largest absolute difference of a logit.
     reference: Option<(usize, f64)>,
 }
 
 impl Classified {
     fn new(logits: &[f32], reference: Option<&[f32]>) -> Self {
-        let apart = |other: &[f32]| logits.iter().zip(other).fold(0.0, |most: f64, (&a, &b)| most.max((f64::from(a) - f64::from(b)).abs()));
-        Classified { label: likeliest(logits), reference: reference.map(|other| (likeliest(other), apart(other))) }
+        let difference =
+            |other: &[f32]| logits.iter().zip(other).fold(0.0, |most: f64, (&a, &b)| most.max((f64::from(a) - f64::from(b)).abs()));
+        Classified { label: likeliest(logits), reference: reference.map(|other| (likeliest(other), difference(other))) }
     }
 }
 
-/// The label of the largest logit, the first of equal ones.
+/// Index of the largest logit, the first of equal ones (argmax).
 fn likeliest(logits: &[f32]) -> usize {
     (0..logits.len()).reduce(|best, label| if logits[label] > logits[best] { label } else { best }).unwrap_or(0)
 }
@@ -109,7 +140,7 @@ fn logits(session: &mut Session, subject: OpenImage<'_>, example: &Example) -> R
         Input::File(path) => logits_of_file(session, subject, path).map(|(logits, _)| logits.to_vec()),
         Input::Text(text, place) => logits_of_text(session, text).map(|(logits, _)| logits.to_vec()).map_err(|error| match error {
             attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(subject.path)(error),
-            error => Error::request(format!("{place}: {error}")),
+            source => Error::request(AccuracyError::Text { place: place.clone(), source }),
         }),
     }
 }
@@ -127,31 +158,31 @@ fn work(
     Ok(())
 }
 
-/// All answers counted.
-fn summed(names: Vec<String>, examples: &[Example], left_out: usize, answers: &[Classified]) -> Metrics {
-    let share = |count: usize| count as f64 / examples.len() as f64;
-    let count = |which: &dyn Fn(&Example, &Classified) -> bool| {
+/// Counts all results.
+fn count(names: Vec<String>, examples: &[Example], skipped: usize, answers: &[Classified]) -> Metrics {
+    let fraction = |count: usize| count as f64 / examples.len() as f64;
+    let matching = |which: &dyn Fn(&Example, &Classified) -> bool| {
         examples.iter().zip(answers).filter(|(example, answer)| which(example, answer)).count()
     };
-    let right = count(&|example, answer| answer.label == example.label);
+    let correct = matching(&|example, answer| answer.label == example.label);
     let labels = names.into_iter().enumerate().map(|(index, label)| LabelMetrics {
         label,
-        inputs: count(&|example, _| example.label == index),
-        right: count(&|example, answer| example.label == index && answer.label == index),
-        taken: count(&|_, answer| answer.label == index),
+        inputs: matching(&|example, _| example.label == index),
+        correct: matching(&|example, answer| example.label == index && answer.label == index),
+        predicted: matching(&|_, answer| answer.label == index),
     });
     let reference = |which: &dyn Fn(&Example, &Classified, usize) -> bool| {
         let compared = answers.iter().all(|answer| answer.reference.is_some());
-        compared.then(|| share(count(&|example, answer| answer.reference.is_some_and(|(label, _)| which(example, answer, label)))))
+        compared.then(|| fraction(matching(&|example, answer| answer.reference.is_some_and(|(label, _)| which(example, answer, label)))))
     };
     Metrics {
-        accuracy: share(right),
+        accuracy: fraction(correct),
         inputs: examples.len(),
-        right,
-        left_out,
-        labels: labels.filter(|label| label.inputs + label.taken > 0).collect(),
+        correct,
+        skipped,
+        labels: labels.filter(|label| label.inputs + label.predicted > 0).collect(),
         reference_accuracy: reference(&|example, _, label| label == example.label),
         agreement: reference(&|_, answer, label| label == answer.label),
-        largest_difference: answers.iter().filter_map(|answer| answer.reference).map(|(_, apart)| apart).reduce(f64::max),
+        largest_difference: answers.iter().filter_map(|answer| answer.reference).map(|(_, difference)| difference).reduce(f64::max),
     }
 }

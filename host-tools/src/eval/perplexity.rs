@@ -1,8 +1,8 @@
-//! Perplexity on a text, and how far an image is from a reference on it.
+//! Perplexity on a text, and KL divergence from a reference.
 //!
-//! Documents are parted by lines that read `<|endoftext|>`. Each is tokenized alone, as a prompt is, and starts with an empty
-//! cache; every token but its first is scored. A document longer than the context goes on in further windows of that length,
-//! each with an empty cache and its first token unscored.
+//! Documents are separated by lines that read `<|endoftext|>`. Each is tokenized like a prompt and starts with an empty KV cache; every token but
+//! its first is scored. A document longer than the context continues in further windows of that length, each with an empty KV cache and its
+//! first token unscored.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::threads::map_in_order;
 
 /// The line between two documents.
 const SEPARATOR: &str = "<|endoftext|>";
-/// Positions whose reference logits are held at a time.
+/// Positions whose reference logits are held in memory at a time.
 const CHUNK: usize = 64;
 
-/// What was measured.
+/// Results.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Metrics {
     /// `exp` of the mean negative log-likelihood.
@@ -28,13 +28,13 @@ pub struct Metrics {
     pub tokens: u64,
     /// The reference's perplexity on the same tokens.
     pub reference_perplexity: Option<f64>,
-    /// Mean Kullback-Leibler divergence of the image's distribution from the reference's, in nats.
+    /// Mean KL divergence (Kullback-Leibler) of the image's distribution from the reference's, in nats.
     pub kl_mean: Option<f64>,
-    /// Share of positions where both find the same token likeliest.
+    /// Fraction of positions where both predict the same most likely token.
     pub top1_agreement: Option<f64>,
 }
 
-/// The documents of a text, without white space at their ends; empty ones are left out.
+/// The non-empty documents of a text, trimmed.
 pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     let pieces = std::iter::from_fn(move || {
@@ -52,10 +52,10 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     pieces.map(str::trim).filter(|document| !document.is_empty())
 }
 
-/// Scores documents with an image, and with another of the same vocabulary where one is given, on some threads; no figure depends on how many.
+/// Scores documents with an image, and with a reference of the same vocabulary if given. No result depends on the number of threads.
 ///
 /// # Errors
-/// One sentence that names the image.
+/// Those of the engine with the image.
 pub fn measure<'t>(
     subject: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
@@ -86,14 +86,14 @@ pub fn measure<'t>(
     Ok(sums.metrics(reference.is_some()))
 }
 
-/// Tokens that are scored from an empty cache on.
+/// Tokens that are scored from an empty KV cache.
 struct Window {
     tokens: Vec<u32>,
-    /// Documents that end with it.
+    /// Documents that end with this window.
     documents: u64,
 }
 
-/// What a window came to.
+/// Result of a window.
 struct Scored {
     sums: Sums,
     documents: u64,
@@ -114,7 +114,7 @@ fn windows<'t>(
     })
 }
 
-/// Sessions that score, with the files that errors name.
+/// Sessions that score, with their files for errors.
 struct Scorer<'s, 'a, 'b> {
     session: &'s mut Session<'a>,
     path: &'s Path,
@@ -136,7 +136,7 @@ impl Scorer<'_, '_, '_> {
         Ok(())
     }
 
-    /// Scores a window's tokens but the first, each by those before it.
+    /// Scores each token of a window but the first, given those before it.
     fn score(&mut self, window: &[u32]) -> Result<Sums, Error> {
         let mut sums = Sums::default();
         self.session.reset();
@@ -148,21 +148,21 @@ impl Scorer<'_, '_, '_> {
             let (inputs, targets) = (&window[start..end], &window[start + 1..end + 1]);
             let mut expected: Vec<LogProbabilities> = Vec::new();
             if let Some((reference, path)) = &mut self.reference {
-                let seen = reference.prefill_each(inputs, |_, logits| expected.push(LogProbabilities::of(logits)));
-                seen.map_err(Error::engine(path))?;
+                let fed = reference.prefill_each(inputs, |_, logits| expected.push(LogProbabilities::of(logits)));
+                fed.map_err(Error::engine(path))?;
             }
             let mut index = 0;
-            let seen = self.session.prefill_each(inputs, |_, logits| {
+            let fed = self.session.prefill_each(inputs, |_, logits| {
                 sums.score(&LogProbabilities::of(logits), expected.get(index), targets[index] as usize);
                 index += 1;
             });
-            seen.map_err(Error::engine(self.path))?;
+            fed.map_err(Error::engine(self.path))?;
         }
         Ok(sums)
     }
 }
 
-/// Running sums over all scored positions.
+/// Sums over all scored positions.
 #[derive(Default)]
 struct Sums {
     tokens: u64,
@@ -173,7 +173,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// One position, at which `target` followed.
+    /// Adds one position, followed by `target`.
     fn score(&mut self, found: &LogProbabilities, expected: Option<&LogProbabilities>, target: usize) {
         self.tokens += 1;
         self.loss -= found.0[target];
@@ -192,19 +192,19 @@ impl Sums {
         self.agreements += other.agreements;
     }
 
-    fn metrics(&self, compared: bool) -> Metrics {
+    fn metrics(&self, has_reference: bool) -> Metrics {
         let count = self.tokens as f64;
         Metrics {
             perplexity: (self.loss / count).exp(),
             tokens: self.tokens,
-            reference_perplexity: compared.then(|| (self.reference_loss / count).exp()),
-            kl_mean: compared.then(|| self.divergence / count),
-            top1_agreement: compared.then(|| self.agreements as f64 / count),
+            reference_perplexity: has_reference.then(|| (self.reference_loss / count).exp()),
+            kl_mean: has_reference.then(|| self.divergence / count),
+            top1_agreement: has_reference.then(|| self.agreements as f64 / count),
         }
     }
 }
 
-/// Natural logarithms of a distribution over the vocabulary.
+/// Log-probabilities over the vocabulary (log-softmax).
 struct LogProbabilities(Vec<f64>);
 
 impl LogProbabilities {
@@ -215,12 +215,12 @@ impl LogProbabilities {
         LogProbabilities(logits.iter().map(|&logit| logit as f64 - normalizer).collect())
     }
 
-    /// Kullback-Leibler divergence of `other` from this.
+    /// KL divergence of `other` from this distribution.
     fn divergence(&self, other: &Self) -> f64 {
         self.0.iter().zip(&other.0).map(|(p, q)| p.exp() * (p - q)).sum()
     }
 
-    /// The first of the likeliest tokens.
+    /// The most likely token, the first of equal ones.
     fn likeliest(&self) -> usize {
         let better = |best: usize, index: usize| if self.0[index] > self.0[best] { index } else { best };
         (0..self.0.len()).fold(0, better)
@@ -232,7 +232,7 @@ mod tests {
     use super::documents;
 
     #[test]
-    fn documents_are_parted_by_whole_lines() {
+    fn documents_are_separated_by_whole_lines() {
         let text = "one\n<|endoftext|>\n\n \n<|endoftext|>\r\n two <|endoftext|>\nmore\n<|endoftext|>";
         assert_eq!(documents(text).collect::<Vec<_>>(), ["one", "two <|endoftext|>\nmore"]);
         assert_eq!(documents("").count(), 0);

@@ -1,9 +1,4 @@
-//! What an image is worth, measured on data.
-
-pub mod accuracy;
-mod examples;
-pub mod perplexity;
-pub mod sts;
+//! The model that an image is compared with.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -12,13 +7,13 @@ use crate::error::Error;
 use crate::report::progress::Progress;
 use crate::{files, import, pack};
 
-/// Bytes of an image, mapped or made.
+/// Bytes of an image, mapped or packed in memory.
 pub type ImageBytes = Box<dyn Deref<Target = [u8]>>;
 
-/// An image to compare with: a packed one as it is, or a checkpoint packed in memory without any rounding.
+/// Opens the reference: an image as it is, or a checkpoint, packed in memory without quantization.
 ///
 /// # Errors
-/// One sentence that names the file.
+/// Those of the importer and the packer with the file.
 pub fn reference(path: &Path) -> Result<ImageBytes, Error> {
     if !path.is_dir() {
         let bytes = files::map(path)?;

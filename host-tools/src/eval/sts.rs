@@ -1,6 +1,6 @@
-//! Semantic textual similarity: how well the cosine of two sentences' embeddings follows what people said of them.
+//! Semantic textual similarity: the correlation of the cosine similarity of two sentences' embeddings with human scores.
 //!
-//! A file of pairs is tab separated, without quotes: column 5 is the score, 6 and 7 are the sentences (the STS benchmark's form).
+//! A file of pairs is tab-separated without quoting: column 5 is the score, columns 6 and 7 are the sentences (the format of the STS benchmark).
 
 use std::path::Path;
 
@@ -9,69 +9,102 @@ use attoformer::Session;
 use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::report::progress::Progress;
-use crate::run::embed::{Embedding, Refused, embed_together};
+use crate::run::embed::{Embedding, TextError, embed_batch};
 use crate::threads::map_in_order;
 
-/// Pairs that go to a thread together.
+/// Pairs per work item of a thread.
 const TOGETHER: usize = 32;
 
-/// Two sentences and how alike people found them.
+/// Two sentences and their human score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair<'t> {
-    /// The more alike, the higher.
+    /// Similarity; higher is more similar.
     pub score: f64,
     /// The sentences.
     pub sentences: [&'t str; 2],
 }
 
-/// What was measured.
+/// Results.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Metrics {
-    /// Rank correlation of cosines and scores, ties sharing their mean rank.
+    /// Spearman's rank correlation of cosine similarities and scores; ties share their mean rank.
     pub spearman: f64,
-    /// Linear correlation of cosines and scores.
+    /// Pearson's linear correlation of cosine similarities and scores.
     pub pearson: f64,
     /// Pairs in the file.
     pub pairs: usize,
-    /// Sentences that are longer than the context, so that their ends were left out.
-    pub cut: usize,
-    /// The reference's rank correlation on the same pairs.
+    /// Sentences truncated because they exceed the context.
+    #[serde(rename = "cut")]
+    pub truncated: usize,
+    /// Spearman's rank correlation of the reference on the same pairs.
     pub reference_spearman: Option<f64>,
-    /// Mean cosine of the image's embedding and the reference's, over all sentences.
+    /// Mean cosine similarity of the image's embedding and the reference's, over all sentences.
     pub reference_cosine: Option<f64>,
 }
 
-/// Reads pairs.
+/// A file of pairs that cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairsError {
+    /// A line has too few columns.
+    #[error("line {line}: it has {columns} columns; a pair has at least 7, separated by tabs")]
+    Columns {
+        /// Line from 1.
+        line: usize,
+        /// Its columns.
+        columns: usize,
+    },
+    /// A score is not a number.
+    #[error("line {line}: the score {score:?} is not a number")]
+    Score {
+        /// Line from 1.
+        line: usize,
+        /// The score.
+        score: String,
+    },
+    /// The scores have no variance.
+    #[error("all scores are {0}; a correlation needs different ones")]
+    ConstantScores(f64),
+    /// Fewer than two pairs.
+    #[error("it has fewer than two pairs")]
+    TooFew,
+    /// A pair that the model cannot read.
+    #[error("line {line} of the pairs: {source}")]
+    Unreadable {
+        /// Line from 1.
+        line: usize,
+        /// Error of the engine.
+        source: attoformer::Error,
+    },
+}
+
+/// Parses pairs.
 ///
 /// # Errors
-/// A sentence's end that names the line.
-pub fn pairs(text: &str) -> Result<Vec<Pair<'_>>, String> {
-    let pairs: Vec<Pair<'_>> = text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| pair(line).map_err(|what| format!("line {}: {what}", index + 1)))
-        .collect::<Result<_, String>>()?;
+/// [`PairsError`].
+pub fn pairs(text: &str) -> Result<Vec<Pair<'_>>, PairsError> {
+    let pairs: Vec<Pair<'_>> = text.lines().enumerate().map(|(index, text)| pair(index + 1, text)).collect::<Result<_, PairsError>>()?;
     match pairs.first() {
         Some(first) if pairs.iter().any(|pair| pair.score != first.score) => Ok(pairs),
-        Some(first) if pairs.len() > 1 => Err(format!("all its scores are {}: nothing follows them", first.score)),
-        _ => Err("it holds fewer than two pairs".to_owned()),
+        Some(first) if pairs.len() > 1 => Err(PairsError::ConstantScores(first.score)),
+        _ => Err(PairsError::TooFew),
     }
 }
 
-fn pair(line: &str) -> Result<Pair<'_>, String> {
-    let columns: Vec<&str> = line.split('\t').collect();
+fn pair(line: usize, text: &str) -> Result<Pair<'_>, PairsError> {
+    let columns: Vec<&str> = text.split('\t').collect();
     let [_, _, _, _, score, first, second, ..] = columns[..] else {
-        return Err(format!("it has {} columns, a pair has at least 7, parted by tabs", columns.len()));
+        return Err(PairsError::Columns { line, columns: columns.len() });
     };
     let number = score.trim().parse::<f64>().ok().filter(|score| score.is_finite());
-    let score = number.ok_or_else(|| format!("its score {score:?} is no number"))?;
+    let score = number.ok_or_else(|| PairsError::Score { line, score: score.to_owned() })?;
     Ok(Pair { score, sentences: [first, second] })
 }
 
-/// Embeds all pairs with an image, and with another where one is given, on some threads; no figure depends on how many.
+/// Embeds all pairs with an image, and with a reference if given. No result depends on the number of threads.
 ///
 /// # Errors
-/// One sentence that names the image, and the pair's line where one is to blame.
+/// Those of the engine with the image; [`PairsError::Unreadable`] for a pair that the model cannot read.
 pub fn measure(
     subject: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
@@ -80,7 +113,7 @@ pub fn measure(
     pairs: &[Pair],
     progress: &Progress,
 ) -> Result<Metrics, Error> {
-    let (mut found, mut expected, mut between, mut cut) = (Vec::new(), Vec::new(), 0.0, 0);
+    let (mut found, mut expected, mut between, mut truncated) = (Vec::new(), Vec::new(), 0.0, 0);
     let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
     let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
         let worked = setup.with_session(subject, |session| match reference {
@@ -102,7 +135,7 @@ pub fn measure(
         progress.advance(answer.len() as u64);
         for cosines in answer {
             found.push(cosines.found);
-            cut += cosines.cut;
+            truncated += cosines.truncated;
             expected.extend(cosines.reference.map(|(expected, _)| expected));
             between += cosines.reference.map_or(0.0, |(_, between)| between);
         }
@@ -114,22 +147,22 @@ pub fn measure(
         spearman: rank_correlation(&found),
         pearson: correlation(&found, &scores),
         pairs: pairs.len(),
-        cut,
+        truncated,
         reference_spearman: reference.is_some().then(|| rank_correlation(&expected)),
         reference_cosine: reference.is_some().then(|| between / (2 * pairs.len()) as f64),
     })
 }
 
-/// What one pair came to.
+/// Result of a pair.
 struct Cosines {
     found: f64,
-    /// Its sentences that were cut.
-    cut: usize,
-    /// The reference's cosine, and the two cosines between its embeddings and the image's, added up.
+    /// Truncated sentences.
+    truncated: usize,
+    /// The reference's cosine, and the sum of the two cosines between its embeddings and the image's.
     reference: Option<(f64, f64)>,
 }
 
-/// Embeddings of pairs, two each, by the image and by the reference.
+/// Embeddings of pairs, two each, from the image and from the reference.
 type Both = (Vec<Embedding>, Option<Vec<Embedding>>);
 
 fn work(
@@ -147,9 +180,9 @@ fn work(
 
 fn embed_pairs(session: &mut Session, path: &Path, pairs: &[Pair], line: usize) -> Result<Vec<Embedding>, Error> {
     let sentences: Vec<&str> = pairs.iter().flat_map(|pair| pair.sentences).collect();
-    embed_together(session, &sentences, false).map_err(|Refused { index, error }| match error {
+    embed_batch(session, &sentences, false).map_err(|TextError { index, error }| match error {
         attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(path)(error),
-        _ => Error::file(path)(format!("line {} of the pairs: {error}", line + index / 2)),
+        _ => Error::file(path)(PairsError::Unreadable { line: line + index / 2, source: error }),
     })
 }
 
@@ -158,24 +191,24 @@ fn cosines((found, expected): &Both) -> Vec<Cosines> {
     let mut of = |[a, b]: &[Embedding; 2]| {
         let reference = reference.next().zip(reference.next());
         let between = |c: &Embedding, d: &Embedding| cosine(&a.values, &c.values) + cosine(&b.values, &d.values);
-        let cut = [a, b].into_iter().filter(|embedding| embedding.left_out > 0).count();
+        let truncated = [a, b].into_iter().filter(|embedding| embedding.truncated > 0).count();
         Cosines {
             found: cosine(&a.values, &b.values),
-            cut,
+            truncated,
             reference: reference.map(|(c, d)| (cosine(&c.values, &d.values), between(c, d))),
         }
     };
     found.as_chunks().0.iter().map(&mut of).collect()
 }
 
-/// Cosine of two vectors; 0 where one of them is zero.
+/// Cosine similarity of two vectors; 0 if one of them is zero.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
     let lengths = (dot(a, a) * dot(b, b)).sqrt();
     if lengths == 0.0 { 0.0 } else { dot(a, b) / lengths }
 }
 
-/// Pearson's correlation; NaN where one side is constant.
+/// Pearson's correlation; NaN if one side is constant.
 fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
@@ -183,7 +216,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
     sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt()
 }
 
-/// Each value's place in ascending order; equal values share the mean of their places.
+/// Rank of each value in ascending order; equal values share their mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -208,7 +241,7 @@ mod tests {
 
     /// By hand: deviations -1, 0, 1 and -1, 2, -1 give 0; a rising line gives 1.
     #[test]
-    fn correlations_are_pearson_s() {
+    fn correlations_are_pearsons() {
         assert_eq!(correlation(&[1.0, 2.0, 3.0], &[0.0, 3.0, 0.0]), 0.0);
         assert!((correlation(&[1.0, 2.0, 4.0], &[-3.0, -1.0, 3.0]) - 1.0).abs() < 1e-12);
     }
@@ -219,9 +252,9 @@ mod tests {
         let twice = format!("{whole}{}", whole.replace("2.5", "3"));
         let read = pairs(&twice).unwrap();
         assert_eq!((read.len(), read[0].score, read[1].sentences), (2, 2.5, ["one", "two"]));
-        assert!(pairs(&whole.repeat(2)).unwrap_err().starts_with("all its scores are 2.5"));
-        assert!(pairs(&format!("{whole}a\tb\n")).unwrap_err().starts_with("line 2: it has 2 columns"));
-        assert!(pairs(&whole.replace("2.5", "x").repeat(2)).unwrap_err().starts_with("line 1: its score \"x\""));
+        assert!(pairs(&whole.repeat(2)).unwrap_err().to_string().starts_with("all scores are 2.5"));
+        assert!(pairs(&format!("{whole}a\tb\n")).unwrap_err().to_string().starts_with("line 2: it has 2 columns"));
+        assert!(pairs(&whole.replace("2.5", "x").repeat(2)).unwrap_err().to_string().starts_with("line 1: the score \"x\""));
         assert!(pairs(whole).is_err());
     }
 }
