@@ -89,7 +89,7 @@ fn what_is_right_is_counted_label_by_label() {
 
     let of = |threads, other| measure(subject, other, &Setup::default(), threads, &examples, &Progress::silent()).unwrap();
     let found = of(1, None);
-    assert_eq!((found.right, found.inputs, found.left_out, found.accuracy), (8, 12, 0, 8.0 / 12.0));
+    assert_eq!((found.correct, found.inputs, found.skipped, found.accuracy), (8, 12, 0, 8.0 / 12.0));
     for (label, name) in names.iter().enumerate() {
         let count = |which: &dyn Fn(usize) -> bool| (0..12).filter(|&line| which(line)).count();
         let want = [
@@ -98,7 +98,7 @@ fn what_is_right_is_counted_label_by_label() {
             count(&|line| taken[line] == label),
         ];
         let row = found.labels.iter().find(|row| row.label == *name);
-        assert_eq!(row.map_or([0; 3], |row| [row.inputs, row.right, row.taken]), want, "{name}");
+        assert_eq!(row.map_or([0; 3], |row| [row.inputs, row.correct, row.predicted]), want, "{name}");
     }
     assert_eq!((found.reference_accuracy, found.agreement, found.largest_difference), (None, None, None));
     let itself = of(3, Some(subject));
@@ -136,11 +136,11 @@ fn folders_give_their_names() {
     write(".hidden_4.txt", "a b\n");
     let found = Examples::of_folder(folder.path(), subject).unwrap();
     let of = |label| found.list.iter().filter(|example| example.label == label).count();
-    assert_eq!((of(0), of(1), of(2), found.left_out), (2, 3, 0, 2));
+    assert_eq!((of(0), of(1), of(2), found.skipped), (2, 3, 0, 2));
 
     let empty = tempfile::tempdir().unwrap();
     let said = Examples::of_folder(empty.path(), subject).unwrap_err().to_string();
-    assert!(said.contains("no input with a label of the model: no, yes, so, so"), "{said}");
+    assert!(said.contains("no input has a label of the model: no, yes, so, so"), "{said}");
     assert!(Examples::of_folder(Path::new("nowhere"), subject).unwrap_err().to_string().contains("nowhere: no such file"));
 }
 
@@ -153,10 +153,10 @@ fn lists_that_lie_are_refused_with_their_line() {
     let (commas, tabs) = (folder.path().join("list.csv"), folder.path().join("list.tsv"));
     for (text, word) in [
         (&b"a,no\nb\n"[..], "line 2: it has 1 fields"),
-        (b"a,no,more\n", "line 1: it has 3 fields, not an input and its label with a comma between them"),
-        (b"a,no\n\nb,maybe\n", "line 3: the model has no label \"maybe\", only no, yes, so, so"),
-        (b"a,no\nb\xff,yes\n", "line 2: it is not UTF-8"),
-        (b"text,label\n", "it holds no inputs"),
+        (b"a,no,more\n", "line 1: it has 3 fields; expected an input and its label, separated by a comma"),
+        (b"a,no\n\nb,maybe\n", "line 3: the model has no label \"maybe\"; it has no, yes, so, so"),
+        (b"a,no\nb\xff,yes\n", "line 2: the text is not UTF-8"),
+        (b"text,label\n", "the list has no inputs"),
         (b"", "the file is empty"),
     ] {
         std::fs::write(&commas, text).unwrap();
@@ -189,5 +189,5 @@ fn keywords_are_right_as_often_as_the_published_model_is() {
         let likeliest = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
         clip.split('_').next() == Some(&*names[likeliest])
     });
-    assert_eq!((found.right, found.inputs, found.left_out), (right.count(), 84, 1));
+    assert_eq!((found.correct, found.inputs, found.skipped), (right.count(), 84, 1));
 }

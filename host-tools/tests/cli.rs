@@ -125,7 +125,7 @@ fn failures_are_sentences_that_name_the_file() {
         (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens do not fit the context of 20"),
         (&["run", &image, "--tokens-in", "1,283"], "token 283 is not in the vocabulary of 283"),
         (&["run", &image, "--prompt", "a", "--context", "21"], "the image allows 1 to 20"),
-        (&["run", &image, "--prompt", "a", "--kernels", "none"], "there are no kernels none"),
+        (&["run", &image, "--prompt", "a", "--kernels", "none"], "no kernel set \"none\""),
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
         (&["pack", &string(&tiny.source()), "-o", &string(&tiny.source())], "name another output"),
@@ -172,7 +172,7 @@ fn a_rate_that_was_not_measured_is_no_zero() {
     assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0, "{report}");
     assert!(report["decode_tokens_per_s"].is_null(), "{report}");
     let said = text(&atto(["run", &image, "--prompt", "a", "-n", "1"]).stderr);
-    assert!(said.contains(", 1 written, ended by") && !said.contains(" 0 tokens/s"), "{said}");
+    assert!(said.contains(", generated 1 tokens, ended by") && !said.contains(" 0 tokens/s"), "{said}");
     let report = json(["bench", &image, "--prompt-len", "4", "--gen-len", "0", "--json"]);
     assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0 && report["decode_tokens_per_s"].is_null(), "{report}");
 }
@@ -247,7 +247,10 @@ fn a_calibration_text_without_words_is_refused() {
     let tiny = Tiny::new();
     let (text, image) = (string(&tiny.path("white.txt")), string(&tiny.path("white.atto")));
     std::fs::write(&text, " \n\n").unwrap();
-    assert!(failure(["pack", &string(&tiny.source()), "-o", &image, "--calibrate", &text]).ends_with("white.txt: it holds no text"));
+    assert!(
+        failure(["pack", &string(&tiny.source()), "-o", &image, "--calibrate", &text])
+            .ends_with("white.txt: the calibration text is blank")
+    );
     assert!(!Path::new(&image).exists());
 }
 

@@ -23,16 +23,16 @@ fn numpy_files_are_read_or_refused_in_one_line() {
     let deep = [b"\x93NUMPY\x02\x00".to_vec(), 90_000u32.to_le_bytes().to_vec(), b"{'descr': ".to_vec(), vec![b'['; 89_990]].concat();
     for (bytes, word) in [
         (npy(&of("(2, 3)"), &[1.0; 6]), "rows of 2"),
-        (npy(&of("(1152921504606846975, 2)"), &[1.0; 6]), "x.npy: it "),
-        (npy(&of("(1000000000000, 2)"), &[1.0; 6]), "it is cut: it has fewer values than its shape [1000000000000, 2] says"),
-        (npy(&of("(2, 2)"), &[1.0; 3]), "it is cut"),
+        (npy(&of("(1152921504606846975, 2)"), &[1.0; 6]), "x.npy: "),
+        (npy(&of("(1000000000000, 2)"), &[1.0; 6]), "truncated: it has fewer values than its shape [1000000000000, 2] states"),
+        (npy(&of("(2, 2)"), &[1.0; 3]), "truncated"),
         (npy(&of("(2, 2)").replace("<f4", "<f8"), &[1.0; 8]), "save x.astype(numpy.float32)"),
-        (npy(&of("(2, 2)").replace("<f4", "|O"), &[1.0; 8]), "does not hold f32"),
+        (npy(&of("(2, 2)").replace("<f4", "|O"), &[1.0; 8]), "are not f32"),
         (npy(&of("(2, 2)").replace("False", "True"), &[1.0; 4]), "numpy.ascontiguousarray"),
         (npy(&of("(2, 2)"), &[1.0, f32::NAN, 0.0, 0.0]), "row 1, column 2 is NaN"),
         (npy(&of("(0, 2)"), &[]), "no rows"),
         (deep, "damaged"),
-        (b"RIFF".to_vec(), "no NumPy file"),
+        (b"RIFF".to_vec(), "not a NumPy file"),
     ] {
         write(&path, bytes).unwrap();
         let said = read_npy(&path, 2).unwrap_err().to_string();

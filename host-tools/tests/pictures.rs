@@ -127,15 +127,15 @@ fn refusal(bytes: &[u8], pictures: &Pictures) -> String {
 fn damaged_pictures_are_a_sentence() {
     let square = pictures(&json!({"size": 12}));
     for (bytes, word) in [
-        (b"RIFF    WAVE".to_vec(), "no PNG and no JPEG"),
-        (b"GIF89a\x01\0\x01\0".to_vec(), "no PNG and no JPEG"),
+        (b"RIFF    WAVE".to_vec(), "neither a PNG nor a JPEG"),
+        (b"GIF89a\x01\0\x01\0".to_vec(), "neither a PNG nor a JPEG"),
         (png(0, 12, 8, 0, b""), "damaged"),
         (png(12, 0, 8, 0, b""), "damaged"),
         (png(12, 12, 8, 0, b"not deflated"), "damaged"),
         (png(12, 12, 7, 0, b""), "damaged"),
         (png(12, 12, 8, 3, b""), "damaged"),
         (png(u32::MAX >> 1, u32::MAX >> 1, 16, 6, b""), "sides of more than 16384"),
-        (png(16_384, 16_384, 1, 0, b""), "it says 16384 by 16384 pixels"),
+        (png(16_384, 16_384, 1, 0, b""), "states 16384 x 16384 pixels"),
         (png(8_192, 8_192, 16, 6, b""), "too much memory"),
     ] {
         let said = refusal(&bytes, &square);
@@ -184,14 +184,14 @@ fn altered_pictures_never_panic() {
 fn sizes_that_cannot_be_used_are_a_sentence() {
     let small = std::fs::read(file("small.png")).unwrap();
     let kept = pictures(&json!({"do_resize": false}));
-    assert!(refusal(&small, &kept).contains("it has 7 by 5 pixels, the model looks at 12 by 12"));
+    assert!(refusal(&small, &kept).contains("it has 7 x 5 pixels, the model reads 12 x 12"));
     // One row of 16,384 pixels: a shorter side of 14 would make the longer one 229,376.
     let edge = pictures(&json!({"size": {"shortest_edge": 1400}, "do_center_crop": true, "crop_size": 12}));
     let line = [&[0u8; 1][..], &[7; 2_048]].concat();
     let deflated = stored(&line);
-    assert!(refusal(&png(16_384, 1, 1, 0, &deflated), &edge).contains("would become 22937600 by 1400: that is too much"));
+    assert!(refusal(&png(16_384, 1, 1, 0, &deflated), &edge).contains("to 22937600 x 1400 exceeds the limit"));
     let own = Pictures { resize: Resize::To(16_384, 16_384), filter: Filter::Nearest, ..kept };
-    assert!(refusal(&small, &own).contains("would become 16384 by 16384: that is too much"));
+    assert!(refusal(&small, &own).contains("to 16384 x 16384 exceeds the limit"));
     assert_eq!(read(&file("exact.png"), &kept).unwrap().len(), 432);
 }
 

@@ -104,19 +104,19 @@ fn what_cannot_be_read_is_one_sentence() {
     let folder = Folder::new();
     let good = wav(INTEGERS, 1, 16000, 16, &[0; 64]);
     assert!(folder.refusal(&[]).contains("empty"));
-    assert!(folder.refusal(b"ID3 this is a song").contains("no WAV file"));
+    assert!(folder.refusal(b"ID3 this is a song").contains("not a readable WAV file"));
     assert!(folder.refusal(&good[..20]).contains("ends within its header"));
-    assert!(folder.refusal(&good[..44]).contains("says 32 samples, which are not there"));
+    assert!(folder.refusal(&good[..44]).contains("states 32 samples, the file has fewer"));
     assert!(folder.refusal(&good[..90]).contains("copy or convert it again"));
-    assert!(folder.refusal(&wav(INTEGERS, 1, 16000, 16, &[])).contains("no sound"));
-    assert!(folder.refusal(&wav(INTEGERS, 1, 0, 16, &[0; 4])).contains("0 samples a second"));
+    assert!(folder.refusal(&wav(INTEGERS, 1, 16000, 16, &[])).contains("no audio samples"));
+    assert!(folder.refusal(&wav(INTEGERS, 1, 0, 16, &[0; 4])).contains("0 samples per second"));
     // One sample a second, made sixteen thousand, would be gigabytes.
-    assert!(folder.refusal(&wav(INTEGERS, 1, 1, 16, &[0; 1 << 20])).contains("1 samples a second, which is no sound"));
-    assert!(folder.refusal(&wav(FLOATS, 1, 16000, 64, &[0; 8])).contains("convert it first, such as with `sox IN -b 16 OUT`"));
+    assert!(folder.refusal(&wav(INTEGERS, 1, 1, 16, &[0; 1 << 20])).contains("1 samples per second, which is not audio"));
+    assert!(folder.refusal(&wav(FLOATS, 1, 16000, 64, &[0; 8])).contains("convert it first, for example with `sox IN -b 16 OUT`"));
     assert!(folder.refusal(&wav(INTEGERS, 1, 767_999, 16, &[0; 4])).contains("sox IN -r 16000 OUT"));
     assert!(folder.refusal(&wav(INTEGERS, 0, 16000, 16, &[0; 4])).contains("WAV"));
     // A-law.
-    assert!(folder.refusal(&wav(6, 1, 8000, 8, &[0; 4])).contains("no WAV file"));
+    assert!(folder.refusal(&wav(6, 1, 8000, 8, &[0; 4])).contains("not a readable WAV file"));
     assert!(folder.refusal(&wav(FLOATS, 1, 16000, 32, &f32::NAN.to_le_bytes())).contains("sample 0 is NaN"));
     let gone = read_wav(&folder.0.path().join("gone.wav"), 16000).unwrap_err().to_string();
     assert!(gone.contains("gone.wav: no such file"), "{gone}");

@@ -146,7 +146,7 @@ fn texts_that_are_empty_or_too_long_have_rows() {
     let long = "ab ".repeat(60);
     let outcome = bench.embed(format!("\n \t \n{long}\n{}\n", "x".repeat(1 << 20)).as_bytes(), &["--json"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert_eq!(outcome.stderr, "note: text 3 is longer than the context; its last 22 tokens are left out\n");
+    assert_eq!(outcome.stderr, "note: text 3 exceeds the context; its last 22 tokens are truncated\n");
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     // [CLS] and [SEP] only, twice; a whole context; one unknown word.
     assert_eq!(report["tokens"], serde_json::json!([2, 2, 40, 3]));

@@ -81,16 +81,16 @@ fn a_text_longer_than_the_context_is_cut_and_it_is_said() {
         assert_eq!((&report["tokens"][0], &report["left_out"][0]), (&CONTEXT.into(), &(100 + around - CONTEXT).into()), "{model}");
         assert_eq!((&wanted["tokens"][0], &wanted["left_out"][0]), (&CONTEXT.into(), &0.into()), "{model}");
         assert_eq!(report["embeddings"], wanted["embeddings"], "{model}");
-        let said = format!("note: text 1 is longer than the context; its last {} tokens are left out\n", 100 + around - CONTEXT);
+        let said = format!("note: text 1 exceeds the context; its last {} tokens are truncated\n", 100 + around - CONTEXT);
         assert_eq!((long.stderr.as_str(), fits.stderr.as_str()), (said.as_str(), ""), "{model}");
     }
     let sorted = |count: usize| bench.run(&["classify"], "sorter", &["--text", "the ".repeat(count).trim(), "--json"]);
     assert_eq!(json(&sorted(50)), json(&sorted(CONTEXT - 2)));
-    assert_eq!(sorted(50).stderr, "note: the text is longer than the context; its last 28 tokens are left out\n");
+    assert_eq!(sorted(50).stderr, "note: the text exceeds the context; its last 28 tokens are truncated\n");
     let pairs = format!("a\tb\tc\td\t1\tthe\tlow\na\tb\tc\td\t2\t{}\tthe\n", "the ".repeat(60));
     let outcome = bench.run(&["eval", "sts"], "words", &["--pairs", &bench.text("pairs", pairs.as_bytes()), "--json"]);
     assert_eq!(json(&outcome)["cut"], 1);
-    assert!(outcome.stderr.contains("note: 1 sentences are longer than the context"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("note: 1 sentences exceed the context"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -7,51 +7,54 @@ use attoformer::image::Architecture;
 use attoformer_tools::bench::plot;
 use attoformer_tools::bench::scaling::{self, Curve};
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
-use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
+use attoformer_tools::engine::Setup;
 use attoformer_tools::{Error, files};
 use serde::Serialize;
 
-/// Measure how fast an image runs here
+use super::args::EngineArgs;
+use super::output::{print, print_json};
+
+/// Measure the speed of an image on this PC
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image; with --scaling, images to compare
+    /// Image; with --scaling, images to compare
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Tokens fed together; an encoder's sequence
+    /// Tokens per prefill, or per sequence of an encoder
     #[arg(long, default_value_t = 128, value_name = "P")]
     prompt_len: usize,
-    /// Tokens fed one by one behind them
+    /// Tokens to decode one by one after the prefill
     #[arg(long, default_value_t = 64, value_name = "G")]
     gen_len: usize,
-    /// Threads; small models gain nothing
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::THREADS_MAX))]
-    threads: u32,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
-    /// Measure sequences of several lengths instead: processor time and memory of each
-    #[arg(long, conflicts_with_all = ["prompt_len", "gen_len"])]
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Measure CPU time and memory over several sequence lengths instead
+    #[arg(long, conflicts_with_all = ["prompt_len", "gen_len", "threads"])]
     scaling: bool,
-    /// Their lengths in tokens [default: those of 256,1024,4096,16384 that fit the image]
+    /// Sequence lengths in tokens [default: those of 256,1024,4096,16384 that fit the context]
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', requires = "scaling")]
     lengths: Vec<usize>,
-    /// Draw the lengths' time and memory into this file
+    /// Plot CPU time and memory over the sequence length
     #[arg(long, value_name = "OUT.svg", requires = "scaling")]
     svg: Option<PathBuf>,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("several images can only be compared with --scaling; name one image")]
+struct SeveralImages;
+
 #[derive(Serialize)]
 struct Report {
-    /// Of decoders only.
+    /// Decoders and encoder-decoders only.
     prefill_tokens_per_s: Option<f64>,
-    /// Of decoders only.
+    /// Decoders and encoder-decoders only.
     decode_tokens_per_s: Option<f64>,
-    /// Of models with an encoder.
+    /// Models with an encoder only.
     encode_ms: Option<f64>,
-    /// The same.
+    /// Models with an encoder only.
     sequences_per_s: Option<f64>,
     kernels: &'static str,
     threads: usize,
@@ -63,13 +66,11 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.scaling {
         return run_scaling(&args);
     }
-    let [file] = &args.files[..] else {
-        return Err(Error::request("several images are compared by --scaling only: name one".to_owned()));
-    };
+    let [file] = &args.files[..] else { return Err(Error::request(SeveralImages)) };
     let refuse = |error| Error::engine(file)(error);
     let bytes = files::map(file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, parallel: thread_pool(args.threads)?, ..Setup::default() };
+    let setup = args.engine.setup()?;
     let mut arena = setup.arena(image.config(), file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
     let (mut speeds, mut encode) = (None, None);
@@ -89,16 +90,16 @@ pub fn run(args: Args) -> Result<(), Error> {
         peak_rss_bytes: peak_rss_bytes(),
     };
     if args.json {
-        return super::print_json(&report);
+        return print_json(&report);
     }
     let encoding =
         encode.map(|seconds| format!("{} rows in {:.3} ms, {:.1} sequences/s", args.prompt_len, 1000.0 * seconds, 1.0 / seconds));
     let speed = |name: &str, rate: Option<f64>| rate.map(|rate| format!("{name} {rate:.0} tokens/s"));
-    let writing: Vec<String> =
+    let generation: Vec<String> =
         [speed("prefill", report.prefill_tokens_per_s), speed("decode", report.decode_tokens_per_s)].into_iter().flatten().collect();
-    let figures: Vec<String> = encoding.into_iter().chain((!writing.is_empty()).then(|| writing.join(", "))).collect();
+    let figures: Vec<String> = encoding.into_iter().chain((!generation.is_empty()).then(|| generation.join(", "))).collect();
     let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
-    super::print(&format!("{} ({} kernels, {threads})\n", figures.join("; "), report.kernels))
+    print(&format!("{} ({} kernels, {threads})\n", figures.join("; "), report.kernels))
 }
 
 #[derive(Serialize)]
@@ -108,9 +109,9 @@ struct ScalingReport {
     threads: u32,
 }
 
-/// Measures several lengths of each image, reports and draws.
+/// Measures several lengths of each image, reports and plots.
 fn run_scaling(args: &Args) -> Result<(), Error> {
-    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, ..Setup::default() };
+    let setup = args.engine.setup()?;
     for (svg, file) in args.svg.iter().flat_map(|svg| args.files.iter().map(move |file| (svg, file))) {
         files::check_distinct(svg, file)?;
     }
@@ -119,12 +120,12 @@ fn run_scaling(args: &Args) -> Result<(), Error> {
         plot::write(path, &images)?;
     }
     if args.json {
-        return super::print_json(&ScalingReport { images, kernels: setup.kernels.name(), threads: 1 });
+        return print_json(&ScalingReport { images, kernels: setup.kernels.name(), threads: 1 });
     }
-    super::print(&format!("{}({} kernels, 1 thread, processor time)\n", scaling::table(&images), setup.kernels.name()))
+    print(&format!("{}({} kernels, 1 thread, CPU time)\n", scaling::table(&images), setup.kernels.name()))
 }
 
-/// One image's lengths, under its file's name.
+/// Measures one image under its file's name.
 fn curve(file: &Path, setup: Setup, lengths: &[usize]) -> Result<Curve, Error> {
     let bytes = files::map(file)?;
     let image = Image::new(&bytes).map_err(Error::engine(file))?;

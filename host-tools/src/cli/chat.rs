@@ -1,110 +1,106 @@
 //! `atto chat`.
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use attoformer::{Image, Sampler};
-use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
+use attoformer::Image;
+use attoformer_tools::files::FileError;
 use attoformer_tools::run::chat::template::{self, render_in_subprocess};
 use attoformer_tools::run::chat::{Chat, ChatError};
 use attoformer_tools::{Error, files};
 
-/// Talk with a model: a line is a message, its answer comes as it is written
+use super::args::{EngineArgs, SamplingArgs};
+use super::output::{print, print_json};
+
+/// Chat with a model: each line of stdin is a message, the answer is streamed
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image; it holds the model's chat template
+    /// Image of a model with a chat template
     file: PathBuf,
-    /// What the model is told before the conversation
+    /// System message
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     system: Option<String>,
-    /// Tokens that an answer has at most [default: what fits the context]
+    /// Tokens per answer at most [default: until the context is full]
     #[arg(short, value_name = "N")]
     number: Option<usize>,
-    /// 0 takes the likeliest token; higher is bolder
-    #[arg(long, default_value_t = 0.0, value_name = "T", allow_hyphen_values = true, value_parser = super::sampling::temperature)]
-    temperature: f32,
-    /// The random numbers follow from it
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    seed: u64,
-    /// Threads; no result depends on them
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=super::THREADS_MAX))]
-    threads: u32,
-    /// The loops to run, such as scalar or avx2 [default: the fastest of this CPU]
-    #[arg(long, value_name = "NAME")]
-    kernels: Option<String>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
-/// The lines of stdin.
+/// Reader of the lines of stdin.
 #[derive(Default)]
 struct Lines {
     line: Vec<u8>,
-    /// Bytes before the line.
-    before: usize,
+    /// Offset of the line in the input.
+    offset: usize,
 }
 
 impl Lines {
-    /// The next one; `None` behind the last.
+    /// Reads the next line; `None` at the end of the input.
     fn next(&mut self) -> Result<Option<&str>, Error> {
-        self.before += self.line.len();
+        let stdin_path = Path::new("stdin");
+        self.offset += self.line.len();
         self.line.clear();
         let read = stdin().lock().read_until(b'\n', &mut self.line);
-        if read.map_err(|error| Error::request(format!("stdin: the line cannot be read: {error}")))? == 0 {
+        if read.map_err(Error::io(stdin_path))? == 0 {
             return Ok(None);
         }
-        let text = std::str::from_utf8(&self.line);
-        text.map(Some).map_err(|error| Error::request(format!("stdin: it is not UTF-8 from byte {} on", self.before + error.valid_up_to())))
+        let invalid = |error: std::str::Utf8Error| FileError::NotUtf8 { offset: self.offset + error.valid_up_to() };
+        std::str::from_utf8(&self.line).map(Some).map_err(|error| Error::file(stdin_path)(invalid(error)))
     }
 }
 
-/// Reads lines and streams answers, until the input ends.
+/// Reads messages and streams answers until the input ends.
 pub fn run(args: Args) -> Result<(), Error> {
     let refuse = |error| Error::engine(&args.file)(error);
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(refuse)?;
-    let refused = |refusal: ChatError| Error::file(&args.file)(refusal.to_string());
-    let mut chat = Chat::new(image, args.system.clone(), render_in_subprocess).map_err(refused)?;
-    let setup = Setup { kernels: select_kernels(args.kernels.as_deref())?, parallel: thread_pool(args.threads)?, ..Setup::default() };
+    let failed = |error: ChatError| Error::file(&args.file)(error);
+    let mut chat = Chat::new(image, args.system.clone(), render_in_subprocess).map_err(failed)?;
+    let setup = args.engine.setup()?;
     let mut arena = setup.arena(image.config(), &args.file)?;
     let mut session = setup.session(&image, &mut arena).map_err(refuse)?;
-    let mut sampler = Sampler::new(args.seed).with_temperature(args.temperature).map_err(refuse)?;
-    let asks = stdin().is_terminal();
+    let mut sampler = args.sampling.sampler().map_err(refuse)?;
+    let interactive = stdin().is_terminal();
     let mut lines = Lines::default();
     loop {
-        if asks {
+        if interactive {
             eprint!("> ");
             let _ = stderr().flush();
         }
         let Some(line) = lines.next()? else { return Ok(()) };
-        let said = line.trim();
-        if said.is_empty() {
+        let message = line.trim();
+        if message.is_empty() {
             continue;
         }
-        let prompt = match chat.ask(said) {
+        let prompt = match chat.ask(message) {
             Ok(prompt) => prompt,
-            Err(ChatError::Control) => {
-                eprintln!("note: {}", ChatError::Control);
+            Err(error @ ChatError::SpecialToken) => {
+                eprintln!("note: {error}");
                 continue;
             }
-            Err(refusal) => return Err(refused(refusal)),
+            Err(error) => return Err(failed(error)),
         };
-        let mut shown = Ok(());
+        let mut printed = Ok(());
         chat.answer(&mut session, &prompt, &mut sampler, args.number.unwrap_or(usize::MAX), |text| {
-            if shown.is_ok() {
-                shown = super::print(text);
+            if printed.is_ok() {
+                printed = print(text);
             }
         })
-        .map_err(refused)?;
-        shown?;
-        super::print("\n")?;
+        .map_err(failed)?;
+        printed?;
+        print("\n")?;
         if session.room() == 0 {
             eprintln!("note: the conversation fills the context of {} tokens", session.config().context);
         }
     }
 }
 
-/// Runs the template of the request on stdin, for [`render_in_subprocess`], with as much memory as it may have.
+/// Renders the template of the request on stdin for [`render_in_subprocess`], after bounding the memory of this process.
 pub fn render_template(limit: impl FnOnce(usize)) -> Result<(), Error> {
     limit(template::MEMORY);
-    let request = serde_json::from_reader(stdin().lock()).map_err(|error| Error::request(format!("stdin: it is no request: {error}")))?;
-    super::print_json(&template::render(&request))
+    let request = serde_json::from_reader(stdin().lock()).map_err(Error::file(Path::new("stdin")))?;
+    print_json(&template::render(&request))
 }

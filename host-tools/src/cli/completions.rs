@@ -1,19 +1,20 @@
 //! `atto completions`.
 
 use attoformer_tools::Error;
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-/// Write completions for a shell to stdout
+use super::output::print;
+
+/// Print a completion script for a shell
 #[derive(clap::Args)]
 pub struct Args {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 
-/// Generates and prints.
-pub fn run(args: Args) -> Result<(), Error> {
+/// Generates the script of `command` and prints it.
+pub fn run(args: Args, command: &mut clap::Command) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "atto", &mut script);
-    super::print(&String::from_utf8_lossy(&script))
+    clap_complete::generate(args.shell, command, "atto", &mut script);
+    print(&String::from_utf8_lossy(&script))
 }

@@ -3,13 +3,15 @@
 use attoformer_tools::Error;
 use attoformer_tools::import::{ModelFormat, supported_formats};
 
-/// Tell which models can be read
+use super::output::{print, print_json};
+
+/// List supported model formats
 #[derive(clap::Args)]
 pub struct Args {
-    /// List formats and families
+    /// List formats and model families
     #[arg(long, required = true)]
     list: bool,
-    /// Print one JSON array
+    /// Print a JSON array
     #[arg(long)]
     json: bool,
 }
@@ -18,9 +20,9 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let all = supported_formats();
     if args.json {
-        return super::print_json(&all);
+        return print_json(&all);
     }
     let width = |column: fn(&ModelFormat) -> &'static str| all.iter().map(|row| column(row).len()).max().unwrap_or(0);
     let (format, name) = (width(|row| row.format), width(|row| row.name));
-    super::print(&all.iter().map(|row| format!("{:format$}  {:name$}  {}\n", row.format, row.name, row.about)).collect::<String>())
+    print(&all.iter().map(|row| format!("{:format$}  {:name$}  {}\n", row.format, row.name, row.about)).collect::<String>())
 }

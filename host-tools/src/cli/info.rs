@@ -6,19 +6,21 @@ use attoformer::image::Image;
 use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::{Error, files};
 
-/// Tell what an image holds
+use super::output::{print, print_json};
+
+/// Show information about an image
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image
+    /// Image
     file: PathBuf,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Checks the image and reports.
+/// Checks the image and prints its summary.
 pub fn run(args: Args) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
-    let facts = Image::new(&bytes).and_then(|image| ImageSummary::of_image(&image)).map_err(Error::engine(&args.file))?;
-    if args.json { super::print_json(&facts) } else { super::print(&facts.to_string()) }
+    let summary = Image::new(&bytes).and_then(|image| ImageSummary::of_image(&image)).map_err(Error::engine(&args.file))?;
+    if args.json { print_json(&summary) } else { print(&summary.to_string()) }
 }

@@ -15,81 +15,82 @@ use attoformer_tools::inspect::{Ablate, InspectOptions, InspectedModel, Inspecti
 use attoformer_tools::pack::calibrate;
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
-use attoformer_tools::run::embed::write_npy;
 use attoformer_tools::run::generate;
+use attoformer_tools::run::npy::write_npy;
 use attoformer_tools::{Error, files, import};
 use serde::Serialize;
 
-use super::args::Workers;
+use super::args::WorkerArgs;
+use super::output::print_json;
 
-/// Longest sequence that a text is cut into.
+/// Longest sequence that a text is split into, in tokens.
 const SEQUENCE: usize = 128;
 
-/// Look inside a model at work on a prompt: a page of attention, logit lens and ablation
+/// Visualize a forward pass: attention, logit lens, ablation, activation patching, neurons
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image
+    /// Image
     file: PathBuf,
-    /// Text to look at; the begin token is put before it
+    /// Prompt text; BOS is added if the model expects it
     #[arg(long, required_unless_present = "tokens_in", conflicts_with = "tokens_in", allow_hyphen_values = true)]
     prompt: Option<String>,
-    /// Tokens to look at as they are, such as 1,403,407
+    /// Prompt tokens, such as 1,403,407; nothing is added
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     tokens_in: Vec<u32>,
-    /// The page to write, or a folder for the page, data.json and an .npy file for each array
+    /// HTML page to write, or a folder for the page, data.json and one .npy file per array
     #[arg(short, long, value_name = "OUT.html|DIR")]
     output: PathBuf,
-    /// Show what each head looks at [default: this and all that the model can show of --lens and --ablate]
+    /// Attention weights of each head [default: all of --attention, --lens, --ablate that the model supports]
     #[arg(long)]
     attention: bool,
-    /// Show what each layer would say
+    /// Logit lens: the predictions after each layer
     #[arg(long)]
     lens: bool,
-    /// Show what each head, MLP and layer is worth to the answer, by taking it away
+    /// Ablation: the effect of each head, MLP and layer on the answer
     #[arg(long)]
     ablate: bool,
-    /// Put a part's mean over the prompt, or over --text, in its place instead of nothing
+    /// Ablate to the mean over the prompt, or over --text, instead of to zero
     #[arg(long)]
     mean: bool,
-    /// The answer to look at: the text of one token [default: the likeliest token behind the prompt]
+    /// Answer to explain: the text of one token [default: the most likely next token]
     #[arg(long, visible_alias = "token", value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "target_id")]
     target: Option<String>,
-    /// The same by its number
+    /// Answer to explain, as a token number
     #[arg(long, value_name = "N")]
     target_id: Option<u32>,
-    /// Another prompt of as many tokens: show which layer and position carries the difference, by patching
+    /// Activation patching: another prompt of the same length in tokens
     #[arg(long, value_name = "PROMPT", allow_hyphen_values = true)]
     other: Option<String>,
-    /// Layers whose attention or MLP is patched together
+    /// Layers patched together in attention and MLP
     #[arg(long, value_name = "N", default_value_t = 1, requires = "other", value_parser = clap::value_parser!(u32).range(1..))]
     window: u32,
-    /// Show the tokens of a text at which neurons are largest
+    /// Text in which to find the tokens that activate neurons most
     #[arg(long, value_name = "TEXT.txt")]
     neurons: Option<PathBuf>,
-    /// A neuron to show (repeatable)
+    /// Neuron to show (repeatable)
     #[arg(long = "neuron", value_name = "LAYER:INDEX", requires = "neurons")]
     named: Vec<Neuron>,
-    /// How many of each layer's most_selective neurons to show
+    /// Most selective neurons to show per layer
     #[arg(long, value_name = "N", default_value_t = 12, requires = "neurons")]
     most_selective: usize,
-    /// Show which tensors cost most when they are rounded; the image's checkpoint
+    /// Rank tensors by quantization error; the image's source model
     #[arg(long, value_name = "SRC")]
     against: Option<PathBuf>,
-    /// The format that --against tries
+    /// Format that --against tries
     #[arg(long, default_value = "int4", requires = "against", value_name = "int8|int4|f16")]
     format: Format,
-    /// Show a head's weights as a board computed them: what `cargo xtask attention` printed for the same image and prompt
+    /// Attention weights of a head from a board, printed by `cargo xtask attention` for the same image and prompt
     #[arg(long, value_name = "ROWS.json")]
     board: Option<PathBuf>,
-    /// A text for --mean and --against [default of --against: a built-in one]
+    /// Text for --mean and --against [default of --against: built-in]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
-    /// Bytes of a text that are read at most
+    /// Bytes of a text to read at most
     #[arg(long, value_name = "BYTES", default_value_t = 16_384)]
     text_bytes: usize,
     #[command(flatten)]
-    workers: Workers,
-    /// Print one JSON object
+    workers: WorkerArgs,
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -100,7 +101,7 @@ struct Report<'r> {
     page_bytes: usize,
     tokens: usize,
     answer: Option<&'r str>,
-    /// Layer and head that the answer needs most, and the change of its log-probability without it.
+    /// Layer and head with the strongest effect on the answer, and the change of its log-probability.
     top_head: Option<(usize, usize, f32)>,
     views: Vec<&'static str>,
     seconds: f64,
@@ -108,7 +109,18 @@ struct Report<'r> {
     threads: usize,
 }
 
-/// Looks and writes.
+/// An input or output that cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+enum InputError {
+    #[error("it is a file, neither a folder nor named .html; name a page .html, or a folder for page, data and arrays")]
+    Output,
+    #[error("these are not the attention weights of a board: {0}")]
+    Board(String),
+    #[error("the text is blank")]
+    NoText,
+}
+
+/// Inspects and writes.
 pub fn run(args: Args) -> Result<(), Error> {
     let began = Instant::now();
     let as_page = args.output.extension().is_some_and(|extension| extension == "html" || extension == "htm");
@@ -118,8 +130,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         files::check_distinct(&args.output, input)?;
     }
     if !as_page && args.output.is_file() {
-        let what = "it is a file, and neither a folder nor named .html: a page's name ends so, a folder holds page, data and arrays";
-        return Err(Error::file(&args.output)(what.to_owned()));
+        return Err(Error::file(&args.output)(InputError::Output));
     }
     let bytes = files::map(&args.file)?;
     let image = Image::new(&bytes).map_err(Error::engine(&args.file))?;
@@ -127,17 +138,17 @@ pub fn run(args: Args) -> Result<(), Error> {
         Some(text) => tokens_of(&image, text, &args.file)?,
         None => args.tokens_in.clone(),
     };
-    let wanted = wanted(&args, &image, &prompt)?;
-    let setup = Setup { context: Some(longest(&image, &prompt, &wanted)), ..args.workers.setup()? };
+    let options = options(&args, &image, &prompt)?;
+    let setup = Setup { context: Some(longest(&image, &prompt, &options)), ..args.workers.setup()? };
     let model = InspectedModel { image, path: &args.file, setup, threads: args.workers.threads() };
-    let mut inspection = inspect(&model, &prompt, &wanted)?;
+    let mut inspection = inspect(&model, &prompt, &options)?;
     inspection.quantization = args.against.as_deref().map(|source| quantization(&args, &model, source)).transpose()?;
 
     let page_bytes = if as_page { write_page(&args.output, &inspection)? } else { write_folder(&args.output, &inspection)? };
     report(&args, &inspection, page_bytes, began.elapsed().as_secs_f64(), &model)
 }
 
-/// A text's tokens as the model reads them.
+/// Encodes a text as the model reads it.
 fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> {
     let refuse = || Error::engine(path);
     if image.config().architecture == Architecture::Decoder {
@@ -150,10 +161,10 @@ fn tokens_of(image: &Image, text: &str, path: &Path) -> Result<Vec<u32>, Error> 
     Ok(tokens)
 }
 
-/// What the flags ask for; without any, all that the model can show.
-fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, Error> {
-    let writes = image.config().architecture == Architecture::Decoder;
-    let unasked = !(args.attention || args.lens || args.ablate);
+/// The requested views; without flags, all that the model supports.
+fn options(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, Error> {
+    let is_decoder = image.config().architecture == Architecture::Decoder;
+    let by_default = !(args.attention || args.lens || args.ablate);
     let target = match (&args.target, args.target_id) {
         (Some(text), _) => Some(pieces::single(image, text).map_err(Error::request)?),
         (None, Some(token)) if token >= image.config().vocab => {
@@ -169,9 +180,9 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, 
     let other = args.other.as_ref().map(|text| tokens_of(image, text, &args.file)).transpose()?;
     let neurons = args.neurons.as_ref().map(|path| Ok((name_of(path), sequences(args, image, path)?))).transpose()?;
     Ok(InspectOptions {
-        attention: args.attention || (unasked && image.config().attention == AttentionKind::Softmax),
-        lens: args.lens || (unasked && writes),
-        ablate: (args.ablate || args.mean || (unasked && writes)).then_some(method),
+        attention: args.attention || (by_default && image.config().attention == AttentionKind::Softmax),
+        lens: args.lens || (by_default && is_decoder),
+        ablate: (args.ablate || args.mean || (by_default && is_decoder)).then_some(method),
         other: other.map(|other| (other, args.window as usize)),
         target,
         neurons,
@@ -181,30 +192,30 @@ fn wanted(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions, 
     })
 }
 
-/// Rows of a board.
+/// Reads the attention weights of a board.
 fn board(path: &Path) -> Result<Rows, Error> {
     let text = files::text(path)?;
-    serde_json::from_str(&text).map_err(|error| Error::file(path)(format!("it does not hold a board's rows: {error}")))
+    serde_json::from_str(&text).map_err(|error| Error::file(path)(InputError::Board(error.to_string())))
 }
 
-/// The longest input that is run.
-fn longest(image: &Image, prompt: &[u32], wanted: &InspectOptions) -> u32 {
-    let texts = wanted.neurons.iter().map(|(_, sequences)| sequences);
-    let references = wanted.ablate.iter().filter_map(|method| if let Ablate::Mean(sequences) = method { Some(sequences) } else { None });
+/// Length of the longest input.
+fn longest(image: &Image, prompt: &[u32], options: &InspectOptions) -> u32 {
+    let texts = options.neurons.iter().map(|(_, sequences)| sequences);
+    let references = options.ablate.iter().filter_map(|method| if let Ablate::Mean(sequences) = method { Some(sequences) } else { None });
     let lengths = texts.chain(references).flatten().map(Vec::len);
-    let longest = lengths.chain(wanted.other.iter().map(|(other, _)| other.len())).fold(prompt.len().max(1), usize::max);
-    // A longer prompt is refused by the session, with both numbers.
+    let longest = lengths.chain(options.other.iter().map(|(other, _)| other.len())).fold(prompt.len().max(1), usize::max);
+    // The session refuses a longer prompt with both numbers.
     (longest as u32).min(image.config().context)
 }
 
-/// The front of a text, cut between characters.
+/// The start of a text, truncated between characters.
 fn text(args: &Args, path: &Path) -> Result<String, Error> {
     let mut text = files::text(path)?;
     text.truncate(text.floor_char_boundary(args.text_bytes));
     Ok(text)
 }
 
-/// A text's documents as sequences that fit the context.
+/// Splits the documents of a text into sequences that fit the context.
 fn sequences(args: &Args, image: &Image, path: &Path) -> Result<Vec<Vec<u32>>, Error> {
     let text = text(args, path)?;
     let longest = SEQUENCE.min(image.config().context as usize);
@@ -212,7 +223,7 @@ fn sequences(args: &Args, image: &Image, path: &Path) -> Result<Vec<Vec<u32>>, E
     for document in documents(&text) {
         sequences.extend(tokens_of(image, document, &args.file)?.chunks(longest).map(<[u32]>::to_vec));
     }
-    if sequences.is_empty() { Err(Error::file(path)("it holds no text".to_owned())) } else { Ok(sequences) }
+    if sequences.is_empty() { Err(Error::file(path)(InputError::NoText)) } else { Ok(sequences) }
 }
 
 fn name_of(path: &Path) -> String {
@@ -220,7 +231,7 @@ fn name_of(path: &Path) -> String {
 }
 
 fn quantization(args: &Args, model: &InspectedModel, source: &Path) -> Result<quantization::View, Error> {
-    model.check_writes("the cost of rounding")?;
+    model.check_writes("the ranking by quantization error")?;
     let checkpoint = import::open(source, None)?;
     let (name, mut text) = match &args.text {
         Some(path) => (name_of(path), text(args, path)?),
@@ -240,7 +251,7 @@ fn write_page(path: &Path, inspection: &Inspection) -> Result<usize, Error> {
     Ok(page.len())
 }
 
-/// The page, its data, and an array in each file.
+/// Writes the page, its data, and each array.
 fn write_folder(folder: &Path, inspection: &Inspection) -> Result<usize, Error> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let data = folder.join("data.json");
@@ -262,7 +273,7 @@ fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64,
         ("quantization", inspection.quantization.is_some()),
         ("board", inspection.board.is_some()),
     ];
-    let views: Vec<&str> = views.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
+    let views: Vec<&str> = views.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect();
     let top_head = inspection.ablation.as_ref().and_then(|ablation| ablation.ranking().first().copied());
     if !args.json {
         eprintln!(
@@ -273,7 +284,7 @@ fn report(args: &Args, inspection: &Inspection, page_bytes: usize, seconds: f64,
         );
         return Ok(());
     }
-    super::print_json(&Report {
+    print_json(&Report {
         output: args.output.display().to_string(),
         page_bytes,
         tokens: inspection.prompt.len(),

@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, which parses, calls and prints.
+//! The command line: one file per subcommand, which parses its options, calls the library and prints.
 
 mod args;
 mod bench;
@@ -10,24 +10,19 @@ mod eval;
 mod import;
 mod info;
 mod inspect;
+mod output;
 mod pack;
 mod run;
-mod sampling;
 mod train;
 mod transcribe;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use attoformer_tools::Error;
 use attoformer_tools::run::chat::template::RENDER_SUBCOMMAND;
-use clap::{Parser, Subcommand};
-use serde::Serialize;
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// Threads that may be asked for; more would only wait for each other.
-const THREADS_MAX: i64 = 256;
-
-/// Packs trained transformers into images for microcontrollers and PCs, runs them and measures them.
+/// Pack trained transformers into images for microcontrollers and PCs, run them and measure them.
 #[derive(Parser)]
 #[command(name = "atto", version, max_term_width = 100)]
 struct Cli {
@@ -53,11 +48,11 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 done, 1 a stated failure, 2 wrong usage.
+/// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 success, 1 failure, 2 usage error.
 pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
-    // No subcommand: only this program itself calls it.
-    let apart = std::env::args_os().nth(1).is_some_and(|argument| argument == RENDER_SUBCOMMAND);
-    let result = if apart { chat::render_template(limit) } else { run_command() };
+    // Not a public subcommand: only this program starts itself with it.
+    let renders = std::env::args_os().nth(1).is_some_and(|argument| argument == RENDER_SUBCOMMAND);
+    let result = if renders { chat::render_template(limit) } else { run_command() };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -81,26 +76,6 @@ fn run_command() -> Result<(), Error> {
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Train(args) => train::run(args),
-        Command::Completions(args) => completions::run(args),
-    }
-}
-
-/// Prints the one JSON object of a command on stdout.
-fn print_json(value: &impl Serialize) -> Result<(), Error> {
-    print(&(serde_json::to_string(value).expect("plain structs serialize") + "\n"))
-}
-
-/// Prints text on stdout at once. A reader that closed its end has what it wanted.
-fn print(text: &str) -> Result<(), Error> {
-    print_on(text).map(|_| ())
-}
-
-/// Prints text on stdout at once; `false` where nobody reads it any more.
-fn print_on(text: &str) -> Result<bool, Error> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Error::Io { path: "stdout".into(), source: error }),
+        Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }
 }

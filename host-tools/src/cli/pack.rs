@@ -12,43 +12,45 @@ use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::{Error, files, import, pack};
 
+use super::output::{print, print_json};
+
 /// Pack a trained model into an image
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trained model: a Hugging Face directory, a GGUF file, a llama2.c checkpoint (.bin); `atto import --list` shows the families
+    /// Trained model: a Hugging Face directory, a GGUF file or a llama2.c checkpoint (.bin); see `atto import --list`
     source: PathBuf,
-    /// The image to write
+    /// Image to write
     #[arg(short, long, value_name = "OUT.atto")]
     output: PathBuf,
     /// Format of the matrices
     #[arg(long, default_value = "int8", value_name = "int8|int4|f16|f32")]
     weights: Format,
-    /// Columns that share a scale in int4 matrices [default: 32]
+    /// Group size of int4: columns that share a scale [default: 32]
     #[arg(long, value_name = "32|64|128|row", value_parser = parse_group)]
     group: Option<u32>,
-    /// Format of one tensor, like layers.0.qkv=f16, embedding=int8, layers.*.mlp_down=int4:64 (repeatable)
+    /// Format of one tensor, such as layers.0.qkv=f16, embedding=int8, layers.*.mlp_down=int4:64 (repeatable)
     #[arg(long = "tensor", value_name = "NAME=FORMAT", value_parser = parse_override)]
     tensors: Vec<(String, Format)>,
-    /// Format of keys and values
+    /// Format of the KV cache
     #[arg(long, default_value = "int8", value_name = "int8|f16|f32", value_parser = parse_kv)]
     kv: KvType,
-    /// Longest sequence in tokens [default: what the model was trained for]
+    /// Context length in tokens [default: the trained one]
     #[arg(long, value_name = "N")]
     context: Option<u32>,
-    /// Order of the weights in memory
+    /// Memory layout of the weights
     #[arg(long, default_value = "portable", value_name = "portable|cortex-m-dsp")]
     layout: Target,
-    /// The tokenizer's file [default: tokN.bin or tokenizer.bin beside the model]
+    /// Tokenizer file [default: tokN.bin or tokenizer.bin in the folder of the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
-    /// A text, line by line, over which the inputs of the matrices are measured before int8 and int4 matrices are rounded
-    /// [default: built-in for encoders, none for decoders]
+    /// Calibration text (SmoothQuant), one sample per line, for int8 and int4 matrices; the counterpart of llama.cpp's
+    /// importance matrix [default: built-in for encoders, none for decoders]
     #[arg(long, value_name = "FILE|built-in|none")]
     calibrate: Option<PathBuf>,
-    /// Fail when the image is larger
+    /// Fail if the image is larger
     #[arg(long, value_name = "BYTES")]
     budget_flash: Option<u64>,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -62,6 +64,8 @@ enum OptionError {
     Format(FormatError),
     #[error("unknown format \"{0}\"; use int8, f16 or f32")]
     Kv(String),
+    #[error("the calibration text is blank")]
+    NoText,
 }
 
 fn parse_group(text: &str) -> Result<u32, FormatError> {
@@ -90,7 +94,7 @@ fn calibration(checkpoint: &Checkpoint, requested: Option<&Path>) -> Result<Opti
         Some(path) if path.as_os_str() == "none" => Ok(None),
         Some(path) if path.as_os_str() == "built-in" => built_in(),
         Some(path) => match files::text(path)? {
-            text if text.trim().is_empty() => Err(Error::file(path)("it holds no text".to_owned())),
+            text if text.trim().is_empty() => Err(Error::file(path)(OptionError::NoText)),
             text => Ok(Some(text)),
         },
         None if by_default => built_in(),
@@ -104,7 +108,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     pack::check_output(&args.output)?;
     if checkpoint.tokenizer.is_none() && checkpoint.config.has_embedding() {
         let source = args.source.display();
-        eprintln!("note: no tokenizer of a kind that can be packed comes with {source}: the image takes tokens, not text");
+        eprintln!("note: {source} has no supported tokenizer; the image reads tokens, not text");
     }
     let calibration = calibration(&checkpoint, args.calibrate.as_deref())?;
     let options = pack::Options {
@@ -121,6 +125,6 @@ pub fn run(args: Args) -> Result<(), Error> {
     pack::check_budget(&args.output, &packed, args.budget_flash)?;
     pack::write(&args.output, &packed)?;
 
-    let facts = ImageSummary::of_packed(&packed).map_err(Error::engine(&args.output))?;
-    if args.json { super::print_json(&facts) } else { super::print(&facts.to_string()) }
+    let summary = ImageSummary::of_packed(&packed).map_err(Error::engine(&args.output))?;
+    if args.json { print_json(&summary) } else { print(&summary.to_string()) }
 }

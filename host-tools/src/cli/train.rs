@@ -4,32 +4,45 @@ use std::path::PathBuf;
 
 use attoformer_tools::Error;
 
-/// Train a small model (in a build with the feature `train`)
+/// Train a small model (requires a build with the Cargo feature `train`)
 #[derive(clap::Args)]
-#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "without training the arguments are only checked"))]
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "without training the arguments are only parsed"))]
 pub struct Args {
-    /// What to train, in TOML
+    /// Training configuration in TOML
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// A configuration by name, such as tales
+    /// Built-in configuration, such as tales
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// Folder to write to, which `atto pack` reads
+    /// Output folder, which `atto pack` reads
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Go on from the last checkpoint in that folder
+    /// Resume from the last checkpoint in the output folder
     #[arg(long)]
     resume: bool,
-    /// Print one JSON object
+    /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Says how to build an `atto` that can train.
+/// Training that cannot start.
+#[derive(Clone, Debug, thiserror::Error)]
+enum TrainError {
+    #[cfg(not(feature = "train"))]
+    #[error(
+        "this atto was built without training; build one with \
+         `cargo build --release -p attoformer-tools --features train`"
+    )]
+    NotBuiltIn,
+    #[cfg(feature = "train")]
+    #[error("unknown preset {name:?}; available: {available}")]
+    Preset { name: String, available: String },
+}
+
+/// Explains how to build an `atto` that trains.
 #[cfg(not(feature = "train"))]
 pub fn run(_: Args) -> Result<(), Error> {
-    let how = "this atto was built without training; cargo build --release -p attoformer-tools --features train makes one that can";
-    Err(Error::request(how.to_owned()))
+    Err(Error::request(TrainError::NotBuiltIn))
 }
 
 /// Trains and reports.
@@ -37,22 +50,24 @@ pub fn run(_: Args) -> Result<(), Error> {
 pub fn run(args: Args) -> Result<(), Error> {
     use attoformer_train::TrainConfig;
 
+    use super::output::{print, print_json};
+
     let config = match (&args.config, &args.preset) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-            TrainConfig::parse(&text).map_err(|error| Error::file(path)(error.to_string()))?
+            TrainConfig::parse(&text).map_err(Error::file(path))?
         }
         (None, name) => {
-            let name = name.as_deref().unwrap_or_default();
-            let known = TrainConfig::PRESETS.join(", ");
-            TrainConfig::preset(name).ok_or_else(|| Error::request(format!("there is no preset {name}, only {known}")))?
+            let name = name.clone().unwrap_or_default();
+            TrainConfig::preset(&name)
+                .ok_or_else(|| Error::request(TrainError::Preset { name, available: TrainConfig::PRESETS.join(", ") }))?
         }
     };
-    let report = attoformer_train::train(&config, &args.output, args.resume).map_err(|error| Error::request(error.to_string()))?;
+    let report = attoformer_train::train(&config, &args.output, args.resume).map_err(Error::request)?;
     if args.json {
-        return super::print_json(&report);
+        return print_json(&report);
     }
-    super::print(&format!(
+    print(&format!(
         "{} parameters, {} steps, {:.0} s, held-out perplexity {:.3}: {}\n",
         report.parameters,
         report.steps,
