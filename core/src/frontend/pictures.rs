@@ -1,72 +1,72 @@
-//! Pictures to rows of features: patches of pixels, scaled and normed (Dosovitskiy et al. 2021, section 3.1), with the same bits on every target.
+//! Pictures to feature rows: patches of pixels, scaled and normalized, by im2col with a stride of one patch (Dosovitskiy et al. 2021, section 3.1).
 //!
-//! A camera's picture of the model's own size goes straight into [`Pictures::patches`]. How another size becomes this one stands here too, and is the
-//! host tool's work.
+//! [`Pictures::patches`] takes a picture of the model's own size, as a camera delivers it. The parameters also state how a picture of another size is
+//! resized and cropped; the host tool does that.
 
 use crate::error::Error;
 use crate::format::field::{f32_at, u32_at};
 use crate::format::section;
 use crate::slices::rows_mut;
 
-/// How a picture becomes rows of features: a checked copy of an image's section.
+/// A picture front end: a checked copy of an image's section.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pictures {
-    /// Rows of pixels that the model sees.
+    /// Height in pixels.
     pub height: usize,
-    /// Pixels of a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Values of a pixel: 1 (grey) or 3 (red, green, blue).
+    /// Channels: 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
-    /// Pixels of a patch's side.
+    /// Side of a square patch in pixels.
     pub patch: usize,
-    /// What a value of 0 to 255 is multiplied with.
+    /// Factor for values of 0 to 255.
     pub scale: f32,
-    /// What is then taken away, by channel.
+    /// Mean of each channel, subtracted after scaling.
     pub mean: [f32; 3],
-    /// What it is then divided by, by channel.
+    /// Standard deviation of each channel, the divisor after that.
     pub deviation: [f32; 3],
-    /// What a picture of any size is brought to before its middle is cut out.
+    /// How a picture of any size is resized before the centre crop.
     pub resize: Resize,
-    /// How.
+    /// Resampling filter.
     pub filter: Filter,
 }
 
-/// The size that a picture is brought to.
+/// The size that a picture is resized to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resize {
-    /// Its own.
+    /// Its own size.
     Keep,
-    /// Rows and columns, whatever its shape was.
+    /// Exactly this height and width; the aspect ratio may change.
     To(usize, usize),
-    /// Its shorter side has this length, its shape stays.
+    /// The shorter side has this length; the aspect ratio stays.
     Shorter(usize),
 }
 
-/// How pixels are weighed when a picture's size changes.
+/// Resampling filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// The nearest one.
+    /// Nearest neighbour.
     Nearest,
-    /// Lanczos' window of three lobes.
+    /// Lanczos with three lobes.
     Lanczos,
-    /// A triangle.
+    /// Bilinear (triangle).
     Bilinear,
-    /// A cubic with a = -1/2.
+    /// Bicubic with a = -1/2.
     Bicubic,
 }
 
 /// Bytes of the section.
 const BYTES: usize = 64;
-/// Longest side, before and after.
+/// Longest side in pixels, before and after resizing.
 const SIDE_MAX: usize = 1 << 14;
-/// Most values of a picture: 64 MiB of features.
+/// Largest number of values in all feature rows: 64 MiB.
 const VALUES_MAX: usize = 1 << 24;
 
 impl Pictures {
-    /// Reads and checks a section.
+    /// Parses and checks a section.
     ///
     /// # Errors
-    /// [`Error::Section`] for one that contradicts itself or is cut.
+    /// [`Error::Section`] if it contradicts itself or is truncated.
     pub fn new(bytes: &[u8]) -> Result<Self, Error> {
         Self::read(bytes).ok_or(Error::Section { kind: section::PICTURES })
     }
@@ -95,28 +95,29 @@ impl Pictures {
                 _ => return None,
             },
         };
-        (bytes.len() == BYTES && pictures.agrees()).then_some(pictures)
+        (bytes.len() == BYTES && pictures.is_consistent()).then_some(pictures)
     }
 
-    /// Whether all sizes are within their limits, a cut lies within what it is cut from, and a value can be normed.
-    pub fn agrees(&self) -> bool {
+    /// Whether all sizes are within their limits, the crop is inside the resized picture, and values can be normalized.
+    pub fn is_consistent(&self) -> bool {
         let [height, width] = [self.height, self.width];
-        let held = match self.resize {
+        let cropped = match self.resize {
             Resize::Keep => true,
             Resize::Shorter(side) => (height.max(width)..=SIDE_MAX).contains(&side),
             Resize::To(rows, columns) => (height..=SIDE_MAX).contains(&rows) && (width..=SIDE_MAX).contains(&columns),
         };
         let inside = (1..=height.min(width)).contains(&self.patch) && height <= SIDE_MAX && width <= SIDE_MAX;
-        let normed = self.scale.is_finite() && self.mean.iter().all(|x| x.is_finite()) && self.deviation.iter().all(|x| x.is_normal());
-        inside && held && normed && matches!(self.channels, 1 | 3) && height * width <= VALUES_MAX / 3
+        let normalizable =
+            self.scale.is_finite() && self.mean.iter().all(|x| x.is_finite()) && self.deviation.iter().all(|x| x.is_normal());
+        inside && cropped && normalizable && matches!(self.channels, 1 | 3) && height * width <= VALUES_MAX / 3
     }
 
-    /// Patches of a picture.
+    /// Feature rows of a picture: its patches.
     pub const fn rows(&self) -> usize {
         self.patches_along(self.width) * self.patches_along(self.height)
     }
 
-    /// Columns of a row: all rows of a patch's first channel from the top, then the next channel's.
+    /// Columns of a feature row: all pixels of a patch's first channel, row by row, then the next channel's.
     pub const fn features(&self) -> usize {
         self.channels * self.patch * self.patch
     }
@@ -126,7 +127,7 @@ impl Pictures {
         self.height * self.width * self.channels
     }
 
-    /// Whole patches along a side. A patch is never of size 0; the compiler is told so.
+    /// Whole patches along a side. The patch size is never zero; the checked division tells the compiler so.
     const fn patches_along(&self, side: usize) -> usize {
         match side.checked_div(self.patch) {
             Some(patches) => patches,
@@ -134,11 +135,11 @@ impl Pictures {
         }
     }
 
-    /// All patches of a picture, `(rows, features)`, from the top, left to right. Its pixels `(height, width, channels)` are bytes; those right of the
-    /// last whole patch, and below it, are not looked at.
+    /// Computes all patches of a picture, `(rows, features)`, left to right, then top to bottom. `pixels` are bytes `(height, width, channels)`; those
+    /// to the right of the last whole patch and below it are ignored.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] when `pixels` or `out` has less than [`Pictures::bytes`] or all rows.
+    /// [`Error::BufferTooSmall`] if `pixels` is shorter than [`Pictures::bytes`], or `out` than all rows.
     pub fn patches(&self, pixels: &[u8], out: &mut [f32]) -> Result<(), Error> {
         for (need, have) in [(self.bytes(), pixels.len()), (self.rows() * self.features(), out.len())] {
             if have < need {
@@ -168,7 +169,7 @@ mod tests {
     use super::{Filter, Pictures, Resize};
     use crate::error::Error;
 
-    /// A section of a picture of 2 by 5 pixels in patches of 2.
+    /// A section for pictures of 2 by 5 pixels in patches of 2.
     fn section() -> [u32; 16] {
         let one = 1f32.to_bits();
         let half = 0.5f32.to_bits();
@@ -189,7 +190,7 @@ mod tests {
         (0..).zip(&mut pixels).for_each(|(at, pixel)| *pixel = 2 * at);
         let mut out = [9.0; 25];
         pictures.patches(&pixels, &mut out).unwrap();
-        // Pixel (y, x) has the values 15 y + 3 x and the two behind it; green loses 1, blue is halved.
+        // Pixel (y, x) has the values 15 y + 3 x and the next two; green loses 1, blue is halved.
         assert_eq!(&out[..12], &[0.0, 3.0, 15.0, 18.0, 0.0, 3.0, 15.0, 18.0, 1.0, 2.5, 8.5, 10.0]);
         assert_eq!(&out[12..16], &[6.0, 9.0, 21.0, 24.0]);
         assert_eq!(out[24], 9.0);
@@ -198,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn sections_that_lie_are_refused() {
+    fn inconsistent_sections_are_refused() {
         let nan = f32::NAN.to_bits();
-        let lies = [
+        let faults = [
             (0, 0),
             (0, 3),
             (1, 1 << 15),
@@ -216,7 +217,7 @@ mod tests {
             (12, 4),
             (13, 4),
         ];
-        for (word, value) in lies {
+        for (word, value) in faults {
             let mut words = section();
             words[word] = value;
             assert!(read(words).is_err(), "word {word} set to {value}");

@@ -20,7 +20,9 @@ use crate::format::field::u32_at;
 use crate::format::header::at;
 use crate::format::sections::Sections;
 use crate::format::{ENTRY_BYTES, HEADER_BYTES, TensorOrder};
+#[cfg(feature = "audio")]
 use crate::frontend::Frontend;
+#[cfg(feature = "pictures")]
 use crate::frontend::pictures::Pictures;
 use crate::memory::{Plan, arena_bytes};
 use crate::tokenizer::Tokenizer;
@@ -53,7 +55,9 @@ pub struct Image<'a> {
     sections: Sections,
     golden: Golden<'a>,
     tokenizer: Option<Tokenizer<'a>>,
+    #[cfg(feature = "audio")]
     frontend: Option<Frontend<'a>>,
+    #[cfg(feature = "pictures")]
     pictures: Option<Pictures>,
     generation_config: Option<GenerationConfig<'a>>,
 }
@@ -90,7 +94,9 @@ impl<'a> Image<'a> {
             sections,
             golden: Golden::EMPTY,
             tokenizer: None,
+            #[cfg(feature = "audio")]
             frontend: None,
+            #[cfg(feature = "pictures")]
             pictures: None,
             generation_config: None,
         };
@@ -99,8 +105,17 @@ impl<'a> Image<'a> {
         image.check_directory()?;
         let golden = Golden::parse(section(section::GOLDEN), &config)?;
         image.check_labels()?;
-        let frontend = parse_frontend(section(section::FRONTEND), &config)?;
-        let pictures = parse_pictures(section(section::PICTURES), &config)?;
+        #[cfg(feature = "audio")]
+        let image = Image { frontend: parse_frontend(section(section::FRONTEND), &config)?, ..image };
+        #[cfg(feature = "pictures")]
+        let image = Image { pictures: parse_pictures(section(section::PICTURES), &config)?, ..image };
+        for (kind, feature, built_in) in
+            [(section::FRONTEND, "audio", cfg!(feature = "audio")), (section::PICTURES, "pictures", cfg!(feature = "pictures"))]
+        {
+            if !built_in && !section(kind).is_empty() {
+                return Err(Error::NotBuiltIn { feature });
+            }
+        }
         let generation_config = match section(section::GENERATION) {
             [] => None,
             bytes => Some(GenerationConfig::parse(bytes, config.vocab).ok_or(Error::Section { kind: section::GENERATION })?),
@@ -109,7 +124,7 @@ impl<'a> Image<'a> {
             [] => None,
             bytes => Some(Tokenizer::new(bytes, config.vocab)?),
         };
-        Ok(Image { golden, tokenizer, frontend, pictures, generation_config, ..image })
+        Ok(Image { golden, tokenizer, generation_config, ..image })
     }
 
     /// Bytes of arena for the packed context and the default block, known to the compiler: the size of a `static`.
@@ -170,11 +185,13 @@ impl<'a> Image<'a> {
     }
 
     /// The front end that turns sound into rows of features; `None` for an image that does not read sound.
+    #[cfg(feature = "audio")]
     pub fn frontend(&self) -> Option<Frontend<'a>> {
         self.frontend
     }
 
     /// The front end that turns a picture into rows of features; `None` for an image that does not read pictures.
+    #[cfg(feature = "pictures")]
     pub fn pictures(&self) -> Option<Pictures> {
         self.pictures
     }
@@ -239,6 +256,9 @@ impl<'a> Image<'a> {
         let weights = self.sections.range(section::WEIGHTS);
         for index in 0..count {
             let entry = Entry::checked(directory, &self.config, index, self.order.role_at(index), weights)?;
+            if let Some(feature) = missing_feature(&entry) {
+                return Err(Error::NotBuiltIn { feature });
+            }
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });
             }
@@ -248,17 +268,34 @@ impl<'a> Image<'a> {
 
     /// Whether every float of a tensor is finite, so that finite input can only overflow, never meet a NaN.
     fn is_finite(&self, entry: &Entry) -> bool {
-        let floats = |offset: u32, count: u32| offset == 0 || self.view::<f32>(offset, count).iter().all(|x| x.is_finite());
+        // In chunks without an early exit, so that the compiler vectorizes them: a large float image is checked in a fraction of its checksum's time.
+        let finite = |floats: &[f32]| floats.iter().fold(true, |all, x| all & x.is_finite());
+        let finite_halves = |halves: &[[u16; 2]]| halves.iter().flatten().fold(true, |all, bits| all & (bits & 0x7c00 != 0x7c00));
+        let floats = |offset: u32, count: u32| offset == 0 || self.view::<f32>(offset, count).chunks(CHUNK).all(finite);
         let words = (entry.value_bytes() / 4) as u32;
         floats(entry.scales, entry.rows)
             && floats(entry.bias, entry.rows)
             && floats(entry.in_scale, entry.columns)
             && match entry.dtype {
                 Dtype::F32 => floats(entry.values, words),
-                Dtype::F16 => self.view::<[u16; 2]>(entry.values, words).iter().flatten().all(|bits| bits & 0x7c00 != 0x7c00),
+                Dtype::F16 => self.view::<[u16; 2]>(entry.values, words).chunks(CHUNK).all(finite_halves),
                 Dtype::Int8 | Dtype::Int4 => true,
             }
     }
+}
+
+/// Elements that are checked without an early exit.
+const CHUNK: usize = 256;
+
+/// The Cargo feature that a matrix's format needs, if it is not built in. It has the format's name. Some roles are f32 in every image and need none.
+fn missing_feature(entry: &Entry) -> Option<&'static str> {
+    let built_in = match entry.dtype {
+        Dtype::Int8 => cfg!(feature = "int8"),
+        Dtype::Int4 => cfg!(feature = "int4"),
+        Dtype::F16 => cfg!(feature = "f16"),
+        Dtype::F32 => cfg!(feature = "f32") || entry.role.is_always_f32(),
+    };
+    (!built_in).then_some(entry.dtype.name())
 }
 
 fn section_of<'a>(bytes: &'a [u8], sections: &Sections, kind: u32) -> &'a [u8] {
@@ -267,6 +304,7 @@ fn section_of<'a>(bytes: &'a [u8], sections: &Sections, kind: u32) -> &'a [u8] {
 }
 
 /// Parses the audio front end, whose rows must have the model's width.
+#[cfg(feature = "audio")]
 fn parse_frontend<'a>(bytes: &'a [u8], config: &Config) -> Result<Option<Frontend<'a>>, Error> {
     if bytes.is_empty() {
         return Ok(None);
@@ -276,6 +314,7 @@ fn parse_frontend<'a>(bytes: &'a [u8], config: &Config) -> Result<Option<Fronten
 }
 
 /// Parses the picture front end, whose rows must have the model's width and fit its context.
+#[cfg(feature = "pictures")]
 fn parse_pictures(bytes: &[u8], config: &Config) -> Result<Option<Pictures>, Error> {
     if bytes.is_empty() {
         return Ok(None);

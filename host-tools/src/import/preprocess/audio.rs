@@ -1,6 +1,6 @@
 //! What a model's files say of the sound that it reads.
 
-use attoformer::frontend::fft;
+use attoformer::frontend::audio::fft;
 use serde::Deserialize;
 
 /// How sound becomes rows of features: frames, a spectrum, mel bands, their logarithms, and perhaps a cosine transform.

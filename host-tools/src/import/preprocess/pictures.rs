@@ -92,7 +92,7 @@ impl Preprocessor {
             resize,
             filter: filter(self.resample)?,
         };
-        if pictures.agrees() {
+        if pictures.is_consistent() {
             Ok(pictures)
         } else {
             Err("its sizes contradict each other, or its numbers cannot be computed with".to_owned())

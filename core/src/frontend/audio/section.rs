@@ -1,4 +1,4 @@
-//! The front-end section: parameters and tables, checked once.
+//! The image's front-end section: parameters and tables, checked once.
 
 use super::fft;
 use crate::error::Error;
@@ -7,78 +7,79 @@ use crate::format::section;
 use crate::format::sections::section_offset;
 use zerocopy::FromBytes;
 
-/// What a bin of the spectrum holds.
+/// The spectrum's scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spectrum {
-    /// |X|.
+    /// Magnitude, |X|.
     Magnitude,
-    /// |X|^2.
+    /// Power, |X|^2.
     Power,
 }
 
-/// How sound becomes rows of features: a checked view of an image's section. Copying it copies references only.
+/// An audio front end: a checked view of an image's section. Copying it copies references only.
 #[derive(Clone, Copy, Debug)]
 pub struct Frontend<'a> {
-    /// Samples per second.
+    /// Samples per second (Hz).
     pub sample_rate: u32,
     /// Samples of a clip.
     pub(super) samples: usize,
-    /// Samples of a frame.
+    /// Window length: samples of a frame.
     pub(super) frame_len: usize,
-    /// Samples from one frame to the next.
-    pub(super) hop: usize,
-    /// Length of the transform; a frame is filled up with zeros.
-    pub(super) fft_len: usize,
+    /// Hop length: samples from one frame to the next.
+    pub(super) hop_length: usize,
+    /// Length of the FFT (n_fft); a frame is padded with zeros.
+    pub(super) n_fft: usize,
     pub(super) spectrum: Spectrum,
-    /// Frames lie around their sample, the clip is reflected at its ends.
+    /// Whether frames are centred on their sample, with the clip reflected at its ends.
     pub(super) centred: bool,
-    /// Decimal instead of natural logarithms.
+    /// Whether logarithms are decimal instead of natural.
     pub(super) decimal: bool,
-    /// Mel bands.
+    /// Bands of the mel filterbank.
     pub(super) bands: usize,
-    /// Coefficients of the cosine transform; 0 for the bands themselves.
+    /// MFCC per frame; 0 for the log bands themselves.
     pub(super) coefficients: usize,
-    /// Bands below it count as it.
+    /// Smaller bands are raised to it before the logarithm.
     pub(super) log_floor: f32,
-    /// How far below the loudest band a clip's values may lie; 0 for no limit and no scaling.
+    /// Largest distance of a clip's values below its maximum; 0 for no limit and no scaling.
     pub(super) range: f32,
-    /// `(frame_len)`.
+    /// Window function (Hann), `(frame_len)`.
     pub(super) window: &'a [f32],
-    /// First bin and bins of each band: `(bands)`.
+    /// First bin and number of bins of each mel filter, `(bands)`.
     pub(super) filters: &'a [[u16; 2]],
-    /// Where each band's weights begin: `(bands)`.
+    /// Index of each filter's first weight, `(bands)`.
     pub(super) filter_at: &'a [u32],
-    /// Weights of all bands.
+    /// Weights of all mel filters.
     pub(super) weights: &'a [f32],
-    /// `(coefficients, bands)`.
+    /// DCT matrix, `(coefficients, bands)`.
     pub(super) cosines: &'a [f32],
 }
 
 /// Bytes before the tables.
 const HEADER_BYTES: usize = 64;
-/// Longest clip, frame and transform; most bands.
+/// Largest clip, frame, FFT length and number of bands.
 const LIMITS: [usize; 4] = [1 << 22, 1 << 14, 1 << 14, 1 << 10];
-/// Most weights of all bands, and most values of all rows: 64 MiB.
+/// Largest number of filter weights.
 const WEIGHTS_MAX: usize = 1 << 20;
+/// Largest number of values in all feature rows: 64 MiB.
 const VALUES_MAX: u64 = 1 << 24;
 
-/// Sizes of an image's front end, known to the compiler: those of a `static` buffer. All are zero where there is no front end.
+/// Sizes of an image's audio front end, for `static` buffers: a `const fn` computes them. All are zero if the image has no audio front end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Samples of a clip.
     pub samples: usize,
-    /// Rows of a clip.
+    /// Feature rows of a clip.
     pub rows: usize,
-    /// Columns of a row.
+    /// Columns of a feature row.
     pub features: usize,
-    /// Values of the scratch buffer of [`Frontend::clip`].
+    /// Length of the scratch buffer of [`Frontend::clip`].
     pub scratch: usize,
-    /// Values of the buffer of [`super::Frames`].
+    /// Length of the buffer of [`super::Frames`].
     pub stream: usize,
 }
 
 impl Sizes {
-    /// Reads the sizes out of an image.
+    /// Reads the sizes from an image.
     pub const fn of(image: &[u8]) -> Self {
         let at = section_offset(image, section::FRONTEND) as usize;
         match Counts::read(image, at) {
@@ -88,42 +89,42 @@ impl Sizes {
     }
 }
 
-/// The whole numbers of a section, within limits that keep every size below 2^31.
+/// The integer fields of a section, within limits that keep every size below 2^31.
 struct Counts {
     samples: usize,
     frame_len: usize,
-    hop: usize,
-    fft_len: usize,
+    hop_length: usize,
+    n_fft: usize,
     flags: u32,
     bands: usize,
     coefficients: usize,
 }
 
 impl Counts {
-    /// The section that begins at byte `at`.
+    /// Parses the section that begins at byte `at`; `None` if a field is out of range.
     const fn read(bytes: &[u8], at: usize) -> Option<Self> {
         let counts = Counts {
             samples: word(bytes, at, 1) as usize,
             frame_len: word(bytes, at, 2) as usize,
-            hop: word(bytes, at, 3) as usize,
-            fft_len: word(bytes, at, 4) as usize,
+            hop_length: word(bytes, at, 3) as usize,
+            n_fft: word(bytes, at, 4) as usize,
             flags: word(bytes, at, 5),
             bands: word(bytes, at, 6) as usize,
             coefficients: word(bytes, at, 7) as usize,
         };
-        if counts.agree() { Some(counts) } else { None }
+        if counts.is_consistent() { Some(counts) } else { None }
     }
 
-    const fn agree(&self) -> bool {
-        let [samples, frame_len, fft_len, bands] = LIMITS;
-        let small = self.samples <= samples && self.frame_len <= frame_len && self.fft_len <= fft_len && self.bands <= bands;
-        let ordered = self.hop != 0
-            && self.hop <= self.frame_len
+    const fn is_consistent(&self) -> bool {
+        let [samples, frame_len, n_fft, bands] = LIMITS;
+        let small = self.samples <= samples && self.frame_len <= frame_len && self.n_fft <= n_fft && self.bands <= bands;
+        let ordered = self.hop_length != 0
+            && self.hop_length <= self.frame_len
             && self.frame_len <= self.samples
-            && self.frame_len <= self.fft_len
+            && self.frame_len <= self.n_fft
             && self.bands != 0
             && self.coefficients <= self.bands;
-        small && ordered && self.flags <= 7 && fft::is_supported(self.fft_len) && self.rows() as u64 * self.features() as u64 <= VALUES_MAX
+        small && ordered && self.flags <= 7 && fft::is_supported(self.n_fft) && self.rows() as u64 * self.features() as u64 <= VALUES_MAX
     }
 
     const fn centred(&self) -> bool {
@@ -131,7 +132,7 @@ impl Counts {
     }
 
     const fn rows(&self) -> usize {
-        row_count(self.samples, self.frame_len, self.hop, self.centred())
+        row_count(self.samples, self.frame_len, self.hop_length, self.centred())
     }
 
     const fn features(&self) -> usize {
@@ -139,7 +140,7 @@ impl Counts {
     }
 
     const fn sizes(&self) -> Sizes {
-        let scratch = scratch_len(self.fft_len, self.bands);
+        let scratch = scratch_len(self.n_fft, self.bands);
         let features = self.features();
         Sizes { samples: self.samples, rows: self.rows(), features, scratch, stream: scratch + self.frame_len + features }
     }
@@ -150,10 +151,10 @@ const fn word(bytes: &[u8], at: usize, index: usize) -> u32 {
     u32_at(bytes, at.saturating_add(4 * index))
 }
 
-/// Whole frames in a clip; centred ones begin before it.
-pub(super) const fn row_count(samples: usize, frame_len: usize, hop: usize, centred: bool) -> usize {
-    // A hop is never zero; the compiler is told so.
-    let steps = if centred { samples } else { samples.saturating_sub(frame_len) }.checked_div(hop);
+/// Number of whole frames in a clip. Centred ones start before it.
+pub(super) const fn row_count(samples: usize, frame_len: usize, hop_length: usize, centred: bool) -> usize {
+    // The hop length is never zero; the checked division tells the compiler so.
+    let steps = if centred { samples } else { samples.saturating_sub(frame_len) }.checked_div(hop_length);
     match steps {
         Some(steps) if centred => steps,
         Some(steps) => steps + 1,
@@ -161,16 +162,16 @@ pub(super) const fn row_count(samples: usize, frame_len: usize, hop: usize, cent
     }
 }
 
-/// The table of turns, two transforms, the spectrum and the bands.
-pub(super) const fn scratch_len(fft_len: usize, bands: usize) -> usize {
-    3 * fft_len + (fft_len / 2 + 1) + bands
+/// Values of the twiddle factors, two transforms, the spectrum and the mel bands.
+pub(super) const fn scratch_len(n_fft: usize, bands: usize) -> usize {
+    3 * n_fft + (n_fft / 2 + 1) + bands
 }
 
 impl<'a> Frontend<'a> {
-    /// Reads and checks a front-end section, which begins at a multiple of 4.
+    /// Parses and checks a front-end section at an address that is a multiple of 4.
     ///
     /// # Errors
-    /// [`Error::Section`] for one that contradicts itself or is cut.
+    /// [`Error::Section`] if it contradicts itself or is truncated.
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         Self::read(bytes).ok_or(Error::Section { kind: section::FRONTEND })
     }
@@ -192,8 +193,8 @@ impl<'a> Frontend<'a> {
             sample_rate: u32_at(bytes, 0),
             samples: counts.samples,
             frame_len,
-            hop: counts.hop,
-            fft_len: counts.fft_len,
+            hop_length: counts.hop_length,
+            n_fft: counts.n_fft,
             spectrum: if flags & 1 == 0 { Spectrum::Magnitude } else { Spectrum::Power },
             centred: counts.centred(),
             decimal: flags & 4 != 0,
@@ -207,11 +208,11 @@ impl<'a> Frontend<'a> {
             weights,
             cosines,
         };
-        (rest.is_empty() && frontend.agrees()).then_some(frontend)
+        (rest.is_empty() && frontend.is_consistent()).then_some(frontend)
     }
 
-    /// Whether the tables are finite and each band lies inside its own.
-    fn agrees(&self) -> bool {
+    /// Whether the tables are finite and each mel filter is within the spectrum and the weights.
+    fn is_consistent(&self) -> bool {
         let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
         let inside = self.filters.iter().zip(self.filter_at).all(|(&[first, count], &at)| {
             let (first, count, at) = (usize::from(first), usize::from(count), at as usize);
@@ -229,6 +230,6 @@ impl<'a> Frontend<'a> {
 
     /// Bins of the spectrum.
     pub(super) const fn bins(&self) -> usize {
-        self.fft_len / 2 + 1
+        self.n_fft / 2 + 1
     }
 }
