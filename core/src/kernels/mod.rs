@@ -15,12 +15,14 @@
 //! Cortex-M55 runs the DSP kernels; no kernel uses Helium (MVE).
 
 #[cfg(attoformer_backend = "cortex-m-dsp")]
+#[cfg_attr(not(all(feature = "int8", feature = "int4", feature = "f16", feature = "f32", feature = "kv-int8")), allow(dead_code))]
 mod cortex_m;
 pub mod layout;
 pub mod scalar;
 mod set;
 mod views;
 #[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(all(feature = "int8", feature = "int4", feature = "f16", feature = "f32", feature = "kv-int8")), allow(dead_code))]
 mod x86;
 
 #[doc(hidden)]

@@ -15,15 +15,25 @@ use half::f16;
 pub(super) const FUNCTIONS: Functions = Functions {
     name: "scalar",
     quantize,
+    #[cfg(feature = "int8")]
     matmul_i8,
+    #[cfg(feature = "int4")]
     matmul_i4,
+    #[cfg(feature = "f16")]
     matmul_f16,
+    #[cfg(feature = "f32")]
     matmul_f32,
+    #[cfg(feature = "kv-int8")]
     quantize_query,
+    #[cfg(feature = "kv-int8")]
     scores,
+    #[cfg(feature = "kv-int8")]
     scores_tile,
+    #[cfg(feature = "kv-int8")]
     softmax_weights,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile,
     layer_norm,
     rms_norm,

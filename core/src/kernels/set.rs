@@ -1,6 +1,9 @@
 //! A kernel set: one implementation of every kernel.
 
-use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
+#[cfg(feature = "kv-int8")]
+use super::views::{KeyRows, QueryTile, SoftmaxNorm, ValueBlocks};
+use super::views::{Matrix, QuantizedRows};
+#[cfg(any(feature = "int8", feature = "int4", feature = "f16", feature = "f32"))]
 use crate::format::directory::Dtype;
 use crate::format::types::Activation;
 use core::fmt;
@@ -11,7 +14,7 @@ pub struct Kernels {
     functions: Functions,
 }
 
-/// A field of [`Functions`] and a method of [`Kernels`] for each kernel.
+/// A field of [`Functions`] and a method of [`Kernels`] for each kernel. A kernel whose Cargo feature is off has no field, so it is not linked.
 macro_rules! functions {
     ($($(#[$attribute:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)?;)+) => {
         /// What a set consists of, for conformance tests and benchmarks.
@@ -39,24 +42,34 @@ functions! {
     /// Quantizes one row: [`super::scalar::quantize`].
     quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32;
     /// int8 weights: [`super::scalar::matmul_i8`].
+    #[cfg(feature = "int8")]
     matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
     /// int4 weights: [`super::scalar::matmul_i4`].
+    #[cfg(feature = "int4")]
     matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
     /// f16 weights: [`super::scalar::matmul_f16`].
+    #[cfg(feature = "f16")]
     matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]);
     /// f32 weights: [`super::scalar::matmul_f32`].
+    #[cfg(feature = "f32")]
     matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]);
     /// Quantizes one head's query: [`super::scalar::quantize_query`].
+    #[cfg(feature = "kv-int8")]
     quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32;
     /// Scores over int8 keys: [`super::scalar::scores`].
+    #[cfg(feature = "kv-int8")]
     scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32;
     /// Scores of several queries: [`super::scalar::scores_tile`].
+    #[cfg(feature = "kv-int8")]
     scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]);
     /// Softmax weights of the values: [`super::scalar::softmax_weights`].
+    #[cfg(feature = "kv-int8")]
     softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm;
     /// Weighted sum over int8 values: [`super::scalar::weighted_value_sum`].
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]);
     /// Weighted sums for several queries: [`super::scalar::weighted_value_sum_tile`].
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]);
     /// Layer norm of one row, with scale and bias: [`crate::numeric::layer_norm`].
     layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);
@@ -77,18 +90,22 @@ impl Kernels {
     /// f16 or f32 weights, by the matrix's type.
     pub(crate) fn matmul_float(&self, matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
         match matrix.dtype {
+            #[cfg(feature = "f16")]
             Dtype::F16 => self.matmul_f16(matrix, x, out),
+            #[cfg(feature = "f32")]
             Dtype::F32 => self.matmul_f32(matrix, x, out),
-            Dtype::Int8 | Dtype::Int4 => debug_assert!(false, "{:?} is not a float", matrix.dtype),
+            dtype => debug_assert!(false, "{dtype:?} is not a float, or not built in; {} and {}", x.len(), out.len()),
         }
     }
 
     /// int8 or int4 weights, by the matrix's type.
     pub(crate) fn matmul_quantized(&self, matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
         match matrix.dtype {
+            #[cfg(feature = "int8")]
             Dtype::Int8 => self.matmul_i8(matrix, x, out),
+            #[cfg(feature = "int4")]
             Dtype::Int4 => self.matmul_i4(matrix, x, out),
-            Dtype::F16 | Dtype::F32 => debug_assert!(false, "{:?} is not quantized", matrix.dtype),
+            dtype => debug_assert!(false, "{dtype:?} is not quantized, or not built in; {} and {}", x.stride, out.len()),
         }
     }
 

@@ -40,15 +40,25 @@ use super::set::{Functions, Kernels};
 pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     name: "cortex-m-dsp",
     quantize: elementwise::quantize,
+    #[cfg(feature = "int8")]
     matmul_i8: linear::matmul_i8,
+    #[cfg(feature = "int4")]
     matmul_i4: linear::matmul_i4,
+    #[cfg(feature = "f16")]
     matmul_f16: float::matmul_f16,
+    #[cfg(feature = "f32")]
     matmul_f32: float::matmul_f32,
+    #[cfg(feature = "kv-int8")]
     quantize_query: scalar::quantize_query,
+    #[cfg(feature = "kv-int8")]
     scores: attention::scores,
+    #[cfg(feature = "kv-int8")]
     scores_tile: |queries, keys, stride, out, largest| scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest),
+    #[cfg(feature = "kv-int8")]
     softmax_weights: softmax::softmax_weights,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum: attention::weighted_value_sum,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
         scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
     },

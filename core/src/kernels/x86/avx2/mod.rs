@@ -15,7 +15,7 @@ pub use vector::{load_f32_at, store_f32_at, sums_i32};
 
 use super::super::scalar::{scores_tile_of, weighted_value_sum_tile_of};
 use super::super::set::{Functions, Kernels};
-use super::super::views::{KeyRows, Matrix, QuantizedRows, SoftmaxNorm, ValueBlocks};
+use super::super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 use super::cpu::Avx2;
 use crate::format::types::Activation;
 
@@ -31,23 +31,41 @@ static AVX2: Kernels = Kernels::new(FUNCTIONS);
 pub const FUNCTIONS: Functions = Functions {
     name: "avx2",
     quantize,
+    #[cfg(feature = "int8")]
     matmul_i8,
+    #[cfg(feature = "int4")]
     matmul_i4,
+    #[cfg(feature = "f16")]
     matmul_f16,
+    #[cfg(feature = "f32")]
     matmul_f32,
+    #[cfg(feature = "kv-int8")]
     quantize_query,
+    #[cfg(feature = "kv-int8")]
     scores,
-    scores_tile: |queries, keys, stride, out, largest| scores_tile_of(scores, queries, keys, stride, out, largest),
+    #[cfg(feature = "kv-int8")]
+    scores_tile,
+    #[cfg(feature = "kv-int8")]
     softmax_weights,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum,
-    weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
-        weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
-    },
+    #[cfg(feature = "kv-int8")]
+    weighted_value_sum_tile,
     layer_norm,
     rms_norm,
     activate,
     gate,
 };
+
+/// `scalar::scores_tile`, query by query.
+pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
+    scores_tile_of(scores, queries, keys, stride, out, largest);
+}
+
+/// `scalar::weighted_value_sum_tile`, query by query.
+pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
+    weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
+}
 
 /// The table's functions: each calls one that is compiled for the set's instructions.
 macro_rules! entries {

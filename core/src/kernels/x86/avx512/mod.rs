@@ -26,11 +26,17 @@ pub fn kernels(_: Avx512) -> &'static Kernels {
 static AVX512_VNNI: Kernels = Kernels::new(Functions {
     name: "avx512-vnni",
     quantize,
+    #[cfg(feature = "int8")]
     matmul_i8,
+    #[cfg(feature = "int4")]
     matmul_i4,
+    #[cfg(feature = "kv-int8")]
     quantize_query,
+    #[cfg(feature = "kv-int8")]
     scores_tile,
+    #[cfg(feature = "kv-int8")]
     softmax_weights,
+    #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile,
     activate,
     gate,
@@ -63,10 +69,10 @@ entries! {
     matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = int4::matmul_i4(matrix, x, out);
     scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) =
         attention::scores_tile(queries, keys, stride, out, largest).unwrap_or_else(|| {
-            (avx2::FUNCTIONS.scores_tile)(queries, keys, stride, out, largest);
+            avx2::scores_tile(queries, keys, stride, out, largest);
         });
     weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) =
         attention::weighted_value_sum_tile(weights, stride, values, head_dim, out).unwrap_or_else(|| {
-            (avx2::FUNCTIONS.weighted_value_sum_tile)(weights, stride, values, head_dim, out);
+            avx2::weighted_value_sum_tile(weights, stride, values, head_dim, out);
         });
 }
