@@ -12,7 +12,7 @@
 //!     session.self_test()?; // the golden vector, on this very chip
 //!
 //!     let mut story = session.generate("Once upon a time", Sampler::greedy(), Limits::tokens(80))?;
-//!     while let Some(piece) = story.next()? {
+//!     while let Some(piece) = story.next_piece()? {
 //!         print!("{piece}");
 //!     }
 //!     Ok(())
@@ -54,7 +54,6 @@ compile_error!("images are little-endian and used in place: Attoformer runs on l
 pub mod error;
 pub mod format;
 pub mod frontend;
-pub mod generate;
 mod hash;
 pub mod image;
 pub mod kernels;
@@ -70,7 +69,6 @@ mod slices;
 pub mod tokenizer;
 
 pub use error::Error;
-pub use generate::{Generation, Limits, Piece};
 pub use hash::OutputHash;
 pub use image::Image;
 pub use memory::{Arena, Plan, arena_bytes};
@@ -78,5 +76,5 @@ pub use numeric::NUMERICS;
 pub use parallel::Parallel;
 pub use probe::Probe;
 pub use sampling::Sampler;
-pub use session::Session;
+pub use session::{End, Generation, Hooks, Limits, Piece, Session, Work};
 pub use tokenizer::Tokenizer;

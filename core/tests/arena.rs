@@ -114,9 +114,9 @@ fn text_comes_from_a_whole_session() {
     for _ in 0..if cfg!(miri) { 1 } else { 2 } {
         session.reset();
         let sampler = Sampler::new(5).with_top_k(9).and_then(|s| s.with_top_p(0.9)).and_then(|s| s.with_repetition_penalty(1.2)).unwrap();
-        let mut generation = session.generate("a bé", sampler, Limits { tokens: 6, stops: &["zz", "ab"] }).unwrap();
+        let mut generation = session.generate("a bé", sampler, Limits::tokens(6).with_stops(&["zz", "ab"])).unwrap();
         let mut text = String::new();
-        while let Some(piece) = generation.next().unwrap() {
+        while let Some(piece) = generation.next_piece().unwrap() {
             text += &piece.to_string();
         }
         assert!(generation.end().is_some());

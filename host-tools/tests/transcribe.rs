@@ -93,7 +93,7 @@ fn greedy(session: &mut Session, rows: &[f32], prompt: &[u32]) -> Vec<u32> {
         let never = |token: u32| (5..=11).contains(&token) || tokens.is_empty() && [3, 4].contains(&token);
         let allowed = (0..VOCABULARY as u32).filter(|&token| !never(token));
         let best = allowed.reduce(|a, b| if logits[b as usize] > logits[a as usize] { b } else { a }).unwrap();
-        if best == END || session.room() == 0 {
+        if best == END || session.remaining() == 0 {
             return tokens;
         }
         tokens.push(best);

@@ -70,9 +70,9 @@ fn a_session_never_allocates() {
                     session.reset();
                     let sampler =
                         Sampler::new(1).with_top_k(7).and_then(|s| s.with_top_p(0.9)).and_then(|s| s.with_repetition_penalty(1.1)).unwrap();
-                    let limits = Limits { tokens: 12, stops: &["zzz"] };
+                    let limits = Limits::tokens(12).with_stops(&["zzz"]);
                     let mut generation = session.generate("the low é", sampler, limits).unwrap();
-                    while generation.next().unwrap().is_some() {}
+                    while generation.next_piece().unwrap().is_some() {}
                 });
                 assert_eq!(count, 0, "{family}, {format}, {kv:?}, {}", kernels.name());
             }

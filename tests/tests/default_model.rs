@@ -70,7 +70,7 @@ fn its_sentences_parse_under_the_grammar() {
         let sampler = Sampler::new(seed).with_temperature(0.7).expect("a temperature");
         let mut story = String::new();
         let mut generation = session.generate("", sampler, Limits::tokens(250)).expect("an empty prompt is one token");
-        while let Some(piece) = generation.next().expect("it runs") {
+        while let Some(piece) = generation.next_piece().expect("it runs") {
             story.push_str(&piece.to_string());
         }
         let (good, all) = attoformer_stories::score(&story);

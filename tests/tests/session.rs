@@ -74,7 +74,7 @@ fn a_prefill_in_one_call_ends_in_the_same_logits() {
     let last: Vec<u32> = session.prefill(&tokens).unwrap().iter().map(|x| x.to_bits()).collect();
     assert_eq!(last, rows[22]);
     session.reset();
-    assert_eq!((session.position(), session.room(), session.tokens()), (0, 40, &[][..]));
+    assert_eq!((session.position(), session.remaining(), session.tokens()), (0, 40, &[][..]));
     for (token, row) in tokens.iter().zip(&rows) {
         let again: Vec<u32> = session.step(*token).unwrap().iter().map(|x| x.to_bits()).collect();
         assert_eq!(&again, row, "the first sequence affects the second");
@@ -109,7 +109,7 @@ fn a_context_below_the_default_block_opens_as_any_other() {
         let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
         let mut session = Session::new(&image, &mut arena).unwrap();
         session.prefill(&some_tokens(image.config(), context as usize)).unwrap();
-        assert_eq!(session.room(), 0);
+        assert_eq!(session.remaining(), 0);
     }
 }
 
@@ -178,7 +178,7 @@ fn a_refused_call_is_named_and_changes_nothing() {
     let before: Vec<u32> = session.logits().iter().map(|x| x.to_bits()).collect();
 
     let long_stop = "s".repeat(65);
-    let limits = |stops| Limits { tokens: 1, stops };
+    let limits = |stops| Limits::tokens(1).with_stops(stops);
     let greedy = Sampler::greedy();
     assert_eq!(session.prefill(&[]).unwrap_err(), Error::EmptyPrompt);
     assert_eq!(session.prefill(&[0; 11]).unwrap_err(), Error::ContextFull { tokens: 41, context: 40 });

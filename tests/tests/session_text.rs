@@ -1,6 +1,6 @@
 //! Text from a session: end of text, stop sequences, characters split over tokens, cancelling. The models generate a known text.
 
-use attoformer::generate::End;
+use attoformer::End;
 use attoformer::image::KvType;
 use attoformer::{Error, Image, Limits, Plan, Sampler, Session, arena_bytes};
 use attoformer_tests::random_model::{BASE_TOKENS, FIRST_BYTE, PIECES, RandomModel, scripted};
@@ -33,11 +33,11 @@ fn written(image: &[u8], limits: Limits<'_>) -> (Vec<String>, Vec<u32>, End, usi
     let mut session = Session::new(&image, &mut arena).unwrap();
     let mut generation = session.generate("", Sampler::greedy(), limits).unwrap();
     let (mut texts, mut tokens) = (Vec::new(), Vec::new());
-    while let Some(piece) = generation.next().unwrap() {
+    while let Some(piece) = generation.next_piece().unwrap() {
         texts.push(piece.to_string());
         tokens.extend(piece.token);
     }
-    assert!(generation.next().unwrap().is_none(), "an ended generation stays ended");
+    assert!(generation.next_piece().unwrap().is_none(), "an ended generation stays ended");
     let end = generation.end().unwrap();
     (texts, tokens, end, session.position())
 }
@@ -52,6 +52,34 @@ fn a_text_ends_at_the_end_token() {
     assert_eq!((texts.concat().as_str(), end), ("the andlow", End::EndOfText));
     assert_eq!(tokens, script);
     assert_eq!(position, 4, "the begin token and three more were fed");
+}
+
+#[test]
+fn text_after_a_prompt_of_one_token_keeps_its_space_unless_that_token_is_bos() {
+    let script = [piece(" the"), piece(" and"), piece("low")];
+    let mut checkpoint = scripted(&script);
+    checkpoint.tokenizer.as_mut().unwrap().add_bos = false;
+    let image = pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap().image;
+    let image = Image::new(&image).unwrap();
+    let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
+    let mut session = Session::new(&image, &mut arena).unwrap();
+    let text = |session: &mut Session, prompt: Option<&str>| {
+        let mut generation = match prompt {
+            Some(prompt) => session.generate(prompt, Sampler::greedy(), MANY).unwrap(),
+            None => session.continue_generation(Sampler::greedy(), MANY).unwrap(),
+        };
+        let mut text = String::new();
+        while let Some(piece) = generation.next_piece().unwrap() {
+            text += &piece.to_string();
+        }
+        text
+    };
+    // The prompt is the one token " the".
+    assert_eq!(text(&mut session, Some("the")), " andlow");
+    assert_eq!(session.tokens()[0], script[0]);
+    session.reset();
+    session.prefill(&[image.config().bos]).unwrap();
+    assert_eq!(text(&mut session, None), "the andlow");
 }
 
 #[test]
@@ -73,7 +101,7 @@ fn a_broken_character_becomes_a_mark() {
 #[test]
 fn a_stop_text_ends_it_and_is_not_shown() {
     let image = writes(&[piece("a"), piece("th"), piece("er"), piece("b"), piece("c")]);
-    let stops = |stops| Limits { tokens: 30, stops };
+    let stops = |stops| Limits::tokens(30).with_stops(stops);
     let (texts, tokens, end, _) = written(&image, stops(&["he"]));
     assert_eq!((texts.concat().as_str(), tokens.len(), end), ("at", 3, End::Stop), "in the middle of two pieces");
     let (texts, _, end, _) = written(&image, stops(&["zzz", "bc"]));
@@ -98,7 +126,7 @@ fn a_limit_and_a_full_context_end_it() {
     let mut session = Session::with_plan(&image, &mut arena, plan).unwrap();
     let mut generation = session.generate("", Sampler::greedy(), MANY).unwrap();
     let mut text = String::new();
-    while let Some(piece) = generation.next().unwrap() {
+    while let Some(piece) = generation.next_piece().unwrap() {
         text += &piece.to_string();
     }
     // Two tokens are fed; the token sampled after the second is returned although the context is full.
@@ -112,14 +140,14 @@ fn dropping_cancels_and_the_session_goes_on() {
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
     let mut session = Session::new(&image, &mut arena).unwrap();
     let mut generation = session.generate("", Sampler::greedy(), MANY).unwrap();
-    assert_eq!(generation.next().unwrap().unwrap().to_string(), "a");
-    assert_eq!(generation.next().unwrap().unwrap().to_string(), "b");
+    assert_eq!(generation.next_piece().unwrap().unwrap().to_string(), "a");
+    assert_eq!(generation.next_piece().unwrap().unwrap().to_string(), "b");
     drop(generation);
     // "b" was returned but not fed: the session is at the position after "a" and can continue with another prompt.
     assert_eq!(session.tokens(), [1, piece("a")]);
     let mut generation = session.generate("c", Sampler::greedy(), MANY).unwrap();
-    assert_eq!(generation.next().unwrap().unwrap().to_string(), "d");
-    assert!(generation.next().unwrap().is_some_and(|piece| piece.token.is_none()));
+    assert_eq!(generation.next_piece().unwrap().unwrap().to_string(), "d");
+    assert!(generation.next_piece().unwrap().is_some_and(|piece| piece.token.is_none()));
     assert_eq!(generation.end(), Some(End::EndOfText));
 }
 
@@ -133,7 +161,7 @@ fn a_repeated_generation_is_the_same_and_another_seed_another() {
         session.reset();
         let sampler = Sampler::new(seed).with_top_k(20).unwrap().with_top_p(0.9).unwrap().with_repetition_penalty(1.2).unwrap();
         let mut generation = session.generate("the an", sampler, Limits::tokens(20)).unwrap();
-        while generation.next().unwrap().is_some() {}
+        while generation.next_piece().unwrap().is_some() {}
         generation.output_hash()
     };
     assert_eq!(run(1), run(1));

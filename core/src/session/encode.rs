@@ -1,6 +1,6 @@
-//! The verbs of a session for what sees whole sequences.
+//! Session methods for encoders (bidirectional attention).
 
-use super::{Session, finite};
+use super::sequence::{Session, finite};
 use crate::error::Error;
 use crate::format::{Architecture, AttentionKind, Classifier, InputStem, MaskKind};
 use crate::layers::input_stem::InputStem as InputStemLayer;
@@ -9,10 +9,11 @@ use crate::probe::Probe;
 use crate::slices::prefix_mut;
 
 impl Session<'_> {
-    /// Encodes a whole sequence. It depends on nothing that came before.
+    /// Encodes a whole sequence, independent of earlier ones.
     ///
     /// An encoder returns its embedding `(d_model)`, or the logits of a classifier: `(labels)` of the sequence, or `(tokens, labels)`. An
-    /// encoder-decoder returns its encoder's rows `(tokens, d_model)`; their keys and values wait for the decoder, which starts anew.
+    /// encoder-decoder returns its encoder's rows `(tokens, d_model)`; their keys and values are cached for cross-attention, and the decoder
+    /// starts a new sequence.
     ///
     /// # Errors
     /// [`Error::Architecture`], [`Error::EmptyPrompt`], [`Error::ContextFull`] and [`Error::TokenOutOfRange`] before anything is computed;
@@ -21,19 +22,19 @@ impl Session<'_> {
         self.encode_probed(tokens, &mut ())
     }
 
-    /// Encodes as [`Session::encode`] does, seen by a probe.
+    /// Encodes like [`Session::encode`], observed by a probe.
     ///
     /// # Errors
     /// See [`Session::encode`].
     pub fn encode_probed(&mut self, tokens: &[u32], probe: &mut impl Probe) -> Result<&[f32], Error> {
         if !self.config().has_encoder() || self.config().input_stem != InputStem::Tokens {
-            return Err(Error::Architecture { asked: "encode tokens" });
+            return Err(Error::Architecture { asked: "token input" });
         }
-        self.known(tokens)?;
+        self.check_vocabulary(tokens)?;
         self.run(Input::Tokens(tokens), tokens.len(), probe)
     }
 
-    /// Encodes rows of features, `(frames, features)`, one sequence: what [`Session::encode`] does for models that read sound or images.
+    /// Encodes one sequence of rows of features, `(frames, features)`, for models that read audio or images; see [`Session::encode`].
     ///
     /// # Errors
     /// [`Error::Architecture`], [`Error::Features`] for values that are not whole rows or not finite, [`Error::ContextFull`], [`Error::Overflow`].
@@ -41,14 +42,14 @@ impl Session<'_> {
         self.encode_features_probed(features, &mut ())
     }
 
-    /// Encodes rows of features as [`Session::encode_features`] does, seen by a probe.
+    /// Encodes rows of features like [`Session::encode_features`], observed by a probe.
     ///
     /// # Errors
     /// See [`Session::encode_features`].
     pub fn encode_features_probed(&mut self, features: &[f32], probe: &mut impl Probe) -> Result<&[f32], Error> {
         let width = self.config().features as usize;
         if !self.config().has_encoder() || self.config().input_stem == InputStem::Tokens {
-            return Err(Error::Architecture { asked: "encode features" });
+            return Err(Error::Architecture { asked: "feature input" });
         }
         if features.is_empty() || !features.len().is_multiple_of(width) || !features.iter().all(|x| x.is_finite()) {
             return Err(Error::Features { width, values: features.len() });
@@ -57,16 +58,16 @@ impl Session<'_> {
         self.run(Input::Features(features), count, probe)
     }
 
-    /// Encodes several sequences, `lengths` tokens each, packed one behind another without padding: `see` is shown what [`Session::encode`]
-    /// returns for each of them alone, bit for bit, and its number. Sequences are taken in their order, as many at a time as fit the context
-    /// together, each counted in whole fours.
+    /// Encodes several sequences of `lengths` tokens, packed one after another without padding. `on_output` receives each sequence's index and
+    /// the output that [`Session::encode`] returns for it alone, bit for bit. Sequences are processed in order, as many at a time as fit the
+    /// context together, each rounded up to a multiple of four tokens.
     ///
     /// # Errors
-    /// Those of [`Session::encode`], once all before the batch that has one were shown; [`Error::BufferTooSmall`] for fewer tokens than the
-    /// lengths add up to; [`Error::Architecture`] for models that keep what they encode.
-    pub fn encode_batch(&mut self, tokens: &[u32], lengths: &[usize], mut see: impl FnMut(usize, &[f32])) -> Result<(), Error> {
+    /// Those of [`Session::encode`], after the output of all earlier batches; [`Error::BufferTooSmall`] for fewer tokens than the lengths add up
+    /// to; [`Error::Architecture`] for encoder-decoders and models that read features.
+    pub fn encode_batch(&mut self, tokens: &[u32], lengths: &[usize], mut on_output: impl FnMut(usize, &[f32])) -> Result<(), Error> {
         if self.config().architecture != Architecture::Encoder || self.config().input_stem != InputStem::Tokens {
-            return Err(Error::Architecture { asked: "encode several texts" });
+            return Err(Error::Architecture { asked: "batches of texts" });
         }
         let (mut rest, mut waiting, mut number) = (tokens, lengths, 0);
         while !waiting.is_empty() {
@@ -77,11 +78,11 @@ impl Session<'_> {
             }
             let need = batch.iter().sum();
             let (rows, later) = rest.split_at_checked(need).ok_or(Error::BufferTooSmall { need, have: rest.len() })?;
-            self.known(rows)?;
+            self.check_vocabulary(rows)?;
             self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(rows), batch, &mut ());
             let mut first = 0;
             for &tokens in batch {
-                see(number, self.conclude(first, tokens)?);
+                on_output(number, self.conclude(first, tokens)?);
                 (first, number) = (first + tokens, number + 1);
             }
             (rest, waiting) = (later, behind);
@@ -89,21 +90,22 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Feeds the tokens that a decoder with a prefix mask sees as a whole, at the start of a sequence, and returns the logits `(vocab)` after the last one.
+    /// Feeds the bidirectional prefix of a decoder with a prefix mask at the start of a sequence, and returns the logits `(vocab)` after the last
+    /// token.
     ///
     /// # Errors
-    /// [`Error::Architecture`] for other models and behind the start, and those of [`Session::prefill`].
+    /// [`Error::Architecture`] for other models and after the start, and those of [`Session::prefill`].
     pub fn prefill_prefix(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
         if self.config().mask != MaskKind::Prefix || self.position != 0 {
-            return Err(Error::Architecture { asked: "see a prefix as a whole" });
+            return Err(Error::Architecture { asked: "prefix prefill" });
         }
-        self.accept(tokens)?;
+        self.check_decoder_input(tokens)?;
         self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(tokens), &[tokens.len()], &mut ());
-        self.remember(tokens);
+        self.record(tokens);
         self.logits_of(tokens.len() - 1)
     }
 
-    /// How many sequences fit the context together, at least one. A running state holds one sequence at a time.
+    /// Number of sequences that fit the context together, at least one. Linear attention's state holds one sequence at a time.
     fn fitting(&self, lengths: &[usize]) -> usize {
         if self.config().attention == AttentionKind::Linear {
             return 1;
@@ -113,7 +115,7 @@ impl Session<'_> {
         ends.take_while(|&end| end <= limit).count().max(1)
     }
 
-    /// Rows that the encoder has room for.
+    /// Longest sequence of the encoder, rows.
     fn row_limit(&self) -> usize {
         let config = self.config();
         if config.has_cross() { config.encoder_context as usize } else { self.plan.context as usize }
@@ -129,12 +131,12 @@ impl Session<'_> {
             return self.conclude(0, count);
         }
         self.model.hand_over(self.kernels, &mut self.workspace, self.plan, count);
-        (self.source, self.position) = (count, 0);
+        (self.encoder_len, self.position) = (count, 0);
         let d_model = self.config().d_model as usize;
         finite(prefix_mut(self.workspace.x, count * d_model), count - 1)
     }
 
-    /// What comes out for `tokens` rows from row `first` on.
+    /// Output for `tokens` rows from row `first` on.
     fn conclude(&mut self, first: usize, tokens: usize) -> Result<&[f32], Error> {
         self.model.conclude(self.kernels, &mut self.workspace, first, tokens);
         let count = match self.config().classifier {

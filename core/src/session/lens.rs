@@ -1,16 +1,16 @@
-//! What a row of the residual stream would say if the model ended there: the logit lens (nostalgebraist 2020, "interpreting GPT: the logit lens").
+//! The logit lens: logits of a row of the residual stream after any layer (nostalgebraist 2020, "interpreting GPT: the logit lens").
 
-use super::{Session, finite};
+use super::sequence::{Session, finite};
 use crate::error::Error;
 use crate::format::Architecture;
 use crate::layers::linear::QuantizeScratch;
 use crate::slices::prefix_mut;
 
 impl Session<'_> {
-    /// Logits `(vocab)` of a row `(d_model)` of the residual stream behind the final norm and the head. Of a row behind the last layer, as a probe
-    /// sees it at [`Part::Residual`](crate::probe::Part::Residual), these are the model's own logits, bit for bit.
+    /// Logits `(vocab)` of a row `(d_model)` of the residual stream, through the final norm and the head. For a row after the last layer, as a
+    /// probe receives it at [`Part::Residual`](crate::probe::Part::Residual), these are the model's own logits, bit for bit.
     ///
-    /// The logits take the place of those of the token fed last; the sequence stays as it is.
+    /// They overwrite the logits of the token fed last; the sequence does not change.
     ///
     /// # Errors
     /// [`Error::Architecture`] for an encoder, [`Error::Features`] for a row of another width or with values that are not finite,
@@ -18,7 +18,7 @@ impl Session<'_> {
     pub fn lens(&mut self, row: &[f32]) -> Result<&[f32], Error> {
         let (d_model, vocab) = (self.config().d_model as usize, self.config().vocab as usize);
         if self.config().architecture == Architecture::Encoder {
-            return Err(Error::Architecture { asked: "show what its layers would say" });
+            return Err(Error::Architecture { asked: "the logit lens" });
         }
         if row.len() != d_model || !row.iter().all(|x| x.is_finite()) {
             return Err(Error::Features { width: d_model, values: row.len() });

@@ -2,7 +2,7 @@
 
 use attoformer::frontend::Sizes;
 use attoformer::image::Architecture;
-use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, Tokenizer, arena_bytes, tokenizer::Decoder};
+use attoformer::{End, Error, Hooks, Image, Limits, OutputHash, Plan, Sampler, Session, Work, arena_bytes};
 use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
 use heapless::Vec;
 use zerocopy::{FromBytes, Immutable};
@@ -40,7 +40,7 @@ fn run_task(
     plan.context = task.context.unwrap_or(plan.context);
     plan.block = task.block.unwrap_or(plan.block);
     let need = arena_bytes(image.config(), plan);
-    let mut sampler = sampler(task.sampling)?;
+    let sampler = sampler(task.sampling)?;
     let tokens = prompt_tokens(&image, &task.prompt)?;
 
     let granted = task.arena_bytes.map_or(need, |bytes| bytes as usize);
@@ -69,9 +69,7 @@ fn run_task(
     }
     let instructions = prefill(&mut session, &tokens, task, counter)?;
     channel::send(&Frame::Prefilled { tokens: tokens.len() as u32, instructions });
-    let mut text = TextOut::new(image.tokenizer().ok(), tokens.len());
-    (answer.output_hash, answer.ended) = generate_tokens(&mut session, &mut sampler, &mut text, task, counter)?;
-    text.finish();
+    (answer.output_hash, answer.ended) = write_text(&mut session, sampler, task, counter)?;
     Ok(answer)
 }
 
@@ -130,10 +128,8 @@ pub(crate) fn prompt_tokens(image: &Image<'_>, prompt: &Prompt<'_>) -> Result<To
         Prompt::Text(text) => {
             let tokenizer = image.tokenizer()?;
             tokens.resize_default(MAX_PROMPT).map_err(|_| full)?;
-            let begins = usize::from(tokenizer.add_bos());
-            *tokens.first_mut().ok_or(full)? = tokenizer.bos();
-            let count = tokenizer.encode(text, tokens.get_mut(begins..).ok_or(full)?)?;
-            tokens.truncate(count + begins);
+            let count = tokenizer.encode_prompt(text, &mut tokens)?;
+            tokens.truncate(count);
         }
         Prompt::Tokens(bytes) => {
             let (words, _) = bytes.as_chunks::<4>();
@@ -163,35 +159,63 @@ fn prefill(session: &mut Session<'_>, tokens: &[u32], task: &Generate<'_>, count
     result.map(|()| instructions)
 }
 
-/// Samples and feeds tokens until the limit, EOS or the end of the context. The instruction count excludes the hash and the output.
-fn generate_tokens(
-    session: &mut Session<'_>,
-    sampler: &mut Sampler,
-    text: &mut TextOut<'_>,
-    task: &Generate<'_>,
-    counter: &mut Counter,
-) -> Result<(u32, bool), Error> {
-    let mut hash = OutputHash::new();
-    for made in 1..=task.generate {
-        hash.logits(session.logits());
-        let (token, sampling) = counter.count(|| session.sample(sampler));
-        hash.token(token);
-        if token == session.config().eos {
-            return Ok((hash.value(), true));
-        }
-        channel::send(&Frame::Token { token, hash: hash.value() });
-        text.push(token)?;
-        if session.room() == 0 {
-            break;
-        }
-        let (fed, feeding) = counter.count(|| session.step(token).map(|_| ()));
-        fed?;
-        channel::send(&Frame::Fed { instructions: sampling + feeding });
-        if task.logits && made < task.generate {
-            send_logits(session.logits());
+/// Counts the instructions of choosing and feeding each token, and sends logits if the task asks for them.
+struct Meter<'c> {
+    counter: &'c mut Counter,
+    logits: bool,
+    choose: u64,
+    /// Instructions of choosing and feeding the previous token, until they are reported.
+    fed: Option<u64>,
+}
+
+impl Hooks for Meter<'_> {
+    fn process_logits(&mut self, generated: usize, logits: &mut [f32]) {
+        if self.logits && generated > 0 {
+            send_logits(logits);
         }
     }
-    Ok((hash.value(), false))
+
+    fn measure<T>(&mut self, work: Work, run: impl FnOnce() -> T) -> T {
+        let (result, instructions) = self.counter.count(run);
+        match work {
+            Work::Feed => self.fed = Some(self.choose + instructions),
+            _ => self.choose = instructions,
+        }
+        result
+    }
+}
+
+impl Meter<'_> {
+    fn report(&mut self) {
+        if let Some(instructions) = self.fed.take() {
+            channel::send(&Frame::Fed { instructions });
+        }
+    }
+}
+
+/// Generates until the limit, EOS or the end of the context, and sends tokens, text and instruction counts. Hash and output are not counted.
+/// Returns the output hash, and whether EOS ended the text.
+fn write_text(session: &mut Session<'_>, sampler: Sampler, task: &Generate<'_>, counter: &mut Counter) -> Result<(u32, bool), Error> {
+    let mut meter = Meter { counter, logits: task.logits, choose: 0, fed: None };
+    let mut generation = session.continue_generation(sampler, Limits::tokens(task.generate as usize))?;
+    let mut last = None;
+    while let Some(piece) = generation.next_piece_with(&mut meter)? {
+        meter.report();
+        piece.parts().into_iter().for_each(channel::send_text);
+        if let Some(token) = piece.token {
+            last = Some(token);
+            channel::send(&Frame::Token { token, hash: generation.output_hash() });
+        }
+    }
+    let (hash, end) = (generation.output_hash(), generation.end());
+    if let (Some(token), Some(End::Limit)) = (last, end)
+        && session.remaining() > 0
+    {
+        // The last token is fed only to count its instructions.
+        meter.measure(Work::Feed, || session.step(token).map(|_| ()))?;
+        meter.report();
+    }
+    Ok((hash, end == Some(End::EndOfText)))
 }
 
 fn send_logits(logits: &[f32]) {
@@ -201,30 +225,5 @@ fn send_logits(logits: &[f32]) {
         // Cannot overflow: a part has as many values as the buffer can hold.
         part.iter().for_each(|logit| drop(bytes.extend_from_slice(&logit.to_le_bytes())));
         channel::send(&Frame::Logits(&bytes));
-    }
-}
-
-/// Converts tokens to text frames; without a tokenizer it sends none.
-struct TextOut<'a> {
-    tokenizer: Option<Tokenizer<'a>>,
-    decoder: Decoder,
-}
-
-impl<'a> TextOut<'a> {
-    /// A prompt of one token is BOS, so the text starts after it; a longer prompt is continued.
-    fn new(tokenizer: Option<Tokenizer<'a>>, prompt: usize) -> Self {
-        let decoder = if prompt == 1 { Decoder::new() } else { Decoder::mid_text() };
-        Self { tokenizer, decoder }
-    }
-
-    fn push(&mut self, token: u32) -> Result<(), Error> {
-        if let Some(tokenizer) = &self.tokenizer {
-            channel::send_text(self.decoder.push(tokenizer, token)?);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) {
-        channel::send_text(self.decoder.finish());
     }
 }

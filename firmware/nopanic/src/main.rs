@@ -54,9 +54,9 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     black_box(decoder.push(&tokenizer, token)?);
     black_box(decoder.finish());
 
-    let limits = Limits { tokens: black_box(1), stops: black_box(&["stop"]) };
+    let limits = Limits::tokens(black_box(1)).with_stops(black_box(&["stop"]));
     let mut generation = session.generate(text, sampler, limits)?;
-    while let Some(piece) = generation.next()? {
+    while let Some(piece) = generation.next_piece()? {
         black_box(piece.parts());
         let _ = write!(Console, "{piece}");
     }

@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         .map_err(failed)?;
         printed?;
         print("\n")?;
-        if session.room() == 0 {
+        if session.remaining() == 0 {
             eprintln!("note: the conversation fills the context of {} tokens", session.config().context);
         }
     }

@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use attoformer::Image;
-use attoformer::generate::End;
 use attoformer_tools::bench::rate;
 use attoformer_tools::engine::Setup;
 use attoformer_tools::run::generate::{self, Observer, Outcome, Request};
@@ -108,18 +107,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         threads: setup.parallel.threads(),
         arena_bytes,
         output_hash: format!("{:08x}", outcome.output_hash),
-        end: end_name(outcome.end),
+        end: outcome.end.name(),
     })
-}
-
-/// The reason for the end in JSON.
-fn end_name(end: End) -> &'static str {
-    match end {
-        End::EndOfText => "end_of_text",
-        End::Stop => "stop",
-        End::Limit => "limit",
-        End::ContextFull => "context_full",
-    }
 }
 
 fn summary(outcome: &Outcome, prompt: usize) -> String {
@@ -129,7 +118,7 @@ fn summary(outcome: &Outcome, prompt: usize) -> String {
         speed(rate(prompt, outcome.prefill)),
         outcome.tokens.len(),
         speed(rate(outcome.steps, outcome.decode)),
-        end_name(outcome.end),
+        outcome.end.name(),
         outcome.output_hash
     )
 }

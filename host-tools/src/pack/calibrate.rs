@@ -93,5 +93,5 @@ fn feed(session: &mut Session, line: &str) -> Result<(), Error> {
     if config.has_cross() {
         session.encode(&tokens[..tokens.len().min(config.encoder_context as usize)])?;
     }
-    session.prefill(&tokens[..tokens.len().min(session.room())]).map(|_| ())
+    session.prefill(&tokens[..tokens.len().min(session.remaining())]).map(|_| ())
 }

@@ -46,7 +46,7 @@ pub fn embed_batch(session: &mut Session, texts: &[&str], l2_normalize: bool) ->
     // An empty batch fails if the model is no encoder, before any text is read.
     let able = session.encode_batch(&[], &[], |_, _| {}).and_then(|()| session.image().tokenizer());
     let tokenizer = able.map_err(|error| TextError { index: 0, error })?;
-    let context = session.room();
+    let context = session.remaining();
     let (mut tokens, mut lengths, mut made) = (Vec::new(), Vec::new(), Vec::with_capacity(texts.len()));
     for (index, text) in texts.iter().enumerate() {
         let start = tokens.len();

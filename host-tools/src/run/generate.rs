@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use attoformer::generate::End;
-use attoformer::tokenizer::{Decoder, StopMatcher};
-use attoformer::{Error, Image, OutputHash, Sampler, Session};
+use attoformer::{End, Error, Hooks, Image, Limits, Sampler, Session};
 
 /// A generation request.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +61,8 @@ pub trait Observer {
 pub fn encode(image: &Image, text: &str) -> Result<Vec<u32>, Error> {
     let tokenizer = image.tokenizer()?;
     let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
-    let start = usize::from(tokenizer.add_bos());
-    tokens[0] = tokenizer.bos();
-    let count = tokenizer.encode(text, &mut tokens[start..])?;
-    tokens.truncate(start + count);
+    let count = tokenizer.encode_prompt(text, &mut tokens)?;
+    tokens.truncate(count);
     Ok(tokens)
 }
 
@@ -80,45 +76,36 @@ pub fn generate(
     observer: &mut dyn Observer,
     refuse: impl Fn(Error) -> crate::Error,
 ) -> Result<Outcome, crate::Error> {
-    let began = Instant::now();
-    feed(session, request.prompt, observer, &refuse)?;
-    let prefill = began.elapsed();
+    let start = Instant::now();
+    prefill(session, request.prompt, observer, &refuse)?;
+    let prefill = start.elapsed();
 
-    let mut output = TextOutput::new(session, request).map_err(&refuse)?;
-    let mut sampler = request.sampler;
-    let mut hash = OutputHash::new();
-    let (mut tokens, mut steps) = (Vec::new(), 0);
-    let began = Instant::now();
+    let limits = Limits::tokens(request.limit.unwrap_or(usize::MAX)).with_stops(request.stops);
+    let prompt_end = session.position();
+    let mut generation = session.continue_generation(request.sampler, limits).map_err(&refuse)?;
+    let (mut tokens, mut text) = (Vec::new(), String::new());
+    let start = Instant::now();
     let end = loop {
-        if request.limit.is_some_and(|limit| tokens.len() == limit) {
-            break End::Limit;
-        }
-        if let Some(&last) = tokens.last() {
-            if session.room() == 0 {
-                break End::ContextFull;
+        let mut tap = LogitsTap { observer, result: Ok(()) };
+        let piece = generation.next_piece_with(&mut tap).map_err(&refuse)?;
+        tap.result?;
+        match piece {
+            Some(piece) => {
+                tokens.extend(piece.token);
+                for part in piece.parts() {
+                    text.push_str(part);
+                    observer.text(part)?;
+                }
             }
-            feed(session, &[last], observer, &refuse)?;
-            steps += 1;
-        }
-        hash.logits(session.logits());
-        let token = session.sample(&mut sampler);
-        hash.token(token);
-        if token == session.config().eos {
-            break End::EndOfText;
-        }
-        tokens.push(token);
-        output.push(token, observer, &refuse)?;
-        if output.stops.stopped() {
-            break End::Stop;
+            None => break generation.end().unwrap_or(End::Limit),
         }
     };
-    let decode = began.elapsed();
-    let text = output.finish(observer)?;
-    Ok(Outcome { tokens, text, end, prefill, decode, steps, output_hash: hash.value() })
+    let (decode, steps) = (start.elapsed(), generation.position() - prompt_end);
+    Ok(Outcome { tokens, text, end, prefill, decode, steps, output_hash: generation.output_hash() })
 }
 
-/// Feeds tokens; passes their logits to the observer on request.
-fn feed(
+/// Feeds the prompt and passes the logits of each position to the observer if it wants them.
+fn prefill(
     session: &mut Session,
     tokens: &[u32],
     observer: &mut dyn Observer,
@@ -127,49 +114,25 @@ fn feed(
     if !observer.wants_logits() {
         return session.prefill(tokens).map(|_| ()).map_err(refuse);
     }
-    let mut observed = Ok(());
+    let mut result = Ok(());
     let fed = session.prefill_each(tokens, |_, logits| {
-        if observed.is_ok() {
-            observed = observer.logits(logits);
+        if result.is_ok() {
+            result = observer.logits(logits);
         }
     });
-    fed.map_err(refuse).and(observed)
+    fed.map_err(refuse).and(result)
 }
 
-/// Decodes tokens to text up to a stop sequence.
-struct TextOutput<'r> {
-    tokenizer: Option<attoformer::Tokenizer<'r>>,
-    decoder: Decoder,
-    stops: StopMatcher<'r>,
-    text: String,
+/// Passes the logits of each generated token to the observer. Those of the prompt's last token were passed by [`prefill`].
+struct LogitsTap<'o> {
+    observer: &'o mut dyn Observer,
+    result: Result<(), crate::Error>,
 }
 
-impl<'r> TextOutput<'r> {
-    fn new<'a: 'r>(session: &Session<'a>, request: &Request<'r>) -> Result<Self, Error> {
-        // A text starts only directly after BOS; then the space that encoding prepends is removed.
-        let starts = request.prompt == [session.config().bos];
-        let decoder = if starts { Decoder::new() } else { Decoder::mid_text() };
-        let tokenizer = session.image().tokenizer().ok();
-        Ok(TextOutput { tokenizer, decoder, stops: StopMatcher::new(request.stops)?, text: String::new() })
-    }
-
-    fn push(&mut self, token: u32, observer: &mut dyn Observer, refuse: impl Fn(Error) -> crate::Error) -> Result<(), crate::Error> {
-        let Some(tokenizer) = &self.tokenizer else { return Ok(()) };
-        let text = self.decoder.push(tokenizer, token).map_err(refuse)?;
-        for part in self.stops.push(text) {
-            self.text.push_str(part);
-            observer.text(part)?;
+impl Hooks for LogitsTap<'_> {
+    fn process_logits(&mut self, generated: usize, logits: &mut [f32]) {
+        if generated > 0 && self.observer.wants_logits() {
+            self.result = self.observer.logits(logits);
         }
-        Ok(())
-    }
-
-    /// Releases text held back for an incomplete character or stop sequence.
-    fn finish(mut self, observer: &mut dyn Observer) -> Result<String, crate::Error> {
-        let [tail, more] = self.stops.push(self.decoder.finish());
-        for part in [tail, more, self.stops.finish()] {
-            self.text.push_str(part);
-            observer.text(part)?;
-        }
-        Ok(self.text)
     }
 }

@@ -73,7 +73,7 @@ fn transcribe(session: &mut Session, bits: &mut Vec<u32>) {
     }
     let Some(decoding) = image.generation_config() else { return };
     note(session.prefill(decoding.prompt), bits);
-    for made in 0..WRITTEN.min(session.room()) {
+    for made in 0..WRITTEN.min(session.remaining()) {
         decoding.suppress(made == 0, session.logits());
         let token = session.sample(&mut Sampler::greedy());
         note(session.step(token), bits);
@@ -97,8 +97,8 @@ fn write(session: &mut Session, bits: &mut Vec<u32>) {
         .with_top_k(9)
         .and_then(|sampler| sampler.with_top_p(0.9)?.with_repetition_penalty(1.3))
         .expect("all values are in range");
-    if let Ok(mut generation) = session.generate("the low é \u{1f600}", sampler, Limits { tokens: 9, stops: &["an"] }) {
-        while let Ok(Some(piece)) = generation.next() {
+    if let Ok(mut generation) = session.generate("the low é \u{1f600}", sampler, Limits::tokens(9).with_stops(&["an"])) {
+        while let Ok(Some(piece)) = generation.next_piece() {
             bits.extend(piece.token);
             bits.extend(piece.to_string().bytes().map(u32::from));
         }

@@ -11,7 +11,7 @@ pub use sound::{features_hash, sound};
 use attoformer::image::Architecture;
 use attoformer::kernels::Kernels;
 use attoformer::memory::layout::ALIGN;
-use attoformer::{Error, Image, OutputHash, Plan, Sampler, Session, arena_bytes};
+use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes};
 
 /// Input of an encoder.
 #[derive(Clone, Copy, Debug)]
@@ -69,16 +69,10 @@ pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u
     for chunk in job.prompt.chunks(job.chunk.max(1)) {
         session.prefill(chunk)?;
     }
-    let mut hash = OutputHash::new();
-    for made in 1..=job.generate {
-        hash.logits(session.logits());
-        let token = session.sample(&mut Sampler::greedy());
-        hash.token(token);
-        if made < job.generate {
-            session.step(token)?;
-        }
-    }
-    Ok(hash.value())
+    let limits = Limits::tokens(job.generate as usize).ignoring_eos();
+    let mut generation = session.continue_generation(Sampler::greedy(), limits)?;
+    while generation.next_piece()?.is_some() {}
+    Ok(generation.output_hash())
 }
 
 /// Bytes with the alignment of images and arenas.

@@ -23,7 +23,7 @@ fn tell() -> Result<(), Error> {
     let prompt = "Once upon a time";
     print!("{prompt}");
     let mut story = session.generate(prompt, Sampler::greedy(), Limits::tokens(150))?;
-    while let Some(piece) = story.next()? {
+    while let Some(piece) = story.next_piece()? {
         print!("{piece}");
     }
     println!();

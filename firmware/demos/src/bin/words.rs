@@ -58,7 +58,7 @@ fn tell(session: &mut Session<'_>, seed: u64) -> Result<String, Error> {
     session.reset();
     let sampler = Sampler::new(seed).with_temperature(0.7)?;
     let mut generation = session.generate(&story, sampler, Limits::tokens(80))?;
-    while let Some(piece) = generation.next()? {
+    while let Some(piece) = generation.next_piece()? {
         // Writing to a String cannot fail.
         let _ = write!(story, "{piece}");
     }

@@ -3,8 +3,7 @@
 pub mod template;
 
 use attoformer::image::section;
-use attoformer::tokenizer::Decoder;
-use attoformer::{Error, Image, Sampler, Session};
+use attoformer::{Error, Image, Limits, Sampler, Session};
 
 use template::{Message, Renderer, Request, TemplateError};
 
@@ -106,22 +105,15 @@ impl<'i> Chat<'i> {
             session.reset();
         }
         session.prefill(if extends { &prompt[cached..] } else { prompt })?;
-        let tokenizer = self.image.tokenizer()?;
-        let mut decoder = Decoder::mid_text();
         let mut content = String::new();
-        let mut push = |text: &str| {
-            on_text(text);
-            content.push_str(text);
-        };
-        for _ in 0..limit {
-            let token = session.sample(sampler);
-            if token == session.config().eos || session.room() == 0 {
-                break;
+        let mut generation = session.continue_generation(*sampler, Limits::tokens(limit))?;
+        while let Some(piece) = generation.next_piece()? {
+            for part in piece.parts() {
+                on_text(part);
+                content.push_str(part);
             }
-            push(decoder.push(&tokenizer, token)?);
-            session.step(token)?;
         }
-        push(decoder.finish());
+        *sampler = generation.sampler();
         self.messages.push(Message { role: "assistant".to_owned(), content });
         Ok(())
     }

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use attoformer::image::GenerationConfig;
 use attoformer::image::Config;
+use attoformer::image::GenerationConfig;
 
 /// The timestamp tokens of a model and the rules for their order.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use attoformer::frontend::Frontend;
 use attoformer::image::GenerationConfig;
 use attoformer::tokenizer::Decoder;
-use attoformer::{Error, Sampler, Session, Tokenizer};
+use attoformer::{Error, Hooks, Limits, Sampler, Session, Tokenizer};
 
 use super::options::TranscribeOptions;
 use super::timestamps::{SegmentTokens, TimestampRules};
@@ -152,24 +152,33 @@ impl Transcriber<'_, '_, '_> {
         Ok(no_speech)
     }
 
-    /// Generates the tokens of a window; passes each to `on_logits` with the logits that it was chosen from.
-    fn decode_window(&mut self, mut on_logits: impl FnMut(u32, &[f32]) -> Result<(), Error>) -> Result<Vec<u32>, Error> {
-        let mut tokens = Vec::new();
-        while tokens.len() < TOKENS_MAX {
-            let logits = self.session.logits();
-            self.generation_config.suppress(tokens.is_empty(), logits);
-            if let Some(timestamps) = &self.timestamps {
-                timestamps.apply(&tokens, logits);
-            }
-            let token = Sampler::greedy().sample(logits, &[]);
-            if token == self.session.config().eos || self.session.room() == 0 {
-                break;
-            }
-            on_logits(token, self.session.logits())?;
-            tokens.push(token);
-            self.session.step(token)?;
+    /// Generates the tokens of a window; passes each to `on_token` with the logits that it was chosen from.
+    fn decode_window(&mut self, mut on_token: impl FnMut(u32, &[f32]) -> Result<(), Error>) -> Result<Vec<u32>, Error> {
+        let mut rules = Rules { config: self.generation_config, timestamps: self.timestamps, tokens: Vec::new() };
+        let mut generation = self.session.continue_generation(Sampler::greedy(), Limits::tokens(TOKENS_MAX))?;
+        while let Some(piece) = generation.next_piece_with(&mut rules)? {
+            let Some(token) = piece.token else { continue };
+            rules.tokens.push(token);
+            on_token(token, generation.logits())?;
         }
-        Ok(tokens)
+        Ok(rules.tokens)
+    }
+}
+
+/// The logits processor of a transcript: suppressed tokens, and the order of timestamps.
+struct Rules<'i> {
+    config: GenerationConfig<'i>,
+    timestamps: Option<TimestampRules>,
+    /// Tokens of the window so far.
+    tokens: Vec<u32>,
+}
+
+impl Hooks for Rules<'_> {
+    fn process_logits(&mut self, generated: usize, logits: &mut [f32]) {
+        self.config.suppress(generated == 0, logits);
+        if let Some(timestamps) = &self.timestamps {
+            timestamps.apply(&self.tokens, logits);
+        }
     }
 }
 
