@@ -17,6 +17,9 @@
 //! vocabularies, so its results are the same. BERT's tokenizer splits `[SEP]` at its brackets, so its results are the same too. The text of a
 //! chat template is the exception, which a caller asks for: [`Tokenizer::encode_parse_special`].
 
+// Without some of the kinds, parts of the shared modules are unused.
+#![cfg_attr(not(all(feature = "bpe", feature = "byte-bpe", feature = "unigram", feature = "wordpiece")), allow(dead_code))]
+
 mod added;
 #[cfg(feature = "bpe")]
 mod bpe;

@@ -2,14 +2,12 @@
 
 /// A table of runs: neighbouring characters with the same tag, in ascending order. Each run is one u32: its first character (21 bits), the
 /// number of characters less one, and the tag in the lowest `tag_bits` bits.
-#[cfg(any(feature = "byte-bpe", feature = "wordpiece", feature = "unigram"))]
 pub struct RunTable {
     runs: &'static [u32],
     tag_bits: u32,
 }
 
 /// Where a character is in a [`RunTable`].
-#[cfg(any(feature = "byte-bpe", feature = "wordpiece", feature = "unigram"))]
 pub struct Run {
     /// Number of the run.
     pub index: usize,
@@ -18,7 +16,6 @@ pub struct Run {
     pub tag: u32,
 }
 
-#[cfg(any(feature = "byte-bpe", feature = "wordpiece", feature = "unigram"))]
 impl RunTable {
     pub const fn new(runs: &'static [u32], tag_bits: u32) -> Self {
         RunTable { runs, tag_bits }
@@ -42,7 +39,6 @@ impl RunTable {
 }
 
 /// The character with these low 16 bits in a plane of Unicode.
-#[cfg(any(feature = "byte-bpe", feature = "wordpiece"))]
 pub fn in_plane(plane: u32, low: u16) -> Option<char> {
     char::from_u32(plane << 16 | u32::from(low))
 }

@@ -67,7 +67,6 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Characters of the piece of `token`, which is UTF-8.
-    #[cfg(any(feature = "bpe", feature = "unigram"))]
     pub fn characters(&self, token: u32) -> usize {
         let piece = self.piece(token).unwrap_or_default();
         piece.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() // continuation bytes are 10xxxxxx
@@ -100,7 +99,6 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Whether an added token has [`added::NORMALIZED`].
-    #[cfg(feature = "byte-bpe")]
     pub fn has_normalized(&self) -> bool {
         self.added.iter().any(|[_, flags]| u32::from_le_bytes(*flags) & added::NORMALIZED != 0)
     }
@@ -120,7 +118,6 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The tokens whose piece is `head` followed by `tail`, lowest id first.
-    #[cfg(any(feature = "bpe", feature = "byte-bpe"))]
     pub fn find(&self, head: &[u8], tail: &[u8]) -> impl Iterator<Item = u32> {
         let fits = head.len().saturating_add(tail.len()) <= self.longest;
         let sorted = if fits { self.sorted } else { &[] };
@@ -131,7 +128,6 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The last token, in the order of the pieces, whose piece is at most `head` followed by `tail`.
-    #[cfg(feature = "wordpiece")]
     pub fn last_up_to(&self, head: &[u8], tail: &[u8]) -> Option<u32> {
         let at = self.sorted.partition_point(|id| compare(self.piece_of(id), head, tail) != Ordering::Greater);
         self.sorted.get(at.checked_sub(1)?).map(|id| u32::from_le_bytes(*id))
@@ -219,7 +215,6 @@ impl<'a> Vocabulary<'a> {
 }
 
 /// The order of `piece` against `head` followed by `tail`, without joining the two.
-#[cfg(any(feature = "bpe", feature = "byte-bpe", feature = "wordpiece"))]
 fn compare(piece: &[u8], head: &[u8], tail: &[u8]) -> Ordering {
     match piece.split_at_checked(head.len()) {
         Some((start, end)) => start.cmp(head).then_with(|| end.cmp(tail)),

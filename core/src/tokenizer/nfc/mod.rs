@@ -7,7 +7,6 @@
 #[cfg(feature = "byte-bpe")]
 mod compose;
 mod decompose;
-#[cfg_attr(not(feature = "byte-bpe"), allow(dead_code, reason = "composition is for byte-level BPE only"))]
 mod tables;
 
 #[cfg(feature = "byte-bpe")]
