@@ -4,7 +4,7 @@
 use super::flags::added::{LSTRIP, NORMALIZED, RSTRIP, SPECIAL};
 use super::reader::Le32;
 use super::unicode::{trim_end, trim_start};
-use super::vocabulary::{AddedRow, Vocabulary};
+use super::vocabulary::{AddedRow, Vocabulary, compare};
 use core::cmp::Ordering;
 
 /// Plain text between added tokens.
@@ -146,7 +146,7 @@ impl<'t, 'v> Spans<'t, 'v> {
         // The last row that is at most `text` either is a prefix of `text`, or every prefix of `text` in the table is a prefix of what the
         // two share.
         while !text.is_empty() {
-            let at = self.added.rows.partition_point(|row| piece(row).cmp(text) != Ordering::Greater);
+            let at = self.added.rows.partition_point(|row| compare(piece(row), text, &[]) != Ordering::Greater);
             let row = self.added.rows.get(at.checked_sub(1)?)?;
             let ([token, flags], piece) = (row.map(u32::from_le_bytes), piece(row));
             let shared = piece.iter().zip(text).take_while(|(a, b)| a == b).count();

@@ -25,6 +25,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `count` bytes.
+    #[inline(never)]
     pub fn bytes(&mut self, count: Option<usize>) -> Result<&'a [u8], Error> {
         let split = count.and_then(|count| self.rest.split_at_checked(count));
         let (bytes, rest) = split.ok_or(invalid("the section is truncated"))?;

@@ -214,10 +214,17 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// The order of `piece` against `head` followed by `tail`, without joining the two.
-fn compare(piece: &[u8], head: &[u8], tail: &[u8]) -> Ordering {
-    match piece.split_at_checked(head.len()) {
-        Some((start, end)) => start.cmp(head).then_with(|| end.cmp(tail)),
-        None => piece.cmp(head),
+/// The order of `piece` against `head` followed by `tail`, without joining the two. Most pieces differ in the first bytes, so a loop is faster
+/// than two calls of memcmp.
+#[inline]
+pub fn compare(piece: &[u8], head: &[u8], tail: &[u8]) -> Ordering {
+    let mut piece = piece.iter();
+    for byte in head.iter().chain(tail) {
+        match piece.next() {
+            Some(own) if own == byte => {}
+            Some(own) => return own.cmp(byte),
+            None => return Ordering::Less,
+        }
     }
+    if piece.len() == 0 { Ordering::Equal } else { Ordering::Greater }
 }

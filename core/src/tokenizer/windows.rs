@@ -68,6 +68,7 @@ impl<I: Iterator<Item = u32> + Clone> Symbols for Word<I> {
 }
 
 /// Writes the tokens of `word` to `out`. `None` if `out` is too short for the symbols of the word or of a window.
+#[inline(never)]
 pub fn encode(merges: &dyn Merges, word: &mut dyn Symbols, out: &mut [u32]) -> Option<usize> {
     let mut size = WINDOW;
     let mut settled = 0_usize; // tokens of `out` that are final, the last one with what overlaps the next window

@@ -16,6 +16,7 @@ const METASPACE: char = '\u{2581}';
 ///
 /// A word is a space and what follows up to the next space, or a run of spaces and what follows; in the rare vocabulary with pieces across
 /// words the whole text is one. `None` as soon as the tokens, or the symbols of a window of a long word, exceed `out`.
+#[inline(never)]
 pub fn encode(bpe: &Bpe<'_>, vocabulary: &Vocabulary<'_>, segment: Segment<'_>, out: &mut [u32]) -> Option<usize> {
     let merger = Merger { bpe, vocabulary };
     let mut rest = Characters { dummy_prefix: false, metaspace: bpe.metaspace, rest: segment.text.chars() };

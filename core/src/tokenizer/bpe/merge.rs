@@ -32,6 +32,7 @@ impl Merger<'_> {
     }
 
     /// The token that two adjacent tokens merge to, or [`NONE`]. Byte tokens merge with nothing: they represent what the vocabulary lacks.
+    #[inline(never)]
     fn join(&self, left: Option<u32>, right: Option<u32>) -> u32 {
         let piece = |token: u32| match self.vocabulary.byte(token) {
             Some(_) => None,

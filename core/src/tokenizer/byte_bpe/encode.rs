@@ -9,6 +9,7 @@ use crate::tokenizer::vocabulary::{MAX_PIECE_BYTES, Vocabulary};
 use crate::tokenizer::windows::{self, Word};
 
 /// Writes the tokens of a segment to `out`; `None` if it is too short for the tokens, or for the bytes of a word.
+#[inline(never)]
 pub fn encode(bpe: &ByteBpe<'_>, vocabulary: &Vocabulary<'_>, segment: Segment<'_>, out: &mut [u32]) -> Option<usize> {
     let merger = Merger { bpe, vocabulary };
     let mut rest = Characters::new(segment.text, bpe.nfc);

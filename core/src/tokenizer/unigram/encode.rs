@@ -8,6 +8,7 @@ use crate::tokenizer::unicode::is_whitespace;
 use crate::tokenizer::vocabulary::Vocabulary;
 
 /// Writes the tokens of a segment to `out`; `None` if it is too short for the characters of a word (or its bytes, with byte fallback).
+#[inline(never)]
 pub fn encode(unigram: &Unigram<'_>, vocabulary: &Vocabulary<'_>, segment: Segment<'_>, out: &mut [u32]) -> Option<usize> {
     let rules = &unigram.spaces;
     let mut rest = rules.characters(segment, unigram.map.as_ref());

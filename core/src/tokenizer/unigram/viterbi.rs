@@ -13,6 +13,7 @@ const REACH: usize = MAX_PIECE_BYTES + 1;
 const NONE: u32 = u32::MAX;
 
 /// Writes the tokens of `word` to `out`; `None` if it has fewer elements than the word characters (or bytes, with byte fallback).
+#[inline(never)]
 pub fn encode(unigram: &Unigram<'_>, vocabulary: &Vocabulary<'_>, word: Word<'_>, out: &mut [u32]) -> Option<usize> {
     let count = word.clone().count();
     let path = out.get_mut(..count)?;

@@ -41,6 +41,7 @@ impl WordPiece {
     }
 
     /// Writes the tokens of `text` to `out`, as many as fit, and returns the number of all.
+    #[inline(never)]
     pub fn encode(&self, vocabulary: &Vocabulary<'_>, text: &str, out: &mut [u32]) -> usize {
         let mut words =
             Words { vocabulary, max_characters: self.max_characters, word: heapless::String::new(), characters: 0, out, count: 0 };
