@@ -64,7 +64,7 @@ fn pack_and_info_tell_the_same() {
     let error = tensors[2]["rel_error"].as_f64().unwrap();
     assert!(0.02 < error && error < 0.12, "{error}");
     let people = text(&atto(["info", &image]).stdout);
-    assert!(people.contains("layers.0.qkv") && people.contains("flash in all"), "{people}");
+    assert!(people.contains("layers.0.qkv") && people.contains("flash: total"), "{people}");
 }
 
 #[test]

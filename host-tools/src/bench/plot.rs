@@ -1,4 +1,4 @@
-//! Curves as a drawing: time and memory over the length, both axes logarithmic.
+//! Plot of CPU time and memory over the sequence length; both axes are logarithmic.
 
 use std::io::Write;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::files;
 
 const SIZE: (u32, u32) = (960, 420);
-/// Readable on white, and apart for eyes that tell red from green badly (Okabe and Ito 2008).
+/// Colours that are distinguishable with colour vision deficiency (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -22,45 +22,69 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(90, 90, 90),
 ];
 
-/// One of the two drawings.
+/// One of the two plots.
 struct Panel {
     title: &'static str,
     value: fn(&Point) -> f64,
     label: fn(&f64) -> String,
 }
 
+/// A plot that cannot be drawn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlotError {
+    /// No curve has a positive value.
+    #[error("there is nothing to plot")]
+    Empty,
+    /// The drawing backend fails.
+    #[error("the plot cannot be drawn: {0}")]
+    Backend(String),
+}
+
 /// Writes the curves to an SVG file.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] where there is nothing to draw.
+/// [`PlotError`] or [`Error::Io`] with the file.
 pub fn write(path: &Path, curves: &[Curve]) -> Result<(), Error> {
     let text = svg(curves).map_err(Error::file(path))?;
     files::write_whole(path, |file| file.write_all(text.as_bytes()).map_err(Error::io(path)))
 }
 
-/// The curves as the text of an SVG file.
+/// Plots the curves as SVG text.
 ///
 /// # Errors
-/// Why they cannot be drawn.
-pub fn svg(curves: &[Curve]) -> Result<String, String> {
+/// [`PlotError`].
+pub fn svg(curves: &[Curve]) -> Result<String, PlotError> {
     let mut text = String::new();
     let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
     let (left, right) = area.split_horizontally(SIZE.0 / 2);
-    let time = Panel { title: "processor time, seconds", value: |point| point.seconds, label: decimal };
+    let time = Panel { title: "CPU time, seconds", value: |point| point.seconds, label: decimal };
     let memory = Panel { title: "arena, bytes", value: |point| point.arena_bytes as f64, label: |&x| thousandfold(x) };
-    area.fill(&WHITE).map_err(|error| error.to_string())?;
-    draw(&left, &time, curves).and_then(|()| draw(&right, &memory, curves)).map_err(|error| error.to_string())?;
-    area.present().map_err(|error| error.to_string())?;
+    let backend = |error: &dyn std::error::Error| PlotError::Backend(error.to_string());
+    area.fill(&WHITE).map_err(|error| backend(&error))?;
+    draw(&left, &time, curves)?;
+    draw(&right, &memory, curves)?;
+    area.present().map_err(|error| backend(&error))?;
     drop((left, right, area));
     Ok(text)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn draw(area: &Area<'_>, panel: &Panel, curves: &[Curve]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(area: &Area<'_>, panel: &Panel, curves: &[Curve]) -> Result<(), PlotError> {
     let points = || curves.iter().flat_map(|curve| &curve.points);
-    let lengths = spanned(points().map(|point| point.tokens as f64), 2.0).ok_or("there is nothing to draw")?;
-    let values = spanned(points().map(panel.value), 10.0).ok_or("there is nothing to draw")?;
+    let lengths = log_range(points().map(|point| point.tokens as f64), 2.0).ok_or(PlotError::Empty)?;
+    let values = log_range(points().map(panel.value), 10.0).ok_or(PlotError::Empty)?;
+    draw_in(area, panel, curves, lengths, values).map_err(|error| PlotError::Backend(error.to_string()))
+}
+
+fn draw_in(
+    area: &Area<'_>,
+    panel: &Panel,
+    curves: &[Curve],
+    lengths: Range<f64>,
+    values: Range<f64>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .caption(panel.title, ("sans-serif", 16))
         .margin(12)
@@ -97,8 +121,8 @@ where
     Ok(())
 }
 
-/// From the power of `base` below the least value to the one above the largest.
-fn spanned(values: impl Iterator<Item = f64>, base: f64) -> Option<Range<f64>> {
+/// The range from the power of `base` below the smallest value to the one above the largest.
+fn log_range(values: impl Iterator<Item = f64>, base: f64) -> Option<Range<f64>> {
     let bounds = values.filter(|value| *value > 0.0).fold(None, |bounds: Option<(f64, f64)>, value| {
         let (least, largest) = bounds.unwrap_or((value, value));
         Some((least.min(value), largest.max(value)))
@@ -108,12 +132,12 @@ fn spanned(values: impl Iterator<Item = f64>, base: f64) -> Option<Range<f64>> {
     Some(base.powf(low)..base.powf(if high > low { high } else { low + 1.0 }))
 }
 
-/// Seconds in as few digits as they need.
+/// Formats seconds with as few digits as needed.
 fn decimal(x: &f64) -> String {
     if *x >= 1.0 { format!("{x:.0}") } else { format!("{x}") }
 }
 
-/// Bytes in the largest unit of a thousand that fits.
+/// Formats bytes in the largest decimal unit that fits.
 fn thousandfold(x: f64) -> String {
     let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
     units.iter().find(|(unit, _)| x >= *unit).map_or_else(|| format!("{x:.0} B"), |(unit, name)| format!("{:.0} {name}", x / unit))
@@ -124,20 +148,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drawing_names_its_curves_and_lengths() {
+    fn a_plot_names_its_curves_and_lengths() {
         let point = |tokens: usize| Point { tokens, seconds: 1e-6 * tokens as f64, best_seconds: 0.0, arena_bytes: 1000 + tokens };
         let curve = |name: &str| Curve { name: name.to_owned(), points: [256, 1024, 4096, 16_384].map(point).to_vec() };
         let text = svg(&[curve("full"), curve("linear")]).unwrap();
         for part in ["<svg", "</svg>", "full", "linear", "tokens", "256", "16384", "kB"] {
             assert!(text.contains(part), "{part}");
         }
-        assert!(svg(&[]).unwrap_err().contains("nothing to draw"));
+        assert_eq!(svg(&[]), Err(PlotError::Empty));
     }
 
     #[test]
-    fn a_span_holds_its_values() {
-        assert_eq!(spanned([256.0, 1000.0].into_iter(), 2.0), Some(256.0..1024.0));
-        assert_eq!(spanned([8.0].into_iter(), 2.0), Some(8.0..16.0));
-        assert_eq!(spanned([0.0].into_iter(), 2.0), None);
+    fn a_range_holds_its_values() {
+        assert_eq!(log_range([256.0, 1000.0].into_iter(), 2.0), Some(256.0..1024.0));
+        assert_eq!(log_range([8.0].into_iter(), 2.0), Some(8.0..16.0));
+        assert_eq!(log_range([0.0].into_iter(), 2.0), None);
     }
 }

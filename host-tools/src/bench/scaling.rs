@@ -1,4 +1,4 @@
-//! How time and memory grow with a sequence's length.
+//! CPU time and memory over the sequence length.
 
 use std::path::Path;
 
@@ -10,70 +10,75 @@ use crate::engine::Setup;
 use crate::error::Error;
 use crate::report::table::{Table, thousands};
 
-/// Lengths that are measured unless others are asked for.
+/// Default lengths in tokens.
 pub const LENGTHS: [usize; 4] = [256, 1024, 4096, 16_384];
-/// Runs of each length.
+/// Runs per length.
 const ROUNDS: usize = 5;
-/// Processor time after which a length is not run again, in seconds.
-const ENOUGH: f64 = 4.0;
+/// CPU time in seconds after which a length is not repeated.
+const TIME_MAX: f64 = 4.0;
 
-/// One length.
+/// Measurement of one length.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// Tokens, or rows of features, of the sequence.
+    /// Length in tokens or rows of features.
     pub tokens: usize,
-    /// Processor time for the whole sequence, the median of some runs, in seconds.
+    /// Median CPU time for the whole sequence in seconds.
     pub seconds: f64,
-    /// The quickest of them.
+    /// Minimum CPU time in seconds.
     pub best_seconds: f64,
-    /// Bytes of the arena for that length.
+    /// Arena for this length.
     pub arena_bytes: usize,
 }
 
-/// One image's lengths.
+/// Measurements of one image.
 #[derive(Clone, Debug, Serialize)]
 pub struct Curve {
-    /// What the image is called.
+    /// Name of the image.
     pub name: String,
-    /// Lengths as they were asked for.
+    /// Measurements in the requested order.
     pub points: Vec<Point>,
 }
 
-/// Feeds an image sequences of these lengths. A decoder takes each in one prefill; an encoder encodes it.
+/// A length that cannot be measured.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("a sequence of {0} tokens cannot be measured; lengths are 1 to 4294967295")]
+pub struct LengthError(usize);
+
+/// Measures an image with sequences of these lengths: one prefill of a decoder, or one call of an encoder.
 ///
 /// # Errors
-/// [`Error::Request`] for a length of 0, [`attoformer::Error::Context`] for one beyond the packed context, and what the engine says.
+/// [`LengthError`], [`attoformer::Error::Context`] for a length beyond the context, and other errors of the engine.
 pub fn measure(name: &str, path: &Path, image: &Image<'_>, setup: Setup, lengths: &[usize]) -> Result<Curve, Error> {
     let points = lengths.iter().map(|&tokens| point(path, image, setup, tokens)).collect::<Result<_, _>>()?;
     Ok(Curve { name: name.to_owned(), points })
 }
 
-/// The default lengths that an image has room for.
+/// The default lengths that fit the context of an image.
 pub fn lengths_of(image: &Image<'_>) -> Vec<usize> {
-    let room = image.config().context as usize;
-    let fitting: Vec<usize> = LENGTHS.into_iter().filter(|&tokens| tokens <= room).collect();
-    if fitting.is_empty() { vec![room] } else { fitting }
+    let limit = image.config().context as usize;
+    let fitting: Vec<usize> = LENGTHS.into_iter().filter(|&tokens| tokens <= limit).collect();
+    if fitting.is_empty() { vec![limit] } else { fitting }
 }
 
 fn point(path: &Path, image: &Image<'_>, setup: Setup, tokens: usize) -> Result<Point, Error> {
     let context = u32::try_from(tokens).ok().filter(|&context| context > 0);
-    let context = context.ok_or_else(|| Error::request(format!("a sequence of {tokens} tokens cannot be measured")))?;
+    let context = context.ok_or_else(|| Error::request(LengthError(tokens)))?;
     let setup = Setup { context: Some(context), ..setup };
     let mut arena = setup.arena(image.config(), path)?;
     let arena_bytes = arena_bytes(image.config(), setup.plan(image.config()));
     let mut session = setup.session(image, &mut arena).map_err(Error::engine(path))?;
     let mut input = Input::of(&session, tokens);
     let mut times = Vec::new();
-    while times.len() < ROUNDS && times.iter().sum::<f64>() < ENOUGH {
-        let start = processor_seconds();
+    while times.len() < ROUNDS && times.iter().sum::<f64>() < TIME_MAX {
+        let start = cpu_seconds();
         input.run(&mut session).map_err(Error::engine(path))?;
-        times.push(processor_seconds() - start);
+        times.push(cpu_seconds() - start);
     }
     times.sort_by(f64::total_cmp);
     Ok(Point { tokens, seconds: times[times.len() / 2], best_seconds: times[0], arena_bytes })
 }
 
-/// A sequence to feed.
+/// Input of a measurement.
 enum Input {
     Prompt(Vec<u32>),
     Text(Vec<u32>),
@@ -104,21 +109,21 @@ impl Input {
     }
 }
 
-/// What this thread has had of a processor, in seconds; other work of the machine does not count.
+/// CPU time of this thread in seconds.
 #[cfg(unix)]
-fn processor_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Seconds since the first call, where a thread's own time is not to be had.
+/// Wall-clock seconds since the first call, for systems without CPU time per thread.
 #[cfg(not(unix))]
-fn processor_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
 }
 
-/// All curves; ratios compare a length with the one before it.
+/// A table of all curves; the ratios compare a length with the previous one.
 pub fn table(curves: &[Curve]) -> Table {
     let mut table = Table::new(&["model", "tokens", "ms", "us/token", "arena bytes", "time", "memory"]);
     for curve in curves {

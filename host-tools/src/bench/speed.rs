@@ -1,26 +1,26 @@
-//! How fast an image runs here.
+//! Prefill, decode and encode speed.
 
 use std::time::{Duration, Instant};
 
 use attoformer::image::InputStem;
 use attoformer::{Error, Session};
 
-/// Time that a measurement should take at least, so that a short one is repeated.
-const ENOUGH: Duration = Duration::from_secs(1);
+/// Minimum duration of a measurement; shorter ones are repeated.
+const MIN_DURATION: Duration = Duration::from_secs(1);
 
-/// Speeds, each the best of the rounds.
+/// Speeds, each the best of all rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Speeds {
-    /// Prompt tokens per second; `None` without any.
+    /// Prefill tokens per second; `None` without prompt tokens.
     pub prefill: Option<f64>,
-    /// Generated tokens per second, one by one; `None` without any.
+    /// Decode tokens per second; `None` without generated tokens.
     pub decode: Option<f64>,
 }
 
-/// Feeds `prompt` tokens, then `generate` more one by one, again and again.
+/// Repeats a prefill of `prompt` tokens and `generate` decode steps.
 ///
 /// # Errors
-/// What the engine says.
+/// Those of the engine.
 pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<Speeds, Error> {
     let tokens = spread(session, prompt + generate);
     let (fed, stepped) = tokens.split_at(prompt);
@@ -38,23 +38,23 @@ pub fn measure(session: &mut Session, prompt: usize, generate: usize) -> Result<
             session.step(token)?;
         }
         best.decode = faster(best.decode, rate(stepped.len(), start.elapsed()));
-        if began.elapsed() >= ENOUGH {
+        if began.elapsed() >= MIN_DURATION {
             return Ok(best);
         }
     }
 }
 
-/// Seconds that an encoder takes for one sequence of `count` tokens, or rows of features, the best of the rounds.
+/// Seconds that an encoder needs for one sequence of `count` tokens or rows of features, the best of all rounds.
 ///
 /// # Errors
-/// What the engine says.
+/// Those of the engine.
 pub fn measure_encoder(session: &mut Session, count: usize) -> Result<f64, Error> {
     let reads_tokens = session.config().input_stem == InputStem::Tokens;
     let tokens = if reads_tokens { spread(session, count) } else { Vec::new() };
     let features = vec![0.5; count * session.config().features as usize];
     let mut best = f64::INFINITY;
     let began = Instant::now();
-    while best.is_infinite() || began.elapsed() < ENOUGH {
+    while best.is_infinite() || began.elapsed() < MIN_DURATION {
         let start = Instant::now();
         if reads_tokens { session.encode(&tokens) } else { session.encode_features(&features) }?;
         best = best.min(start.elapsed().as_secs_f64());
@@ -62,18 +62,18 @@ pub fn measure_encoder(session: &mut Session, count: usize) -> Result<f64, Error
     Ok(best)
 }
 
-/// Neighbours in a text are far apart in the vocabulary; so are these.
+/// Tokens for a measurement. Consecutive tokens of a text are far apart in the vocabulary; so are these.
 pub(crate) fn spread(session: &Session, count: usize) -> Vec<u32> {
     let vocab = session.config().vocab as u64;
     (0..count as u64).map(|index| (index * 7919 % vocab) as u32).collect()
 }
 
-/// Things per second; `None` for no things.
+/// Count per second; `None` for a count of 0.
 pub fn rate(count: usize, time: Duration) -> Option<f64> {
     (count > 0).then(|| count as f64 / time.as_secs_f64().max(1e-9))
 }
 
-/// The most memory this process ever held, where the system tells.
+/// Peak resident memory of this process, if the system reports it.
 pub fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

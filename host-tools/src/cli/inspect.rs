@@ -231,7 +231,7 @@ fn name_of(path: &Path) -> String {
 }
 
 fn quantization(args: &Args, model: &InspectedModel, source: &Path) -> Result<quantization::View, Error> {
-    model.check_writes("the ranking by quantization error")?;
+    model.check_decoder("the ranking by quantization error")?;
     let checkpoint = import::open(source, None)?;
     let (name, mut text) = match &args.text {
         Some(path) => (name_of(path), text(args, path)?),

@@ -1,6 +1,6 @@
-//! What each part of a model is worth to one answer: the part is taken away, and the answer's log-probability is looked at again.
+//! Ablation: the change of the answer's log-probability without each head, attention, MLP and layer.
 //!
-//! Of heads this is Michel et al. 2019's question; of heads against MLPs it is where a fact sits (Meng et al. 2022; Geva et al. 2021).
+//! Michel et al. 2019 ablate heads; Meng et al. 2022 and Geva et al. 2021 compare heads and MLPs to locate facts.
 
 use attoformer::probe::{Part, Site};
 use attoformer::{Probe, Session};
@@ -8,54 +8,54 @@ use serde::Serialize;
 
 use super::lens::Residuals;
 use super::model::{InspectedModel, feed};
-use super::{log_probability, rounded};
+use super::numbers::{log_probability, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
 
-/// What is put in the place of a part.
+/// Replacement for an ablated component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Nothing.
+    /// Zero.
     Zero,
-    /// Its mean over the positions of a reference, so that what it always says is not taken away.
+    /// The mean over the positions of a reference, which keeps its constant contribution.
     Mean,
 }
 
-/// A part that is taken away.
+/// An ablated component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One head of a layer.
     Head(u32, usize),
     /// All heads of a layer.
     Attention(u32),
-    /// A layer's MLP.
+    /// The MLP of a layer.
     Mlp(u32),
-    /// A layer as a whole: what it reads is what it returns.
+    /// A whole layer: its output is its input.
     Layer(u32),
 }
 
-/// Mean rows over the positions of a reference, by layer.
+/// Mean activations over the positions of a reference, by layer.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// Heads' answers, `(q_dim)`.
+    /// Outputs of the heads `(q_dim)`.
     heads: Vec<Vec<f64>>,
-    /// What attentions add, `(d_model)`.
+    /// Contributions of the attention `(d_model)`.
     attention: Vec<Vec<f64>>,
-    /// What MLPs add, `(d_model)`.
+    /// Contributions of the MLP `(d_model)`.
     mlp: Vec<Vec<f64>>,
-    /// What layers add as a whole, `(d_model)`.
+    /// Contributions of the whole layer `(d_model)`.
     layer: Vec<Vec<f64>>,
-    /// What the layer at work read.
+    /// Input of the current layer.
     read: Vec<f32>,
     positions: f64,
 }
 
 impl Means {
-    /// Runs a reference.
+    /// Runs the reference.
     ///
     /// # Errors
-    /// What the engine says.
+    /// Those of the engine.
     pub fn of<'t>(session: &mut Session, sequences: impl IntoIterator<Item = &'t [u32]>) -> Result<Self, attoformer::Error> {
         let config = *session.config();
         let empty = |width: u32| vec![vec![0.0; width as usize]; config.layers as usize];
@@ -101,11 +101,11 @@ impl Probe for Means {
     }
 }
 
-/// A probe that takes a part away at all positions.
+/// A probe that ablates a component at all positions.
 struct Ablation<'m> {
     target: Target,
     means: Option<&'m Means>,
-    /// The whole model's residual stream: layers before the target's are not run again.
+    /// Residual stream of the unmodified model: the layers before the target are not run again.
     whole: &'m Residuals,
     head_dim: usize,
 }
@@ -138,7 +138,7 @@ impl Probe for Ablation<'_> {
     }
 }
 
-/// Puts a mean, or nothing, in these columns of all rows.
+/// Replaces columns of all rows by their mean or by zero.
 fn replace(rows: &mut [f32], width: usize, columns: std::ops::Range<usize>, mean: Option<&[f64]>) {
     for row in rows.chunks_mut(width) {
         for column in columns.clone() {
@@ -147,31 +147,31 @@ fn replace(rows: &mut [f32], width: usize, columns: std::ops::Range<usize>, mean
     }
 }
 
-/// The view: changes of the answer's log-probability, in nats; below zero where the answer needs the part.
+/// Data of the view: changes of the answer's log-probability in nats, negative if the answer needs the component.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
-    /// What was put in the place of a part.
+    /// Replacement for an ablated component.
     pub method: Method,
-    /// The answer, at the last position.
+    /// The answer at the last position.
     pub target: u32,
-    /// Its log-probability in the whole model.
+    /// Its log-probability in the unmodified model.
     pub log_p: f32,
     /// Layers.
     pub layers: usize,
     /// Heads of a layer.
     pub heads: usize,
-    /// Of each head: layer, then head.
+    /// Effect of each head `(layers, heads)`.
     pub head: Vec<f32>,
-    /// Of each layer's attention.
+    /// Effect of each layer's attention.
     pub attention: Vec<f32>,
-    /// Of each layer's MLP.
+    /// Effect of each layer's MLP.
     pub mlp: Vec<f32>,
-    /// Of each layer.
+    /// Effect of each layer.
     pub layer: Vec<f32>,
 }
 
 impl View {
-    /// Heads by their effect, the one that the answer needs most first: layer, head, change of the log-probability.
+    /// The heads as (layer, head, change of the log-probability), the one that the answer needs most first.
     pub fn ranking(&self) -> Vec<(usize, usize, f32)> {
         let mut heads: Vec<_> =
             self.head.iter().enumerate().map(|(index, &effect)| (index / self.heads, index % self.heads, effect)).collect();
@@ -180,19 +180,19 @@ impl View {
     }
 }
 
-/// Everything that is taken away, one after another: heads, attentions, MLPs, layers.
+/// All targets: heads, attentions, MLPs, layers.
 pub fn targets(layers: u32, heads: usize) -> Vec<Target> {
     let heads = (0..layers).flat_map(|layer| (0..heads).map(move |head| Target::Head(layer, head)));
     let whole = [Target::Attention, Target::Mlp, Target::Layer].into_iter().flat_map(|part| (0..layers).map(part));
     heads.chain(whole).collect()
 }
 
-/// Takes each part away in turn.
+/// Ablates each target.
 ///
 /// # Errors
-/// [`Error::File`] for models that do not write, or what the engine says.
+/// [`InspectError`](super::InspectError) for models that are not decoders, or those of the engine.
 pub fn view(model: &InspectedModel, tokens: &[u32], target: u32, means: Option<&Means>, progress: &Progress) -> Result<View, Error> {
-    model.check_writes("ablation")?;
+    model.check_decoder("ablation")?;
     let (layers, heads) = (model.config().layers as usize, model.config().heads as usize);
     let residuals = model.session(|session| Residuals::of(session, tokens))?;
     let whole = model.session(|session| feed(session, tokens, &mut ()).map(|logits| log_probability(logits, target)))?;

@@ -1,4 +1,4 @@
-//! What each head looks at, and what kind of head it is.
+//! Attention weights of each head and its characteristics (self-attention of the prompt).
 
 use std::iter;
 
@@ -8,18 +8,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::model::{InspectedModel, feed};
-use super::{is_causal, layers, rounded};
+use super::model::{InspectedModel, feed, is_causal, layers};
+use super::numbers::rounded;
 use crate::error::Error;
 
 /// A weight of 1 in the page's data.
 pub const UNIT: u16 = u16::MAX;
-/// Tokens drawn for one half of a sequence that repeats itself (Olsson et al. 2022 take 25 as well).
+/// Random tokens in each half of a repeated sequence (as in Olsson et al. 2022).
 const REPEATED: usize = 25;
-/// Sequences that an induction score is the mean of.
+/// Sequences over which an induction score is averaged.
 const SEQUENCES: u32 = 4;
 
-/// Attention of all heads to one prompt, `(layers, heads, tokens, tokens)`: query, then key. Each row sums to 1.
+/// Attention weights of all heads on one prompt, `(layers, heads, queries, keys)`. Each row sums to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patterns {
     /// Layers.
@@ -28,7 +28,7 @@ pub struct Patterns {
     pub heads: usize,
     /// Tokens of the prompt.
     pub tokens: usize,
-    /// The weights; 0 where a mask hides the key.
+    /// The weights; 0 for masked keys.
     pub weights: Vec<f32>,
 }
 
@@ -36,7 +36,7 @@ impl Patterns {
     /// Runs a prompt.
     ///
     /// # Errors
-    /// What the engine says.
+    /// Those of the engine.
     pub fn of(session: &mut Session, tokens: &[u32]) -> Result<Self, attoformer::Error> {
         let (layers, heads) = (layers(session.config()) as usize, session.config().heads as usize);
         let mut patterns = Patterns { layers, heads, tokens: tokens.len(), weights: vec![0.0; layers * heads * tokens.len().pow(2)] };
@@ -44,23 +44,23 @@ impl Patterns {
         Ok(patterns)
     }
 
-    /// What one head does at one position: a weight for each key.
+    /// The weights `(keys)` of one head at one query.
     pub fn row(&self, layer: usize, head: usize, query: usize) -> &[f32] {
         &self.weights[((layer * self.heads + head) * self.tokens + query) * self.tokens..][..self.tokens]
     }
 
-    /// Each head's own rows, in order of layer and head.
+    /// The weights `(queries, keys)` of each head, in order of layer and head.
     pub fn of_heads(&self) -> impl Iterator<Item = &[f32]> {
         self.weights.chunks(self.tokens.pow(2))
     }
 
-    /// The weights in steps of 1 / [`UNIT`], two bytes each, little-endian, in base64: of a causal model only the keys up to the query. The steps of
-    /// a row are dealt out so that they sum to [`UNIT`] exactly: the largest remainders are rounded up.
+    /// The weights in units of 1 / [`UNIT`] as little-endian u16 in base64; for a causal model only the keys up to the query. The units of a row sum to
+    /// [`UNIT`] exactly: the largest remainders are rounded up.
     pub(super) fn packed(&self, causal: bool) -> String {
         let mut bytes = Vec::new();
         for (index, row) in self.weights.chunks(self.tokens).enumerate() {
-            let seen = if causal { index % self.tokens + 1 } else { self.tokens };
-            bytes.extend(steps(&row[..seen]).into_iter().flat_map(u16::to_le_bytes));
+            let visible = if causal { index % self.tokens + 1 } else { self.tokens };
+            bytes.extend(steps(&row[..visible]).into_iter().flat_map(u16::to_le_bytes));
         }
         STANDARD.encode(bytes)
     }
@@ -76,7 +76,7 @@ impl Probe for Patterns {
         let row = &mut self.weights[start..][..self.tokens];
         let mut sum = 0.0;
         for (key, weight) in weights {
-            // 2^30 and below: exact enough in f32, since the sum is what it is divided by.
+            // At most 2^30: f32 is precise enough because the sum is the divisor.
             row[key] = weight as f32;
             sum += weight as f64;
         }
@@ -84,7 +84,7 @@ impl Probe for Patterns {
     }
 }
 
-/// Whole steps of 1 / [`UNIT`] for weights that sum to 1 (the method of largest remainders).
+/// Rounds weights that sum to 1 to units of 1 / [`UNIT`] (largest remainder method).
 fn steps(row: &[f32]) -> Vec<u16> {
     let exact: Vec<f64> = row.iter().map(|&weight| weight as f64 * UNIT as f64).collect();
     let mut steps: Vec<u16> = exact.iter().map(|exact| exact.floor() as u16).collect();
@@ -96,27 +96,27 @@ fn steps(row: &[f32]) -> Vec<u16> {
     steps
 }
 
-/// What a head is like. All but `induction` are means over the prompt's positions behind the first one, which has no choice.
+/// Characteristics of a head. All but `induction` are means over the positions of the prompt after the first, which can only attend to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The layer.
     pub layer: usize,
     /// The head.
     pub head: usize,
-    /// Entropy of the weights, in bits: how widely it looks.
+    /// Entropy of the weights in bits.
     pub entropy: f32,
-    /// Mean distance of what it looks at, in tokens (Vig and Belinkov 2019).
+    /// Mean attention distance in tokens (Vig and Belinkov 2019).
     pub distance: f32,
-    /// Weight of the first token, where heads with nothing to do look (attention sinks: Xiao et al. 2023).
+    /// Weight of the first token (attention sinks, Xiao et al. 2023).
     pub first: f32,
-    /// Weight of the token before (previous-token heads).
+    /// Weight of the previous token (previous-token heads).
     pub previous: f32,
-    /// On random tokens that repeat themselves, the weight of the token behind the earlier occurrence: the prefix matching score of Olsson et al.
-    /// 2022. Of causal models only.
+    /// On repeated random tokens, the weight of the token after the earlier occurrence: the prefix matching score of Olsson et al. 2022. Causal
+    /// models only.
     pub induction: Option<f32>,
 }
 
-/// Describes each head by its patterns.
+/// Characterizes each head by its weights.
 pub fn summaries(patterns: &Patterns, induction: Option<&[f64]>) -> Vec<Summary> {
     let tokens = patterns.tokens;
     let describe = |(index, weights): (usize, &[f32])| {
@@ -139,11 +139,11 @@ pub fn summaries(patterns: &Patterns, induction: Option<&[f64]>) -> Vec<Summary>
     patterns.of_heads().enumerate().map(describe).collect()
 }
 
-/// Induction scores of all heads, in order: how much of its attention a head gives, on the second half of a sequence of random tokens that is there
-/// twice, to the token behind the earlier occurrence of the one it stands at. `None` when the context holds no such sequence.
+/// Induction scores of all heads in order: on the second half of a random sequence that is repeated, the mean weight of the token after the earlier
+/// occurrence of the query token. `None` if the context is too short.
 ///
 /// # Errors
-/// What the engine says.
+/// Those of the engine.
 pub fn induction(model: &InspectedModel) -> Result<Option<Vec<f64>>, Error> {
     let config = model.config();
     let half = REPEATED.min((config.context as usize - 1) / 2);
@@ -165,9 +165,9 @@ pub fn induction(model: &InspectedModel) -> Result<Option<Vec<f64>>, Error> {
     Ok(Some(scores))
 }
 
-/// The begin token, then `half` tokens drawn from the vocabulary, twice.
+/// BOS, then `half` random tokens twice.
 fn repeated(begin: u32, end: u32, vocab: u32, half: usize, sequence: u32) -> Vec<u32> {
-    // Weyl's sequence through a mixer (SplitMix64): the same tokens everywhere.
+    // SplitMix64: the same tokens on every machine.
     let draw = |index: usize| {
         let mixed = (index as u64 + 1 + ((sequence as u64) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -178,7 +178,7 @@ fn repeated(begin: u32, end: u32, vocab: u32, half: usize, sequence: u32) -> Vec
     iter::once(begin).chain(drawn.iter().copied()).chain(drawn.iter().copied()).collect()
 }
 
-/// The view.
+/// Data of the view.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
     /// Layers.
@@ -193,17 +193,17 @@ pub struct View {
     pub weights: String,
     /// Each head, in order.
     pub summaries: Vec<Summary>,
-    /// The weights as they were.
+    /// The weights before rounding.
     #[serde(skip)]
     pub patterns: Patterns,
 }
 
-/// Looks at all heads.
+/// Computes the view.
 ///
 /// # Errors
-/// [`Error::File`] for models whose attention has no weights, or what the engine says.
+/// [`InspectError`](super::InspectError) for linear attention, or those of the engine.
 pub fn view(model: &InspectedModel, tokens: &[u32]) -> Result<View, Error> {
-    model.check_attends()?;
+    model.check_softmax()?;
     let patterns = model.session(|session| Patterns::of(session, tokens))?;
     let induction = induction(model)?;
     let causal = is_causal(model.config());
@@ -222,7 +222,7 @@ pub fn view(model: &InspectedModel, tokens: &[u32]) -> Result<View, Error> {
 mod tests {
     use super::{Patterns, UNIT, repeated, steps, summaries};
 
-    /// Rounded weights still are a whole.
+    /// Rounded weights still sum to 1.
     #[test]
     fn steps_of_a_row_sum_to_one() {
         for row in [vec![1.0], vec![0.5, 0.5], vec![1.0 / 7.0; 7], (0..64).map(|key| (key as f32 + 0.5) / 2048.0).collect()] {
@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    /// By hand: a head that always looks back by one, and one that spreads evenly.
+    /// By hand: a previous-token head and a uniform head.
     #[test]
     fn heads_are_described_as_defined() {
         let previous = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0];

@@ -1,28 +1,28 @@
-//! What a head looked at on a board, beside what it looks at here.
+//! Attention weights of a head on a board, compared with those on this PC.
 
 use attoformer::Probe;
 use attoformer::probe::HeadSite;
 use serde::{Deserialize, Serialize};
 
 use super::attention::{Patterns, UNIT};
-use super::is_causal;
-use super::model::{InspectedModel, feed};
+use super::error::InspectError;
+use super::model::{InspectedModel, feed, is_causal};
 use crate::error::Error;
 
-/// The weights of one head on a machine, as `cargo xtask attention` prints them.
+/// Attention weights of one head on a machine, as printed by `cargo xtask attention`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Rows {
-    /// The machine's name.
+    /// Name of the machine.
     pub machine: String,
     /// The layer.
     pub layer: u32,
     /// The head.
     pub head: u32,
-    /// For each position a weight for each key, in units of the row's sum.
+    /// Weights `(queries, keys)`, in units of the row's sum.
     pub rows: Vec<Vec<u32>>,
 }
 
-/// A probe that keeps the weights of one head as they are.
+/// A probe that records the weights of one head.
 struct HeadRecorder {
     layer: u32,
     head: u32,
@@ -46,10 +46,10 @@ impl Probe for HeadRecorder {
     }
 }
 
-/// The view.
+/// Data of the view.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
-    /// The machine's name.
+    /// Name of the machine.
     pub machine: String,
     /// The layer.
     pub layer: u32,
@@ -59,25 +59,25 @@ pub struct View {
     pub unit: u16,
     /// Weights, u16 little-endian in base64: query, key.
     pub weights: String,
-    /// Weights that are other than on this PC.
+    /// Weights that differ from those on this PC.
     pub differing: usize,
-    /// Weights in all.
+    /// Compared weights.
     pub compared: usize,
 }
 
-/// Compares a board's rows with this PC's for the same prompt.
+/// Compares the rows of a board with those of this PC for the same prompt.
 ///
 /// # Errors
-/// [`Error::Request`] when they are not of this model and prompt, or what the engine says.
+/// [`InspectError::BoardRows`] if they do not match this model and prompt, or those of the engine.
 pub fn view(model: &InspectedModel, tokens: &[u32], board: &Rows) -> Result<View, Error> {
-    model.check_writes("a board's attention")?;
-    model.check_attends()?;
+    model.check_decoder("a board's attention")?;
+    model.check_softmax()?;
     let mut recorder = HeadRecorder { layer: board.layer, head: board.head, rows: Vec::new() };
     model.session(|session| feed(session, tokens, &mut recorder).map(|_| ()))?;
     let fits = board.rows.iter().zip(&recorder.rows).all(|(board, here)| board.len() == here.len());
     if recorder.rows.is_empty() || board.rows.len() != recorder.rows.len() || !fits {
-        let (machine, layer, head) = (&board.machine, board.layer, board.head);
-        return Err(Error::request(format!("the rows of {machine} (layer {layer}, head {head}) are not those of this model and prompt")));
+        let (machine, layer, head) = (board.machine.clone(), board.layer, board.head);
+        return Err(Error::request(InspectError::BoardRows { machine, layer, head }));
     }
     let mut patterns = Patterns { layers: 1, heads: 1, tokens: tokens.len(), weights: vec![0.0; tokens.len().pow(2)] };
     for (position, row) in board.rows.iter().enumerate() {

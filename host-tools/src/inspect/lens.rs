@@ -1,25 +1,25 @@
-//! The logit lens (nostalgebraist 2020): what the model would say if it ended behind a layer.
+//! Logit lens (nostalgebraist 2020): the predictions of the final norm and head on the residual stream after each layer.
 
 use attoformer::probe::{Part, Site};
 use attoformer::{Probe, Session};
 use serde::Serialize;
 
-use super::model::{InspectedModel, feed};
-use super::{likeliest, log_sum_exp, rounded};
+use super::model::{InspectedModel, feed, layers};
+use super::numbers::{likeliest, log_sum_exp, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
 
 /// Tokens shown of each distribution.
 pub const TOP: usize = 5;
 
-/// The residual stream of a prompt: `(layers + 1, tokens, d_model)`, the embedding first.
+/// Residual stream of a prompt, `(layers + 1, tokens, d_model)`; the embedding first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residuals {
     /// Tokens of the prompt.
     pub tokens: usize,
     /// Width of a row.
     pub width: usize,
-    /// The rows.
+    /// Values `(layers + 1, tokens, d_model)`.
     pub values: Vec<f32>,
 }
 
@@ -27,15 +27,15 @@ impl Residuals {
     /// Runs a prompt.
     ///
     /// # Errors
-    /// What the engine says.
+    /// Those of the engine.
     pub fn of(session: &mut Session, tokens: &[u32]) -> Result<Self, attoformer::Error> {
-        let (layers, width) = (super::layers(session.config()) as usize, session.config().d_model as usize);
+        let (layers, width) = (layers(session.config()) as usize, session.config().d_model as usize);
         let mut residuals = Residuals { tokens: tokens.len(), width, values: vec![0.0; (layers + 1) * tokens.len() * width] };
         feed(session, tokens, &mut residuals)?;
         Ok(residuals)
     }
 
-    /// The rows `(tokens, d_model)` behind so many layers.
+    /// The rows `(tokens, d_model)` after this many layers.
     pub fn after_layers(&self, layers: usize) -> impl Iterator<Item = &[f32]> {
         let size = self.tokens * self.width;
         self.values[layers * size..][..size].chunks(self.width)
@@ -43,7 +43,7 @@ impl Residuals {
 }
 
 impl Residuals {
-    /// Writes over rows, wherever a run makes them, what they were behind so many layers.
+    /// Replaces rows of a run by the recorded rows after this many layers.
     pub(super) fn restore(&self, layers: usize, start: usize, rows: &mut [f32]) {
         let from = (layers * self.tokens + start) * self.width;
         rows.copy_from_slice(&self.values[from..][..rows.len()]);
@@ -52,38 +52,38 @@ impl Residuals {
 
 impl Probe for Residuals {
     fn rows(&mut self, site: Site, width: usize, rows: &mut [f32]) {
-        let behind = match site.part {
+        let passed = match site.part {
             Part::Embedded => 0,
             Part::Residual => site.layer as usize + 1,
             _ => return,
         };
-        let start = (behind * self.tokens + site.start) * width;
+        let start = (passed * self.tokens + site.start) * width;
         self.values[start..][..rows.len()].copy_from_slice(rows);
     }
 }
 
-/// The view. Lists go by layers passed (0 is the embedding), then by position.
+/// Data of the view. Lists are ordered by layers passed (0 is the embedding), then by position.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
-    /// Rows: the embedding, and one behind each layer.
+    /// Rows: the embedding, then one per layer.
     pub rows: usize,
     /// Tokens shown of each distribution.
     pub top: usize,
-    /// The likeliest tokens, best first.
+    /// The most likely tokens, best first.
     pub ids: Vec<u32>,
     /// Their probabilities.
     pub p: Vec<f32>,
-    /// Entropy of each distribution, in bits.
+    /// Entropy of each distribution in bits.
     pub entropy: Vec<f32>,
-    /// The model's answer at each position: its likeliest token behind the last layer.
+    /// The answer at each position: the most likely token after the last layer.
     pub answers: Vec<u32>,
-    /// The answer's place in each distribution, 1 for the likeliest.
+    /// Rank of the answer in each distribution, from 1.
     pub rank: Vec<u32>,
-    /// The answer's probability in each distribution.
+    /// Probability of the answer in each distribution.
     pub answer_p: Vec<f32>,
 }
 
-/// What one row says.
+/// Predictions from one row.
 struct Cell {
     top: [(u32, f32); TOP],
     entropy: f32,
@@ -91,25 +91,25 @@ struct Cell {
     answer_p: f32,
 }
 
-/// Looks at all layers and positions.
+/// Computes the view.
 ///
 /// # Errors
-/// [`Error::File`] for models that do not write, or what the engine says.
+/// [`InspectError`](super::InspectError) for models that are not decoders, or those of the engine.
 pub fn view(model: &InspectedModel, tokens: &[u32], progress: &Progress) -> Result<View, Error> {
-    model.check_writes("the logit lens")?;
+    model.check_decoder("the logit lens")?;
     let residuals = model.session(|session| Residuals::of(session, tokens))?;
-    let layers = super::layers(model.config()) as usize;
+    let layers = layers(model.config()) as usize;
     let answers = model
         .session(|session| residuals.after_layers(layers).map(|row| session.lens(row).map(likeliest)).collect::<Result<Vec<_>, _>>())?;
-    let cells = model.sweep(layers + 1, progress, |session, behind| {
+    let cells = model.sweep(layers + 1, progress, |session, passed| {
         residuals
-            .after_layers(behind)
+            .after_layers(passed)
             .zip(&answers)
             .map(|(row, &answer)| session.lens(row).map(|logits| cell(logits, answer)))
             .collect::<Result<Vec<_>, _>>()
     })?;
     let cells: Vec<Cell> = cells.into_iter().flatten().collect();
-    // A vocabulary may be smaller than what is shown.
+    // The vocabulary may be smaller.
     let top = TOP.min(model.config().vocab as usize);
     let shown = || cells.iter().flat_map(|cell| &cell.top[..top]);
     Ok(View {
@@ -138,8 +138,9 @@ fn cell(logits: &[f32], answer: u32) -> Cell {
     }
     let mut top = [(0, 0.0); TOP];
     top.iter_mut().zip(&best).for_each(|(slot, &token)| *slot = (token, rounded(p(token))));
-    let said = logits[answer as usize];
-    let better = logits.iter().enumerate().filter(|&(token, &logit)| logit > said || (logit == said && token < answer as usize)).count();
+    let answered = logits[answer as usize];
+    let better =
+        logits.iter().enumerate().filter(|&(token, &logit)| logit > answered || (logit == answered && token < answer as usize)).count();
     let entropy: f64 =
         logits.iter().map(|&logit| logit as f64 - normalizer).map(|log| -log.exp() * log).sum::<f64>() / std::f64::consts::LN_2;
     Cell { top, entropy: rounded(entropy), rank: better as u32 + 1, answer_p: rounded(p(answer)) }
@@ -149,7 +150,7 @@ fn cell(logits: &[f32], answer: u32) -> Cell {
 mod tests {
     use super::cell;
 
-    /// By hand: of two that are equal the first is better.
+    /// By hand: the first of two equal tokens ranks higher.
     #[test]
     fn a_cell_holds_the_best_and_the_answers_rank() {
         let cell = cell(&[0.0, 2.0, 1.0, 2.0, -1.0, 0.5, -2.0], 2);

@@ -1,74 +1,22 @@
-//! Looking inside a model at work on one prompt: attention, the logit lens, ablation, patching, neurons, the cost of rounding.
+//! Interpretability of a forward pass on one prompt: attention, logit lens, ablation, activation patching, neurons, quantization error.
 //!
-//! Each view is a file: it runs the model, seen by a [`Probe`](attoformer::Probe), and returns plain data. [`Inspection`] holds what was
-//! asked for; [`page`] shows it, and `data.json` and `.npy` files hold it for machines.
+//! Each view is a file: it runs the model with a [`Probe`](attoformer::Probe) and returns plain data. [`Inspection`] holds the requested views;
+//! [`page`] renders it as HTML, `data.json` and `.npy` files hold it for programs.
 
 pub mod ablation;
 pub mod attention;
 pub mod board;
+mod error;
 pub mod lens;
 pub mod model;
 pub mod neurons;
+mod numbers;
 pub mod page;
 pub mod patching;
 pub mod pieces;
 pub mod quantization;
 mod view;
 
+pub use error::InspectError;
 pub use model::InspectedModel;
 pub use view::{Ablate, InspectOptions, Inspection, inspect};
-
-use attoformer::image::{Architecture, Config};
-
-/// Layers that a prompt runs through where a probe sees them: an encoder-decoder's encoder, or the only stack.
-pub fn layers(config: &Config) -> u32 {
-    if config.architecture == Architecture::EncoderDecoder { config.encoder_layers } else { config.layers }
-}
-
-/// Whether the prompt's tokens see only what is before them, and a next token follows.
-pub fn is_causal(config: &Config) -> bool {
-    config.architecture == Architecture::Decoder
-}
-
-/// Natural logarithm of the sum of the logits' exponentials.
-pub(crate) fn log_sum_exp(logits: &[f32]) -> f64 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
-    max + logits.iter().map(|&logit| (logit as f64 - max).exp()).sum::<f64>().ln()
-}
-
-/// Log-probability of a token, in nats.
-pub(crate) fn log_probability(logits: &[f32], token: u32) -> f64 {
-    logits[token as usize] as f64 - log_sum_exp(logits)
-}
-
-/// The first of the likeliest tokens.
-pub(crate) fn likeliest(logits: &[f32]) -> u32 {
-    let better = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
-    (0..logits.len()).fold(0, better) as u32
-}
-
-/// What a page can show of a number: four significant digits, so that JSON stays short.
-pub(crate) fn rounded(value: f64) -> f32 {
-    if value == 0.0 || !value.is_finite() {
-        return 0.0;
-    }
-    let unit = 10f64.powi(3 - value.abs().log10().floor() as i32);
-    ((value * unit).round() / unit) as f32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{log_probability, rounded};
-
-    #[test]
-    fn numbers_keep_four_digits() {
-        assert_eq!([0.0, 1.0, 0.123_456, -12_345.6, 9.9999e-5].map(rounded), [0.0, 1.0, 0.1235, -12_350.0, 1e-4]);
-        assert_eq!(rounded(f64::NAN), 0.0);
-    }
-
-    #[test]
-    fn log_probabilities_are_of_the_softmax() {
-        let logits = [1.0f32.ln(), 3.0f32.ln(), 4.0f32.ln()];
-        assert!((log_probability(&logits, 1) - 0.375f64.ln()).abs() < 1e-6);
-    }
-}

@@ -1,4 +1,4 @@
-//! The model that is looked at, and running it many times.
+//! The inspected model and its repeated runs.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,73 +8,70 @@ use std::thread;
 use attoformer::image::{Architecture, AttentionKind, Config, InputStem};
 use attoformer::{Image, Probe, Session};
 
+use super::error::InspectError;
 use crate::engine::Setup;
 use crate::error::Error;
 use crate::report::progress::Progress;
 
-/// A model to look at.
+/// A model to inspect.
 #[derive(Clone, Copy, Debug)]
 pub struct InspectedModel<'i> {
     /// The model.
     pub image: Image<'i>,
-    /// Its file, which errors name.
+    /// Its file, for errors.
     pub path: &'i Path,
-    /// How sessions are set up; the context holds the longest input that is run.
+    /// Setup of the sessions; the context holds the longest input.
     pub setup: Setup,
-    /// Sessions at work at a time. It changes speed, never results.
+    /// Sessions that run in parallel; never changes a result.
     pub threads: usize,
 }
 
 impl<'i> InspectedModel<'i> {
-    /// The model's shape.
+    /// Configuration of the model.
     pub fn config(&self) -> &Config {
         self.image.config()
     }
 
-    /// An engine's error with the file it is about.
+    /// Adds the file to an error of the engine.
     pub fn refuse(&self) -> impl FnOnce(attoformer::Error) -> Error + use<'i> {
         Error::engine(self.path)
     }
 
-    /// A sentence with the file it is about.
-    pub fn unfit<T>(&self, what: impl Into<String>) -> Result<T, Error> {
-        Err(Error::file(self.path)(what.into()))
+    /// Adds the file to a request that the model does not support.
+    pub fn unsupported(&self, error: InspectError) -> Error {
+        Error::file(self.path)(error)
     }
 
-    /// Refuses models whose inner life cannot be shown by tokens.
+    /// Refuses models that do not read tokens.
     ///
     /// # Errors
-    /// [`Error::File`] with the reason.
+    /// [`InspectError::NotTokens`].
     pub fn check(&self) -> Result<(), Error> {
         if self.config().input_stem != InputStem::Tokens {
-            return self.unfit("it reads sound or images, and inspect shows what a model does with tokens");
+            return Err(self.unsupported(InspectError::NotTokens));
         }
         Ok(())
     }
 
-    /// Refuses models that do not write.
+    /// Refuses models that are not decoders.
     ///
     /// # Errors
-    /// [`Error::File`] that names the view.
-    pub fn check_writes(&self, view: &str) -> Result<(), Error> {
+    /// [`InspectError::Encoder`], [`InspectError::EncoderDecoder`].
+    pub fn check_decoder(&self, view: &'static str) -> Result<(), Error> {
         match self.config().architecture {
             Architecture::Decoder => Ok(()),
-            Architecture::Encoder => {
-                self.unfit(format!("it is an encoder and predicts no next token, which {view} is about; --attention shows it"))
-            }
-            _ => {
-                self.unfit(format!("it is an encoder-decoder, and {view} is for models that only write on; --attention shows its encoder"))
-            }
+            Architecture::Encoder => Err(self.unsupported(InspectError::Encoder { view })),
+            _ => Err(self.unsupported(InspectError::EncoderDecoder { view })),
         }
     }
 
-    /// Refuses attention without weights.
+    /// Refuses models without attention weights.
     ///
     /// # Errors
-    /// [`Error::File`].
-    pub fn check_attends(&self) -> Result<(), Error> {
+    /// [`InspectError::LinearAttention`].
+    pub fn check_softmax(&self) -> Result<(), Error> {
         if self.config().attention == AttentionKind::Linear {
-            return self.unfit("its attention is linear: it keeps running sums, and no weights of single tokens that could be shown");
+            return Err(self.unsupported(InspectError::LinearAttention));
         }
         Ok(())
     }
@@ -82,17 +79,17 @@ impl<'i> InspectedModel<'i> {
     /// Runs `work` in a session of its own.
     ///
     /// # Errors
-    /// What `work` returns, with the file's name, or no memory for a session.
+    /// Those of `work` with the file; [`Error::Memory`].
     pub fn session<T>(&self, work: impl FnOnce(&mut Session) -> Result<T, attoformer::Error>) -> Result<T, Error> {
         let mut arena = self.setup.arena(self.config(), self.path)?;
         let session = self.setup.session(&self.image, &mut arena);
         session.and_then(|mut session| work(&mut session)).map_err(self.refuse())
     }
 
-    /// Runs `work` for 0..`count`, on as many threads as there are, each with a session of its own; the results are in order.
+    /// Runs `work` for each index in `0..count` on all threads, each with a session of its own; the results are in order.
     ///
     /// # Errors
-    /// The first that `work` returns, with the file's name.
+    /// The first error of `work` with the file.
     pub fn sweep<T: Send>(
         &self,
         count: usize,
@@ -100,24 +97,24 @@ impl<'i> InspectedModel<'i> {
         work: impl Fn(&mut Session, usize) -> Result<T, attoformer::Error> + Sync,
     ) -> Result<Vec<T>, Error> {
         let next = AtomicUsize::new(0);
-        let turns = |sender: &mpsc::Sender<(usize, T)>| {
+        let run = |sender: &mpsc::Sender<(usize, T)>| {
             self.session(|session| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    // A receiver that is gone has an error already.
+                    // The receiver is gone only after an error.
                     if index >= count || sender.send((index, work(session, index)?)).is_err() {
                         return Ok(());
                     }
                 }
             })
         };
-        let (turns, mut results) = (&turns, (0..count).map(|_| None).collect::<Vec<Option<T>>>());
+        let (run, mut results) = (&run, (0..count).map(|_| None).collect::<Vec<Option<T>>>());
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
             let workers: Vec<_> = (0..self.threads.clamp(1, count.max(1)))
                 .map(|_| {
                     let sender = sender.clone();
-                    scope.spawn(move || turns(&sender))
+                    scope.spawn(move || run(&sender))
                 })
                 .collect();
             drop(sender);
@@ -131,14 +128,24 @@ impl<'i> InspectedModel<'i> {
     }
 }
 
-/// Feeds a whole prompt to a session that forgets what was before, seen by a probe.
+/// Runs a prompt with a probe in a session that is reset first.
 ///
 /// # Errors
-/// What the engine says.
+/// Those of the engine.
 pub fn feed<'s>(session: &'s mut Session, tokens: &[u32], probe: &mut impl Probe) -> Result<&'s [f32], attoformer::Error> {
     session.reset();
     match session.config().architecture {
         Architecture::Decoder => session.prefill_probed(tokens, probe),
         _ => session.encode_probed(tokens, probe),
     }
+}
+
+/// Layers that a prompt passes with a probe: those of an encoder-decoder's encoder, or of the only stack.
+pub fn layers(config: &Config) -> u32 {
+    if config.architecture == Architecture::EncoderDecoder { config.encoder_layers } else { config.layers }
+}
+
+/// Whether the attention is causal and the model predicts a next token.
+pub fn is_causal(config: &Config) -> bool {
+    config.architecture == Architecture::Decoder
 }

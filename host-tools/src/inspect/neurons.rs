@@ -1,17 +1,18 @@
-//! What makes a neuron of an MLP fire: the tokens of a text where it is largest (Geva et al. 2021).
+//! MLP neurons: the tokens of a text that activate each neuron most (Geva et al. 2021).
 
 use attoformer::Probe;
 use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
-use super::model::{InspectedModel, feed};
-use super::rounded;
+use super::error::InspectError;
+use super::model::{InspectedModel, feed, layers};
+use super::numbers::rounded;
 use crate::error::Error;
 use crate::report::progress::Progress;
 
-/// Places shown of a neuron.
+/// Activations shown per neuron.
 const TOP_ACTIVATIONS: usize = 8;
-/// Tokens shown before and behind a place.
+/// Tokens shown before and after an activation.
 const CONTEXT_TOKENS: [usize; 2] = [6, 3];
 
 /// A neuron.
@@ -23,18 +24,23 @@ pub struct Neuron {
     pub index: usize,
 }
 
-/// `LAYER:INDEX`.
-impl std::str::FromStr for Neuron {
-    type Err = String;
+/// A neuron that does not parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected LAYER:INDEX, such as 2:17")]
+pub struct NeuronSyntax;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+/// Parses `LAYER:INDEX`.
+impl std::str::FromStr for Neuron {
+    type Err = NeuronSyntax;
+
+    fn from_str(text: &str) -> Result<Self, NeuronSyntax> {
         let parsed = text.split_once(':').and_then(|(layer, index)| Some((layer.parse().ok()?, index.parse().ok()?)));
-        let (layer, index) = parsed.ok_or_else(|| format!("{text} is not LAYER:INDEX, such as 2:17"))?;
+        let (layer, index) = parsed.ok_or(NeuronSyntax)?;
         Ok(Neuron { layer, index })
     }
 }
 
-/// A neuron's largest value at a token, and where that was.
+/// A value of a neuron and its position.
 #[derive(Clone, Copy, Debug)]
 struct Activation {
     value: f32,
@@ -42,7 +48,7 @@ struct Activation {
     position: u32,
 }
 
-/// A probe that keeps the places where each neuron is largest, in size: a gated neuron's sign says nothing by itself.
+/// A probe that records the largest activations of each neuron by magnitude: the sign of a gated neuron has no meaning by itself.
 struct TopActivations {
     d_hidden: usize,
     sequence: u32,
@@ -73,47 +79,47 @@ impl Probe for TopActivations {
     }
 }
 
-/// One neuron and the places where it is largest.
+/// A neuron and its largest activations.
 #[derive(Clone, Debug, Serialize)]
 pub struct NeuronReport {
     /// The layer.
     pub layer: usize,
     /// Its number in the layer.
     pub index: usize,
-    /// Largest value over the root of the mean square: the higher, the choosier.
+    /// Selectivity: largest magnitude divided by the root mean square.
     pub selectivity: f32,
-    /// Where it is largest.
+    /// Its largest activations.
     pub places: Vec<Context>,
 }
 
-/// A token and those around it.
+/// An activation with the tokens around it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Context {
-    /// The neuron's value.
+    /// Value of the neuron.
     pub value: f32,
     /// Tokens.
     pub tokens: Vec<u32>,
-    /// Which of them made the value.
+    /// Index of the activating token.
     pub at: usize,
 }
 
-/// The view.
+/// Data of the view.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
     /// Name of the text.
     pub text: String,
-    /// Tokens read.
+    /// Tokens of the text.
     pub read: usize,
     /// Neurons of a layer.
     pub d_hidden: usize,
-    /// Those asked for, then the most_selective of each layer.
+    /// The requested ones, then the most selective of each layer.
     pub neurons: Vec<NeuronReport>,
 }
 
-/// Runs a text, in sequences that fit the context, and reports the neurons in `named` and the `most_selective` of each layer.
+/// Runs the sequences of a text and reports the neurons in `named` and the `most_selective` of each layer.
 ///
 /// # Errors
-/// [`Error::Request`] for a neuron that is not there, or what the engine says.
+/// [`InspectError::Neuron`] for a neuron outside the model, or those of the engine.
 pub fn view(
     model: &InspectedModel,
     text: &str,
@@ -122,11 +128,9 @@ pub fn view(
     most_selective: usize,
     progress: &Progress,
 ) -> Result<View, Error> {
-    let (layers, d_hidden) = (super::layers(model.config()) as usize, model.config().d_hidden as usize);
+    let (layers, d_hidden) = (layers(model.config()) as usize, model.config().d_hidden as usize);
     if let Some(Neuron { layer, index }) = named.iter().find(|neuron| neuron.layer >= layers || neuron.index >= d_hidden) {
-        return Err(Error::request(format!(
-            "there is no neuron {layer}:{index}: the model has {layers} layers of {d_hidden}, counted from 0"
-        )));
+        return Err(Error::request(InspectError::Neuron { layer: *layer, index: *index, layers, d_hidden }));
     }
     let count = layers * d_hidden;
     let mut activations = TopActivations { d_hidden, sequence: 0, best: vec![Vec::new(); count], energy: vec![0.0; count] };

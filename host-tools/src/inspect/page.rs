@@ -1,4 +1,4 @@
-//! One HTML file with everything in it: no network, no other file, works from a disk.
+//! The HTML page: one self-contained file that needs no network.
 
 use super::Inspection;
 
@@ -17,24 +17,24 @@ const SCRIPTS: [&str; 10] = [
     include_str!("page/start.js"),
 ];
 
-/// The page.
+/// Renders the page.
 pub fn page(inspection: &Inspection) -> String {
     let data = serde_json::to_string(inspection).expect("plain structs serialize");
     let script = SCRIPTS.concat();
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + script.len() + data.len());
     let mut rest = TEMPLATE;
-    // In the template's order, so that nothing inserted is looked at again.
-    for (mark, text) in [("/*style*/", STYLE), ("/*data*/", &inert(&data)), ("/*script*/", &script)] {
-        let (before, behind) = rest.split_once(mark).expect("the template has its marks");
+    // In the template's order, so that inserted text is never searched.
+    for (placeholder, text) in [("/*style*/", STYLE), ("/*data*/", &inert(&data)), ("/*script*/", &script)] {
+        let (before, after) = rest.split_once(placeholder).expect("the template has its placeholders");
         page.push_str(before);
         page.push_str(text);
-        rest = behind;
+        rest = after;
     }
     page.push_str(rest);
     page
 }
 
-/// JSON that says the same and holds nothing that HTML reads as its own: tokens may spell `</script>`, `<!--` or an address.
+/// Escapes JSON so that it contains no HTML syntax: tokens may spell `</script>`, `<!--` or a URL.
 fn inert(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
@@ -52,7 +52,7 @@ mod tests {
     use super::inert;
 
     #[test]
-    fn hostile_text_is_inert_and_the_same() {
+    fn hostile_text_is_escaped_and_unchanged() {
         let hostile = "</script><!--<script>&amp; http://a.b \u{2028}\u{7f}\0\n\r\t\"'`${x}\\ </SCRIPT >\u{1f600}";
         let json = serde_json::to_string(hostile).unwrap();
         let text = inert(&json);

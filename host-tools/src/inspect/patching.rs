@@ -1,21 +1,22 @@
-//! Activation patching (causal tracing, Meng et al. 2022): one prompt is run with a few rows of another prompt's run in their place.
+//! Activation patching (causal tracing, Meng et al. 2022): one prompt is run with single activations of another prompt's run.
 //!
-//! Where the answer comes back, the rows carried what the prompts differ in.
+//! Activations that restore the answer carry the difference between the prompts.
 
 use attoformer::Probe;
 use attoformer::probe::{Part, Site};
 use serde::Serialize;
 
+use super::error::InspectError;
 use super::lens::Residuals;
 use super::model::{InspectedModel, feed};
-use super::{log_probability, rounded};
+use super::numbers::{log_probability, rounded};
 use crate::error::Error;
 use crate::report::progress::Progress;
 
-/// What is brought over.
+/// Patched activations.
 const PARTS: [Part; 3] = [Part::Residual, Part::Attention, Part::Mlp];
 
-/// All rows of a run that may be brought over, `(parts, layers, tokens, d_model)`.
+/// Activations of the run whose answer is to be restored, `(parts, layers, tokens, d_model)`.
 struct CleanRun {
     layers: usize,
     tokens: usize,
@@ -36,10 +37,10 @@ impl Probe for CleanRun {
     }
 }
 
-/// A probe that brings rows of one position over.
+/// A probe that patches the rows of one position.
 struct Patch<'d> {
     clean_run: &'d CleanRun,
-    /// The residual stream of the prompt that is run: layers before the patch are not run again.
+    /// Residual stream of the patched prompt: the layers before the patch are not run again.
     whole: &'d Residuals,
     part: usize,
     layers: std::ops::Range<usize>,
@@ -65,42 +66,38 @@ impl Probe for Patch<'_> {
     }
 }
 
-/// The view. Each map goes by layer, then by position: how much of the answer's log-probability comes back, 0 for nothing and 1 for all of it.
+/// The view. Each map is ordered by layer, then by position: the restored fraction of the answer's log-probability, 0 for none and 1 for all.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
-    /// The other prompt, which is run.
+    /// The other prompt, which is patched.
     pub other: Vec<u32>,
-    /// The answer to the prompt whose rows are brought over.
+    /// The answer to the prompt that provides the activations.
     pub target: u32,
-    /// Its log-probability behind that prompt.
+    /// Its log-probability after that prompt.
     pub log_p: f32,
-    /// Its log-probability behind the other prompt.
+    /// Its log-probability after the other prompt.
     pub other_log_p: f32,
-    /// Layers whose attention or MLP is brought over together, around the one named.
+    /// Layers whose attention or MLP is patched together, centred on the layer of the map.
     pub window: usize,
     /// Layers.
     pub layers: usize,
-    /// The residual stream behind a layer.
+    /// Residual stream after a layer.
     pub residual: Vec<f32>,
-    /// What the attention adds.
+    /// Contribution of the attention.
     pub attention: Vec<f32>,
-    /// What the MLP adds.
+    /// Contribution of the MLP.
     pub mlp: Vec<f32>,
 }
 
-/// Runs `other` once for each part, layer and position, with that row of the run of `tokens`.
+/// Runs `other` once for each part, layer and position, patched with that row of the run of `tokens`.
 ///
 /// # Errors
-/// [`Error::Request`] for prompts of different lengths or with the same answer, [`Error::File`] for models that do not write, or what the
-/// engine says.
+/// [`InspectError`] for prompts of different lengths or with the same answer and for models that are not decoders, or those of the engine.
 pub fn view(model: &InspectedModel, tokens: &[u32], other: &[u32], target: u32, window: usize, progress: &Progress) -> Result<View, Error> {
-    model.check_writes("patching")?;
+    model.check_decoder("patching")?;
     let count = tokens.len();
     if other.len() != count {
-        let (a, b) = (count, other.len());
-        return Err(Error::request(format!(
-            "the prompt has {a} tokens and the other one {b}: patching needs as many in both, place by place"
-        )));
+        return Err(Error::request(InspectError::PromptLengths { prompt: count, other: other.len() }));
     }
     let (layers, width) = (model.config().layers as usize, model.config().d_model as usize);
     let mut clean_run = CleanRun { layers, tokens: count, rows: vec![0.0; PARTS.len() * layers * count * width] };
@@ -109,13 +106,11 @@ pub fn view(model: &InspectedModel, tokens: &[u32], other: &[u32], target: u32, 
     let residuals = model.session(|session| Residuals::of(session, other))?;
     let lost = clean - corrupted;
     if lost.abs() < 1e-3 {
-        return Err(Error::request(
-            "both prompts give the answer the same probability: there is nothing to bring back; choose --target".to_owned(),
-        ));
+        return Err(Error::request(InspectError::SameAnswer));
     }
     let recovered = model.sweep(PARTS.len() * layers * count, progress, |session, index| {
         let (part, layer, position) = (index / (layers * count), index / count % layers, index % count);
-        // One row of the residual stream replaces all that was before it; a window is for what is added to it.
+        // A row of the residual stream replaces everything before it; a window applies to what is added to it.
         let reach = if PARTS[part] == Part::Residual { 0 } else { window.saturating_sub(1) };
         let range = layer.saturating_sub(reach / 2)..(layer + reach.div_ceil(2) + 1).min(layers);
         let mut patch = Patch { clean_run: &clean_run, whole: &residuals, part, layers: range, position };

@@ -1,9 +1,11 @@
-//! What tokens look like, for people.
+//! Texts of tokens for display.
 
 use std::collections::BTreeMap;
 
-use attoformer::{Error, Image, Tokenizer};
+use attoformer::{Image, Tokenizer};
 use serde::Serialize;
+
+use super::error::InspectError;
 
 /// Texts by token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -11,43 +13,43 @@ use serde::Serialize;
 pub struct Pieces(pub BTreeMap<u32, String>);
 
 impl Pieces {
-    /// The texts of all these tokens.
+    /// Looks up the texts of tokens.
     pub fn of(image: &Image, tokens: impl IntoIterator<Item = u32>) -> Self {
         let tokenizer = image.tokenizer().ok();
         Pieces(tokens.into_iter().map(|token| (token, label(tokenizer.as_ref(), token))).collect())
     }
 }
 
-/// A token's own text; its number where there is none, its bytes in hex where they are no characters.
+/// The text of a token; its number without a tokenizer, its bytes in hex if they are not UTF-8.
 pub fn label(tokenizer: Option<&Tokenizer>, token: u32) -> String {
     let Some(tokenizer) = tokenizer else { return format!("#{token}") };
     let Ok(piece) = tokenizer.piece(token) else { return format!("#{token}") };
     match std::str::from_utf8(piece) {
-        // llama2.c spells its marks with line feeds around them.
+        // llama2.c surrounds BOS and EOS with line feeds.
         Ok(text) if token == tokenizer.bos() || token == tokenizer.eos() => text.trim().to_owned(),
         Ok(text) => text.to_owned(),
         Err(_) => piece.iter().map(|byte| format!("<{byte:02X}>")).collect(),
     }
 }
 
-/// The one token of a text: the piece spelled exactly so, or the only token that the tokenizer makes of it.
+/// The single token of a text: the piece with exactly this text, or the only token that the tokenizer produces.
 ///
 /// # Errors
-/// A sentence that says what the text is made of, or [`Error::NoTokenizer`] as one.
-pub fn single(image: &Image, text: &str) -> Result<u32, String> {
-    let tokenizer = image.tokenizer().map_err(|error| error.to_string())?;
+/// [`InspectError::SeveralTokens`], or those of the tokenizer.
+pub fn single(image: &Image, text: &str) -> Result<u32, InspectError> {
+    let tokenizer = image.tokenizer()?;
     let ordinary = |token: u32| token != tokenizer.bos() && token != tokenizer.eos() && token != tokenizer.unk();
     let exact = (0..tokenizer.vocab()).find(|&token| ordinary(token) && tokenizer.piece(token).is_ok_and(|piece| piece == text.as_bytes()));
     if let Some(token) = exact {
         return Ok(token);
     }
     let mut tokens = vec![0; tokenizer.max_tokens(text.len())];
-    let count = tokenizer.encode(text, &mut tokens).map_err(|error: Error| error.to_string())?;
+    let count = tokenizer.encode(text, &mut tokens)?;
     match tokens[..count] {
         [token] => Ok(token),
         ref tokens => {
-            let parts: Vec<String> = tokens.iter().map(|&token| format!("{:?}", label(Some(&tokenizer), token))).collect();
-            Err(format!("{text:?} is not one token of this model but {}: {}; name one of them", tokens.len(), parts.join(", ")))
+            let pieces: Vec<String> = tokens.iter().map(|&token| format!("{:?}", label(Some(&tokenizer), token))).collect();
+            Err(InspectError::SeveralTokens { text: text.to_owned(), count: tokens.len(), pieces: pieces.join(", ") })
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Which tensors cost most when they are rounded: each is stored in a low format alone, all others as they are, and the model is measured on a text.
+//! Ranks tensors by quantization error: each tensor alone is quantized, all others stay f32, and the KL divergence is measured on a text.
 
 use std::path::Path;
 
 use attoformer::Image;
 use serde::Serialize;
 
-use super::rounded;
+use super::numbers::rounded;
 use crate::engine::{OpenImage, Setup};
 use crate::error::Error;
 use crate::eval::perplexity;
@@ -16,24 +16,24 @@ use crate::report::progress::Progress;
 use crate::report::summary::ImageSummary;
 use crate::threads;
 
-/// What rounding one tensor costs.
+/// Cost of quantizing one tensor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cost {
     /// The tensor; `all` for all of them together.
     pub tensor: String,
-    /// Bytes that it takes in the low format.
+    /// Its size in the low format.
     pub bytes: u64,
-    /// Bytes that rounding saves.
+    /// Saved bytes.
     pub saved: u64,
-    /// Error of rounding relative to the tensor.
+    /// Quantization error relative to the tensor.
     pub rel_error: f32,
-    /// Mean Kullback-Leibler divergence from the unrounded model, in nats a token.
+    /// Mean KL divergence from the unquantized model in nats per token.
     pub kl: f32,
     /// Perplexity.
     pub perplexity: f64,
 }
 
-/// The view.
+/// Data of the view.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {
     /// The low format.
@@ -42,9 +42,9 @@ pub struct View {
     pub text: String,
     /// Tokens scored.
     pub tokens: u64,
-    /// Perplexity of the unrounded model.
+    /// Perplexity of the unquantized model.
     pub perplexity: f64,
-    /// All tensors together, then each alone, dearest first.
+    /// All tensors together, then each alone, most expensive first.
     pub costs: Vec<Cost>,
 }
 
@@ -53,18 +53,18 @@ pub struct View {
 pub struct Text<'t> {
     /// Its name.
     pub name: &'t str,
-    /// What it says.
+    /// The text.
     pub text: &'t str,
 }
 
-/// Tensors that a low format rounds.
+/// Packs a checkpoint in a low format and summarizes its tensors.
 ///
 /// # Errors
-/// What the packer or the engine says.
+/// Those of the packer and the engine.
 pub fn tensors(checkpoint: &Checkpoint, format: Format, path: &Path) -> Result<(Packed, ImageSummary), Error> {
     let packed = pack::pack(checkpoint, &Options { weights: format, ..Options::reference() }, &Progress::silent())?;
-    let facts = ImageSummary::of_packed(&packed).map_err(Error::engine(path))?;
-    Ok((packed, facts))
+    let summary = ImageSummary::of_packed(&packed).map_err(Error::engine(path))?;
+    Ok((packed, summary))
 }
 
 /// Packs and metrics once for each tensor.
@@ -75,9 +75,9 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
     let path = &checkpoint.path;
     let reference = pack::pack(checkpoint, &Options::reference(), &Progress::silent())?;
     let whole = ImageSummary::of_packed(&reference).map_err(Error::engine(path))?;
-    let (all, facts) = tensors(checkpoint, format, path)?;
+    let (all, summary) = tensors(checkpoint, format, path)?;
     let plain: u64 = whole.tensors.iter().map(|tensor| tensor.bytes).sum();
-    let low: u64 = facts.tensors.iter().map(|tensor| tensor.bytes).sum();
+    let low: u64 = summary.tensors.iter().map(|tensor| tensor.bytes).sum();
 
     let metrics = measure(&reference, &all, setup, text, path)?;
     let cost = |tensor: &str, bytes, plain: u64, rel_error, metrics: &perplexity::Metrics| Cost {
@@ -90,7 +90,7 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
     };
     let mut costs = Vec::new();
     let name = format.dtype().name();
-    for (tensor, plain) in facts.tensors.iter().zip(&whole.tensors).filter(|(tensor, _)| tensor.dtype == name) {
+    for (tensor, plain) in summary.tensors.iter().zip(&whole.tensors).filter(|(tensor, _)| tensor.dtype == name) {
         let options = Options { overrides: vec![(tensor.name.clone(), format)], ..Options::reference() };
         let packed = pack::pack(checkpoint, &options, &Progress::silent())?;
         let metrics = measure(&reference, &packed, setup, text, path)?;
@@ -108,7 +108,7 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
     })
 }
 
-/// Small changes of a perplexity count, so it keeps more digits than what is only shown.
+/// Rounds a perplexity to six decimals: small changes matter, so it keeps more digits than other numbers.
 fn millionths(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

@@ -1,63 +1,64 @@
-//! All that was asked for, gathered.
+//! Runs the requested views and collects their data.
 
 use std::path::Path;
 
 use attoformer::image::section;
 use serde::Serialize;
 
-use super::model::{InspectedModel, feed};
+use super::model::{InspectedModel, feed, is_causal, layers};
 use super::neurons::Neuron;
+use super::numbers::likeliest;
 use super::pieces::Pieces;
-use super::{ablation, attention, board, is_causal, layers, lens, likeliest, neurons, patching, quantization};
+use super::{ablation, attention, board, lens, neurons, patching, quantization};
 use crate::error::Error;
 use crate::report::progress::Progress;
 
-/// What to look at.
+/// Requested views.
 #[derive(Clone, Debug, Default)]
 pub struct InspectOptions {
-    /// What heads look at.
+    /// Attention weights.
     pub attention: bool,
-    /// What layers would say.
+    /// Logit lens.
     pub lens: bool,
-    /// What parts are worth.
+    /// Ablation.
     pub ablate: Option<Ablate>,
-    /// A prompt to patch, and how many layers at a time.
+    /// Activation patching: the other prompt, and the number of layers patched together.
     pub other: Option<(Vec<u32>, usize)>,
-    /// The answer that ablation and patching are about; the model's own unless given.
+    /// Answer for ablation and patching; the model's own unless given.
     pub target: Option<u32>,
-    /// A text's name and its sequences, for neurons.
+    /// Neurons: name and sequences of the text.
     pub neurons: Option<(String, Vec<Vec<u32>>)>,
     /// Neurons to show.
     pub named: Vec<Neuron>,
     /// And how many of the most_selective of each layer.
     pub most_selective: usize,
-    /// What a head looked at on a board.
+    /// Attention weights from a board.
     pub board: Option<board::Rows>,
 }
 
-/// How parts are taken away.
+/// Ablation method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ablate {
-    /// Nothing takes their place.
+    /// To zero.
     Zero,
-    /// Their means over these sequences do.
+    /// To the mean over these sequences.
     Mean(Vec<Vec<u32>>),
 }
 
-/// The model, in words.
+/// Summary of the model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Model {
-    /// Its name.
+    /// Name of the model.
     pub name: String,
-    /// Its file's name.
+    /// Name of its file.
     pub file: String,
-    /// How it is wired.
+    /// Architecture.
     pub architecture: &'static str,
-    /// Layers shown.
+    /// Layers in the views.
     pub layers: u32,
     /// Query heads of a layer.
     pub heads: u32,
-    /// Heads of keys and values.
+    /// Key/value heads (grouped-query attention).
     pub kv_heads: u32,
     /// Width of the residual stream.
     pub d_model: u32,
@@ -65,69 +66,69 @@ pub struct Model {
     pub d_hidden: u32,
     /// Vocabulary.
     pub vocab: u32,
-    /// Trained values.
+    /// Trained parameters.
     pub parameters: u64,
-    /// Type of keys and values.
+    /// Element type of the KV cache.
     pub kv: &'static str,
 }
 
-/// What was found. This is what `data.json` holds, and the page.
+/// Data of all requested views: the content of `data.json` and of the page.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// The model.
     pub model: Model,
     /// The prompt.
     pub prompt: Vec<u32>,
-    /// What the model says next, and its log-probability; of models that write.
+    /// The most likely next token; decoders only.
     pub answer: Option<u32>,
-    /// What heads look at.
+    /// Attention weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<attention::View>,
-    /// What layers would say.
+    /// Logit lens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lens: Option<lens::View>,
-    /// What parts are worth.
+    /// Ablation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ablation: Option<ablation::View>,
-    /// What parts carry.
+    /// Activation patching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patching: Option<patching::View>,
-    /// What neurons fire at.
+    /// Neurons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neurons: Option<neurons::View>,
-    /// What rounding costs.
+    /// Quantization error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantization: Option<quantization::View>,
-    /// What a head looked at on a board.
+    /// Attention weights from a board.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<board::View>,
-    /// What tokens look like: all that are named above.
+    /// Texts of all tokens named above.
     pub pieces: Pieces,
 }
 
-/// Looks.
+/// Runs the requested views.
 ///
 /// # Errors
-/// One sentence that names the file or what cannot be done.
-pub fn inspect(model: &InspectedModel, prompt: &[u32], wanted: &InspectOptions) -> Result<Inspection, Error> {
+/// [`InspectError`](super::InspectError), or those of the engine with the file.
+pub fn inspect(model: &InspectedModel, prompt: &[u32], options: &InspectOptions) -> Result<Inspection, Error> {
     model.check()?;
     let config = model.config();
     let answer = match is_causal(config) {
         true => Some(model.session(|session| feed(session, prompt, &mut ()).map(likeliest))?),
         false => None,
     };
-    let target = wanted.target.or(answer).unwrap_or(0);
-    let attention = wanted.attention.then(|| attention::view(model, prompt)).transpose()?;
-    let lens = wanted.lens.then(|| lens::view(model, prompt, &Progress::new("layers", layers(config) as u64 + 1))).transpose()?;
-    let ablation = wanted.ablate.as_ref().map(|method| ablate(model, prompt, target, method)).transpose()?;
-    let patching = wanted.other.as_ref().map(|(other, window)| {
+    let target = options.target.or(answer).unwrap_or(0);
+    let attention = options.attention.then(|| attention::view(model, prompt)).transpose()?;
+    let lens = options.lens.then(|| lens::view(model, prompt, &Progress::new("layers", layers(config) as u64 + 1))).transpose()?;
+    let ablation = options.ablate.as_ref().map(|method| ablate(model, prompt, target, method)).transpose()?;
+    let patching = options.other.as_ref().map(|(other, window)| {
         let runs = 3 * config.layers as u64 * prompt.len() as u64;
         patching::view(model, prompt, other, target, *window, &Progress::new("patches", runs))
     });
     let patching = patching.transpose()?;
-    let neurons = wanted.neurons.as_ref().map(|(name, sequences)| {
+    let neurons = options.neurons.as_ref().map(|(name, sequences)| {
         let progress = Progress::new("sequences", sequences.len() as u64);
-        neurons::view(model, name, sequences, &wanted.named, wanted.most_selective, &progress)
+        neurons::view(model, name, sequences, &options.named, options.most_selective, &progress)
     });
     let neurons = neurons.transpose()?;
     let mut inspection = Inspection {
@@ -140,7 +141,7 @@ pub fn inspect(model: &InspectedModel, prompt: &[u32], wanted: &InspectOptions) 
         patching,
         neurons,
         quantization: None,
-        board: wanted.board.as_ref().map(|rows| board::view(model, prompt, rows)).transpose()?,
+        board: options.board.as_ref().map(|rows| board::view(model, prompt, rows)).transpose()?,
         pieces: Pieces::default(),
     };
     inspection.pieces = Pieces::of(&model.image, inspection.tokens());
@@ -152,7 +153,7 @@ fn ablate(model: &InspectedModel, prompt: &[u32], target: u32, method: &Ablate) 
     let means = match method {
         Ablate::Zero => None,
         Ablate::Mean(sequences) => {
-            model.check_writes("ablation")?;
+            model.check_decoder("ablation")?;
             Some(model.session(|session| ablation::Means::of(session, sequences.iter().map(Vec::as_slice)))?)
         }
     };
@@ -181,7 +182,7 @@ fn summary(model: &InspectedModel) -> Result<Model, Error> {
 }
 
 impl Inspection {
-    /// All tokens that are named.
+    /// All tokens in the views.
     fn tokens(&self) -> Vec<u32> {
         let mut tokens = self.prompt.clone();
         tokens.extend(self.answer);
@@ -195,7 +196,7 @@ impl Inspection {
         tokens
     }
 
-    /// The arrays of the views, each with the name of its file and its shape.
+    /// The arrays of the views: file name, shape, values.
     pub fn arrays(&self) -> Vec<(&'static str, Vec<usize>, &[f32])> {
         let count = self.prompt.len();
         let mut arrays: Vec<(&'static str, Vec<usize>, &[f32])> = Vec::new();

@@ -1,4 +1,4 @@
-//! What people and scripts are told: facts about an image, tables, progress.
+//! Output for people and scripts: image summaries, tables, progress.
 
 pub mod progress;
 pub mod summary;

@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing where none is wanted.
+//! Progress on stderr: a bar on a terminal, otherwise a line every few seconds.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two lines when stderr is no terminal; a shorter task writes none.
+/// Time between two lines if stderr is not a terminal; shorter tasks print none.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
-/// Progress of one task of known length.
+/// Progress of a task of known length.
 pub struct Progress {
     label: &'static str,
     total: u64,
@@ -19,7 +19,7 @@ pub struct Progress {
 
 enum Out {
     Bar(ProgressBar),
-    /// Time of the last line, or of the start.
+    /// Time of the last line or of the start.
     Lines(Cell<Instant>),
     Nothing,
 }
@@ -36,12 +36,12 @@ impl Progress {
         Progress { label, total, done: Cell::new(0), out }
     }
 
-    /// Shows nothing.
+    /// Creates progress that is not shown.
     pub fn silent() -> Self {
         Progress { label: "", total: 0, done: Cell::new(0), out: Out::Nothing }
     }
 
-    /// Says something between two steps.
+    /// Prints a note between two steps.
     pub fn note(&self, text: &str) {
         match &self.out {
             Out::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
@@ -49,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// `steps` more are done.
+    /// Adds finished steps.
     pub fn advance(&self, steps: u64) {
         self.done.set(self.done.get() + steps);
         match &self.out {

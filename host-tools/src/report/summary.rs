@@ -1,4 +1,4 @@
-//! What an image says about itself, for people and as JSON.
+//! Summary of an image, as text and as JSON.
 
 use std::fmt;
 
@@ -15,72 +15,72 @@ use crate::pack::{Packed, tensor_name};
 
 const NO_METADATA: Metadata = Metadata { name: "unnamed", source: "", source_sha256: [0; 32], packer: "", parameters: 0 };
 
-/// Section of the signature; the engine skips it.
+/// Kind of the signature section, which the engine skips.
 const SIGNATURE: u32 = 8;
 
-/// ImageSummary about an image. The names are an interface: scripts read them.
+/// Summary of an image. The field names are an interface that scripts read.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageSummary {
     /// The model's name.
     pub name: String,
-    /// How the stack is wired.
+    /// Architecture: decoder, encoder or encoder-decoder.
     pub architecture: &'static str,
-    /// Number of trained values.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Longest sequence, tokens.
+    /// Context length in tokens.
     pub context: u32,
-    /// Size of the vocabulary.
+    /// Vocabulary size.
     pub vocab: u32,
-    /// The whole image.
+    /// Size of the image.
     pub image_bytes: u64,
-    /// Its weights, with scales and padding.
+    /// Size of its weights, scales and padding included.
     pub weight_bytes: u64,
-    /// Its tokenizer, 0 without one.
+    /// Size of its tokenizer; 0 without one.
     pub tokenizer_bytes: u64,
-    /// RAM that a session needs at the packed context.
+    /// Size of the arena: RAM of a session with the full context.
     pub arena_bytes: u64,
-    /// The part of it that holds keys and values.
+    /// KV cache in the arena.
     pub kv_bytes: u64,
-    /// Element type of keys and values.
+    /// Element type of the KV cache.
     pub kv: &'static str,
-    /// What the values are laid out for.
+    /// Memory layout of the weights.
     pub layout: &'static str,
-    /// Whether the image carries a signature.
+    /// Whether the image is signed.
     pub signed: bool,
-    /// Hash of the golden vector, in hex.
+    /// Output hash of the golden vector in hex.
     pub golden: String,
-    /// SHA-256 of the file that was packed, in hex.
+    /// SHA-256 of the source file in hex.
     pub source_sha256: String,
-    /// All tensors in the image's order.
+    /// All tensors in directory order.
     pub tensors: Vec<TensorSummary>,
 }
 
-/// ImageSummary about one tensor.
+/// Summary of a tensor.
 #[derive(Clone, Debug, Serialize)]
 pub struct TensorSummary {
-    /// Its name.
+    /// Name of the tensor.
     pub name: String,
     /// Element type.
     pub dtype: &'static str,
-    /// Columns that share an int4 scale, 0 for a whole row.
+    /// Group size of int4; 0 for the whole row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<u32>,
     /// Outputs, inputs.
     pub shape: [u32; 2],
-    /// Values and scales.
+    /// Size of values and scales.
     pub bytes: u64,
-    /// Error of rounding relative to the source's tensor; an image alone does not tell it.
+    /// Quantization error relative to the source tensor; known only after packing.
     pub rel_error: Option<f64>,
 }
 
 impl ImageSummary {
-    /// Reads an image's facts.
+    /// Summarizes an image.
     ///
     /// # Errors
-    /// What the engine says of an unreadable section.
+    /// Those of the engine for an unreadable section.
     pub fn of_image(image: &Image) -> Result<ImageSummary, attoformer::Error> {
         let config = image.config();
-        // Provenance is optional: an image without it runs all the same.
+        // Metadata is optional.
         let metadata = if image.section(section::METADATA).is_empty() { NO_METADATA } else { image.metadata()? };
         let size = |kind| image.section(kind).len() as u64;
         let arena = arena_bytes(config, Plan::packed(config)) as u64;
@@ -104,16 +104,16 @@ impl ImageSummary {
         })
     }
 
-    /// The facts of an image just packed, with the errors of rounding.
+    /// Summarizes an image that was just packed, with its quantization errors.
     ///
     /// # Errors
-    /// As [`ImageSummary::of_image`].
+    /// Those of [`ImageSummary::of_image`].
     pub fn of_packed(packed: &Packed) -> Result<ImageSummary, attoformer::Error> {
-        let mut facts = ImageSummary::of_image(&Image::new(&packed.image)?)?;
-        for (fact, stored) in facts.tensors.iter_mut().zip(&packed.tensors) {
-            fact.rel_error = Some(stored.rel_error);
+        let mut summary = ImageSummary::of_image(&Image::new(&packed.image)?)?;
+        for (tensor, stored) in summary.tensors.iter_mut().zip(&packed.tensors) {
+            tensor.rel_error = Some(stored.rel_error);
         }
-        Ok(facts)
+        Ok(summary)
     }
 }
 
@@ -138,7 +138,7 @@ impl fmt::Display for ImageSummary {
         let parameters = thousands(self.parameters);
         writeln!(
             f,
-            "{}: {} of {parameters} parameters, vocabulary {}, context {}",
+            "{}: {} with {parameters} parameters, vocabulary {}, context {}",
             self.name, self.architecture, self.vocab, self.context
         )?;
         let mut tensors = Table::new(&["tensor", "format", "shape", "bytes", "error"]);
@@ -150,26 +150,26 @@ impl fmt::Display for ImageSummary {
         writeln!(f, "\n{tensors}")?;
 
         let mut totals = Table::new(&["memory", "bytes"]);
-        // A strange image may let its sections overlap.
+        // The sections of an unusual image may overlap.
         let other = self.image_bytes.saturating_sub(self.weight_bytes + self.tokenizer_bytes);
         for (what, bytes) in [
             ("flash: weights", self.weight_bytes),
             ("flash: tokenizer", self.tokenizer_bytes),
             ("flash: header, directory, other", other),
-            ("flash in all", self.image_bytes),
-            ("RAM: keys and values", self.kv_bytes),
+            ("flash: total", self.image_bytes),
+            ("RAM: KV cache", self.kv_bytes),
             ("RAM: buffers", self.arena_bytes - self.kv_bytes),
-            ("RAM in all (the arena)", self.arena_bytes),
+            ("RAM: total (arena)", self.arena_bytes),
         ] {
             totals.row([what.to_owned(), thousands(bytes)]);
         }
         writeln!(f, "{totals}")?;
-        writeln!(f, "keys and values {}, layout {}, golden {}", self.kv, self.layout, self.golden)
+        writeln!(f, "KV cache {}, layout {}, golden hash {}", self.kv, self.layout, self.golden)
     }
 }
 
 impl TensorSummary {
-    /// Element type and group, as `--tensor` takes them.
+    /// Format as in `--tensor`.
     fn format(&self) -> String {
         match self.group {
             None => self.dtype.to_owned(),

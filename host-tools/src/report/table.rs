@@ -1,14 +1,14 @@
-//! Plain aligned tables.
+//! Aligned text tables.
 
 use std::fmt;
 
-/// Rows of text under headings. The first column is aligned to the left, the others to the right.
+/// Rows of text under headings. The first column is left-aligned, the others right-aligned.
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new(headings: &[&str]) -> Self {
         Table { rows: vec![headings.iter().map(|heading| (*heading).to_owned()).collect()] }
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with its thousands apart: `1,056,540`.
+/// Formats a number with thousands separators: `1,056,540`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
@@ -58,7 +58,7 @@ mod tests {
     use super::{Table, thousands};
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         assert_eq!([0, 7, 999, 1000, 1_056_540, 100_000].map(thousands), ["0", "7", "999", "1,000", "1,056,540", "100,000"]);
     }
 

@@ -1,4 +1,4 @@
-/* The logit lens: what the model would say if it ended behind a layer. */
+/* Logit lens: the predictions after each layer. */
 if (data.lens) addView("lens", "Logit lens", (root) => {
   const { rows, top, ids, p, entropy, answers, rank, answer_p } = data.lens;
   const tokens = prompt.length, last = rows - 1;
@@ -6,12 +6,12 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
   const name = (r) => r === 0 ? "embedding" : r === last ? "output" : "layer " + (r - 1);
   const widest = Math.log2(data.model.vocab);
   const WAYS = {
-    p: ["How sure it is", (i) => p[i * top], "0 %", "100 %"],
-    answer: ["The answer's probability", (i) => answer_p[i], "0 %", "100 %"],
-    rank: ["The answer's rank", (i) => 1 - Math.log(rank[i]) / Math.log(data.model.vocab), "last", "first"],
+    p: ["Probability", (i) => p[i * top], "0 %", "100 %"],
+    answer: ["Probability of the answer", (i) => answer_p[i], "0 %", "100 %"],
+    rank: ["Rank of the answer", (i) => 1 - Math.log(rank[i]) / Math.log(data.model.vocab), "last", "first"],
     entropy: ["Entropy", (i) => entropy[i] / widest, "0 bits", widest.toFixed(1) + " bits"],
   };
-  // Text stands on the colours: the darkest are left out.
+  // Text is drawn on the colours, so the darkest are not used.
   const tint = (t) => level(0.8 * t);
   let way = "p", cursor = [last, focus.position];
   const cells = [], heads = prompt.map((token, c) => el("th", { scope: "col", title: at(c) }, show(token)));
@@ -40,8 +40,8 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
     const i = cellOf(r, c) * top + n;
     return bar(show(ids[i]), p[i], percent(p[i]), css(level(ids[i] === answers[c] ? 0.75 : 0.5)));
   });
-  const describe = (r, c) => [el("div", { style: { marginBottom: "4px" } }, el("b", {}, name(r)), " behind ", piece(prompt[c])), ...bars(r, c),
-    el("div", { class: "soft", style: { marginTop: "4px" } }, "the answer ", piece(answers[c]), ` is number ${count(rank[cellOf(r, c)])}, ${percent(answer_p[cellOf(r, c)])}`)];
+  const describe = (r, c) => [el("div", { style: { marginBottom: "4px" } }, el("b", {}, name(r)), " after ", piece(prompt[c])), ...bars(r, c),
+    el("div", { class: "soft", style: { marginTop: "4px" } }, "the answer ", piece(answers[c]), ` has rank ${count(rank[cellOf(r, c)])}, ${percent(answer_p[cellOf(r, c)])}`)];
   const detail = el("div"), chart = el("canvas", { role: "img" }), chartBox = el("div", { style: { marginTop: "14px" } }, chart);
   function drawChart() {
     const width = chartBox.clientWidth, height = 170, dense = devicePixelRatio || 1, c = cursor[1];
@@ -49,7 +49,7 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
     chart.width = width * dense;
     chart.height = height * dense;
     Object.assign(chart.style, { width: width + "px", height: height + "px", display: "block" });
-    chart.setAttribute("aria-label", "The answer's rank and probability through the layers");
+    chart.setAttribute("aria-label", "Rank and probability of the answer by layer");
     const pen = chart.getContext("2d");
     pen.setTransform(dense, 0, 0, dense, 0, 0);
     pen.font = "11px " + variable("--sans");
@@ -95,8 +95,8 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
     marked.forEach((node) => node.classList.add("here"));
     if (scroll) cells[cellOf(r, c)].scrollIntoView({ block: "nearest", inline: "center" });
     const first = Array.from({ length: rows }, (_, r2) => r2).findIndex((r2) => Array.from({ length: rows - r2 }, (_, n) => rank[cellOf(r2 + n, c)]).every((n) => n === 1));
-    detail.replaceChildren(el("p", { style: { marginBottom: "8px" } }, el("b", {}, name(r)), " behind ", piece(prompt[c]), ` (position ${c})`), el("div", { class: "bars" }, bars(r, c)),
-      el("p", { class: "note", style: { marginTop: "10px" } }, "The model goes on with ", piece(answers[c]), `; here it is number ${count(rank[cellOf(r, c)])} of ${count(data.model.vocab)}. `, first === last ? "Only the last layer settles on it." : `It stays in front from ${name(first)} on.`));
+    detail.replaceChildren(el("p", { style: { marginBottom: "8px" } }, el("b", {}, name(r)), " after ", piece(prompt[c]), ` (position ${c})`), el("div", { class: "bars" }, bars(r, c)),
+      el("p", { class: "note", style: { marginTop: "10px" } }, "The answer is ", piece(answers[c]), `; its rank here is ${count(rank[cellOf(r, c)])} of ${count(data.model.vocab)}. `, first === last ? "It has rank 1 only after the last layer." : `It has rank 1 from ${name(first)} on.`));
     drawChart();
   }
   const from = (event) => { const cell = event.target.closest("td"); return cell && cell.dataset.at ? cell.dataset.at.split(" ").map(Number) : null; };
@@ -112,13 +112,13 @@ if (data.lens) addView("lens", "Logit lens", (root) => {
     say(describe(...cursor));
   });
   focus.listeners.push((position) => select(cursor[0], position, true));
-  const picker = el("select", { "aria-label": "What colours mean", onchange: () => { way = picker.value; paint(); } }, Object.entries(WAYS).map(([key, [title]]) => el("option", { value: key }, title)));
+  const picker = el("select", { "aria-label": "Meaning of the colours", onchange: () => { way = picker.value; paint(); } }, Object.entries(WAYS).map(([key, [title]]) => el("option", { value: key }, title)));
   root.append(
-    el("p", { class: "note" }, "Final norm and head, applied to the residual stream behind every layer: what the model would say if it ended there. Read downwards; the last row is the model's own output, and cells that say the same as it are underlined."),
+    el("p", { class: "note" }, "The final norm and head applied to the residual stream after every layer. The last row is the model's output; cells with the same token are underlined."),
     el("div", { class: "split", style: { "--left": "7fr", "--right": "3fr" } },
-      el("section", { class: "card" }, el("header", {}, el("h2", {}, "Likeliest next token"), el("div", { class: "row" }, keys, el("label", {}, "colours", picker))), grid),
+      el("section", { class: "card" }, el("header", {}, el("h2", {}, "Most likely next token"), el("div", { class: "row" }, keys, el("label", {}, "colours", picker))), grid),
       el("section", { class: "card stay" }, el("header", {}, el("h2", {}, "One position")), detail, chartBox,
-        el("p", { class: "note", style: { marginTop: "4px" } }, "Line: the answer's rank, best on top. Area: its probability."))));
+        el("p", { class: "note", style: { marginTop: "4px" } }, "Line: rank of the answer, best at the top. Area: its probability."))));
   resized(chartBox, drawChart);
   themed(() => { paint(); select(...cursor); });
   select(last, focus.position, true);

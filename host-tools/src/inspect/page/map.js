@@ -2,8 +2,8 @@
 class HeatMap {
   /**
    * what: rows, cols, colour(r, c) -> [r, g, b] or null, rowLabel(r), colLabel(c), describe(r, c) -> nodes, name;
-   * cell: [least, most] pixels; square; gaps: columns with a gap before them; text(r, c): shown where there is room;
-   * onHover(r, c), onPin(r, c) (without arguments: none any more); mark: cell that is pinned from the start.
+   * cell: [min, max] pixels; square; gaps: columns with a gap before them; text(r, c): shown if it fits;
+   * onHover(r, c), onPin(r, c) (without arguments: unpinned); mark: initially pinned cell.
    */
   constructor(host, what) {
     this.what = { cell: [8, 34], gaps: [], ...what };
@@ -24,7 +24,7 @@ class HeatMap {
     themed(() => this.draw());
   }
 
-  /** Sizes: labels first, then cells into what is left. */
+  /** Layout: labels first, then the cells in the remaining space. */
   layout(pen) {
     const { rows, cols, rowLabel, colLabel, cell, gaps } = this.what;
     this.width = this.scroll.clientWidth;
@@ -37,9 +37,9 @@ class HeatMap {
     const narrow = this.width < 480;
     this.left = Math.ceil(widest(rows, rowLabel, narrow ? 64 : 108)) + 10;
     this.gap = 12;
-    const room = this.width - this.left - gaps.length * this.gap - 2;
-    this.w = clamp(room / cols, cell[0], cell[1]);
-    // Labels that are wider than their column are turned; where they are many, all are.
+    const space = this.width - this.left - gaps.length * this.gap - 2;
+    this.w = clamp(space / cols, cell[0], cell[1]);
+    // Labels wider than their column are rotated; if many are, all are.
     const wide = Array.from({ length: cols }, (_, c) => pen.measureText(colLabel(c)).width > this.w - 2);
     const many = wide.filter(Boolean).length > cols / 4;
     this.turned = (c) => many || wide[c];
@@ -111,7 +111,7 @@ class HeatMap {
     this.outline();
   }
 
-  /** Text that is cut to `most` pixels. */
+  /** Draws text truncated to `most` pixels. */
   label(pen, text, x, y, most, turn) {
     let cut = text;
     while (cut.length > 1 && pen.measureText(cut).width > most) cut = [...cut].slice(0, -2).join("") + "…";
