@@ -1,6 +1,6 @@
-//! Times every kernel set that this CPU has against the scalar one, in one run: `cargo run --release -p attoformer --example kernel_bench`.
+//! Times every kernel set of this CPU against the scalar set, in one run: `cargo run --release -p attoformer --example kernel_bench`.
 //!
-//! A word behind `--` leaves only operations whose name contains it. Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
+//! A word after `--` selects operations whose name contains it. Each figure is the best of many short rounds; the sets take turns, so that a ratio holds on a busy machine too.
 
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
@@ -75,10 +75,10 @@ fn products(sets: &[&Functions], dtype: Dtype, rows: usize, columns: usize, toke
         Dtype::F16 => ((columns * 2).next_multiple_of(4), "matmul_f16"),
         _ => (columns * 4, "matmul_f32"),
     };
-    // Words of 0x3c3c3c3c and the like are finite in every type.
+    // Words like 0x3c3c3c3c are finite in every type.
     let words = vec![0x2c3a_3b1eu32; rows * row_bytes / 4];
     let values: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    // An address that every element type may have.
+    // An address that is aligned for every element type.
     let mut padded = vec![0; values.len() + 64];
     let start = padded.as_ptr().align_offset(64);
     padded[start..start + values.len()].copy_from_slice(&values);
@@ -125,7 +125,7 @@ fn rows(sets: &[&Functions], count: usize) {
     report(&format!("gate gelu {count}"), sets, 0, |set| (set.gate)(Activation::GeluTanh, black_box(&x), &up, &mut out));
 }
 
-/// Eight queries that see all keys.
+/// Eight queries to which all keys are visible.
 fn attention_of_eight(sets: &[&Functions], head_dim: usize, keys: usize) {
     const QUERIES: usize = 8;
     let stride = head_dim * 6;
@@ -143,9 +143,9 @@ fn attention_of_eight(sets: &[&Functions], head_dim: usize, keys: usize) {
         (set.scores_tile)(black_box(&tile), &rows, keys, &mut scores, &mut largest);
     });
     let weights: Vec<i16> = floats(QUERIES * keys, 8).iter().map(|x| (x * 2047.0 + 2048.0) as i16).collect();
-    let mut mixed = vec![0; QUERIES * head_dim];
-    report(&format!("mix of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
-        (set.weighted_value_sum_tile)(black_box(&weights), keys, &blocks, head_dim, &mut mixed);
+    let mut sums = vec![0; QUERIES * head_dim];
+    report(&format!("value sum of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
+        (set.weighted_value_sum_tile)(black_box(&weights), keys, &blocks, head_dim, &mut sums);
     });
 }
 
@@ -158,16 +158,16 @@ fn attention(sets: &[&Functions], head_dim: usize, keys: usize) {
     let q: Vec<i16> = floats(head_dim, 7).iter().map(|x| (x * 2047.0) as i16).collect();
     let rows = KeyRows { values: &key_values, stride, offset: head_dim, scales: &scales };
     let blocks = ValueBlocks { values, stride, offset: head_dim };
-    let (mut scores, mut weights, mut mixed) = (vec![0; keys], vec![0; keys], vec![0; head_dim]);
+    let (mut scores, mut weights, mut sums) = (vec![0; keys], vec![0; keys], vec![0; head_dim]);
     report(&format!("scores {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| {
         black_box((set.scores)(black_box(&q), 12, &rows, &mut scores));
     });
     let (fresh, largest) = (scores.clone(), scores.iter().copied().max().unwrap_or_default());
-    report(&format!("weights {keys} keys"), sets, 0, |set| {
+    report(&format!("softmax weights {keys} keys"), sets, 0, |set| {
         scores.copy_from_slice(&fresh);
         black_box((set.softmax_weights)(&mut scores, largest, black_box(&scales), &mut weights));
     });
-    report(&format!("mix {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| {
-        (set.weighted_value_sum)(black_box(&weights), &blocks, &mut mixed)
+    report(&format!("value sum {keys} keys, head {head_dim}"), sets, keys * head_dim, |set| {
+        (set.weighted_value_sum)(black_box(&weights), &blocks, &mut sums)
     });
 }

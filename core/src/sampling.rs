@@ -1,16 +1,16 @@
-//! Choosing the next token from logits: greedy, or drawn by temperature, top-k, top-p and a repetition penalty.
+//! Sampling of the next token from logits: greedy, or with temperature, top-k, nucleus (top-p) and a repetition penalty.
 //!
-//! A token's weight is the integer `exp_neg_q30((logit - max) / temperature)`; everything after it is integer arithmetic, so a seed gives the
+//! A token's weight is the integer `exp_neg_q30((logit - max) / temperature)`; everything after it is integer arithmetic, so a seed yields the
 //! same tokens on every target. The k-th largest weight and the smallest set that reaches the mass p are found by bisection on the weight, bit
-//! by bit (31 passes over the vocabulary each), which needs neither a sort nor memory: weights lie where the logits were.
+//! by bit (31 passes over the vocabulary each), which needs neither a sort nor memory: weights overwrite the logits.
 
 use crate::error::Error;
 use crate::numeric::exp_neg_q30;
 
-/// Below this, `exp_neg_q30` is 0.
+/// `exp_neg_q30` is 0 for all inputs below this.
 const EXP_FLOOR: f32 = -32.0;
 
-/// How the next token is chosen, and the state of the random numbers. 32 bytes; a copy draws the same tokens again.
+/// Sampling parameters and the state of the random number generator. 32 bytes; a copy draws the same tokens again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampler {
     /// SplitMix64.
@@ -22,12 +22,12 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Always the token with the largest logit, the lowest id of equals.
+    /// A sampler that takes the token with the largest logit; of equal logits, the lowest token id.
     pub const fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::new(0) }
     }
 
-    /// Draws from the whole distribution at temperature 1, with random numbers that follow from `seed`.
+    /// A sampler that draws from the whole distribution at temperature 1, with random numbers determined by `seed`.
     pub const fn new(seed: u64) -> Self {
         Self { state: seed, temperature: 1.0, top_k: u32::MAX, top_p: 1.0, repetition_penalty: 1.0 }
     }
@@ -35,7 +35,7 @@ impl Sampler {
     /// Divides the logits by `temperature`; 0 is greedy.
     ///
     /// # Errors
-    /// [`Error::Sampling`] when it is negative, infinite or NaN.
+    /// [`Error::Sampling`] if it is negative, infinite or NaN.
     pub fn with_temperature(self, temperature: f32) -> Result<Self, Error> {
         if !temperature.is_finite() || temperature < 0.0 {
             return Err(Error::Sampling { name: "temperature" });
@@ -43,10 +43,10 @@ impl Sampler {
         Ok(Self { temperature, ..self })
     }
 
-    /// Keeps the `top_k` tokens with the largest weights; of equal ones those with the lowest ids.
+    /// Keeps the `top_k` tokens with the largest weights; of equal weights, those with the lowest ids.
     ///
     /// # Errors
-    /// [`Error::Sampling`] when it is 0.
+    /// [`Error::Sampling`] if it is 0.
     pub fn with_top_k(self, top_k: u32) -> Result<Self, Error> {
         if top_k == 0 {
             return Err(Error::Sampling { name: "top_k" });
@@ -55,19 +55,19 @@ impl Sampler {
     }
 
     /// Keeps the fewest tokens whose weights sum to at least `top_p` of the total, after top-k (nucleus sampling, Holtzman et al. 2020); of
-    /// equal weights those with the lowest ids. 1 keeps all.
+    /// equal weights, those with the lowest ids. 1 keeps all.
     ///
     /// # Errors
-    /// [`Error::Sampling`] when it is not above 0 and at most 1.
+    /// [`Error::Sampling`] unless it is above 0 and at most 1.
     pub fn with_top_p(self, top_p: f32) -> Result<Self, Error> {
         if top_p > 0.0 && top_p <= 1.0 { Ok(Self { top_p, ..self }) } else { Err(Error::Sampling { name: "top_p" }) }
     }
 
-    /// Makes recent tokens less likely: divides a positive logit by `penalty` and multiplies one that is not positive (CTRL, Keskar et
-    /// al. 2019, section 4.1). 1 changes nothing; below 1 favours them.
+    /// Makes recent tokens less likely: divides positive logits by `penalty` and multiplies the others by it (CTRL, Keskar et al.
+    /// 2019, section 4.1). 1 changes nothing; values below 1 favour recent tokens.
     ///
     /// # Errors
-    /// [`Error::Sampling`] when it is not finite or not above 0.
+    /// [`Error::Sampling`] unless it is finite and above 0.
     pub fn with_repetition_penalty(self, penalty: f32) -> Result<Self, Error> {
         if !penalty.is_finite() || penalty <= 0.0 {
             return Err(Error::Sampling { name: "repetition_penalty" });
@@ -75,10 +75,10 @@ impl Sampler {
         Ok(Self { repetition_penalty: penalty, ..self })
     }
 
-    /// Chooses a token. `logits`: (vocab), finite, **overwritten**. `recent`: tokens that the repetition penalty applies to, each once
-    /// however often it is there; without a penalty it is not read. With one, the time is quadratic in its length.
+    /// Chooses a token. `logits` is (vocab), finite, **overwritten**. `recent` are the tokens that the repetition penalty applies to; each distinct
+    /// token is penalized once. It is read only if there is a penalty; the time is then quadratic in its length.
     ///
-    /// Returns an index into `logits`, or 0 when there are none.
+    /// Returns an index into `logits`, or 0 if there are none.
     pub fn sample(&mut self, logits: &mut [f32], recent: &[u32]) -> u32 {
         if self.repetition_penalty != 1.0 {
             penalize(logits, recent, self.repetition_penalty);
@@ -133,13 +133,13 @@ fn penalize(logits: &mut [f32], recent: &[u32], penalty: f32) {
     }
 }
 
-/// Replaces each logit by its weight: 2^30 for the largest, give or take the error of `exp_neg_q30`. As floats these bits lie in about 0..=2,
-/// so moving them about never meets a NaN.
+/// Replaces each logit by its weight: 2^30 for the largest, within the error of `exp_neg_q30`. Read as floats, these bits are in about 0..=2, so
+/// moving them never encounters a NaN.
 fn to_weights(logits: &mut [f32], max: f32, temperature: f32) {
     let inverse = 1.0 / temperature;
     for logit in logits {
         let scaled = (*logit - max) * inverse;
-        // A NaN, from an infinite inverse or an infinite logit, counts as nothing; where no weight is left, the largest logit is taken.
+        // A NaN, from an infinite inverse or an infinite logit, gets a weight of 0; if no weight is left, the largest logit is taken.
         let weight = if scaled > EXP_FLOOR { exp_neg_q30(scaled) } else { 0 };
         *logit = f32::from_bits(weight);
     }
@@ -158,13 +158,13 @@ fn count_from(weights: &[f32], threshold: u32) -> u64 {
     values(weights).filter(|&weight| weight >= threshold).fold(0, |count, _| count.wrapping_add(1))
 }
 
-/// The largest threshold in 0..2^31 at which `enough` still holds, given that it holds at 0 and never returns.
+/// The largest threshold in 0..2^31 at which `enough` holds. It must hold at 0, and never hold again after it first fails.
 fn bisect(enough: impl Fn(u32) -> bool) -> u32 {
     (0..31).rev().map(|bit| 1 << bit).fold(0, |threshold, bit| if enough(threshold | bit) { threshold | bit } else { threshold })
 }
 
-/// Sets to 0 all weights below `threshold`, and of those equal to it all but the first ones for which `keep` holds.
-fn cut(weights: &mut [f32], threshold: u32, mut keep: impl FnMut() -> bool) {
+/// Sets all weights below `threshold` to 0, and of those equal to it all except the first ones, for which `keep` holds.
+fn keep_from(weights: &mut [f32], threshold: u32, mut keep: impl FnMut() -> bool) {
     for weight in weights {
         let value = weight.to_bits();
         if value < threshold || (value == threshold && !keep()) {
@@ -180,7 +180,7 @@ fn keep_top_k(weights: &mut [f32], top_k: u32) {
     }
     let threshold = bisect(|threshold| count_from(weights, threshold) >= top_k);
     let mut equal = top_k.saturating_sub(count_from(weights, threshold.wrapping_add(1)));
-    cut(weights, threshold, || {
+    keep_from(weights, threshold, || {
         let keep = equal > 0;
         equal = equal.saturating_sub(1);
         keep
@@ -191,19 +191,19 @@ fn keep_top_p(weights: &mut [f32], top_p: f32) {
     if top_p >= 1.0 {
         return;
     }
-    // p as a fraction of 2^64: exact down to 2^-40, and the product is rounded up, so the mass is reached and not just approached.
+    // p as a fraction of 2^64: exact down to 2^-40, and the product is rounded up, so the mass is reached, not just approached.
     let (whole, fraction) = multiply((top_p * 18_446_744_073_709_551_616.0) as u64, sum_from(weights, 0));
     let mass = whole.wrapping_add(u64::from(fraction != 0)).max(1);
     let threshold = bisect(|threshold| sum_from(weights, threshold) >= mass);
     let mut missing = mass.saturating_sub(sum_from(weights, threshold.wrapping_add(1)));
-    cut(weights, threshold, || {
+    keep_from(weights, threshold, || {
         let keep = missing > 0;
         missing = missing.saturating_sub(threshold.into());
         keep
     });
 }
 
-/// The product of two u64 as (high, low) words, without a 128-bit type, which 32-bit targets compute slowly.
+/// The product of two u64 as (high, low) words, without a 128-bit type, which is slow on 32-bit targets.
 fn multiply(a: u64, b: u64) -> (u64, u64) {
     let (a_high, a_low) = (a >> 32, a & 0xffff_ffff);
     let (b_high, b_low) = (b >> 32, b & 0xffff_ffff);

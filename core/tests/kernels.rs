@@ -1,6 +1,6 @@
-//! Every kernel set that this CPU has, against the scalar one: equal in every bit, over edge sizes and extremes.
+//! Every kernel set of this CPU against the scalar set: equal in every bit, over edge sizes and extremes.
 //!
-//! A check returns the case in which two sets differ. The last test hands each check a set with one flipped bit and wants it found.
+//! A check returns the case in which two sets differ. The last test gives each check a set with one flipped bit, which it must find.
 
 #[path = "kernels/attention.rs"]
 mod attention;
@@ -41,7 +41,7 @@ const CHECKS: [(&str, Check); 15] = [
     ("gate", rows::gate),
 ];
 
-/// Sets that this architecture's builds contain beside scalar.
+/// Sets that builds for this architecture contain besides scalar.
 const BUILT: &[&str] = if cfg!(target_arch = "x86_64") { &["avx2", "avx512-vnni"] } else { &[] };
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every kernel set against plain arithmetic written here, in i64 and f64: not from the engine's own code.
+//! Every kernel set against independent arithmetic in i64 and f64, which shares no code with the engine.
 
 #[path = "common/random.rs"]
 mod random;
@@ -67,7 +67,7 @@ fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scale
         let x: Vec<f32> = x.iter().map(|&x| f32::from(x)).collect();
         *scale = (set.quantize)(&x, &[], out);
     }
-    // Every token has a value of magnitude 127 in it, so that its scale is exactly 1.
+    // Every token contains a value of magnitude 127, so its scale is exactly 1.
     assert!(token_scales.iter().all(|&scale| scale == 1.0));
     let mut out = vec![0.0; tokens * rows];
     let x = QuantizedRows { values: &values, stride, scales: &token_scales };
@@ -118,7 +118,7 @@ fn float_products_stay_within_their_rounding() {
             ((0..rows * columns).map(|_| unit(&mut random)).collect(), (0..tokens * columns).map(|_| unit(&mut random)).collect());
         let bias: Vec<f32> = (0..rows).map(|_| unit(&mut random)).collect();
         for dtype in [Dtype::F32, Dtype::F16] {
-            // What is stored, so that only the sum's own error is left.
+            // The stored values, so that only the error of the sum remains.
             let stored: Vec<f32> = w.iter().map(|&w| if dtype == Dtype::F16 { half::f16::from_f32(w).to_f32() } else { w }).collect();
             let mut bytes = Vec::new();
             for row in w.chunks(columns) {
@@ -147,7 +147,7 @@ fn float_products_stay_within_their_rounding() {
                     let terms = x[token * columns..][..columns].iter().zip(&stored[row * columns..][..columns]);
                     let products = terms.map(|(&x, &w)| f64::from(x) * f64::from(w));
                     let (sum, size) = products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
-                    // A lane rounds each product and each sum, then come three sums and the bias.
+                    // A lane rounds each product and each sum; three sums and the bias follow.
                     let bound = (columns as f64 / 8.0 + 6.0) * (size + 1.0) * f64::from(f32::EPSILON) / 2.0;
                     let error = (f64::from(y) - sum - f64::from(bias[row])).abs();
                     assert!(error <= bound, "{}: {rows} x {columns}, {dtype:?}: {error:e} exceeds {bound:e}", set.name);
@@ -179,7 +179,7 @@ fn scales_and_bias_come_last() {
     }
 }
 
-/// A head's attention in f64 over the keys and values as they are stored.
+/// A head's attention in f64 over the stored keys and values.
 fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
     let scale = 1.0 / (query.len() as f64).sqrt();
     let scores: Vec<f64> = keys.iter().map(|key| key.iter().zip(query).map(|(k, &q)| k * f64::from(q)).sum::<f64>() * scale).collect();
@@ -189,7 +189,7 @@ fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> 
     (0..query.len()).map(|d| weights.iter().zip(values).map(|(w, value)| w * value[d]).sum::<f64>() / sum).collect()
 }
 
-/// Rows quantized as the cache does: integers, and a scale for each row.
+/// Rows quantized like those of the KV cache: integers, and a scale for each row.
 fn quantized(rows: &[Vec<f32>]) -> (Vec<i8>, Vec<f32>) {
     let (mut integers, mut scales) = (Vec::new(), Vec::new());
     for row in rows {
@@ -200,7 +200,7 @@ fn quantized(rows: &[Vec<f32>]) -> (Vec<i8>, Vec<f32>) {
     (integers, scales)
 }
 
-/// The integer path from a query to its output, as a layer drives the kernels, for up to 4,096 keys.
+/// The integer path from a query to its output, as a layer calls the kernels, for up to 4,096 keys.
 fn integer_attention(set: &Functions, query: &[f32], keys: (&[i8], &[f32]), values: (&[i8], &[f32])) -> Vec<f32> {
     let (head_dim, count) = (query.len(), keys.1.len());
     let mut q = vec![0; head_dim];
@@ -218,7 +218,7 @@ fn integer_attention(set: &Functions, query: &[f32], keys: (&[i8], &[f32]), valu
     mixed.iter().map(|&sum| sum as f32 * unit).collect()
 }
 
-/// Error of the integer path where values lie within 1: over the keys and values that the cache holds, and over those it was given.
+/// Error of the integer path for values in -1..1: relative to the keys and values that the cache stores, and to those that it was given.
 ///
 /// It grows with the scores, whose relative error is that of a query of 12 bits: scores of one head spread by about a third of `sharpness`.
 #[test]

@@ -1,4 +1,4 @@
-//! Worst errors of the arithmetic against f64: each is printed, and held to the bound that the function's docs state.
+//! Largest errors of the arithmetic against f64: each is printed and compared with the bound that the function's docs state.
 
 #[path = "common/random.rs"]
 mod random;
@@ -10,7 +10,7 @@ use attoformer::numeric::{
 use random::Random;
 use std::f64::consts::{PI, TAU};
 
-/// Steps over bit patterns for the everyday tests; the ignored ones look at every pattern.
+/// Step over bit patterns in the default tests; the ignored tests check every pattern.
 const STEP: usize = 997;
 const Q30: f64 = 1_073_741_824.0;
 
@@ -26,12 +26,12 @@ fn hold(name: &str, bound: f64, errors: impl Iterator<Item = (f64, f64)>) {
     assert!(error <= bound, "{name}: {error:e} at {at:e} exceeds {bound:e}");
 }
 
-/// A bound as the docs write it.
+/// 2^exponent: a bound in the docs' notation.
 fn power(exponent: f64) -> f64 {
     exponent.exp2()
 }
 
-/// Relative error of e^x, less what the cut to 30 fraction bits takes away: up to one unit.
+/// Relative error of e^x, without the truncation to 30 fraction bits, which is at most one unit.
 fn exp_error(x: f32) -> (f64, f64) {
     let exact = (-f64::from(x)).exp() * Q30;
     let found = f64::from(exp_neg_q30(-x));
@@ -42,14 +42,14 @@ fn exp_error(x: f32) -> (f64, f64) {
 #[test]
 fn exp_of_every_997th_float() {
     hold("exp_neg_q30", power(-23.1), floats(0.0, 32.0, STEP).map(exp_error));
-    // The sign is not looked at, and 0 begins where the docs say.
+    // The sign is ignored, and the function is 0 from where the docs state.
     assert!(floats(0.0, 32.0, STEP).all(|x| exp_neg_q30(x) == exp_neg_q30(-x)));
     assert_eq!((exp_neg_q30(0.0), exp_neg_q30(-20.79), exp_neg_q30(-20.8)), ((1 << 30) - 81, 1, 0));
     assert!(floats(20.8, f32::INFINITY, STEP).all(|x| exp_neg_q30(-x) == 0));
 }
 
 #[test]
-#[ignore = "a billion floats"]
+#[ignore = "needs minutes: a billion floats"]
 fn exp_of_every_float() {
     hold("exp_neg_q30, every float", power(-23.1), floats(0.0, 32.0, 1).map(exp_error));
     assert!(floats(20.8, f32::INFINITY, 1).all(|x| exp_neg_q30(-x) == 0));
@@ -63,7 +63,7 @@ fn exp2_of_every_distance() {
     assert!((0..1 << 12).map(|high| u32::MAX - (high << 18)).all(|d| exp2_neg_q16(d) == 0));
 }
 
-/// Both signs of floats up to `to`, tiny ones included.
+/// Floats of both signs up to `to`, including tiny ones.
 fn both(to: f32, step: usize) -> impl Iterator<Item = f32> {
     floats(0.0, to, step).flat_map(|x| [x, -x])
 }
@@ -73,27 +73,27 @@ fn sigmoid_error(x: f32) -> (f64, f64) {
     (x64, (f64::from(sigmoid(x)) - 1.0 / (1.0 + (-x64).exp())).abs())
 }
 
-/// Relative to x, or to 1 where x is smaller.
+/// Relative to x, or to 1 if x is smaller.
 fn silu_error(x: f32) -> (f64, f64) {
     let x64 = f64::from(x);
     (x64, (f64::from(silu(x)) - x64 / (1.0 + (-x64).exp())).abs() / x64.abs().max(1.0))
 }
 
-/// Against the normal distribution in f64; relative to x, or to 1 where x is smaller.
+/// Against the normal distribution in f64; relative to x, or to 1 if x is smaller.
 fn gelu_erf_error(x: f32) -> (f64, f64) {
     let x64 = f64::from(x);
     let exact = 0.5 * x64 * libm::erfc(-x64 / 2f64.sqrt());
     (x64, (f64::from(gelu_erf(x)) - exact).abs() / x64.abs().max(1.0))
 }
 
-/// Against the tanh form in f64; relative to x, or to 1 where x is smaller.
+/// Against the tanh form in f64; relative to x, or to 1 if x is smaller.
 fn gelu_error(x: f32) -> (f64, f64) {
     let x64 = f64::from(x);
     let exact = 0.5 * x64 * (1.0 + ((2.0 / PI).sqrt() * (x64 + 0.044715 * x64 * x64 * x64)).tanh());
     (x64, (f64::from(gelu_tanh(x)) - exact).abs() / x64.abs().max(1.0))
 }
 
-/// Relative; what lies below -32 counts as -32.
+/// Relative; inputs below -32 are clamped to -32.
 fn elu_plus_one_error(x: f32) -> (f64, f64) {
     let x64 = f64::from(x);
     let exact = if x > 0.0 { x64 + 1.0 } else { x64.max(-32.0).exp() };
@@ -118,7 +118,7 @@ fn activations() {
 }
 
 #[test]
-#[ignore = "billions of floats"]
+#[ignore = "needs minutes: billions of floats"]
 fn activations_of_every_float() {
     hold("sigmoid, every float", power(-23.3), both(128.0, 1).map(sigmoid_error));
     hold("silu, every float", power(-22.6), both(128.0, 1).map(silu_error));
@@ -128,15 +128,15 @@ fn activations_of_every_float() {
     hold("gelu_erf, every float", power(-22.8), both(128.0, 1).map(gelu_erf_error));
 }
 
-fn turn_error(phase: u32) -> (f64, f64) {
+fn sin_cos_error(phase: u32) -> (f64, f64) {
     let angle = f64::from(phase) * (TAU / 4_294_967_296.0);
     let (sin, cos) = sin_cos(phase);
     (f64::from(phase), (f64::from(sin) - angle.sin()).abs().max((f64::from(cos) - angle.cos()).abs()))
 }
 
 #[test]
-fn turns() {
-    hold("sin_cos", power(-23.9), (0..=u32::MAX).step_by(STEP).map(turn_error));
+fn sines_and_cosines() {
+    hold("sin_cos", power(-23.9), (0..=u32::MAX).step_by(STEP).map(sin_cos_error));
     for (phase, sin, cos) in [(0u32, 0.0, 1.0), (1 << 30, 1.0, 0.0), (1 << 31, 0.0, -1.0), (3 << 30, -1.0, 0.0)] {
         let (s, c) = sin_cos(phase);
         assert!((s - sin).abs() < 6e-8 && (c - cos).abs() < 6e-8, "{phase:x}: {s} {c}");
@@ -144,12 +144,12 @@ fn turns() {
 }
 
 #[test]
-#[ignore = "four billion phases"]
-fn every_turn() {
-    hold("sin_cos, every phase", power(-23.9), (0..=u32::MAX).map(turn_error));
+#[ignore = "needs minutes: four billion phases"]
+fn sines_and_cosines_of_every_phase() {
+    hold("sin_cos, every phase", power(-23.9), (0..=u32::MAX).map(sin_cos_error));
 }
 
-/// Relative to the logarithm, or to an eighth where it is smaller.
+/// Relative to the logarithm, or to an eighth if it is smaller.
 fn ln_error(x: f32) -> (f64, f64) {
     let exact = f64::from(x).ln();
     (f64::from(x), (f64::from(ln(x)) - exact).abs() / exact.abs().max(0.125))
@@ -166,12 +166,12 @@ fn logarithms() {
     hold("ln around 1", power(-22.0), floats(0.5, 2.0, 7).map(ln_error));
     hold("log10", power(-21.9), floats(f32::MIN_POSITIVE, f32::MAX, STEP).map(log10_error));
     assert_eq!((ln(1.0).to_bits(), log10(1.0).to_bits()), (0, 0));
-    // Not asked for, but not far off either: no value leads to a NaN.
+    // Zero, subnormals and infinity are outside the contract, but never result in a NaN.
     assert!(floats(0.0, f32::INFINITY, STEP).all(|x| ln(x).is_finite()));
 }
 
 #[test]
-#[ignore = "two billion floats"]
+#[ignore = "needs minutes: two billion floats"]
 fn logarithms_of_every_float() {
     hold("ln, every float", power(-22.0), floats(f32::MIN_POSITIVE, f32::MAX, 1).map(ln_error));
     hold("log10, every float", power(-21.9), floats(f32::MIN_POSITIVE, f32::MAX, 1).map(log10_error));
@@ -179,7 +179,7 @@ fn logarithms_of_every_float() {
 
 #[test]
 fn square_roots_are_correctly_rounded() {
-    // A root in f64 has enough bits that rounding it again changes nothing.
+    // A square root in f64 has enough bits that rounding it twice is correct.
     assert!(floats(0.0, f32::INFINITY, STEP).all(|x| sqrt(x).to_bits() == (f64::from(x).sqrt() as f32).to_bits()));
 }
 
@@ -229,7 +229,7 @@ fn queries_round_to_the_nearest() {
     hold("quantize_query, in units", 0.5 + 3e-4, errors);
 }
 
-/// Largest difference of two rows relative to the largest magnitude of the exact one.
+/// Largest difference between two rows, relative to the largest magnitude in the exact one.
 fn row_error(found: &[f32], exact: &[f64]) -> (f64, f64) {
     let largest = exact.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
     let difference = found.iter().zip(exact).fold(0.0, |max: f64, (&a, &b)| max.max((f64::from(a) - b).abs()));

@@ -12,7 +12,7 @@ fn random_logits(random: &mut Random, count: usize, spread: f32) -> Vec<f32> {
     (0..count).map(|_| (random.below(1 << 20) as f32 / 1_048_576.0 - 0.5) * spread).collect()
 }
 
-/// What is left in the buffer after sampling: the weights that the token was drawn by.
+/// The buffer after sampling: the weights from which the token was drawn.
 fn weights(sampler: Sampler, logits: &[f32]) -> Vec<u32> {
     let mut buffer = logits.to_vec();
     let mut sampler = sampler;
@@ -22,7 +22,7 @@ fn weights(sampler: Sampler, logits: &[f32]) -> Vec<u32> {
     weights
 }
 
-/// The same by sorting: (weight descending, id ascending), the first k, then the shortest front that reaches p of the sum.
+/// The expected weights by sorting: (weight descending, id ascending), the first k, then the shortest prefix that reaches p of the sum.
 fn weights_by_sorting(logits: &[f32], temperature: f32, k: usize, p: f32) -> Vec<u32> {
     let max = logits.iter().copied().fold(f32::MIN, f32::max);
     let all: Vec<u32> = logits.iter().map(|logit| exp_neg_q30((logit - max) * (1.0 / temperature))).collect();
@@ -82,7 +82,7 @@ fn top_k_keeps_exactly_k() {
     assert_eq!(halves.iter().map(|&weight| u8::from(weight > 0)).collect::<Vec<_>>(), [1, 1, 1, 1, 0, 0, 0, 0]);
 }
 
-/// One unit of weight short of p is not p: the first weight is half of all, less one half.
+/// A sum that is one unit of weight short of p does not reach p: the first weight is half of the total, minus one half.
 #[test]
 fn top_p_is_reached_to_the_last_unit() {
     let whole = exp_neg_q30(0.0);
@@ -98,7 +98,7 @@ fn top_p_is_reached_to_the_last_unit() {
     assert_eq!(kept, weights_by_sorting(&logits, 1.0, usize::MAX, 0.5));
 }
 
-/// Pearson's statistic over the tokens expected at least ten times, against a bound that chance passes in all but about 1 of 10^6 runs.
+/// Pearson's statistic over the tokens expected at least ten times, against a bound that about 1 of 10^6 random runs exceeds.
 fn check_distribution(sampler: Sampler, logits: &[f32], probabilities: &[f64]) {
     const DRAWS: u32 = 200_000;
     let mut sampler = sampler;
@@ -153,7 +153,7 @@ fn seeds_repeat() {
     };
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));
-    // The same on every target and in every version: these are part of what a seed means.
+    // Equal on every target and in every version: a seed stands for these tokens.
     let mut sampler = Sampler::new(42);
     let drawn: Vec<u32> = (0..8).map(|_| sampler.sample(&mut [0.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0, -1.0], &[])).collect();
     assert_eq!(drawn, [4, 2, 3, 3, 1, 4, 2, 4]);
@@ -197,7 +197,7 @@ fn parameters_are_checked() {
     refused(sampler.with_top_k(0), "top_k");
 }
 
-/// Extreme parameters and logits, even ones that a session never gives: an index in range, and no panic.
+/// Extreme parameters and logits, even those that a session never produces, result in an index in range without a panic.
 #[test]
 fn anything_gives_a_token() {
     let tiny = f32::from_bits(1);

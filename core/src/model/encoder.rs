@@ -11,7 +11,7 @@ use crate::layers::linear::{Linear, QuantizeScratch};
 use crate::layers::norm::Norm;
 use crate::memory::{Plan, workspace::Workspace};
 use crate::model::{Model, Rooms};
-use crate::numeric::{normalize, relu, tanh};
+use crate::numeric::{l2_normalize, relu, tanh};
 use crate::probe::{Part, Probe, Site};
 use crate::slices::{prefix_mut, rows};
 
@@ -150,7 +150,7 @@ impl Model<'_> {
         if config.classifier == Classifier::None {
             pool(config.pooling, x, tokens, prefix_mut(workspace.output, d_model));
             if config.l2_normalize {
-                normalize(prefix_mut(workspace.output, d_model));
+                l2_normalize(prefix_mut(workspace.output, d_model));
             }
             return;
         }

@@ -1,6 +1,6 @@
-//! Exponentials in fixed point, and the activations made of them.
+//! Exponentials in fixed point, and the activation functions that use them.
 
-use super::mul_high;
+use super::fixed_point::mul_high;
 use super::quantize::pow2;
 
 /// log2(e), for scores in units of powers of two.
@@ -23,9 +23,9 @@ pub(crate) fn exp2_neg_fraction(fraction: u32) -> u32 {
     (c0 + mul_high(t, y)) as u32
 }
 
-/// e^x in Q30 for x at most 0; a positive x counts as its magnitude's negative.
+/// e^-|x| in Q30.
 ///
-/// Relative error at most 2^-23.1 before the cut to 30 fraction bits, which rounds down: 0 from x = -20.8 on. e^0 is 2^30 - 81.
+/// Relative error at most 2^-23.1 before truncation to 30 fraction bits, which rounds down: 0 from |x| = 20.8 on. e^0 is 2^30 - 81.
 /// `tests/numeric.rs` measures this and the errors below.
 #[inline(always)]
 pub fn exp_neg_q30(x: f32) -> u32 {
@@ -33,10 +33,10 @@ pub fn exp_neg_q30(x: f32) -> u32 {
     fraction >> whole.min(31)
 }
 
-/// e^-|x| as a number in Q30, not below a half, and how many times it is to be halved, at most 46.
+/// e^-|x| as a number in Q30, at least a half, and the number of times it must be halved, at most 46.
 #[inline(always)]
 fn exp_parts(x: f32) -> (u32, u32) {
-    // |x| in Q26, exact but for bits below 2^-26; magnitudes of 32 and more count as just below 32.
+    // |x| in Q26, exact except for bits below 2^-26; magnitudes of 32 and more are clamped to just below 32.
     let bits = x.to_bits() & 0x7fff_ffff;
     let exponent = bits >> 23;
     let mantissa = (bits & 0x007f_ffff | 0x0080_0000) << 7;
@@ -48,8 +48,8 @@ fn exp_parts(x: f32) -> (u32, u32) {
     (exp2_neg_fraction(q25 << 7), q25 >> 25)
 }
 
-/// 2^-d in Q16, rounded, for a distance `d` in Q16: the weight of a key whose score lies `d` below the largest one.
-/// At most 0.51 units off.
+/// 2^-d in Q16, rounded, for a distance `d` in Q16: the softmax weight of a key whose score is `d` below the largest one.
+/// Error at most 0.51 units.
 #[inline(always)]
 pub fn exp2_neg_q16(d: u32) -> u32 {
     let whole = (d >> 16).min(17);
@@ -64,7 +64,7 @@ pub fn sigmoid(x: f32) -> f32 {
     numerator / (1.0 + e)
 }
 
-/// x * sigmoid(x) (Elfwing et al. 2017). Error at most 2^-22.6 times the larger of |x| and 1.
+/// SiLU, x * sigmoid(x) (Elfwing et al. 2017). Error at most 2^-22.6 times the larger of |x| and 1.
 #[inline(always)]
 pub fn silu(x: f32) -> f32 {
     x * sigmoid(x)
@@ -78,10 +78,10 @@ pub fn gelu_tanh(x: f32) -> f32 {
     x * sigmoid(inner)
 }
 
-/// GELU with the normal distribution itself: x * Phi(x).
+/// GELU by the exact normal distribution: x * Phi(x).
 ///
-/// The tail Phi(-|x|) is `exp(-x^2 / 2)` times a polynomial of degree 5 in `t = 1 / (1 + 0.34 |x|)` (the form of Hastings 1955, fitted anew
-/// by weighted least squares, 2^-24.5). Error at most 2^-22.8 times the larger of |x| and 1.
+/// The tail Phi(-|x|) is `exp(-x^2 / 2)` times a polynomial of degree 5 in `t = 1 / (1 + 0.34 |x|)` (the form of Hastings 1955, with coefficients
+/// fitted by weighted least squares, 2^-24.5). Error at most 2^-22.8 times the larger of |x| and 1.
 #[inline(always)]
 pub fn gelu_erf(x: f32) -> f32 {
     let [c1, c2, c3, c4, c5] = PHI_TAIL;
@@ -94,11 +94,11 @@ pub fn gelu_erf(x: f32) -> f32 {
 
 /// Coefficients of t, t^2, .. t^5 in [`gelu_erf`].
 pub(crate) const PHI_TAIL: [f32; 5] = [0.129_464_42, 0.185_577_26, -0.038_889_315, 0.329_919_65, -0.106_074_16];
-/// What |x| is multiplied with in t.
+/// The factor of |x| in t.
 pub(crate) const PHI_TAIL_SLOPE: f32 = 0.34;
 
-/// elu(x) + 1, always positive: x + 1 above 0, e^x below (Katharopoulos et al. 2020, equation 7). Relative error at most 2^-22.5; below
-/// -32 it stays what it is there, so that a sum of features is never 0.
+/// elu(x) + 1, always positive: x + 1 above 0, e^x below (Katharopoulos et al. 2020, equation 7). Relative error at most 2^-22.5. Inputs below
+/// -32 are clamped to -32, so no feature becomes exactly 0.
 #[inline(always)]
 pub fn elu_plus_one(x: f32) -> f32 {
     let (fraction, whole) = exp_parts(x);

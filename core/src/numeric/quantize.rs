@@ -1,6 +1,6 @@
-//! From floats to integers: rounding, and the scale of a row.
+//! Quantization of floats to integers: rounding, and the absmax scale of a row.
 
-/// Bits of 2^-100: a row whose largest magnitude lies below it is a row of zeros.
+/// Bits of 2^-100: a row whose largest magnitude is smaller becomes a row of zeros.
 const SMALLEST: u32 = (127 - 100) << 23;
 const INFINITY: u32 = 0x7f80_0000;
 /// Adding 1.5 * 2^23 leaves the rounded integer in the low mantissa bits.
@@ -12,35 +12,35 @@ pub fn round_to_int(x: f32) -> i32 {
     ((x + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
 }
 
-/// 2^exponent, the exponent held to the normal range.
+/// 2^exponent, with the exponent clamped to the normal range.
 #[inline(always)]
 pub fn pow2(exponent: i32) -> f32 {
     f32::from_bits(((exponent.clamp(-126, 127) + 127) as u32) << 23)
 }
 
-/// Largest magnitude as bits, compared as integers so that zeros and NaN have one answer on every target.
+/// Largest magnitude (absmax) as bits. They are compared as integers, so zeros and NaN have the same result on every target.
 #[inline(always)]
 pub fn max_magnitude_bits(values: impl Iterator<Item = f32>) -> u32 {
     values.fold(0, |max, x| max.max(x.to_bits() & 0x7fff_ffff))
 }
 
-/// Zero for magnitudes that make a row a row of zeros: below 2^-100, or not finite (only overflow leads there).
+/// Flushes to zero the largest magnitudes of rows that become rows of zeros: below 2^-100, or not finite (only overflow leads to that).
 #[inline(always)]
 pub fn flush_negligible(max_bits: u32) -> u32 {
     if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }
 }
 
-/// Symmetric eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)` to within 0.50003 of a unit.
+/// Symmetric (absmax) eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)` to within 0.50003 of a unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantizer {
-    /// What a value is multiplied with before rounding; 0 for a row of zeros.
+    /// The factor of a value before rounding; 0 for a row of zeros.
     pub inverse: f32,
-    /// What an integer is multiplied with to get the value back; 0 for a row of zeros.
+    /// The factor that dequantizes an integer; 0 for a row of zeros.
     pub scale: f32,
 }
 
 impl Quantizer {
-    /// For a row whose largest magnitude has these bits.
+    /// The quantizer of a row whose largest magnitude has these bits.
     #[inline(always)]
     pub fn new(max_bits: u32) -> Self {
         match flush_negligible(max_bits) {
@@ -55,14 +55,14 @@ impl Quantizer {
     /// An integer in -127..=127: `|x| * inverse` exceeds 127 by at most two roundings, which round back to 127.
     #[inline(always)]
     pub fn quantize(self, x: f32) -> i32 {
-        // A row that is cleared because it is not finite must not multiply infinity by zero.
+        // A row that is flushed because it is not finite must not multiply infinity by zero.
         if self.inverse == 0.0 { 0 } else { round_to_int(x * self.inverse) }
     }
 }
 
 /// Quantizes a query row of one head to 12 bits, `q = round(x * factor * 2^exponent)` with |q| at most 2,048; returns the exponent.
 ///
-/// The scale is a power of two, so that a score needs only its key's scale: one product and one shift. Integers are within 0.5003 of a unit.
+/// The scale is a power of two, so a score needs only its key's scale: one product and one shift. Integers are within 0.5003 of a unit.
 pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32)) -> i32 {
     let max = flush_negligible(max_magnitude_bits(x.iter().map(|&x| x * factor)));
     let exponent = query_exponent(max);
@@ -73,7 +73,7 @@ pub fn quantize_query(x: &[f32], factor: f32, mut store: impl FnMut(usize, i32))
     if max == 0 { 0 } else { exponent }
 }
 
-/// For a query row whose largest magnitude, times the factor, has these bits.
+/// The exponent of a query row whose largest magnitude, times the factor, has these bits.
 #[inline(always)]
 pub(crate) fn query_exponent(max_bits: u32) -> i32 {
     10 + 127 - (max_bits >> 23) as i32

@@ -1,13 +1,13 @@
-//! Ordered sums: eight lanes, one combination, on every target.
+//! Ordered sums: eight lanes, combined in one order on every target.
 
 /// Eight running sums. Element k goes to lane k mod 8, in ascending order.
 ///
-/// Lanes start at +0, so adding a product of padding (+0) never changes a bit.
+/// Lanes start at +0, so adding a product with padding (+0) never changes a bit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lanes(pub [f32; 8]);
 
 impl Lanes {
-    /// Adds `term(a, b)` of every pair, ascending.
+    /// Adds `term(a, b)` of every pair, in ascending order.
     #[inline(always)]
     pub fn add_pairs(&mut self, a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) {
         let (a8, a_tail) = a.as_chunks::<8>();
@@ -22,7 +22,7 @@ impl Lanes {
         }
     }
 
-    /// ((0+4)+(2+6))+((1+5)+(3+7)).
+    /// The total: ((0+4)+(2+6))+((1+5)+(3+7)).
     #[inline(always)]
     pub fn total(self) -> f32 {
         let [l0, l1, l2, l3, l4, l5, l6, l7] = self.0;

@@ -1,6 +1,6 @@
-//! Sine and cosine of a fraction of a turn.
+//! Sine and cosine of angles in fractions of a turn, for RoPE and for the FFT's twiddle factors.
 
-use super::mul_high;
+use super::fixed_point::mul_high;
 
 /// sin(pi/4 v) / v in v^2, error 2^-28.6; Q30.
 const SIN: [i32; 4] = [843_314_854, -86_699_750, 2_673_625, -38_606];
@@ -9,10 +9,10 @@ const COS: [i32; 4] = [1_073_741_794, -331_168_021, 17_018_717, -342_395];
 
 /// (sin, cos) of `phase / 2^32` turns. Absolute error at most 2^-23.9, measured in `tests/numeric.rs`.
 ///
-/// Angles are whole fractions of a turn, so that position times frequency wraps exactly, however long the text.
+/// Angles are integer fractions of a turn, so position times frequency wraps exactly for texts of any length.
 pub fn sin_cos(phase: u32) -> (f32, f32) {
     let quadrant = phase.wrapping_add(1 << 29) >> 30;
-    // Within an eighth of a turn on either side; v in Q31 counts eighths.
+    // At most an eighth of a turn to either side; v in Q31 is in eighths of a turn.
     let v = (phase.wrapping_sub(quadrant << 30) as i32) << 2;
     let square = mul_high(v, v).min(0x3fff_ffff) << 1;
     let horner = |c: [i32; 4]| {

@@ -1,4 +1,4 @@
-//! Scores, their weights and mixed values.
+//! Attention: scores, softmax weights and weighted sums of values.
 
 use attoformer::kernels::{Functions, KeyRows, QueryTile, ValueBlocks};
 
@@ -6,7 +6,7 @@ use super::inputs::{FLOATS, counts};
 use super::random::Random;
 use super::{SCALAR, expect};
 
-/// Scales of a cache's rows.
+/// Scales of the rows of a KV cache.
 fn cache_scales(random: &mut Random, count: usize) -> Vec<f32> {
     let kind = random.below(4);
     let scale = |random: &mut Random| match kind {
@@ -33,7 +33,7 @@ pub fn scores(set: &Functions) -> Result<(), String> {
         let exponent = random.below(260) as i32 - 130;
         let keys = KeyRows { values: &values, stride, offset, scales: &scales };
         let run = |set: &Functions| {
-            // Room for more keys than there are: it must stay as it is.
+            // Space for more keys than exist: it must not change.
             let mut out = vec![0x5555_5555; count + count % 3];
             let largest = (set.scores)(&q, exponent, &keys, &mut out);
             (out, largest)
@@ -49,7 +49,7 @@ pub fn quantize_query(set: &Functions) -> Result<(), String> {
         let x = fill.row(&mut random, count);
         let factor = random.pick(&[0.18, 1.0, 1e-30, 3e38]);
         let row = |set: &Functions| {
-            // Room for more than the query: it must stay as it is.
+            // Space for more than the query: it must not change.
             let mut out = vec![0x5555; count + count % 3];
             let exponent = (set.quantize_query)(&x, factor, &mut out);
             (out, exponent)
@@ -80,7 +80,7 @@ pub fn scores_tile(set: &Functions) -> Result<(), String> {
         let run = |set: &Functions| {
             let (mut out, mut largest) = (vec![0x5555_5555; queries * room], vec![0x5555; queries]);
             (set.scores_tile)(&tile, &keys, room, &mut out, &mut largest);
-            // What a query does not see may hold anything.
+            // Scores of keys that are not visible to a query may be anything.
             let scores: Vec<i32> = out.chunks(room.max(1)).zip(&visible).flat_map(|(row, &visible)| row[..visible].to_vec()).collect();
             (scores, largest)
         };
@@ -119,8 +119,8 @@ pub fn softmax_weights(set: &Functions) -> Result<(), String> {
         for spread in [1usize, 1 << 10, 1 << 16, 1 << 20, 1 << 26, 1 << 30] {
             let scores: Vec<i32> = (0..count).map(|_| random.below(spread) as i32 - (spread / 3) as i32).collect();
             let largest = scores.iter().copied().max().unwrap_or(i32::MIN);
-            let behind = random.below(2);
-            let scales = cache_scales(&mut random, count + behind);
+            let extra = random.below(2);
+            let scales = cache_scales(&mut random, count + extra);
             let room = count.next_multiple_of(4) + 4 * random.below(3);
             let run = |set: &Functions| {
                 let (mut scores, mut out) = (scores.clone(), vec![0x5555; room]);

@@ -1,4 +1,4 @@
-//! Inputs for the kernel tests: everyday values, and the extremes that an image or an overflow can bring.
+//! Inputs for the kernel tests: typical values, and the extremes that an image or an overflow can produce.
 
 use super::random::Random;
 use attoformer::image::{Dtype, Layout};
@@ -36,9 +36,9 @@ pub enum Floats {
     Subnormal,
     /// Close to overflow.
     Huge,
-    /// Everyday values and an infinity.
+    /// Typical values and an infinity.
     Infinite,
-    /// Around the magnitude below which a row is a row of zeros.
+    /// Around the magnitude below which a row becomes a row of zeros.
     Tiny,
     /// Halves of integers below 127.
     Ties,
@@ -72,16 +72,16 @@ pub const BYTES: [Bytes; 4] = [Bytes::Any, Bytes::Largest, Bytes::Smallest, Byte
 
 #[derive(Clone, Copy, Debug)]
 pub enum Bytes {
-    /// Anything, -128 and -8 included.
+    /// Any value, including -128 and -8.
     Any,
     /// 127, or 7 twice.
     Largest,
-    /// -128, or -8 twice: what only a hostile image holds.
+    /// -128, or -8 twice, which only a hostile image contains.
     Smallest,
     Zero,
 }
 
-/// A matrix and the memory behind it.
+/// A matrix that owns its memory.
 pub struct Owned {
     dtype: Dtype,
     layout: Layout,
@@ -108,7 +108,7 @@ impl Owned {
             rows: self.rows,
             columns: self.columns,
             row_bytes: self.row_bytes,
-            // Nothing behind the last row: a read beyond it would show under a sanitizer.
+            // The slice ends with the last row, so a sanitizer detects reads beyond it.
             values: &self.values.as_bytes()[..stored * self.row_bytes],
             scales: &self.scales,
             group_scales: &self.group_scales,
@@ -118,7 +118,7 @@ impl Owned {
     }
 
     /// Scales of 1, no bias.
-    fn of_bytes(dtype: Dtype, layout: Layout, rows: usize, columns: usize, group: usize, bytes: &[u8], row_bytes: usize) -> Self {
+    fn of_bytes((dtype, layout): (Dtype, Layout), (rows, columns): (usize, usize), group: usize, bytes: &[u8], row_bytes: usize) -> Self {
         let mut values = vec![0u128; bytes.len().div_ceil(16)];
         values.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
         let groups = columns.div_ceil(group.max(1));
@@ -138,14 +138,14 @@ impl Owned {
 
     /// Portable zeros of one byte each, scales of 1.
     pub fn zeros(dtype: Dtype, rows: usize, columns: usize) -> Self {
-        Owned::of_bytes(dtype, Layout::Portable, rows, columns, 0, &vec![0; rows * columns], columns)
+        Owned::of_bytes((dtype, Layout::Portable), (rows, columns), 0, &vec![0; rows * columns], columns)
     }
 
     pub fn set_byte(&mut self, at: usize, value: u8) {
         self.values.as_mut_bytes()[at] = value;
     }
 
-    /// int8 or int4. `group` 0 stands for the whole row.
+    /// int8 or int4. A `group` of 0 means the whole row.
     pub fn integers(random: &mut Random, dtype: Dtype, layout: Layout, fill: Bytes, shape: (usize, usize), group: usize) -> Self {
         let (rows, columns) = shape;
         let row_bytes = if dtype == Dtype::Int4 { columns.div_ceil(2) } else { columns }.next_multiple_of(4);
@@ -159,7 +159,7 @@ impl Owned {
         };
         let bytes: Vec<u8> = (0..row_bytes * rows.next_multiple_of(4)).map(|_| byte(random)).collect();
         let group = if group == 0 { columns.max(1) } else { group };
-        let mut owned = Owned::of_bytes(dtype, layout, rows, columns, group, &bytes, row_bytes);
+        let mut owned = Owned::of_bytes((dtype, layout), shape, group, &bytes, row_bytes);
         owned.scales = (0..rows).map(|_| Floats::Wide.one(random)).collect();
         let any = matches!(fill, Bytes::Any | Bytes::Zero);
         owned.group_scales.iter_mut().for_each(|scale| *scale = if any { random.below(256) as u8 } else { 255 });
@@ -167,7 +167,7 @@ impl Owned {
         owned
     }
 
-    /// f16 or f32, finite as every checked image is; what pads an odd row of f16 may be anything.
+    /// f16 or f32, finite as in every checked image; the padding of an odd row of f16 may be anything.
     pub fn floats(random: &mut Random, dtype: Dtype, fill: Floats, rows: usize, columns: usize) -> Self {
         let mut bytes = Vec::new();
         for _ in 0..rows {
@@ -186,18 +186,18 @@ impl Owned {
             }
         }
         let row_bytes = bytes.len() / rows.max(1);
-        let mut owned = Owned::of_bytes(dtype, Layout::Portable, rows, columns, 0, &bytes, row_bytes);
+        let mut owned = Owned::of_bytes((dtype, Layout::Portable), (rows, columns), 0, &bytes, row_bytes);
         owned.bias = Self::bias(random, rows);
         owned
     }
 
-    /// None for every other matrix.
+    /// Every other matrix has none.
     fn bias(random: &mut Random, rows: usize) -> Vec<f32> {
         if random.below(2) == 0 { Vec::new() } else { Floats::Wide.row(random, rows) }
     }
 }
 
-/// A finite f16 near `w`, now and then any finite one: subnormals too.
+/// A finite f16 near `w`, sometimes any finite one, including subnormals.
 fn f16_bits(w: f32, random: &mut Random) -> u16 {
     let any = random.below(1 << 16) as u16;
     let finite = |bits: u16| if bits & 0x7c00 == 0x7c00 { bits & 0x83ff } else { bits };

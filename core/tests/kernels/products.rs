@@ -10,7 +10,7 @@ use super::{SCALAR, expect};
 pub fn quantize(set: &Functions) -> Result<(), String> {
     let mut random = Random(1);
     for (count, fill) in counts().flat_map(|count| FLOATS.map(|fill| (count, fill))) {
-        // Rows that begin off every alignment, too.
+        // Rows at every alignment.
         let start = random.below(4);
         let x = fill.row(&mut random, start + count);
         let scaled = random.below(2) == 0;
@@ -26,8 +26,8 @@ pub fn quantize(set: &Functions) -> Result<(), String> {
     Ok(())
 }
 
-/// Some integers of a quantized row, whose form only the set's own products know: what rows of zeros with a single one make of it. The last of
-/// them has its one in the padding, where there is any, and must get a zero.
+/// Some integers of a quantized row. Only the set's own products can read its form, so the row is multiplied by rows of zeros with a single one.
+/// The last of these have their one in the padding, if there is any, and must result in zero.
 fn integers_of(set: &Functions, count: usize, picks: &[usize], quantized: &[i16]) -> Vec<i32> {
     let stride = quantized.len();
     let places: Vec<usize> = picks.iter().copied().chain(count..stride).collect();
@@ -47,7 +47,7 @@ fn shapes(longest: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let small = (1..=70).flat_map(|columns| (1..=9).map(move |n| (n, columns, 1 + (n * columns) % 9)));
     let tokens = [1, 15, 16, 17, 31, 32, 33, 48, 64].into_iter().flat_map(|columns| (1..=9).map(move |n| (10 - n % 4, columns, n)));
     let long = [127, 172, 255, 256, 512, 513, 1000, 4096].into_iter().flat_map(|columns| [(3, columns, 3), (9, columns, 1)]);
-    // Whole tiles of the wide kernels and beyond, and rows that they take in two parts.
+    // Whole tiles of the wide kernels and more, and rows that they process in two chunks.
     let tiles =
         [(16, 8), (48, 8), (50, 13), (95, 7), (112, 21)].into_iter().flat_map(|(rows, tokens)| [(rows, 64, tokens), (rows, 100, tokens)]);
     small.chain(tokens).chain(long).chain(tiles).chain([

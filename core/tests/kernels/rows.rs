@@ -1,4 +1,4 @@
-//! What works on one row of floats: norms, activations, gates.
+//! Kernels over one row of floats: norms, activations, gates.
 
 use attoformer::image::Activation;
 use attoformer::kernels::Functions;
@@ -36,7 +36,7 @@ pub fn rms_norm(set: &Functions) -> Result<(), String> {
     Ok(())
 }
 
-/// Rows of every length and kind, then one that walks through all floats from -infinity to infinity.
+/// Rows of every length and kind, then one that steps through all floats from -infinity to infinity.
 fn activation_rows() -> impl Iterator<Item = Vec<f32>> {
     let mut random = Random(8);
     let rows = counts().flat_map(|count| FLOATS.map(|fill| (count, fill))).map(move |(count, fill)| fill.row(&mut random, count));

@@ -1,4 +1,4 @@
-//! What each kernel costs, in the emulator's instructions.
+//! Instruction count of each kernel, as the emulator counts.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
@@ -10,12 +10,12 @@ use semihosting::println;
 
 const K: usize = 256;
 const N: usize = 256;
-/// Tokens that a prefill takes at a time.
+/// Tokens of a prefill block.
 const BLOCK: usize = 8;
-/// Times that a short piece of work is repeated, since the counter's tick is 40 instructions.
+/// Repetitions of short work, since the counter's tick is 40 instructions.
 const ROUNDS: u32 = 64;
 
-/// Counts every kernel and prints a line for each.
+/// Counts the instructions of every kernel and prints a line for each.
 pub fn run(kernels: &Functions, memory: &mut Memory, counter: &mut Counter) {
     let random = &mut Random(1);
     for layout in [Layout::Portable, Layout::CortexMDsp] {
@@ -70,7 +70,7 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
     );
 }
 
-/// Prints what one of `count` elements costs, after [`ROUNDS`] rounds.
+/// Prints the instructions per round, and per element of `count`, after [`ROUNDS`] rounds.
 fn each(op: &str, k: usize, n: usize, instructions: u64, count: usize) {
     let round = instructions / u64::from(ROUNDS);
     let each = instructions as f32 / (count as u32 * ROUNDS) as f32;
@@ -87,19 +87,19 @@ fn attention(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, he
     let bytes = crate::conformance::as_signed(&portable.0[..KEYS * stride]);
     let keys = KeyRows { values: bytes, stride, offset: head_dim, scales: &scales[..KEYS] };
     let values = ValueBlocks { values: bytes.as_chunks::<4>().0, stride, offset: head_dim };
-    let (scores, mixed) = integers.split_at_mut(KEYS);
-    let (query, mixed, weights) = (&query.0[..head_dim], &mut mixed[..head_dim], &mut weights.0[..KEYS]);
+    let (scores, sums) = integers.split_at_mut(KEYS);
+    let (query, sums, weights) = (&query.0[..head_dim], &mut sums[..head_dim], &mut weights.0[..KEYS]);
     let mut work = [0; 3];
     for _ in 0..ROUNDS {
         let (largest, one) = counter.count(|| (kernels.scores)(query, 12, &keys, scores));
         let (norm, two) = counter.count(|| (kernels.softmax_weights)(scores, largest, &scales[..KEYS], weights));
-        let ((), three) = counter.count(|| (kernels.weighted_value_sum)(weights, &values, mixed));
-        black_box((norm, &*mixed));
+        let ((), three) = counter.count(|| (kernels.weighted_value_sum)(weights, &values, sums));
+        black_box((norm, &*sums));
         work.iter_mut().zip([one, two, three]).for_each(|(sum, part)| *sum += part);
     }
     each("scores", head_dim, KEYS, work[0], KEYS * head_dim);
     each("softmax", head_dim, KEYS, work[1], KEYS);
-    each("mix", head_dim, KEYS, work[2], KEYS * head_dim);
+    each("value_sum", head_dim, KEYS, work[2], KEYS * head_dim);
 }
 
 fn elementwise(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, random: &mut Random) {

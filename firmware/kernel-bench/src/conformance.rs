@@ -1,4 +1,4 @@
-//! The set against the specification.
+//! Compares the kernel set with the specification.
 
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
@@ -10,10 +10,10 @@ use semihosting::println;
 /// The specification's functions.
 static SCALAR: &Functions = kernels::SCALAR.functions();
 
-/// Row lengths: all small ones, a whole and a broken run of every loop, and both sides of the longest mixed sum.
+/// Row lengths: all small ones, whole and partial rounds of every unrolled loop, and both sides of the longest sum of a pair of rows.
 const LONG: [usize; 8] = [64, 100, 172, 255, 256, 511, 512, 513];
 
-/// Checks every kernel; true when all are equal.
+/// Checks every kernel; true if all are equal.
 pub fn run(kernels: &Functions, memory: &mut Memory) -> bool {
     let random = &mut Random(0x2545_f491);
     let mut all = true;
@@ -35,7 +35,7 @@ pub fn run(kernels: &Functions, memory: &mut Memory) -> bool {
     all
 }
 
-/// Cases that agreed, or the first that did not.
+/// The number of equal cases, or the first that differs.
 type Outcome = Result<u32, [usize; 4]>;
 
 fn verdict(name: &str, outcome: Outcome) -> bool {
@@ -79,7 +79,7 @@ fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Ou
                     b.fill(55);
                     let expected = (SCALAR.quantize)(&x[..columns], in_scale, a);
                     let found = (kernels.quantize)(&x[..columns], in_scale, b);
-                    // The order is the set's own; what is in a group of four is not.
+                    // The order within a group of four columns is the set's own.
                     let (a, b) = (a.as_chunks_mut::<4>().0, b.as_chunks_mut::<4>().0);
                     a.iter_mut().chain(b.iter_mut()).for_each(|group| group.sort_unstable());
                     if expected.to_bits() != found.to_bits() || a != b {
@@ -103,7 +103,7 @@ fn products(kernels: &Functions, memory: &mut Memory, random: &mut Random, dtype
                 let tokens = 1 + random.below(5) as usize;
                 let (extreme, kind, bias, odd) = (random.below(4) == 0, 2 + random.below(4), random.below(2) == 0, random.below(16) == 0);
                 fill_matrix(memory, shape, extreme, random);
-                if !product(kernels, memory, shape, tokens, kind, bias, odd, random) {
+                if !product(kernels, memory, &Case { shape, tokens, kind, bias, odd }, random) {
                     return Err([columns, rows, tokens, group]);
                 }
                 cases += 1;
@@ -113,23 +113,25 @@ fn products(kernels: &Functions, memory: &mut Memory, random: &mut Random, dtype
     Ok(cases)
 }
 
-#[expect(clippy::too_many_arguments, reason = "a case is all of these")]
-fn product(
-    kernels: &Functions,
-    memory: &mut Memory,
+/// A product to compare.
+struct Case {
     shape: Shape,
     tokens: usize,
+    /// How [`fill`] fills the inputs.
     kind: u32,
     bias: bool,
+    /// Whether quantized rows start at an odd halfword.
     odd: bool,
-    random: &mut Random,
-) -> bool {
+}
+
+fn product(kernels: &Functions, memory: &mut Memory, case: &Case, random: &mut Random) -> bool {
+    let Case { shape, tokens, kind, bias, odd } = *case;
     let Memory { portable, packed, scales, group_scales, bias: biases, x, quantized, token_scales, out, .. } = memory;
     let x = &mut x[..tokens * shape.columns];
     fill(x, kind, random);
     let bias = if bias { &biases[..shape.rows] } else { &[] };
     let matrix = matrix(shape, (&portable.0, &packed.0), scales, group_scales, bias);
-    // Rows at an address that suits no wide load must work as well.
+    // Rows at addresses that are not aligned for wide loads must work, too.
     let (stride, odd) = (shape.columns.next_multiple_of(4), odd as usize);
     for (((set, quantized), token_scales), out) in [SCALAR, kernels].into_iter().zip(quantized).zip(token_scales).zip(&mut *out) {
         out.fill(-1.0);
@@ -150,7 +152,7 @@ fn product(
     same(expected, found)
 }
 
-/// Each finite f16 alone in a row, widened by the set.
+/// Each finite f16 by itself in a row, widened by the set.
 fn every_f16(kernels: &Functions, memory: &mut Memory) -> Outcome {
     const ROWS: usize = 512;
     let shape = Shape { dtype: Dtype::F16, layout: Layout::Portable, rows: ROWS, columns: 8, group: 0 };
@@ -217,27 +219,27 @@ fn head(kernels: &Functions, memory: &mut Memory, head_dim: usize, keys: usize, 
     for (((set, integers), weights), result) in [SCALAR, kernels].into_iter().zip(&mut *integers).zip(&mut *weights).zip(&mut results) {
         integers.fill(-1);
         weights.0.fill(-1);
-        let (scores, mixed) = integers.split_at_mut(128);
+        let (scores, sums) = integers.split_at_mut(128);
         let weights = &mut weights.0[..4 * blocks];
         let largest = (set.scores)(query, exponent, &seen, &mut scores[..keys]);
         let copy = fingerprint(&scores[..keys]);
         let norm = (set.softmax_weights)(&mut scores[..keys], largest, &in_scale[..keys], weights);
-        (set.weighted_value_sum)(weights, &values, &mut mixed[..head_dim]);
+        (set.weighted_value_sum)(weights, &values, &mut sums[..head_dim]);
         *result = Some((largest, copy, norm));
-        // The scores are used up: what is left there is the set's own.
+        // The scores are overwritten; their final state is the set's own.
         scores.fill(0);
     }
     results[0] == results[1] && integers[0] == integers[1] && weights[0].0 == weights[1].0
 }
 
-/// A fingerprint of scores, taken before they are used up.
+/// A hash of scores, taken before they are overwritten.
 fn fingerprint(scores: &[i32]) -> u32 {
     scores.iter().fold(0, |hash: u32, &score| (hash.rotate_left(5) ^ score as u32).wrapping_mul(0x9e37_79b1))
 }
 
 /// Bytes as integers.
 pub fn as_signed(bytes: &[u8]) -> &[i8] {
-    // SAFETY: i8 and u8 have the same size, alignment and valid values.
+    // SAFETY: i8 and u8 have the same size and alignment, and all bytes are valid values of both.
     unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 

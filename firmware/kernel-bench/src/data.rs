@@ -1,4 +1,4 @@
-//! Memory for operands, and what to fill it with.
+//! Memory for operands, and the values in it.
 
 use attoformer::image::{Dtype, Layout};
 use attoformer::kernels::{Matrix, layout::pack_rows};
@@ -31,7 +31,7 @@ pub struct Memory {
     pub out: [[f32; 32 * 512]; 2],
     /// Integer outputs, twice.
     pub integers: [[i32; 1024]; 2],
-    /// Weights of values, twice.
+    /// Softmax weights, twice.
     pub weights: [Aligned<[i16; 1024]>; 2],
 }
 
@@ -51,13 +51,13 @@ impl Memory {
         weights: [const { Aligned([0; 1024]) }; 2],
     };
 
-    /// The one there is.
+    /// The only instance; `None` if it was taken before.
     pub fn take() -> Option<&'static mut Self> {
         cortex_m::singleton!(: Memory = Memory::ZERO)
     }
 }
 
-/// Numbers that repeat: xorshift32.
+/// Reproducible random numbers: xorshift32.
 pub struct Random(pub u32);
 
 impl Random {
@@ -79,7 +79,7 @@ impl Random {
         self.next() as i32 as f32 / 2_147_483_648.0
     }
 
-    /// Magnitudes from tiny to huge, both zeros now and then.
+    /// Magnitudes from tiny to huge, sometimes a zero of either sign.
     pub fn wild(&mut self) -> f32 {
         match self.below(16) {
             0 => 0.0,
@@ -92,7 +92,7 @@ impl Random {
     }
 }
 
-/// What a matrix is made of.
+/// Format and size of a matrix.
 #[derive(Clone, Copy)]
 pub struct Shape {
     /// Element type.
@@ -103,7 +103,7 @@ pub struct Shape {
     pub rows: usize,
     /// Inputs.
     pub columns: usize,
-    /// int4 group.
+    /// int4 group size.
     pub group: usize,
 }
 
@@ -114,7 +114,7 @@ impl Shape {
     }
 }
 
-/// Fills values, scales and bias. `extreme` makes integers of the largest magnitude.
+/// Fills values, scales and bias. With `extreme`, integers have the largest magnitude.
 pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mut Random) {
     let row_bytes = shape.row_bytes();
     for row in 0..shape.rows {

@@ -1,7 +1,7 @@
-//! Every kernel of the set that this target was built with, against the specification, bit for bit; then what each costs.
+//! Compares every kernel of this target's set with the specification, bit for bit, then counts its instructions.
 //!
-//! Prints one JSON object a line: a verdict per kernel (`{"check":..,"cases":..,"pass":..}`), then counts (`{"op":..,"per_mac":..}`).
-//! Counts are the emulator's instructions, not cycles. Ends with status 0 only when all checks passed.
+//! Prints one JSON object per line: a verdict per kernel (`{"check":..,"cases":..,"pass":..}`), then counts (`{"op":..,"per_mac":..}`).
+//! Counts are the emulator's instructions, not cycles. The exit status is 0 only if all checks passed.
 #![no_std]
 #![no_main]
 

@@ -1,6 +1,6 @@
 //! Texts to embeddings.
 
-use attoformer::numeric::normalize;
+use attoformer::numeric;
 use attoformer::tokenizer::Encoding;
 use attoformer::{Error, Session, Tokenizer};
 
@@ -62,7 +62,7 @@ pub fn embed_batch(session: &mut Session, texts: &[&str], l2_normalize: bool) ->
         let values = &mut made[index].values;
         values.extend_from_slice(row);
         if normalizes {
-            normalize(values);
+            numeric::l2_normalize(values);
         }
         done = index + 1;
     });
