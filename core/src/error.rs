@@ -1,9 +1,11 @@
-//! What can go wrong, as small `Copy` values that carry the numbers.
+//! Errors: small `Copy` values that carry the numbers, and print as one sentence with the cause and the remedy.
 
+use crate::version::{FORMAT_VERSION, NUMERICS};
 use core::fmt;
 
-/// Why an image, a session or a call was refused.
+/// The reason why an image, a session or a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// The bytes end before the image does.
@@ -17,19 +19,19 @@ pub enum Error {
     NotAnImage,
     /// The image starts at an address that is not a multiple of 16.
     Misaligned,
-    /// The image's format version is one this engine does not read.
+    /// The engine does not read the image's format version.
     Version {
         /// Version in the header.
         found: u16,
     },
-    /// The image was made for another numeric specification.
+    /// The image was packed for another numeric specification.
     Numerics {
         /// Number in the header.
         found: u32,
     },
-    /// The header does not have the checksum it states.
+    /// The header's checksum does not match.
     HeaderChecksum,
-    /// The sections do not have the checksum the header states.
+    /// The checksum of the sections does not match.
     PayloadChecksum,
     /// A header field has a value outside its range.
     Field {
@@ -38,80 +40,80 @@ pub enum Error {
         /// The value found.
         value: u32,
     },
-    /// A section is absent, twice there, misplaced, or has the wrong size.
+    /// A section is missing, duplicated, misplaced, or has the wrong size.
     Section {
         /// The section's kind.
         kind: u32,
     },
-    /// A directory entry does not agree with the header, or points outside the weights.
+    /// A directory entry contradicts the header, or points outside the weights section.
     Tensor {
-        /// Number of the entry in the directory.
+        /// Index of the entry in the directory.
         index: u32,
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
     /// A weight or scale is NaN or infinite.
     NotFinite {
-        /// Number of the tensor in the directory.
+        /// Index of the tensor in the directory.
         index: u32,
     },
     /// The tokenizer section contradicts itself or the header.
     Tokenizer {
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
-    /// A part of the engine that the image needs was left out when this program was built.
+    /// The image needs a part of the engine that this program was built without.
     NotBuiltIn {
-        /// The Cargo feature that adds it.
+        /// The Cargo feature that adds the part.
         feature: &'static str,
     },
     /// The image has no tokenizer.
     NoTokenizer,
-    /// The metadata section cannot be read.
+    /// The metadata section is absent or unreadable.
     Metadata,
-    /// The arena is smaller than the plan asks for.
+    /// The arena is smaller than the plan requires.
     ArenaTooSmall {
         /// Bytes needed.
         need: usize,
         /// Bytes given.
         have: usize,
     },
-    /// The arena's stated size in the header differs from the one that follows from it.
+    /// The arena size in the header differs from the size that follows from the model's shape.
     ArenaMismatch {
         /// Bytes stated.
         stated: u32,
-        /// Bytes that follow from the header.
+        /// Bytes that follow from the shape.
         implied: u32,
     },
-    /// A plan asks for a context of zero, or for more tokens than the image was packed for.
+    /// A plan's context or block is zero, or larger than the image's context.
     Context {
-        /// Tokens asked for.
+        /// Tokens requested.
         asked: usize,
         /// Tokens the image allows.
         packed: usize,
     },
-    /// The sequence would grow beyond the context.
+    /// The sequence would exceed the context.
     ContextFull {
-        /// Tokens there would be.
+        /// Length of the sequence with the new tokens.
         tokens: usize,
-        /// Tokens there is room for.
+        /// Tokens that fit.
         context: usize,
     },
-    /// The model cannot do what was asked: an encoder does not write, a decoder does not encode.
+    /// The model does not support the call.
     Architecture {
-        /// What was asked for.
+        /// The unsupported operation, such as `text generation`.
         asked: &'static str,
     },
-    /// An encoder-decoder was to write before its encoder read anything.
+    /// An encoder-decoder was asked to generate before its encoder had an input.
     NothingEncoded,
     /// Features are not whole rows of finite values.
     Features {
-        /// Values of a row.
+        /// Values per row.
         width: usize,
         /// Values given.
         values: usize,
     },
-    /// A prompt holds no token.
+    /// There is no token to start from.
     EmptyPrompt,
     /// A token id is not in the vocabulary.
     TokenOutOfRange {
@@ -127,9 +129,9 @@ pub enum Error {
         /// Elements given.
         have: usize,
     },
-    /// The logits, or the embedding, are not all finite: the weights drove the arithmetic out of range.
+    /// Logits or an embedding are not finite: the weights overflow f32.
     Overflow {
-        /// Position of the token that was fed last.
+        /// Position of the last token fed.
         position: usize,
     },
     /// A sampling parameter is outside its range.
@@ -139,7 +141,7 @@ pub enum Error {
     },
     /// The CPU flushes subnormal numbers to zero or does not round to nearest even.
     FloatMode,
-    /// The golden vector gave another hash on this machine.
+    /// The golden vector has another hash on this machine.
     SelfTest {
         /// Hash in the image.
         expected: u32,
@@ -151,49 +153,47 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Error::TooShort { need, have } => write!(f, "the image is cut: it needs {need} bytes and has {have}"),
+            Error::TooShort { need, have } => write!(f, "the image is truncated: {have} of {need} bytes"),
             Error::NotAnImage => f.write_str("not an .atto image: it does not begin with ATTO"),
             Error::Misaligned => f.write_str("the image must start at an address that is a multiple of 16"),
-            Error::Version { found } => write!(f, "image format {found} is not supported, this engine reads format 1"),
-            Error::Numerics { found } => {
-                write!(
-                    f,
-                    "the image was packed for numerics {found}, this engine computes numerics {}: pack it again",
-                    crate::numeric::NUMERICS
-                )
+            Error::Version { found } => {
+                let remedy = if found > FORMAT_VERSION { "update the engine" } else { "pack the model again" };
+                write!(f, "the image has format version {found}, this engine reads version {FORMAT_VERSION}: {remedy}")
             }
-            Error::HeaderChecksum => f.write_str("the header is damaged: its checksum does not match"),
+            Error::Numerics { found } => {
+                let remedy = if found > NUMERICS { "update the engine" } else { "pack the model again" };
+                write!(f, "the image was packed for numerics {found}, this engine computes numerics {NUMERICS}: {remedy}")
+            }
+            Error::HeaderChecksum => f.write_str("the image's header is damaged: its checksum does not match"),
             Error::PayloadChecksum => f.write_str("the image is damaged: the checksum of its sections does not match"),
-            Error::Field { name, value } => write!(f, "header field {name} has the impossible value {value}"),
-            Error::Section { kind } => write!(f, "section {kind} is missing, doubled, misplaced or of the wrong size"),
+            Error::Field { name, value } => write!(f, "header field {name} has the invalid value {value}"),
+            Error::Section { kind } => write!(f, "section {kind} is missing, duplicated, misplaced or of the wrong size"),
             Error::Tensor { index, what } => write!(f, "tensor {index}: {what}"),
-            Error::NotFinite { index } => write!(f, "tensor {index} holds a value that is NaN or infinite"),
+            Error::NotFinite { index } => write!(f, "tensor {index} contains a NaN or an infinity"),
             Error::Tokenizer { what } => write!(f, "tokenizer: {what}"),
             Error::NotBuiltIn { feature } => {
                 write!(f, "the image needs the engine's feature `{feature}`, which this program was built without: enable it in Cargo.toml")
             }
-            Error::NoTokenizer => f.write_str("the image has no tokenizer: it reads tokens or features, not text"),
-            Error::Metadata => f.write_str("the metadata section cannot be read"),
+            Error::NoTokenizer => f.write_str("the image has no tokenizer: give it tokens or features instead of text"),
+            Error::Metadata => f.write_str("the metadata section is absent or unreadable"),
             Error::ArenaTooSmall { need, have } => write!(f, "the arena has {have} bytes, the plan needs {need}"),
             Error::ArenaMismatch { stated, implied } => {
-                write!(f, "the image states an arena of {stated} bytes, its header implies {implied}")
+                write!(f, "the image states an arena of {stated} bytes, its shape implies {implied}")
             }
-            Error::Context { asked, packed } => write!(f, "a context of {asked} tokens was asked for, the image allows 1 to {packed}"),
-            Error::ContextFull { tokens, context } => write!(f, "{tokens} tokens do not fit the context of {context}"),
-            Error::Architecture { asked } => write!(f, "the model is not made to {asked}"),
-            Error::NothingEncoded => f.write_str("the encoder has read nothing yet: encode an input first"),
-            Error::Features { width, values } => {
-                write!(f, "{values} features are not one or more rows of {width}, or some are NaN or infinite")
-            }
+            Error::Context { asked, packed } => write!(f, "a context or block of {asked} tokens is not within the image's 1 to {packed}"),
+            Error::ContextFull { tokens, context } => write!(f, "{tokens} tokens exceed the context of {context}"),
+            Error::Architecture { asked } => write!(f, "this model does not support {asked}"),
+            Error::NothingEncoded => f.write_str("the encoder has no input yet: encode one first"),
+            Error::Features { width, values } => write!(f, "{values} features are not one or more rows of {width} finite values"),
             Error::EmptyPrompt => f.write_str("the prompt is empty: give at least one token"),
             Error::TokenOutOfRange { token, vocab } => write!(f, "token {token} is not in the vocabulary of {vocab}"),
             Error::BufferTooSmall { need, have } => write!(f, "a buffer of {have} elements is too small, {need} are needed"),
             Error::Overflow { position } => write!(f, "the output at position {position} is not finite: the weights overflow f32"),
             Error::Sampling { name } => write!(f, "sampling parameter {name} is out of range"),
             Error::FloatMode => {
-                f.write_str("the CPU is set to flush subnormal numbers to zero or to round another way: restore the IEEE 754 defaults")
+                f.write_str("the CPU flushes subnormal numbers to zero or does not round to nearest even: restore the IEEE 754 defaults")
             }
-            Error::SelfTest { expected, found } => write!(f, "self-test failed: hash {found:08x} instead of {expected:08x}"),
+            Error::SelfTest { expected, found } => write!(f, "the self-test failed: hash {found:08x} instead of {expected:08x}"),
         }
     }
 }

@@ -52,6 +52,7 @@
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");
 
 pub mod error;
+mod features;
 pub mod format;
 pub mod frontend;
 mod hash;
@@ -67,14 +68,16 @@ pub mod sampling;
 pub mod session;
 mod slices;
 pub mod tokenizer;
+mod version;
 
 pub use error::Error;
+pub use features::Feature;
 pub use hash::OutputHash;
 pub use image::Image;
 pub use memory::{Arena, Plan, arena_bytes};
-pub use numeric::NUMERICS;
 pub use parallel::Parallel;
 pub use probe::Probe;
 pub use sampling::Sampler;
 pub use session::{End, Generation, Hooks, Limits, Piece, Session, Work};
 pub use tokenizer::Tokenizer;
+pub use version::{FORMAT_VERSION, NUMERICS};

@@ -169,7 +169,7 @@ fn lists_that_lie_are_refused_with_their_line() {
     let tokens = packed(&texts("BertForTokenClassification"), Format::F32);
     let tokens = Image::new(&tokens).unwrap();
     let other: Result<_, Error> = Examples::of_list(&commas, OpenImage { image: &tokens, path: Path::new("tokens.atto") });
-    assert!(other.unwrap_err().to_string().contains("tokens.atto: the model is not made to classify"));
+    assert!(other.unwrap_err().to_string().contains("tokens.atto: this model does not support classification"));
 }
 
 /// The keyword clips under their file names, with the published model: the labels that its publisher's own program gives.

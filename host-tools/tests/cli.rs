@@ -122,7 +122,7 @@ fn failures_are_sentences_that_name_the_file() {
         (&["info", "nowhere.atto"][..], "nowhere.atto: no such file"),
         (&["info", &string(&tiny.source())], "tiny.bin: not an .atto image"),
         (&["info", &string(tiny.folder.path())], "it is a directory"),
-        (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens do not fit the context of 20"),
+        (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens exceed the context of 20"),
         (&["run", &image, "--tokens-in", "1,283"], "token 283 is not in the vocabulary of 283"),
         (&["run", &image, "--prompt", "a", "--context", "21"], "the image allows 1 to 20"),
         (&["run", &image, "--prompt", "a", "--kernels", "none"], "no kernel set \"none\""),

@@ -247,16 +247,14 @@ fn what_cannot_be_shown_is_said() {
     let sentence = failure([TALES, "--prompt", STORY, "-o", TALES]);
     assert!(sentence.contains("name another output"), "{sentence}");
     let tokens = vec!["5"; 257].join(",");
-    assert!(failure([TALES, "--tokens-in", &tokens, "-o", &out]).contains("257 tokens do not fit the context of 256"));
+    assert!(failure([TALES, "--tokens-in", &tokens, "-o", &out]).contains("257 tokens exceed the context of 256"));
     assert!(!Path::new(&out).exists());
     let file = folder.path().join("notes.txt");
     std::fs::write(&file, "mine").unwrap();
     assert!(failure([TALES, "--prompt", STORY, "-o", &string(&file)]).contains("neither a folder nor named .html"));
     std::fs::write(&file, "{\"machine\":\"m\",\"layer\":0,\"head\":0,\"rows\":[[1]]}").unwrap();
     assert!(failure([TALES, "--prompt", STORY, "-o", &out, "--board", &string(&file)]).contains("do not match this model and prompt"));
-    assert!(
-        failure([TALES, "--prompt", STORY, "-o", &out, "--neurons", &string(&file), "--neuron", "3:0"]).contains("no neuron 3:0")
-    );
+    assert!(failure([TALES, "--prompt", STORY, "-o", &out, "--neurons", &string(&file), "--neuron", "3:0"]).contains("no neuron 3:0"));
 
     let encoder = folder.path().join("encoder.atto");
     std::fs::write(&encoder, &planted::encoder()[..]).unwrap();

@@ -150,7 +150,7 @@ fn bad_batches_are_refused() {
 
     let decoder = RandomModel::small().pack(Format::Int8, KvType::Int8);
     let error = with_session(&decoder, None, kernels::best(), |session| session.encode_batch(&[1], &[1], |_, _| {}).unwrap_err());
-    assert_eq!(error, Error::Architecture { asked: "encode several texts" });
+    assert_eq!(error, Error::Architecture { asked: "batches of texts" });
 }
 
 /// An empty batch does no work.

@@ -174,7 +174,7 @@ fn bad_input_is_refused_in_one_line_and_leaves_nothing() {
 
     let decoder = bench.path("bert.atto");
     std::fs::write(decoder, &*RandomModel::small().pack(Format::Int8, KvType::Int8)).unwrap();
-    assert_eq!(refused(b"ab\n"), "/bert.atto: the model is not made to encode several texts");
+    assert_eq!(refused(b"ab\n"), "/bert.atto: this model does not support batches of texts");
 }
 
 /// Metrics over sentence pairs do not depend on threads, and an error names the line of a pair with missing columns.

@@ -122,7 +122,7 @@ fn what_an_architecture_is_not_made_for_is_refused() {
     let image = Image::new(&image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
     let mut session = Session::new(&image, &mut arena).unwrap();
-    assert_eq!(session.prefill(&[1]).unwrap_err().to_string(), "the model is not made to write text");
+    assert_eq!(session.prefill(&[1]).unwrap_err().to_string(), "this model does not support text generation");
     assert_eq!(session.encode(&[]).unwrap_err(), Error::EmptyPrompt);
     assert_eq!(session.encode(&[0; 41]).unwrap_err(), Error::ContextFull { tokens: 41, context: 40 });
     assert_eq!(session.encode(&[1, 293]).unwrap_err(), Error::TokenOutOfRange { token: 293, vocab: 293 });
@@ -131,7 +131,7 @@ fn what_an_architecture_is_not_made_for_is_refused() {
     let image = Image::new(&image).unwrap();
     let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
     let mut session = Session::new(&image, &mut arena).unwrap();
-    assert_eq!(session.encode(&[1]).unwrap_err().to_string(), "the model is not made to encode tokens");
+    assert_eq!(session.encode(&[1]).unwrap_err().to_string(), "this model does not support token input");
 }
 
 /// Header fields that contradict each other.

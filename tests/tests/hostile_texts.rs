@@ -97,7 +97,7 @@ fn a_text_longer_than_the_context_is_cut_and_it_is_said() {
 fn a_prompt_longer_than_the_context_is_refused() {
     let bench = Bench::new();
     let outcome = bench.run(&["run"], "writer", &["--prompt", "the ".repeat(60).trim(), "-n", "2"]);
-    assert!(refusal(&outcome).ends_with("writer: 60 tokens do not fit the context of 24"), "{outcome:?}");
+    assert!(refusal(&outcome).ends_with("writer: 60 tokens exceed the context of 24"), "{outcome:?}");
 }
 
 #[test]

@@ -7,12 +7,10 @@ use super::types::{
     PositionKind,
 };
 use crate::error::Error;
-use crate::numeric::NUMERICS;
+use crate::version::{FORMAT_VERSION, NUMERICS};
 
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 384;
-/// Version of the format that this engine reads.
-pub const FORMAT_VERSION: u16 = 1;
 
 /// Defines the offsets of the header's fields, and the list of them that a test holds against `docs/image.md`.
 macro_rules! fields {

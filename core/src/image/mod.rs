@@ -16,6 +16,7 @@ pub use golden::Golden;
 pub use metadata::Metadata;
 
 use crate::error::Error;
+use crate::features::{self, Feature};
 use crate::format::field::u32_at;
 use crate::format::header::at;
 use crate::format::sections::Sections;
@@ -101,6 +102,7 @@ impl<'a> Image<'a> {
             generation_config: None,
         };
         image.check_arena()?;
+        image.check_features()?;
         image.check_rotary()?;
         image.check_directory()?;
         let golden = Golden::parse(section(section::GOLDEN), &config)?;
@@ -109,13 +111,6 @@ impl<'a> Image<'a> {
         let image = Image { frontend: parse_frontend(section(section::FRONTEND), &config)?, ..image };
         #[cfg(feature = "pictures")]
         let image = Image { pictures: parse_pictures(section(section::PICTURES), &config)?, ..image };
-        for (kind, feature, built_in) in
-            [(section::FRONTEND, "audio", cfg!(feature = "audio")), (section::PICTURES, "pictures", cfg!(feature = "pictures"))]
-        {
-            if !built_in && !section(kind).is_empty() {
-                return Err(Error::NotBuiltIn { feature });
-            }
-        }
         let generation_config = match section(section::GENERATION) {
             [] => None,
             bytes => Some(GenerationConfig::parse(bytes, config.vocab).ok_or(Error::Section { kind: section::GENERATION })?),
@@ -215,6 +210,25 @@ impl<'a> Image<'a> {
         })
     }
 
+    /// The Cargo features of the engine that the image needs, each once.
+    pub fn features(&self) -> impl Iterator<Item = Feature> + '_ {
+        Feature::ALL.into_iter().filter(|feature| {
+            let weights = || self.entries().filter(|entry| !entry.role.is_always_f32()).map(|entry| features::of_weights(entry.dtype));
+            self.shape_features().any(|needed| needed == *feature) || weights().any(|needed| needed == *feature)
+        })
+    }
+
+    /// Features that shape and sections need.
+    fn shape_features(&self) -> impl Iterator<Item = Feature> + '_ {
+        let sections = [section::FRONTEND, section::PICTURES, section::TOKENIZER];
+        features::of_config(&self.config).chain(sections.into_iter().filter_map(|kind| features::of_section(kind, self.section(kind))))
+    }
+
+    /// Checks that this program was built with the parts that shape and sections need.
+    fn check_features(&self) -> Result<(), Error> {
+        self.shape_features().try_for_each(built_in)
+    }
+
     /// `count` elements from `offset` on; empty where the image does not hold them.
     pub(crate) fn view<T: FromBytes + zerocopy::Immutable>(&self, offset: u32, count: u32) -> &'a [T] {
         self.bytes
@@ -256,8 +270,8 @@ impl<'a> Image<'a> {
         let weights = self.sections.range(section::WEIGHTS);
         for index in 0..count {
             let entry = Entry::checked(directory, &self.config, index, self.order.role_at(index), weights)?;
-            if let Some(feature) = missing_feature(&entry) {
-                return Err(Error::NotBuiltIn { feature });
+            if !entry.role.is_always_f32() {
+                built_in(features::of_weights(entry.dtype))?;
             }
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });
@@ -287,15 +301,9 @@ impl<'a> Image<'a> {
 /// Elements that are checked without an early exit.
 const CHUNK: usize = 256;
 
-/// The Cargo feature that a matrix's format needs, if it is not built in. It has the format's name. Some roles are f32 in every image and need none.
-fn missing_feature(entry: &Entry) -> Option<&'static str> {
-    let built_in = match entry.dtype {
-        Dtype::Int8 => cfg!(feature = "int8"),
-        Dtype::Int4 => cfg!(feature = "int4"),
-        Dtype::F16 => cfg!(feature = "f16"),
-        Dtype::F32 => cfg!(feature = "f32") || entry.role.is_always_f32(),
-    };
-    (!built_in).then_some(entry.dtype.name())
+/// Checks that this program was built with a feature.
+fn built_in(feature: Feature) -> Result<(), Error> {
+    if feature.is_built_in() { Ok(()) } else { Err(Error::NotBuiltIn { feature: feature.name() }) }
 }
 
 fn section_of<'a>(bytes: &'a [u8], sections: &Sections, kind: u32) -> &'a [u8] {

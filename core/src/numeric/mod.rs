@@ -20,6 +20,3 @@ pub use norm::{l2_normalize, layer_norm, rms_norm};
 pub use quantize::{Quantizer, flush_negligible, max_magnitude_bits, pow2, quantize_query, round_to_int};
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;
-
-/// Number of the numeric specification that this engine computes. An image states the number it was packed for; another one is refused.
-pub const NUMERICS: u32 = 1;

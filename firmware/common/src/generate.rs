@@ -92,7 +92,7 @@ fn encode(
     let (result, instructions) = counter.count(|| {
         let output = match task.source {
             Source::Samples => {
-                let frontend = session.image().frontend().ok_or(Error::Architecture { asked: "hear sound" })?;
+                let frontend = session.image().frontend().ok_or(Error::Architecture { asked: "audio input" })?;
                 let (scratch, rows) = floats.split_at_mut_checked(frontend.scratch_len()).unwrap_or_default();
                 frontend.clip(words::<i16>(source)?, scratch, rows)?;
                 session.encode_features(rows)?

@@ -50,7 +50,7 @@ pub enum InputError {
 /// [`EngineError::Architecture`] for a model without a classifier, or with one that labels each token.
 pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
     if image.config().classifier != Classifier::Sequence {
-        return Err(EngineError::Architecture { asked: "classify" });
+        return Err(EngineError::Architecture { asked: "classification" });
     }
     let names: Vec<&str> = image.labels().collect();
     Ok((0..image.config().labels as usize)

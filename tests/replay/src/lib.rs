@@ -57,7 +57,7 @@ pub fn replay(image: &[u8], kernels: &'static Kernels, job: Job<'_>) -> Result<u
         Source::Tokens(tokens) => encoded.logits(session.encode(tokens)?),
         Source::Features(features) => encoded.logits(session.encode_features(features)?),
         Source::Samples(samples) => {
-            let frontend = image.frontend().ok_or(Error::Architecture { asked: "hear sound" })?;
+            let frontend = image.frontend().ok_or(Error::Architecture { asked: "audio input" })?;
             let (mut scratch, mut rows) = (vec![0.0; frontend.scratch_len()], vec![0.0; frontend.rows() * frontend.features()]);
             frontend.clip(samples, &mut scratch, &mut rows)?;
             encoded.logits(session.encode_features(&rows)?);

@@ -28,7 +28,7 @@ impl<'f, 's> Frames<'f, 's> {
     /// first.
     pub fn new(frontend: Frontend<'f>, buffer: &'s mut [f32]) -> Result<Self, Error> {
         if frontend.centred || frontend.range != 0.0 {
-            return Err(Error::Architecture { asked: "make features of a part of a clip" });
+            return Err(Error::Architecture { asked: "features of a partial clip" });
         }
         let small = Error::BufferTooSmall { need: Self::buffer_len(&frontend), have: buffer.len() };
         if buffer.len() < Self::buffer_len(&frontend) {

@@ -34,9 +34,9 @@ pub fn transcribe(
     mut on_text: impl FnMut(&str),
 ) -> Result<Transcript, Error> {
     let image = *session.image();
-    let generation_config = image.generation_config().ok_or(Error::Architecture { asked: "transcribe" })?;
+    let generation_config = image.generation_config().ok_or(Error::Architecture { asked: "transcription" })?;
     let timestamps = match TimestampRules::of(image.config(), &generation_config) {
-        None if options.timestamps => return Err(Error::Architecture { asked: "write timestamps" }),
+        None if options.timestamps => return Err(Error::Architecture { asked: "timestamps" }),
         timestamps => timestamps.filter(|_| options.timestamps),
     };
     let transcript = Transcript { language: options.language, ..Transcript::default() };
