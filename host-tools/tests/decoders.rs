@@ -115,7 +115,7 @@ fn windows_are_those_of_their_family() {
     assert_eq!(window(llama("qwen2").with(used(0))), Ok((MaskKind::Window, Some(9))));
     assert_eq!(window(llama("qwen3").with(used(1))), Ok((MaskKind::Causal, None)));
     let two = llama("qwen2").with(used(1)).with(json!({"num_hidden_layers": 2}));
-    assert!(two.refusal().contains("a window from number 1 on only"));
+    assert!(two.refusal().contains("max_window_layers is 1, which is not supported"));
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn rotary_scalings_are_computed_as_stated() {
     let newer = llama("llama").with(json!({"rope_theta": null, "rope_parameters": {"rope_type": "default", "rope_theta": 70.0}}));
     assert_eq!(newer.open().unwrap().rotary, rotary_frequencies(70.0, 4));
     for (scaling, what) in [
-        (json!({"rope_type": "longrope", "factor": 4.0}), "rope_scaling is of type longrope"),
+        (json!({"rope_type": "longrope", "factor": 4.0}), "the type of rope_scaling is longrope"),
         (json!({"type": "linear"}), "rope_scaling of type linear lacks factor"),
         (json!({"type": "llama3", "factor": 2.0}), "lacks low_freq_factor"),
-        (json!({"type": "linear", "factor": 0.0}), "makes a frequency of inf"),
+        (json!({"type": "linear", "factor": 0.0}), "produces a frequency of inf"),
     ] {
         assert!(with(scaling).refusal().contains(what), "{what}");
     }
@@ -190,7 +190,7 @@ fn gpt2_is_read_from_its_places() {
     prefixed.tensors = prefixed.tensors.into_iter().map(|(name, shape)| (format!("transformer.{name}"), shape)).collect();
     assert!(prefixed.tensor("lm_head.weight", &[11, 8]).open().is_ok());
     assert!(directory.with(json!({"scale_attn_by_inverse_layer_idx": true})).refusal().contains("scale_attn_by_inverse_layer_idx"));
-    assert!(directory.with(json!({"n_head": 3})).refusal().contains("n_embd of 8 does not divide into 3 heads"));
+    assert!(directory.with(json!({"n_head": 3})).refusal().contains("n_embd 8 is not divisible by 3 attention heads"));
 }
 
 /// Query, key and value of one head after another, of which a part turns.
@@ -235,8 +235,8 @@ fn gpt_neox_is_read_from_its_places() {
     assert_eq!((config.parallel, config.rotary_dim(), config.activation), (true, 4, Activation::GeluErf));
     assert_eq!(checkpoint.rotary, rotary_frequencies(100.0, 4));
     assert!(!directory.with(json!({"use_parallel_residual": false})).open().unwrap().config.parallel);
-    assert!(directory.with(json!({"rotary_pct": 0.0})).refusal().contains("rotary_pct of 0"));
-    assert!(directory.with(json!({"rotary_pct": 0.3})).refusal().contains("3 dimensions of a head cannot turn in pairs"));
+    assert!(directory.with(json!({"rotary_pct": 0.0})).refusal().contains("rotary_pct 0 rotates 0"));
+    assert!(directory.with(json!({"rotary_pct": 0.3})).refusal().contains("cannot rotate 3 dimensions of a head"));
 }
 
 /// Neighbour pairs as they are, one norm for attention and MLP, a bias of the head.
@@ -273,7 +273,7 @@ fn gptj_is_read_from_its_places() {
     assert_eq!((config.parallel, config.rotary_dim(), config.d_hidden, checkpoint.rotary.len()), (true, 4, 48, 2));
     let tied = directory.with(json!({"tie_word_embeddings": true})).open().unwrap();
     expect_bias(&tied, SourceRole::Embedding, None, "lm_head.bias", |row| row);
-    assert!(directory.with(json!({"rotary_dim": 8})).refusal().contains("rotary_dim of 8"));
+    assert!(directory.with(json!({"rotary_dim": 8})).refusal().contains("rotary_dim 8 rotates 8 of the"));
 }
 
 #[test]
@@ -296,10 +296,10 @@ fn weights_in_several_files_are_found_by_their_index() {
     expect(&checkpoint, SourceRole::Up, LAYER, "model.layers.0.mlp.up_proj.weight", plain(8));
 
     for (name, file, what) in [
-        ("model.norm.weight", "../outside.safetensors", "it names ../outside.safetensors, which is no file of its folder"),
-        ("model.norm.weight", "", "which is no file of its folder"),
+        ("model.norm.weight", "../outside.safetensors", "the index names ../outside.safetensors, which is not a file name in its folder"),
+        ("model.norm.weight", "", "which is not a file name in its folder"),
         ("model.norm.weight", "nowhere.safetensors", "nowhere.safetensors: no such file"),
-        ("nothing.weight", one, "holds a tensor nothing.weight, which is not there"),
+        ("nothing.weight", one, "places the tensor nothing.weight in"),
     ] {
         let mut lies = files.clone();
         lies.insert(name.to_owned(), json!(file));
@@ -310,26 +310,26 @@ fn weights_in_several_files_are_found_by_their_index() {
     // A tensor in both files.
     write(&files);
     directory.write_weights(&folder.path().join(one), |name| first(name) || name == "model.norm.weight");
-    assert!(open().map(|_| ()).expect_err("it was read").to_string().contains("second tensor model.norm.weight"));
+    assert!(open().map(|_| ()).expect_err("it was read").to_string().contains("the tensor model.norm.weight occurs twice"));
 }
 
 #[test]
 fn configurations_that_contradict_themselves_or_their_tensors_are_refused() {
     for (fields, what) in [
-        (json!({"model_type": "mamba"}), "states mamba as its model_type"),
-        (json!({"model_type": null}), "states nothing as its model_type"),
+        (json!({"model_type": "mamba"}), "model_type is mamba"),
+        (json!({"model_type": null}), "model_type is (not stated)"),
         (json!({"hidden_size": null}), "missing field `hidden_size`"),
-        (json!({"num_key_value_heads": 2}), "3 heads do not share 2"),
-        (json!({"num_key_value_heads": 0}), "0 as its number of key/value heads"),
-        (json!({"num_hidden_layers": 4_000_000_000_u32}), "4000000000 as its number of layers"),
-        (json!({"head_dim": 4_000_000_000_u32}), "cannot turn in pairs"),
-        (json!({"head_dim": null}), "hidden_size of 8 does not divide into 3 heads"),
-        (json!({"max_position_embeddings": 0}), "0 as its context"),
-        (json!({"vocab_size": 12}), "has the shape [11, 8], config.json implies [12, 8]"),
+        (json!({"num_key_value_heads": 2}), "3 attention heads are not divisible by 2"),
+        (json!({"num_key_value_heads": 0}), "number of key/value heads is 0"),
+        (json!({"num_hidden_layers": 4_000_000_000_u32}), "number of layers is 4000000000"),
+        (json!({"head_dim": 4_000_000_000_u32}), "cannot rotate 4000000000 dimensions"),
+        (json!({"head_dim": null}), "hidden_size 8 is not divisible by 3 attention heads"),
+        (json!({"max_position_embeddings": 0}), "context is 0"),
+        (json!({"vocab_size": 12}), "has the shape [11, 8], but config.json implies [12, 8]"),
         (json!({"num_hidden_layers": 2}), "the tensor model.layers.1.input_layernorm.weight is missing"),
         (json!({"hidden_act": "xielu"}), "xielu"),
         (json!({"rms_norm_eps": -1.0}), "epsilon"),
-        (json!({"eos_token_id": 11}), "tokens 1 and 11 are beyond its vocabulary of 11"),
+        (json!({"eos_token_id": 11}), "BOS 1 or EOS 11 is outside the vocabulary of 11 tokens"),
         (json!({"partial_rotary_factor": 0.5}), "partial_rotary_factor"),
     ] {
         let sentence = llama("llama").with(fields).refusal();

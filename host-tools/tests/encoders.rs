@@ -89,10 +89,10 @@ fn labels_that_are_no_names_are_refused() {
     let texts = layers(bert("bert", "", "BertForTokenClassification"), &[("classifier", &[2, 4])]);
     assert_eq!(texts.with(json!({"id2label": null})).open().unwrap().labels, ["LABEL_0", "LABEL_1"]);
     for (labels, what) in [
-        (json!({"0": "no", "2": "yes"}), "2 labels, but none of number 1"),
-        (json!({"0": "no\nyes", "1": ""}), "more than a line"),
+        (json!({"0": "no", "2": "yes"}), "2 labels, but none with the number 1"),
+        (json!({"0": "no\nyes", "1": ""}), "label 0 of id2label has a line break"),
         (json!({}), "id2label is empty"),
-        (json!({"0": "one"}), "the tensor classifier.weight has the shape [2, 4], config.json implies [1, 4]"),
+        (json!({"0": "one"}), "the tensor classifier.weight has the shape [2, 4], but config.json implies [1, 4]"),
     ] {
         let sentence = texts.with(json!({"id2label": labels})).refusal();
         assert!(sentence.contains(what), "{sentence}");
@@ -130,7 +130,9 @@ fn roberta_is_read_from_its_places() {
     expect(&checkpoint, SourceRole::Classifier, None, "classifier.out_proj.weight", plain(4));
     let tokens = layers(bert("roberta", "roberta.", "RobertaForTokenClassification"), &[("classifier", &[3, 4])]);
     assert_eq!(tokens.open().unwrap().config.classifier, Classifier::Tokens);
-    assert!(tokens.with(json!({"max_position_embeddings": 2})).refusal().contains("2 positions begin at 2"));
+    assert!(
+        tokens.with(json!({"max_position_embeddings": 2})).refusal().contains("max_position_embeddings is 2, but the first position is 2")
+    );
 }
 
 #[test]
@@ -220,8 +222,8 @@ fn vision_transformers_are_read_from_their_places() {
     for (fields, what) in [
         (json!({"patch_size": 0}), "does not divide into patches of 0"),
         (json!({"patch_size": 70_000}), "does not divide into patches of 70000"),
-        (json!({"patch_size": 200, "image_size": 400}), "patches have 120000 values"),
-        (json!({"image_size": 8}), "has the shape [1, 10, 4], config.json implies [1, 17, 4]"),
+        (json!({"patch_size": 200, "image_size": 400}), "a patch has 120000 values"),
+        (json!({"image_size": 8}), "has the shape [1, 10, 4], but config.json implies [1, 17, 4]"),
     ] {
         let sentence = directory.with(fields).refusal();
         assert!(sentence.contains(what), "{sentence}");

@@ -87,7 +87,8 @@ fn blocks_of_every_type_are_decoded() {
         let found: Vec<u32> = weights.take(&format!("tensor.{name}"), &[2, 256]).unwrap().into_iter().map(f32::to_bits).collect();
         assert_eq!(found, wanted, "{name}");
     }
-    assert_eq!((wanted.len(), weights.finish()), (512 * types.len(), Ok(())));
+    assert_eq!(wanted.len(), 512 * types.len());
+    weights.finish().unwrap();
 }
 
 #[test]
@@ -113,9 +114,9 @@ fn metadata_of_every_type_is_read() {
     assert!(gguf.array("numbers").unwrap().unwrap().values().eq([1, -2, 3].map(Value::Signed)));
     assert_eq!(gguf.array("numbers").unwrap().unwrap().texts(), None);
     assert_eq!((gguf.value("nothing"), gguf.size("nothing")), (None, Ok(None)));
-    assert!(gguf.size("u64").unwrap_err().contains("u64 is not one size"));
-    assert!(gguf.text("u8").unwrap_err().contains("u8 is not a text"));
-    assert!(gguf.need("nothing").unwrap_err().contains("lacks nothing"));
+    assert!(gguf.size("u64").unwrap_err().to_string().contains("u64 is not an integer from 0 to 4294967295"));
+    assert!(gguf.text("u8").unwrap_err().to_string().contains("u8 is not a string"));
+    assert!(gguf.required_size("nothing").unwrap_err().to_string().contains("lacks nothing"));
 }
 
 /// Files of the llama architecture hold queries and keys in the engine's order, those of the others in halves.
@@ -215,7 +216,10 @@ fn sentence_encoders_are_read_from_their_places() {
     assert_eq!(norm.values[12], value("blk.0.attn_output_norm.bias", 0));
     let config = checkpoint.config;
     assert_eq!((config.architecture, config.pooling, config.activation), (Architecture::Encoder, Pooling::First, Activation::GeluErf));
-    assert!(refusal(&file.clone().without("bert.pooling_type").size("bert.pooling_type", 4)).contains("pools in a way 4"));
+    assert!(
+        refusal(&file.clone().without("bert.pooling_type").size("bert.pooling_type", 4))
+            .contains("bert.pooling_type is 4, which is not supported")
+    );
 }
 
 #[test]
@@ -227,9 +231,9 @@ fn tensors_missing_left_over_or_of_another_shape_are_named() {
         assert!(refusal(&file).ends_with(&format!("the tensor {name} is missing")), "{name}");
     }
     let more = file.clone().tensor("blk.0.ffn_gate_inp.weight", &[2, 2], &[0.0; 4]);
-    assert!(refusal(&more).contains("a tensor blk.0.ffn_gate_inp.weight that its architecture has no place for"));
+    assert!(refusal(&more).contains("1 unexpected tensor(s), the first is blk.0.ffn_gate_inp.weight"));
     let other = file.clone().without("qwen3.feed_forward_length").size("qwen3.feed_forward_length", 8);
-    assert!(refusal(&other).contains("the tensor blk.0.ffn_gate.weight has the shape [7, 12], its metadata implies [8, 12]"));
+    assert!(refusal(&other).contains("the tensor blk.0.ffn_gate.weight has the shape [7, 12], but the metadata implies [8, 12]"));
     let mut infinite = file;
     infinite.tensors[0].3[8..12].copy_from_slice(&f32::INFINITY.to_le_bytes());
     assert!(refusal(&infinite).contains("value 2 of the tensor token_embd.weight is inf"));
@@ -239,24 +243,24 @@ fn tensors_missing_left_over_or_of_another_shape_are_named() {
 fn metadata_that_contradicts_itself_is_refused() {
     let sizes = |key: &str, size: u32| decoder("llama").without(key).size(key, size);
     for (file, what) in [
-        (Builder::new("mamba"), "architecture is mamba, which cannot be read yet; what can is llama, qwen2, qwen3, bert"),
+        (Builder::new("mamba"), "the architecture mamba is not supported; supported: llama, qwen2, qwen3, bert"),
         (decoder("llama").without("general.architecture"), "lacks general.architecture"),
         (decoder("llama").without("llama.block_count"), "lacks llama.block_count"),
         (decoder("llama").size("split.count", 3), "one of 3 parts"),
         (decoder("llama").size("llama.expert_count", 8), "mixture of experts"),
-        (decoder("llama").size("tokenizer.ggml.bos_token_id", 11), "bos_token_id is 11, beyond its vocabulary of 11"),
-        (decoder("llama").size("llama.attention.value_length", 8), "another width"),
-        (decoder("llama").size("llama.rope.dimension_count", 8), "cannot turn"),
-        (decoder("llama").size("llama.rope.dimension_count", 5), "cannot turn in pairs"),
-        (sizes("llama.attention.head_count_kv", 2), "3 heads do not share 2"),
-        (sizes("llama.attention.head_count_kv", 0), "0 as its number of key/value heads"),
-        (sizes("llama.block_count", u32::MAX), "4294967295 as its number of layers"),
+        (decoder("llama").size("tokenizer.ggml.bos_token_id", 11), "bos_token_id is 11, outside the vocabulary of 11 tokens"),
+        (decoder("llama").size("llama.attention.value_length", 8), "value_length is 8, which is not supported"),
+        (decoder("llama").size("llama.rope.dimension_count", 8), "cannot rotate 8 dimensions of a head of 6"),
+        (decoder("llama").size("llama.rope.dimension_count", 5), "cannot rotate 5 dimensions"),
+        (sizes("llama.attention.head_count_kv", 2), "3 attention heads are not divisible by 2"),
+        (sizes("llama.attention.head_count_kv", 0), "number of key/value heads is 0"),
+        (sizes("llama.block_count", u32::MAX), "number of layers is 4294967295"),
         (sizes("llama.block_count", 2), "the tensor blk.1.attn_norm.weight is missing"),
         (sizes("llama.attention.key_length", u32::MAX), "4294967295"),
-        (sizes("llama.context_length", 0), "0 as its context"),
-        (sizes("llama.rope.freq_base", 0), "base of its rotary frequencies"),
+        (sizes("llama.context_length", 0), "context is 0"),
+        (sizes("llama.rope.freq_base", 0), "RoPE base (rope_theta) is 0"),
         (decoder("llama").with("llama.rope.scaling.type", 8, text("longrope")).number("llama.rope.scaling.factor", 2.0), "longrope"),
-        (decoder("llama").tensor("rope_freqs.weight", &[2], &[1.0, 1.0]), "2 rotary factors for 3 pairs"),
+        (decoder("llama").tensor("rope_freqs.weight", &[2], &[1.0, 1.0]), "2 RoPE factors for 3 rotary pairs"),
     ] {
         let sentence = refusal(&file);
         assert!(sentence.contains(what), "{sentence}");
@@ -275,32 +279,32 @@ fn a_structure_that_lies_is_refused() {
         (Builder { version: 1, ..decoder("llama") }, "version 1"),
         (Builder { version: 3u32.swap_bytes(), ..decoder("llama") }, "big-endian"),
         (decoder("llama").size("llama.block_count", 1), "states llama.block_count twice"),
-        (decoder("llama").tensor("output_norm.weight", &[1], &[0.0]), "second tensor output_norm.weight"),
+        (decoder("llama").tensor("output_norm.weight", &[1], &[0.0]), "the tensor output_norm.weight occurs twice"),
         (tensor(10, &[12, 11]), "type 10 (Q2_K)"),
-        (tensor(99, &[12, 11]), "unknown type 99"),
-        (tensor(2, &[12, 11]), "no whole blocks of 32"),
+        (tensor(99, &[12, 11]), "element type 99 (unknown)"),
+        (tensor(2, &[12, 11]), "not a multiple of its block size 32"),
         (tensor(0, &[]), "0 dimensions"),
         (tensor(0, &[1, 1, 1, 1, 1]), "5 dimensions"),
-        (tensor(0, &[0, 11]), "none, or more"),
-        (tensor(0, &[1 << 40, 1 << 40]), "none, or more"),
-        (tensor(0, &[12, 1 << 40]), "lie on each other"),
-        (tensor(0, &[12, 12]), "lie on each other"),
+        (tensor(0, &[0, 11]), "empty or too large"),
+        (tensor(0, &[1 << 40, 1 << 40]), "empty or too large"),
+        (tensor(0, &[12, 1 << 40]), "overlap"),
+        (tensor(0, &[12, 12]), "overlap"),
         (alignment(0), "general.alignment"),
         (alignment(48), "general.alignment"),
         (alignment(1 << 30), "general.alignment"),
-        (decoder("llama").with("x", 13, vec![]), "x is of an unknown type 13"),
+        (decoder("llama").with("x", 13, vec![]), "x is of unknown type 13"),
         (decoder("llama").with("x", 7, vec![2]), "neither true nor false"),
         (decoder("llama").with("x", 8, [&1u64.to_le_bytes()[..], &[0xff]].concat()), "not UTF-8"),
         (decoder("llama").with("x", 9, [&9u32.to_le_bytes()[..], &[1; 8]].concat()), "array of arrays"),
-        (decoder("llama").with("x", 9, [&0u32.to_le_bytes()[..], &[0xff; 8]].concat()), "it may be cut"),
-        (decoder("llama").with("x", 8, u64::MAX.to_le_bytes().to_vec()), "it may be cut"),
+        (decoder("llama").with("x", 9, [&0u32.to_le_bytes()[..], &[0xff; 8]].concat()), "it may be truncated"),
+        (decoder("llama").with("x", 8, u64::MAX.to_le_bytes().to_vec()), "it may be truncated"),
         (decoder("llama").with("", 7, vec![1]), "0 bytes"),
     ] {
         let sentence = refusal(&file);
         assert!(sentence.contains(what), "{sentence}");
     }
     let unaligned = Builder { alignment: 4, ..decoder("llama") };
-    assert!(refusal(&unaligned).contains("no multiple of 32"));
+    assert!(refusal(&unaligned).contains("not a multiple of 32"));
     assert!(open(&Builder { alignment: 8, ..decoder("llama").size("general.alignment", 8) }).is_ok());
 }
 

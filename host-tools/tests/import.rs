@@ -51,7 +51,7 @@ fn a_checkpoint_cut_anywhere_is_refused() {
     for end in 0..bytes.len() {
         assert!(llama2c::model(&bytes[..end]).is_err(), "cut at {end}");
     }
-    assert!(llama2c::model(&[&bytes[..], &[0]].concat()).unwrap_err().contains("implies"));
+    assert!(llama2c::model(&[&bytes[..], &[0]].concat()).unwrap_err().to_string().contains("implies"));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn weights_must_be_finite() {
         let at = 28 + 4 * (VOCAB * DIM + DIM + 3);
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
         let sentence = refusal(&bytes, &tokenizer());
-        assert!(sentence.ends_with(&format!("tiny.bin: value 3 of AttnNorm of layer 1 is {value}")), "{sentence}");
+        assert!(sentence.ends_with(&format!("tiny.bin: value 3 of AttnNorm of layer 1 is {value}; weights must be finite")), "{sentence}");
     }
 }
 
@@ -105,17 +105,17 @@ fn weights_must_be_finite() {
 fn a_tokenizer_of_another_size_is_refused() {
     let larger = [&tokenizer()[..], &0.0_f32.to_le_bytes(), &1_i32.to_le_bytes(), b"x"].concat();
     let sentence = refusal(&checkpoint(), &larger);
-    assert!(sentence.ends_with("tokenizer.bin: it holds more than the 283 pieces of the model's vocabulary"), "{sentence}");
+    assert!(sentence.contains("tokenizer.bin: the file has more than the 283 pieces of the model's vocabulary"), "{sentence}");
     let smaller = &tokenizer()[..tokenizer().len() - 10];
     let sentence = refusal(&checkpoint(), smaller);
-    assert!(sentence.ends_with("tokenizer.bin: it ends in piece 282, the model's vocabulary has 283"), "{sentence}");
+    assert!(sentence.contains("tokenizer.bin: the file ends in piece 282, but the model's vocabulary has 283"), "{sentence}");
 }
 
 #[test]
 fn other_files_are_named_for_what_they_are() {
     assert!(refusal(b"", b"").ends_with("tiny.bin: the file is empty"));
     assert!(refusal(b"ATTO....", b"").contains("packed image already"));
-    assert!(refusal(b"GGUF....", b"").contains("GGUF file of version"));
+    assert!(refusal(b"GGUF....", b"").contains("GGUF version"));
     assert!(refusal(b"24ka....", b"").contains("version 0"));
     let folder = tempfile::tempdir().unwrap();
     assert!(import::open(folder.path(), None).unwrap_err().to_string().contains("directory"));

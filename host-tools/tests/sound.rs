@@ -70,24 +70,24 @@ fn whispers_first_tokens_are_those_of_its_generation_config() {
         "lang_to_id": {"<|de|>": 3, "<|en|>": 4}, "task_to_id": {"transcribe": 5, "translate": 6}}"#;
     assert_eq!(whisper().text("generation_config.json", many).open().unwrap().generation_config.unwrap().prompt, [9, 4, 5, 8]);
     for (generation, cause) in [
-        (english.replace("[10]", "[11]"), "a token is 11, and the model has 11"),
-        (english.replace(": 9", ": 7"), "decoder_start_token_id is 7, in the model's configuration 9"),
+        (english.replace("[10]", "[11]"), "token 11 is outside the vocabulary of 11 tokens"),
+        (english.replace(": 9", ": 7"), "decoder_start_token_id is 7, but config.json states 9"),
     ] {
         let sentence = whisper().text("generation_config.json", &generation).refusal();
         assert!(sentence.contains("generation_config.json") && sentence.contains(cause), "{sentence}");
     }
     let sound = r#"{"feature_size": 4, "sampling_rate": 100, "hop_length": 5, "n_fft": 8, "n_samples": 80}"#;
     let sentence = whisper().text("preprocessor_config.json", sound).refusal();
-    assert!(sentence.contains("makes 8 positions of 4 mel bands, its configuration states 7 of 4"), "{sentence}");
+    assert!(sentence.contains("yields 8 positions of 4 mel bands, but config.json states 7 of 4"), "{sentence}");
     let sentence = whisper().text("generation_config.json", "{}").refusal();
     assert!(sentence.contains("generation_config.json") && sentence.contains("decoder_start_token_id"), "{sentence}");
-    assert!(whisper().with(json!({"decoder_ffn_dim": 6})).refusal().contains("differ in heads or in the MLP's width"));
-    assert!(whisper().text("preprocessor_config.json", "{}").refusal().contains("of its preprocessor_config.json"));
-    assert!(whisper().text("preprocessor_config.json", "{").refusal().contains("preprocessor_config.json: it is no JSON"));
+    assert!(whisper().with(json!({"decoder_ffn_dim": 6})).refusal().contains("different numbers of attention heads or MLP widths"));
+    assert!(whisper().text("preprocessor_config.json", "{}").refusal().contains("preprocessor_config.json: invalid configuration"));
+    assert!(whisper().text("preprocessor_config.json", "{").refusal().contains("preprocessor_config.json: invalid JSON"));
     let mut deaf = whisper();
     deaf.texts.clear();
-    assert!(deaf.refusal().contains("there is no preprocessor_config.json beside it"));
-    assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("of 4 mel bands, its configuration states 7 of 0"));
+    assert!(deaf.refusal().contains("the folder has no preprocessor_config.json"));
+    assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("of 4 mel bands, but config.json states 7 of 0"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn keyword_transformers_are_read_from_their_places() {
     assert_eq!((config.classifier, checkpoint.labels), (Classifier::Sequence, vec!["yes".to_owned(), "no".to_owned()]));
     assert_eq!(checkpoint.audio.unwrap().coefficients, 3);
     assert!(directory.with(json!({"frontend": null})).refusal().contains("missing field `frontend`"));
-    assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("a name for each label"));
+    assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("num_labels is 2, but there are 1 labels"));
 }
 
 /// The model hears 45 samples, a hundred a second; of 0.9 s it does not hear half.

@@ -95,13 +95,13 @@ fn marians_positions_are_computed_or_read() {
 #[test]
 fn stacks_that_cannot_be_read_are_refused() {
     for (fields, what) in [
-        (json!({"decoder_ffn_dim": 6}), "its encoder's MLP and heads (5, 2) are not its decoder's (6, 2)"),
-        (json!({"share_encoder_decoder_embeddings": false}), "do not share one token table"),
-        (json!({"decoder_vocab_size": 12}), "do not share one token table"),
+        (json!({"decoder_ffn_dim": 6}), "different numbers of attention heads or MLP widths"),
+        (json!({"share_encoder_decoder_embeddings": false}), "do not share one embedding table"),
+        (json!({"decoder_vocab_size": 12}), "do not share one embedding table"),
         (json!({"normalize_before": true}), "normalize_before"),
-        (json!({"decoder_start_token_id": 11}), "tokens 11 and 0 are beyond its vocabulary of 11"),
-        (json!({"decoder_start_token_id": null, "pad_token_id": null}), "lacks decoder_start_token_id"),
-        (json!({"encoder_layers": 0}), "0 as its number of encoder layers"),
+        (json!({"decoder_start_token_id": 11}), "BOS 11 or EOS 0 is outside the vocabulary of 11 tokens"),
+        (json!({"decoder_start_token_id": null, "pad_token_id": null}), "decoder_start_token_id is missing"),
+        (json!({"encoder_layers": 0}), "number of encoder layers is 0"),
     ] {
         let sentence = marian().with(fields).refusal();
         assert!(sentence.contains(what), "{sentence}");
@@ -178,9 +178,9 @@ fn t5s_tied_head_reads_smaller_rows() {
     assert_eq!(norm(&own), stated);
     for (fields, what) in [
         (json!({"feed_forward_proj": "gated-relu"}), "gated-relu"),
-        (json!({"relative_attention_num_buckets": 6}), "6 buckets"),
+        (json!({"relative_attention_num_buckets": 6}), "relative_attention_num_buckets is 6"),
         (json!({"relative_attention_max_distance": 64}), "relative_attention_max_distance is 64"),
-        (json!({"eos_token_id": 11}), "beyond its vocabulary"),
+        (json!({"eos_token_id": 11}), "outside the vocabulary"),
     ] {
         assert!(t5(false).with(fields).refusal().contains(what), "{what}");
     }

@@ -144,8 +144,8 @@ fn what_cannot_be_packed_is_refused() {
         assert!(error.contains("tokenizer.json") && error.contains(cause), "{error}");
     };
     refused(&|file| file["model"]["unk_id"] = Value::Null, "unk_id");
-    refused(&|file| file["model"]["unk_id"] = 100_000.into(), "unknown token 100000");
-    refused(&|file| file["model"]["vocab"][9][1] = 3.5.into(), "score of its token 9");
+    refused(&|file| file["model"]["unk_id"] = 100_000.into(), "UNK token 100000");
+    refused(&|file| file["model"]["vocab"][9][1] = 3.5.into(), "the score of token 9");
     refused(&|file| file["model"]["vocab"][9][0] = "a b".into(), "plain space");
     refused(&|file| file["model"]["vocab"][9][0] = "x".repeat(300).into(), "300 bytes");
     refused(&|file| file["model"]["byte_fallback"] = true.into(), "no byte tokens");

@@ -82,20 +82,20 @@ fn a_wrong_tokenizer_json_is_refused() {
         let error = read_json(alter).unwrap_err();
         assert!(error.contains("tokenizer.json") && error.contains(cause), "{error}");
     };
-    refused(&|file| file["model"]["vocab"]["a"] = 3.into(), "two of its pieces have the id 3");
-    refused(&|file| file["model"]["vocab"]["##b"] = 6.into(), "none of its pieces has the id 5");
-    refused(&|file| file["model"]["vocab"]["##b"] = u64::MAX.into(), "none of its pieces has the id 5");
-    refused(&|file| file["model"]["vocab"]["##b"] = (-1).into(), "model cannot be read");
+    refused(&|file| file["model"]["vocab"]["a"] = 3.into(), "two pieces have the id 3");
+    refused(&|file| file["model"]["vocab"]["##b"] = 6.into(), "no piece has the id 5");
+    refused(&|file| file["model"]["vocab"]["##b"] = u64::MAX.into(), "no piece has the id 5");
+    refused(&|file| file["model"]["vocab"]["##b"] = (-1).into(), "invalid model");
     refused(&|file| file["model"]["vocab"]["x".repeat(256)] = 6.into(), "256 bytes");
-    refused(&|file| file["model"]["vocab"] = json!({}), "not token 2 of its vocabulary");
-    refused(&|file| file["model"]["unk_token"] = "<unk>".into(), "\"<unk>\" is not among its pieces");
+    refused(&|file| file["model"]["vocab"] = json!({}), "not token 2 of the vocabulary");
+    refused(&|file| file["model"]["unk_token"] = "<unk>".into(), "\"<unk>\" is not in the vocabulary");
     refused(&|file| file["model"]["type"] = "BPE".into(), "type BPE");
-    refused(&|file| file["model"] = Value::Null, "model states no type");
+    refused(&|file| file["model"] = Value::Null, "unsupported model; supported: WordPiece");
     refused(&|file| file["model"]["continuing_subword_prefix"] = "@@".into(), "\"@@\"");
     for most in [0, 101, u64::MAX] {
-        refused(&|file| file["model"]["max_input_chars_per_word"] = most.into(), "characters");
+        refused(&|file| file["model"]["max_input_chars_per_word"] = most.into(), "max_input_chars_per_word");
     }
-    refused(&|file| file["normalizer"] = Value::Null, "normalizer states no type");
+    refused(&|file| file["normalizer"] = Value::Null, "unsupported normalizer; supported: BertNormalizer");
     refused(&|file| file["normalizer"]["type"] = "NFC".into(), "type NFC");
     refused(&|file| file["pre_tokenizer"]["type"] = "Whitespace".into(), "type Whitespace");
     refused(&|file| file["post_processor"]["single"] = json!([]), "one token before a text");
@@ -103,7 +103,7 @@ fn a_wrong_tokenizer_json_is_refused() {
     refused(&|file| file["added_tokens"][0]["id"] = 4.into(), "added token \"[CLS]\"");
     refused(&|file| file["added_tokens"][0]["content"] = "<new>".into(), "added token \"<new>\"");
     for bytes in [&b"{"[..], b"[1, 2]", b"\xff", &b"[".repeat(1 << 16)] {
-        assert!(read(&[("tokenizer.json", bytes)]).unwrap_err().contains("JSON cannot be read"));
+        assert!(read(&[("tokenizer.json", bytes)]).unwrap_err().contains("invalid JSON"));
     }
     assert!(read(&[("tokenizer.json", b"")]).unwrap_err().contains("empty"));
 }
@@ -115,11 +115,11 @@ fn a_wrong_vocab_txt_is_refused() {
         assert!(error.contains("vocab.txt") && error.contains(cause), "{error}");
     };
     refused(b"[UNK]\n[CLS]\n[SEP]\na\nb\na", "pieces 3 and 5 are both \"a\"");
-    refused(b"[UNK]\n[CLS]\na", "\"[SEP]\" is not among its pieces");
-    refused(b"[UNK]\n\xff", "UTF-8 at byte 6");
+    refused(b"[UNK]\n[CLS]\na", "\"[SEP]\" is not in the vocabulary");
+    refused(b"[UNK]\n\xff", "invalid byte at offset 6");
     refused(&b"x".repeat(1 << 20), "1048576 bytes");
     refused(b"", "empty");
     let config = read(&[("vocab.txt", PIECES.join("\n").as_bytes()), ("tokenizer_config.json", b"nonsense")]);
     assert!(config.unwrap_err().contains("tokenizer_config.json"));
-    assert!(read(&[]).unwrap_err().contains("neither"));
+    assert!(read(&[]).unwrap_err().contains("the folder has no tokenizer"));
 }

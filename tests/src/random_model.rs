@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::{Config, KvType};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tokenizer, rotary_frequencies};
+use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, SpecialIds, Tokenizer, rotary_frequencies};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -171,7 +171,7 @@ pub fn tokenizer(config: &Config) -> Tokenizer {
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
-    Tokenizer::new(pieces, [config.bos, config.eos, 0], scheme)
+    Tokenizer::new(pieces, SpecialIds { bos: config.bos, eos: config.eos, unk: 0 }, scheme)
 }
 
 /// A checkpoint that generates exactly `script` after BOS, then EOS: the head's row of each token matches the embedding of the token before it, and

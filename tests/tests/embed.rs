@@ -5,7 +5,7 @@ use attoformer::image::KvType;
 use attoformer_tests::atto::{Outcome, run_atto};
 use attoformer_tests::random_model::{Numbers, RandomModel};
 use attoformer_tools::engine::{OpenImage, Setup};
-use attoformer_tools::import::{Piece, Scheme, Tokenizer};
+use attoformer_tools::import::{Piece, Scheme, SpecialIds, Tokenizer};
 use attoformer_tools::pack::{self, Options};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -36,7 +36,7 @@ impl Bench {
             lowercase: true,
             max_word_characters: 100,
         };
-        checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
+        checkpoint.tokenizer = Some(Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme));
         let options = Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() };
         let folder = TempDir::new().unwrap();
         let image = folder.path().join("bert.atto");

@@ -6,7 +6,7 @@ use attoformer::{Image, OutputHash, Sampler};
 use attoformer_tests::golden::{golden, list, number, whole};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Piece, Scheme, SentencePieceSpaces, Tokenizer};
+use attoformer_tools::import::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
@@ -68,7 +68,7 @@ fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let texts = marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).chain(pieces.iter().map(|&piece| piece.to_owned()));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, spaces: SentencePieceSpaces::LLAMA2C };
-    checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
+    checkpoint.tokenizer = Some(Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme));
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap().image
 }
 

@@ -1,4 +1,4 @@
-//! A trained model in memory, whatever file format it came from.
+//! A trained model in memory, whatever file format it comes from.
 
 use std::path::PathBuf;
 
@@ -8,68 +8,68 @@ use attoformer::image::Config;
 use super::preprocess::audio::AudioFrontend;
 use super::tokenizer::model::Tokenizer;
 
-/// A trained model in memory, whatever file it came from. All weights are f32.
+/// A trained model in memory. All weights are f32.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The model's name, from its file.
+    /// Name of the model, from its file.
     pub name: String,
     /// The file it was read from.
     pub path: PathBuf,
     /// SHA-256 of that file.
     pub sha256: [u8; 32],
-    /// Shape, with the trained context and f32 keys and values: what a packer may narrow.
+    /// Shape of the model, with the trained context and an f32 KV cache; a packer may reduce both.
     pub config: Config,
-    /// What one token adds to each rotary pair, in radians, for models with rotary positions; [`super::rope::rotary_frequencies`] makes the usual ones.
+    /// RoPE: radians per token of each rotary pair, for models with rotary positions. [`super::rope::rotary_frequencies`] computes the usual ones.
     pub rotary: Vec<f64>,
     /// All tensors; [`Checkpoint::tensor`] finds one.
     pub tensors: Vec<Tensor>,
     /// The tokenizer, where one was found.
     pub tokenizer: Option<Tokenizer>,
-    /// Names of a classifier's labels; empty where it has none.
+    /// Labels of a classifier; empty without one.
     pub labels: Vec<String>,
-    /// The chat template, as the model's publisher wrote it.
+    /// Chat template of the model's publisher.
     pub chat_template: Option<String>,
-    /// How sound becomes rows of features, for models that read it.
+    /// Audio front end, for models that read audio.
     pub audio: Option<AudioFrontend>,
-    /// How a picture becomes rows of features, for models that read it.
+    /// Picture front end, for models that read pictures.
     pub pictures: Option<Pictures>,
-    /// How a transcript begins, for models that write one.
+    /// Start of a transcript or translation, for models that generate one.
     pub generation_config: Option<GenerationConfig>,
 }
 
-/// Tokens that a decoder starts from, and tokens that it may not choose.
+/// Tokens that a decoder starts from, and tokens that it may not generate (`generation_config.json`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenerationConfig {
-    /// Fed first.
+    /// Tokens that are fed first.
     pub prompt: Vec<u32>,
-    /// Never chosen.
+    /// Tokens that are never generated.
     pub suppress_tokens: Vec<u32>,
-    /// Not chosen as the first token.
+    /// Tokens that are not generated first.
     pub begin_suppress_tokens: Vec<u32>,
-    /// A token for each language, where there are several.
+    /// Language tokens of a multilingual model.
     pub languages: Vec<u32>,
-    /// The token that asks for a transcript; 0 where none does.
+    /// Token that asks for a transcript; 0 for none.
     pub transcribe: u32,
-    /// The token that asks for a translation into English; 0 where none does.
+    /// Token that asks for a translation into English; 0 for none.
     pub translate: u32,
-    /// The token that asks for no timestamps, which are all tokens behind it; 0 where none does.
+    /// Token that asks for no timestamps; 0 for none. All tokens after it are timestamps.
     pub no_timestamps: u32,
-    /// The latest timestamp that a window may begin with, counted from 0 s.
+    /// Latest timestamp that a window may begin with, counted from 0 s.
     pub max_initial_timestamp: u32,
 }
 
-/// What a source's tensor is for. Projections are apart here; an image stores some of them fused.
+/// Role of a tensor in the checkpoint. Projections are separate here; an image stores some of them fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceRole {
-    /// Token embedding, `(vocab, d_model)`.
+    /// Token embedding table, `(vocab, d_model)`.
     Embedding,
-    /// Learned positions, `(context, d_model)`.
+    /// Learned position table, `(context, d_model)`.
     Positions,
-    /// Norm of the attention: scale, and bias for layer norm, `(1 or 2, d_model)`.
+    /// Norm of the self-attention: scale, and bias of a layer norm, `(1 or 2, d_model)`.
     AttnNorm,
-    /// Query projection, `(q_dim, d_model)`; rotary dimensions are neighbour pairs.
+    /// Query projection, `(q_dim, d_model)`; rotary pairs are interleaved.
     Query,
-    /// Key projection, `(kv_dim, d_model)`; rotary dimensions are neighbour pairs.
+    /// Key projection, `(kv_dim, d_model)`; rotary pairs are interleaved. Fewer key than query heads are grouped-query attention.
     Key,
     /// Value projection, `(kv_dim, d_model)`.
     Value,
@@ -77,7 +77,7 @@ pub enum SourceRole {
     AttnOut,
     /// Norm of the MLP, `(1 or 2, d_model)`.
     MlpNorm,
-    /// Gate projection of a gated MLP, `(d_hidden, d_model)`.
+    /// Gate projection of a gated MLP (SwiGLU, GeGLU), `(d_hidden, d_model)`.
     Gate,
     /// First projection of the MLP, `(d_hidden, d_model)`.
     Up,
@@ -85,7 +85,7 @@ pub enum SourceRole {
     Down,
     /// Norm before the head, `(1 or 2, d_model)`.
     FinalNorm,
-    /// Output head, `(vocab, d_model)`; absent when tied to the embedding.
+    /// Output head (LM head), `(vocab, d_model)`; absent with tied embeddings.
     Head,
     /// Norm between the embedding and the first block, `(1 or 2, d_model)`.
     EmbeddingNorm,
@@ -93,72 +93,72 @@ pub enum SourceRole {
     QueryNorm,
     /// Norm of each key head, `(1 or 2, head_dim)`.
     KeyNorm,
-    /// Norm behind the attention (sandwich), `(1 or 2, d_model)`.
+    /// Norm after the attention (sandwich norm), `(1 or 2, d_model)`.
     AttnPostNorm,
-    /// Norm behind the MLP (sandwich), `(1 or 2, d_model)`.
+    /// Norm after the MLP (sandwich norm), `(1 or 2, d_model)`.
     MlpPostNorm,
-    /// Norm of the attention to the encoder's rows, `(1 or 2, d_model)`.
+    /// Norm of the cross-attention, `(1 or 2, d_model)`.
     CrossNorm,
-    /// Its query projection, `(q_dim, d_model)`.
+    /// Query projection of the cross-attention, `(q_dim, d_model)`.
     CrossQuery,
-    /// Its key projection of the encoder's rows, `(kv_dim, d_model)`.
+    /// Key projection of the cross-attention, applied to encoder rows, `(kv_dim, d_model)`.
     CrossKey,
-    /// Its value projection of the encoder's rows, `(kv_dim, d_model)`.
+    /// Value projection of the cross-attention, applied to encoder rows, `(kv_dim, d_model)`.
     CrossValue,
-    /// Its output projection, `(d_model, q_dim)`.
+    /// Output projection of the cross-attention, `(d_model, q_dim)`.
     CrossOut,
-    /// A layer's own token table, `(vocab, layer_dim)`.
+    /// A layer's own token table (per-layer embeddings), `(vocab, layer_dim)`.
     LayerTable,
-    /// Gate of its rows, `(layer_dim, d_model)`.
+    /// Gate of the per-layer embeddings, `(layer_dim, d_model)`.
     LayerGate,
-    /// Projection of the gated rows, `(d_model, layer_dim)`.
+    /// Projection of the gated per-layer embeddings, `(d_model, layer_dim)`.
     LayerProject,
-    /// Norm of what the table adds, `(1 or 2, d_model)`.
+    /// Norm of the projected per-layer embeddings, `(1 or 2, d_model)`.
     LayerNorm,
-    /// Patch projection `(d_model, features)`, or first convolution `(d_model, 3 * features)`: column `tap * features + channel`.
+    /// Patch embedding `(d_model, features)`, or first convolution `(d_model, 3 * features)`: column `tap * features + channel`.
     Conv1,
     /// Second convolution, `(d_model, 3 * d_model)`: column `tap * d_model + channel`.
     Conv2,
-    /// Row before the patches, `(1, d_model)`.
+    /// Class token: a learned row before the patches, `(1, d_model)`.
     ClassToken,
-    /// Positions of an encoder-decoder's encoder, `(encoder_context, d_model)`.
+    /// Position table of an encoder-decoder's encoder, `(encoder_context, d_model)`.
     EncoderPositions,
-    /// Norm behind an encoder-decoder's encoder, `(1 or 2, d_model)`.
+    /// Norm after an encoder-decoder's encoder, `(1 or 2, d_model)`.
     EncoderNorm,
-    /// ALiBi's slopes `(heads, 1)`, or addends of T5's buckets `(heads, buckets)`.
+    /// ALiBi slopes `(heads, 1)`, or T5 relative biases `(heads, buckets)`.
     ScoreBias,
-    /// The same of an encoder-decoder's encoder.
+    /// Slopes or biases of an encoder-decoder's encoder, shaped like [`SourceRole::ScoreBias`].
     EncoderScoreBias,
     /// Dense layer before the classifier, `(d_model, d_model)`.
     Pooler,
-    /// Labels, `(labels, d_model)`.
+    /// Classifier, `(labels, d_model)`.
     Classifier,
 }
 
-/// One tensor of a source.
+/// One tensor of a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    /// What it is for.
+    /// Its role.
     pub role: SourceRole,
-    /// Its layer, where it has one.
+    /// Its layer; `None` outside the layers.
     pub layer: Option<u32>,
     /// Outputs.
     pub rows: usize,
     /// Inputs.
     pub columns: usize,
-    /// Values, row after row.
+    /// Values, row-major.
     pub values: Vec<f32>,
-    /// One addend per row, where the layer has them.
+    /// One bias per row, for layers with biases.
     pub bias: Option<Vec<f32>>,
 }
 
 impl Checkpoint {
-    /// A tensor by part and layer.
+    /// The tensor with this role in this layer.
     pub fn tensor(&self, role: SourceRole, layer: Option<u32>) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.role == role && tensor.layer == layer)
     }
 
-    /// Number of trained values.
+    /// Number of parameters.
     pub fn parameters(&self) -> u64 {
         self.tensors.iter().map(|tensor| (tensor.values.len() + tensor.bias.as_ref().map_or(0, Vec::len)) as u64).sum()
     }

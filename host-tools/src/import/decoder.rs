@@ -1,40 +1,40 @@
-//! Decoders that are a token table, layers, a norm and a head, whatever a file calls them.
+//! Decoder with an embedding table, layers, a norm and a head, under the tensor names of its family.
 
 use attoformer::image::Config;
 
 use super::checkpoint::SourceRole;
 use super::tensor_mapper::{LayerSpec, TensorMapper};
+use super::weights::WeightsError;
 
-/// What a family calls the parts of its decoder.
+/// Tensor names of a family's decoders.
 #[derive(Clone, Copy)]
-pub struct Decoder {
-    /// Token table.
+pub struct DecoderNames {
+    /// Token embedding table.
     pub embedding: &'static str,
-    /// What a layer's names begin with, before its number.
-    pub front: &'static str,
+    /// Prefix of a layer's names, before its number.
+    pub layer_prefix: &'static str,
     /// The layers.
     pub layers: LayerSpec,
     /// Norm before the head.
     pub final_norm: &'static str,
-    /// Output head, where it is not the token table.
+    /// Output head; with tied embeddings it is the embedding table, which some files store twice.
     pub head: &'static str,
 }
 
-impl Decoder {
-    /// All tensors.
+impl DecoderNames {
+    /// Maps all tensors.
     ///
     /// # Errors
-    /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+    /// Those of [`Weights::take`](super::weights::Weights::take).
+    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
         mapper.matrix(SourceRole::Embedding, None, self.embedding, config.vocab, config.d_model)?;
         for layer in 0..config.layers {
-            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
+            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.layer_prefix))?;
         }
         mapper.norm(SourceRole::FinalNorm, None, self.final_norm, config.d_model, config.norm)?;
-        // The head stands beside the model, not in it.
+        // The name of the head does not have the prefix of the model's other tensors.
         mapper.prefix = "";
         if config.tied_head {
-            // Some files hold the token table twice.
             mapper.skip(&[self.head]);
             return Ok(());
         }

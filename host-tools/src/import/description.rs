@@ -1,4 +1,4 @@
-//! What a reader makes of a model's description, before any tensor is read.
+//! Description of a model, from its configuration: its shape, and how its tensors are mapped.
 
 use attoformer::frontend::pictures::Pictures;
 use attoformer::image::Config;
@@ -6,31 +6,32 @@ use attoformer::image::Config;
 use super::checkpoint::GenerationConfig;
 use super::preprocess::audio::AudioFrontend;
 use super::tensor_mapper::TensorMapper;
+use super::weights::WeightsError;
 
-/// Takes a model's tensors.
-type Tensors = Box<dyn Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), String>>;
+/// Maps the tensors of a model with this config.
+type MapTensors = Box<dyn Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), WeightsError>>;
 
-/// A model's shape, and how its tensors are found.
+/// A model's description, known before any tensor is read.
 pub struct Description {
-    /// Its shape; begin and end are replaced by the tokenizer's where there is one.
+    /// Shape; BOS and EOS are replaced by those of the tokenizer, where there is one.
     pub config: Config,
-    /// Radians per token of each rotary pair.
+    /// RoPE: radians per token of each rotary pair.
     pub rotary: Vec<f64>,
-    /// Names of a classifier's labels.
+    /// Labels of a classifier.
     pub labels: Vec<String>,
-    /// How sound becomes rows of features.
+    /// Audio front end.
     pub audio: Option<AudioFrontend>,
-    /// How a picture becomes rows of features.
+    /// Picture front end.
     pub pictures: Option<Pictures>,
-    /// How a text is begun.
+    /// Start of a transcript or translation.
     pub generation_config: Option<GenerationConfig>,
-    /// Takes all tensors under this config.
-    pub tensors: Tensors,
+    /// Maps all tensors.
+    pub map_tensors: MapTensors,
 }
 
 impl Description {
-    /// A model with neither rotary positions nor labels.
-    pub fn new(config: Config, tensors: impl Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), String> + 'static) -> Self {
+    /// A model without rotary positions, labels, front ends and generation config.
+    pub fn new(config: Config, map_tensors: impl Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> + 'static) -> Self {
         Description {
             config,
             rotary: Vec::new(),
@@ -38,7 +39,7 @@ impl Description {
             audio: None,
             pictures: None,
             generation_config: None,
-            tensors: Box::new(tensors),
+            map_tensors: Box::new(map_tensors),
         }
     }
 }

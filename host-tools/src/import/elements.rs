@@ -1,10 +1,11 @@
-//! How weights files store values, and what the stored bytes stand for: floats, and the blocks of small integers that GGUF files hold.
+//! Element types of weights files and their dequantization: floats, and GGUF's blocks of small integers.
 //!
-//! A block is a run of values along a row with its own scales. Formulas are those of the formats' descriptions in ggml's documentation.
+//! A block is a group of consecutive values of a row with scales of its own. The formulas follow the descriptions of the formats in ggml's
+//! documentation.
 
 use half::{bf16, f16};
 
-/// ElementType type of a stored tensor.
+/// Element type of a stored tensor. A block type is dequantized as `scale * value` or `scale * value + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// 32-bit float.
@@ -23,21 +24,34 @@ pub enum ElementType {
     Q5_1,
     /// 32 values of 8 bits, a scale.
     Q8_0,
-    /// 256 values of 4 bits, eight scales and offsets of 6 bits, a scale of each.
+    /// 256 values of 4 bits, eight scales and offsets of 6 bits each, a scale of the scales and one of the offsets.
     Q4K,
-    /// 256 values of 5 bits, eight scales and offsets of 6 bits, a scale of each.
+    /// 256 values of 5 bits, eight scales and offsets of 6 bits each, a scale of the scales and one of the offsets.
     Q5K,
-    /// 256 values of 6 bits, sixteen scales of 8 bits, a scale of them.
+    /// 256 values of 6 bits, sixteen scales of 8 bits, a scale of the scales.
     Q6K,
 }
 
+/// Element type of a GGUF file that cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "element type {number} ({name}) is not supported; supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K; quantize the \
+     model to one of these"
+)]
+pub struct UnsupportedElement {
+    /// GGUF's number of the type.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+}
+
 impl ElementType {
-    /// The type that a GGUF file states by this number.
+    /// The type with GGUF's number.
     ///
     /// # Errors
-    /// A sentence's end with the type's name.
-    pub fn of_gguf(number: u32) -> Result<Self, String> {
-        let other = match number {
+    /// [`UnsupportedElement`].
+    pub fn from_gguf(number: u32) -> Result<Self, UnsupportedElement> {
+        let name = match number {
             0 => return Ok(ElementType::F32),
             1 => return Ok(ElementType::F16),
             2 => return Ok(ElementType::Q4_0),
@@ -57,12 +71,12 @@ impl ElementType {
             24..=27 => "integer",
             28 => "F64",
             34 | 35 => "TQ",
-            _ => return Err(format!("of an unknown type {number}")),
+            _ => "unknown",
         };
-        Err(format!("of type {number} ({other}); what can be read is F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K"))
+        Err(UnsupportedElement { number, name })
     }
 
-    /// Values of a block, and the bytes that they take.
+    /// Values of a block, and bytes that store them.
     pub const fn block(self) -> (usize, usize) {
         match self {
             ElementType::F32 => (1, 4),
@@ -78,7 +92,7 @@ impl ElementType {
         }
     }
 
-    /// The values of whole blocks.
+    /// The values of whole blocks, dequantized.
     pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
         let (values, block) = self.block();
         let mut out = Vec::with_capacity(bytes.len() / block * values);
@@ -86,66 +100,66 @@ impl ElementType {
             ElementType::F32 => out.extend(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word))),
             ElementType::F16 => out.extend(bytes.as_chunks().0.iter().map(|&half| f16::from_le_bytes(half).to_f32())),
             ElementType::BF16 => out.extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
-            ElementType::Q4_0 => each::<18>(bytes, &mut out, |[d0, d1, nibbles @ ..], out| {
+            ElementType::Q4_0 => for_each_block::<18>(bytes, &mut out, |[d0, d1, nibbles @ ..], out| {
                 let d = scale(d0, d1);
-                halves(nibbles, out, |_, nibble| d * (nibble as f32 - 8.0));
+                nibble_halves(nibbles, out, |_, nibble| d * (nibble as f32 - 8.0));
             }),
-            ElementType::Q4_1 => each::<20>(bytes, &mut out, |[d0, d1, m0, m1, nibbles @ ..], out| {
+            ElementType::Q4_1 => for_each_block::<20>(bytes, &mut out, |[d0, d1, m0, m1, nibbles @ ..], out| {
                 let (d, m) = (scale(d0, d1), scale(m0, m1));
-                halves(nibbles, out, |_, nibble| d * nibble as f32 + m);
+                nibble_halves(nibbles, out, |_, nibble| d * nibble as f32 + m);
             }),
-            ElementType::Q5_0 => each::<22>(bytes, &mut out, |[d0, d1, h0, h1, h2, h3, nibbles @ ..], out| {
+            ElementType::Q5_0 => for_each_block::<22>(bytes, &mut out, |[d0, d1, h0, h1, h2, h3, nibbles @ ..], out| {
                 let (d, high) = (scale(d0, d1), u32::from_le_bytes([*h0, *h1, *h2, *h3]));
-                halves(nibbles, out, |at, nibble| d * (five(high, at, nibble) - 16.0));
+                nibble_halves(nibbles, out, |at, nibble| d * (with_fifth_bit(high, at, nibble) - 16.0));
             }),
-            ElementType::Q5_1 => each::<24>(bytes, &mut out, |[d0, d1, m0, m1, h0, h1, h2, h3, nibbles @ ..], out| {
+            ElementType::Q5_1 => for_each_block::<24>(bytes, &mut out, |[d0, d1, m0, m1, h0, h1, h2, h3, nibbles @ ..], out| {
                 let (d, m, high) = (scale(d0, d1), scale(m0, m1), u32::from_le_bytes([*h0, *h1, *h2, *h3]));
-                halves(nibbles, out, |at, nibble| d * five(high, at, nibble) + m);
+                nibble_halves(nibbles, out, |at, nibble| d * with_fifth_bit(high, at, nibble) + m);
             }),
-            ElementType::Q8_0 => each::<34>(bytes, &mut out, |[d0, d1, values @ ..], out| {
+            ElementType::Q8_0 => for_each_block::<34>(bytes, &mut out, |[d0, d1, values @ ..], out| {
                 let d = scale(d0, d1);
                 out.extend(values.iter().map(|&value| d * f32::from(value as i8)));
             }),
-            ElementType::Q4K => each::<144>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
+            ElementType::Q4K => for_each_block::<144>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
                 let (scales, nibbles) = rest.split_at(12);
                 k_block((scale(d0, d1), scale(m0, m1)), scales, nibbles, |_, _| 0, out);
             }),
-            ElementType::Q5K => each::<176>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
+            ElementType::Q5K => for_each_block::<176>(bytes, &mut out, |[d0, d1, m0, m1, rest @ ..], out| {
                 let (scales, rest) = rest.split_at(12);
                 let (fifth, nibbles) = rest.split_at(32);
                 k_block((scale(d0, d1), scale(m0, m1)), scales, nibbles, |run, at| (fifth[at] >> run & 1) << 4, out);
             }),
-            ElementType::Q6K => each::<210>(bytes, &mut out, q6_k),
+            ElementType::Q6K => for_each_block::<210>(bytes, &mut out, q6_k),
         }
         out
     }
 }
 
 /// Calls `decode` for each block of `N` bytes.
-fn each<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, decode: impl Fn(&[u8; N], &mut Vec<f32>)) {
+fn for_each_block<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, decode: impl Fn(&[u8; N], &mut Vec<f32>)) {
     bytes.as_chunks().0.iter().for_each(|block| decode(block, out));
 }
 
-/// A scale, IEEE 754 binary16.
+/// A scale, an IEEE 754 binary16.
 fn scale(low: &u8, high: &u8) -> f32 {
     f16::from_le_bytes([*low, *high]).to_f32()
 }
 
-/// Sixteen bytes hold a block's first half in their low nibbles, its second half in their high ones.
-fn halves(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(usize, u8) -> f32) {
+/// The values of bytes with two nibbles each: the low nibbles are the first half of the block, the high nibbles the second half.
+fn nibble_halves(bytes: &[u8], out: &mut Vec<f32>, value: impl Fn(usize, u8) -> f32) {
     out.extend(bytes.iter().enumerate().map(|(at, byte)| value(at, byte & 15)));
     out.extend(bytes.iter().enumerate().map(|(at, byte)| value(bytes.len() + at, byte >> 4)));
 }
 
-/// A nibble with its fifth bit.
-fn five(high: u32, at: usize, nibble: u8) -> f32 {
+/// A nibble with its fifth bit, bit `at` of `high`.
+fn with_fifth_bit(high: u32, at: usize, nibble: u8) -> f32 {
     f32::from(nibble | ((high >> at & 1) << 4) as u8)
 }
 
-/// Eight runs of 32 values; two neighbouring runs share 32 bytes, the first in their low nibbles. `upper` gives the bits above a nibble.
+/// Eight runs of 32 values. Two neighbouring runs share 32 bytes, the first in their low nibbles. `upper` returns the bits above a nibble.
 fn k_block((d, d_min): (f32, f32), scales: &[u8], nibbles: &[u8], upper: impl Fn(usize, usize) -> u8, out: &mut Vec<f32>) {
     for run in 0..8 {
-        let (factor, offset) = six_bits(scales, run);
+        let (factor, offset) = scale_and_offset(scales, run);
         let (factor, offset) = (d * f32::from(factor), d_min * f32::from(offset));
         let bytes = nibbles[run / 2 * 32..].iter().take(32).enumerate();
         out.extend(bytes.map(|(at, byte)| {
@@ -155,15 +169,15 @@ fn k_block((d, d_min): (f32, f32), scales: &[u8], nibbles: &[u8], upper: impl Fn
     }
 }
 
-/// Scale and offset of a run: twelve bytes hold eight of each, those of the later runs in pieces.
-fn six_bits(packed: &[u8], run: usize) -> (u8, u8) {
+/// Scale and offset of a run, 6 bits each. Twelve bytes store eight of both; those of the last four runs are split over two bytes.
+fn scale_and_offset(packed: &[u8], run: usize) -> (u8, u8) {
     match run {
         0..4 => (packed[run] & 63, packed[run + 4] & 63),
         _ => (packed[run + 4] & 15 | packed[run - 4] >> 6 << 4, packed[run + 4] >> 4 | packed[run] >> 6 << 4),
     }
 }
 
-/// Two halves of 128 values. In each, 64 bytes hold the four low bits of four runs of 32, 32 bytes the two high bits of all four.
+/// Q6_K: two halves of 128 values. In each, 64 bytes store the four low bits of four runs of 32, and 32 bytes the two high bits of all four.
 fn q6_k(block: &[u8; 210], out: &mut Vec<f32>) {
     let [low @ .., d0, d1] = block;
     let (low, rest) = low.split_at(128);

@@ -1,66 +1,67 @@
-//! Encoders that begin with tables of words, positions and segments and a norm, whatever a file calls them.
+//! Encoder that begins with tables of tokens, positions and segments and a norm (BERT's), under the tensor names of its family.
 
 use attoformer::image::Config;
 
 use super::checkpoint::SourceRole;
 use super::tensor_mapper::{LayerSpec, TensorMapper};
+use super::weights::WeightsError;
 
-/// What a family calls the parts of its encoder.
+/// Tensor names of a family's encoders.
 #[derive(Clone, Copy)]
-pub struct Encoder {
-    /// Token table.
-    pub words: &'static str,
-    /// Table of positions.
+pub struct EncoderNames {
+    /// Token embedding table.
+    pub embedding: &'static str,
+    /// Position table.
     pub positions: &'static str,
-    /// Table of segments, where the family has one.
+    /// Segment table (token types), where the family has one.
     pub segments: Option<&'static str>,
-    /// Norm behind the tables.
+    /// Norm after the tables.
     pub norm: &'static str,
-    /// What a layer's names begin with, before its number.
-    pub front: &'static str,
+    /// Prefix of a layer's names, before its number.
+    pub layer_prefix: &'static str,
     /// The layers.
     pub layers: LayerSpec,
 }
 
-/// Sizes of the tables.
+/// Sizes of the position and segment tables.
 #[derive(Clone, Copy)]
-pub struct Tables {
-    /// Rows of the table of positions.
-    pub places: u32,
-    /// The row that the first token gets.
-    pub first: u32,
-    /// Rows of the table of segments, where there is one.
+pub struct TableSizes {
+    /// Rows of the position table.
+    pub positions: u32,
+    /// Row of the first token's position.
+    pub first_position: u32,
+    /// Rows of the segment table, where there is one.
     pub segments: Option<u32>,
 }
 
-impl Encoder {
-    /// All tensors up to the last layer's.
+impl EncoderNames {
+    /// Maps all tensors up to the last layer's.
     ///
     /// # Errors
-    /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, tables: Tables, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
-        mapper.matrix(SourceRole::Embedding, None, self.words, config.vocab, config.d_model)?;
-        self.positions(config, tables, mapper)?;
+    /// Those of [`Weights::take`](super::weights::Weights::take).
+    pub fn map(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+        mapper.matrix(SourceRole::Embedding, None, self.embedding, config.vocab, config.d_model)?;
+        self.map_positions(config, tables, mapper)?;
         mapper.norm(SourceRole::EmbeddingNorm, None, self.norm, config.d_model, config.norm)?;
         for layer in 0..config.layers {
-            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.front))?;
+            mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.layer_prefix))?;
         }
         Ok(())
     }
 
-    /// The rows that tokens get, from the first token's on. Every token is of the first segment, so that segment's row is added once and
-    /// for all.
-    fn positions(&self, config: &Config, tables: Tables, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+    /// Maps the position table from the first token's row on. The engine has no segments: all tokens are of the first segment, whose row is added
+    /// to each position.
+    fn map_positions(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
         let width = config.d_model as usize;
-        let places = mapper.values(self.positions, &[tables.places as usize, width])?;
-        let mut places = places.get(tables.first as usize * width..).unwrap_or_default().to_vec();
+        let table = mapper.values(self.positions, &[tables.positions as usize, width])?;
+        let mut positions = table.get(tables.first_position as usize * width..).unwrap_or_default().to_vec();
         if let (Some(name), Some(rows)) = (self.segments, tables.segments) {
             let segments = mapper.values(name, &[rows as usize, width])?;
-            for row in places.chunks_exact_mut(width) {
+            for row in positions.chunks_exact_mut(width) {
                 row.iter_mut().zip(&segments).for_each(|(x, &segment)| *x += segment);
             }
         }
-        mapper.put(SourceRole::Positions, None, width, places, None);
+        mapper.put(SourceRole::Positions, None, width, positions, None);
         Ok(())
     }
 }

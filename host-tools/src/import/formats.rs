@@ -1,25 +1,26 @@
-//! What can be read, for listings.
+//! List of the supported model formats.
 
 use serde::Serialize;
 
 use super::{gguf, huggingface};
 
-/// A kind of model that can be read.
+/// A supported family or architecture of a file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelFormat {
-    /// The files' format.
+    /// File format.
     pub format: &'static str,
-    /// What the files name it.
+    /// Name of the family in the files.
     pub name: &'static str,
-    /// What belongs to it.
+    /// Models of the family.
     pub about: &'static str,
 }
 
-/// All that can be read, format by format.
+/// All supported families, by file format.
 pub fn supported_formats() -> Vec<ModelFormat> {
     let directories =
         huggingface::FAMILIES.iter().map(|family| ModelFormat { format: "hugging-face", name: family.name, about: family.about });
-    let files = gguf::ARCHITECTURES.iter().map(|known| ModelFormat { format: "gguf", name: known.name, about: known.about });
-    let own = ModelFormat { format: "llama2.c", name: "version 0", about: "decoders: Karpathy's stories, and what his export.py writes" };
-    directories.chain(files).chain([own]).collect()
+    let ggufs = gguf::ARCHITECTURES.iter().map(|family| ModelFormat { format: "gguf", name: family.name, about: family.about });
+    let llama2c =
+        ModelFormat { format: "llama2.c", name: "version 0", about: "decoders: Karpathy's tinystories models, output of his export.py" };
+    directories.chain(ggufs).chain([llama2c]).collect()
 }

@@ -8,29 +8,40 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::files;
 
-/// A JSON file.
-///
-/// # Errors
-/// [`Error::Io`], or [`Error::File`] when it is no JSON.
-pub fn json(path: &Path) -> Result<Value, Error> {
-    serde_json::from_slice(&files::map(path)?).map_err(|error| Error::file(path)(format!("it is no JSON: {error}")))
+/// Reason why a JSON file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// The file is not JSON, or not of the expected form.
+    #[error("invalid JSON: {0}")]
+    Invalid(serde_json::Error),
+    /// A field is missing or of another type.
+    #[error("invalid configuration: {0}")]
+    Configuration(serde_json::Error),
+    /// A field has a value of another type.
+    #[error("invalid configuration: {field} has an {source}")]
+    Field {
+        /// Path of the field.
+        field: String,
+        /// The JSON error, such as "invalid type: ...".
+        source: serde_json::Error,
+    },
 }
 
-/// The fields that a reader wants of a JSON object.
+/// Reads a JSON file.
 ///
 /// # Errors
-/// A sentence's end that names the field.
-pub fn fields<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+/// [`Error::Io`], or [`Error::File`] with [`JsonError::Invalid`].
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    serde_json::from_slice(&files::map(path)?).map_err(JsonError::Invalid).map_err(Error::file(path))
+}
+
+/// Reads the fields of `T` from a JSON value.
+///
+/// # Errors
+/// [`JsonError`] with the field.
+pub fn fields<T: DeserializeOwned>(value: Value) -> Result<T, JsonError> {
     serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string() {
-        whole if whole == "." => format!("it is not the model's configuration: {}", error.inner()),
-        field => format!("it is not the model's configuration: its {field} has an {}", error.inner()),
+        whole if whole == "." => JsonError::Configuration(error.into_inner()),
+        field => JsonError::Field { field, source: error.into_inner() },
     })
-}
-
-/// Reads a JSON file's settings.
-///
-/// # Errors
-/// One sentence that names the file: it is no JSON, or not of this form.
-pub fn settings<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(&files::map(path)?).map_err(|error| Error::file(path)(format!("its JSON cannot be read: {error}")))
 }

@@ -1,27 +1,133 @@
 //! Checkpoints of llama2.c (version 0: a header of seven numbers, then f32 weights) and its tokenizer files.
 //!
-//! `atto train` writes models with linear attention in the same form, the number of key/value heads with a minus sign.
+//! `atto train` writes models with linear attention in the same form, with a negative number of key/value heads.
 
 use std::path::{Path, PathBuf};
 
 use attoformer::image::{AttentionKind, Config};
 
 use super::checkpoint::{SourceRole, Tensor};
-use super::tokenizer::model::{PIECE_BYTES_MAX, Piece, Scheme, SentencePieceSpaces, Tokenizer};
+use super::tokenizer::limits::PIECE_BYTES_MAX;
+use super::tokenizer::model::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer};
 
-/// Base of the rotary frequencies of every llama2.c model.
+/// Base of the RoPE frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
 
 const HEADER_BYTES: usize = 28;
 /// First bytes of the later versions.
 const VERSIONED_MAGIC: &[u8] = b"24ka";
 const NORM_EPS: f32 = 1e-5;
-const UNKNOWN: u32 = 0;
-/// Begins a text; the model also writes it where a story ends, and llama2.c stops there.
-const BEGIN: u32 = 1;
+const UNK: u32 = 0;
+/// Begins a text. The model also generates it where a story ends, and llama2.c stops there.
+const BOS: u32 = 1;
 const FIRST_BYTE: u32 = 3;
 
-/// The seven numbers, checked against each other.
+/// Reason why a checkpoint cannot be imported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CheckpointError {
+    /// A checkpoint of version 1 or later.
+    #[error("llama2.c checkpoint of a later version; export it as version 0")]
+    Version,
+    /// Less than a header.
+    #[error("the file has {0} bytes, less than the {HEADER_BYTES} of a llama2.c header")]
+    NoHeader(usize),
+    /// A header field that is not a size.
+    #[error("not a llama2.c checkpoint: its header states {value} as {field}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i32,
+    },
+    /// A width that does not divide into heads of an even width.
+    #[error("width {dim} is not divisible into {heads} heads of an even width")]
+    HeadWidth {
+        /// Width of the model.
+        dim: u64,
+        /// Attention heads.
+        heads: u64,
+    },
+    /// Query heads that do not form equal groups.
+    #[error("{heads} attention heads are not divisible by {kv_heads} key/value heads")]
+    HeadGroups {
+        /// Attention heads.
+        heads: u64,
+        /// Key/value heads.
+        kv_heads: u64,
+    },
+    /// A file of another size than its header implies.
+    #[error("the header implies {expected} bytes, but the file has {found}; download or export it again")]
+    Size {
+        /// Bytes that the header implies.
+        expected: u128,
+        /// Bytes of the file.
+        found: usize,
+    },
+    /// A weight that is NaN or infinite.
+    #[error("value {index} of {role:?}{} is {value}; weights must be finite", of_layer(*layer))]
+    NotFinite {
+        /// Role of the tensor.
+        role: SourceRole,
+        /// Its layer.
+        layer: Option<u32>,
+        /// Index of the value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+fn of_layer(layer: Option<u32>) -> String {
+    layer.map_or_else(String::new, |layer| format!(" of layer {layer}"))
+}
+
+/// Reason why a tokenizer file cannot be imported.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TokenizerFileError {
+    /// The file ends inside its first field.
+    #[error("the file ends before its first piece")]
+    NoPieces,
+    /// The file ends inside a piece.
+    #[error("the file ends in piece {piece}, but the model's vocabulary has {vocab}; name the model's own tokenizer with --tokenizer")]
+    Truncated {
+        /// Token id.
+        piece: u32,
+        /// Tokens of the model.
+        vocab: u32,
+    },
+    /// The file has more pieces than the model.
+    #[error("the file has more than the {0} pieces of the model's vocabulary; name the model's own tokenizer with --tokenizer")]
+    TooManyPieces(u32),
+    /// A score that is NaN or infinite.
+    #[error("the score of piece {piece} is {score}; scores must be finite")]
+    Score {
+        /// Token id.
+        piece: u32,
+        /// Its score.
+        score: f32,
+    },
+    /// A piece that is longer than the file states, or than an image stores.
+    #[error("piece {piece} is longer than the {stated} bytes that the file states, or than {PIECE_BYTES_MAX}")]
+    PieceLength {
+        /// Token id.
+        piece: u32,
+        /// Longest piece that the file states.
+        stated: usize,
+    },
+    /// A piece that is not UTF-8.
+    #[error("piece {0} is not UTF-8")]
+    NotUtf8(u32),
+    /// A token that is not the byte token of its place.
+    #[error("piece {piece} is not the byte token <0x{byte:02X}>")]
+    ByteToken {
+        /// Token id.
+        piece: usize,
+        /// The byte.
+        byte: u8,
+    },
+}
+
+/// The seven numbers of the header, checked against each other.
 struct Header {
     dim: u64,
     hidden: u64,
@@ -35,8 +141,8 @@ struct Header {
     linear: bool,
 }
 
-/// One stretch of the file: a part for one or all layers, or nothing that is of use.
-struct Stretch {
+/// One part of the file: a tensor of one or all layers, or data without a role.
+struct Segment {
     role: Option<SourceRole>,
     layers: Option<u64>,
     rows: u64,
@@ -44,17 +150,18 @@ struct Stretch {
 }
 
 impl Header {
-    fn read(bytes: &[u8]) -> Result<Header, String> {
+    fn read(bytes: &[u8]) -> Result<Header, CheckpointError> {
         if bytes.starts_with(VERSIONED_MAGIC) {
-            return Err("it is a llama2.c checkpoint of a later version; export it as version 0".to_owned());
+            return Err(CheckpointError::Version);
         }
+        let words = bytes.as_chunks().0;
         if bytes.len() < HEADER_BYTES {
-            return Err(format!("it has {} bytes, a llama2.c header alone has {HEADER_BYTES}", bytes.len()));
+            return Err(CheckpointError::NoHeader(bytes.len()));
         }
-        let field = |index: usize| i32::from_le_bytes(bytes[4 * index..4 * index + 4].try_into().expect("four bytes"));
-        let size = |index: usize, name: &str| match field(index) {
+        let field = |index: usize| i32::from_le_bytes(words[index]);
+        let size = |index: usize, name: &'static str| match field(index) {
             value @ 1.. => Ok(value as u64),
-            value => Err(format!("it is no llama2.c checkpoint: its header states {value} as {name}")),
+            value => Err(CheckpointError::Field { field: name, value }),
         };
         let (dim, hidden, layers) = (size(0, "width")?, size(1, "MLP width")?, size(2, "number of layers")?);
         let (heads, context) = (size(3, "number of heads")?, size(6, "context")?);
@@ -62,24 +169,24 @@ impl Header {
         let kv_heads = if linear { field(4).unsigned_abs() as u64 } else { size(4, "number of key/value heads")? };
         let vocab = field(5).unsigned_abs() as u64;
         if vocab == 0 {
-            return Err("it is no llama2.c checkpoint: its header states an empty vocabulary".to_owned());
+            return Err(CheckpointError::Field { field: "vocabulary size", value: 0 });
         }
         if !dim.is_multiple_of(heads) || !(dim / heads).is_multiple_of(2) {
-            return Err(format!("a width of {dim} does not divide into {heads} heads of an even width"));
+            return Err(CheckpointError::HeadWidth { dim, heads });
         }
         if !heads.is_multiple_of(kv_heads) {
-            return Err(format!("{heads} heads do not share {kv_heads} key/value heads evenly"));
+            return Err(CheckpointError::HeadGroups { heads, kv_heads });
         }
-        // llama2.c writes the vocabulary with a minus sign when the head has weights of its own.
+        // llama2.c negates the vocabulary size if the embeddings are not tied: the head has weights of its own.
         Ok(Header { dim, hidden, layers, heads, kv_heads, head_dim: dim / heads, vocab, context, tied: field(5) > 0, linear })
     }
 
-    /// What follows the header, in order.
-    fn stretches(&self) -> Vec<Stretch> {
+    /// The parts of the file after the header, in order.
+    fn segments(&self) -> Vec<Segment> {
         let Header { dim, hidden, vocab, .. } = *self;
         let kv_dim = self.kv_heads * self.head_dim;
-        let once = |role, rows, columns| Stretch { role, layers: None, rows, columns };
-        let each = |role, rows, columns| Stretch { role: Some(role), layers: Some(self.layers), rows, columns };
+        let once = |role, rows, columns| Segment { role, layers: None, rows, columns };
+        let each = |role, rows, columns| Segment { role: Some(role), layers: Some(self.layers), rows, columns };
         let mut all = vec![
             once(Some(SourceRole::Embedding), vocab, dim),
             each(SourceRole::AttnNorm, 1, dim),
@@ -92,7 +199,7 @@ impl Header {
             each(SourceRole::Down, dim, hidden),
             each(SourceRole::Up, hidden, dim),
             once(Some(SourceRole::FinalNorm), 1, dim),
-            // Cosines and sines of old readers; they follow from ROTARY_BASE.
+            // Cosines and sines for older readers; they follow from ROTARY_BASE.
             once(None, 2 * self.context, self.head_dim / 2),
         ];
         if !self.tied {
@@ -114,32 +221,32 @@ impl Header {
             norm_eps: NORM_EPS,
             tied_head: self.tied,
             attention: if self.linear { AttentionKind::Linear } else { AttentionKind::Softmax },
-            bos: BEGIN,
-            eos: BEGIN,
+            bos: BOS,
+            eos: BOS,
             ..Config::DECODER
         }
     }
 }
 
-/// Reads a checkpoint's shape and weights.
+/// Reads the shape and the weights of a checkpoint. Nothing is allocated before the size of the file matches its header.
 ///
 /// # Errors
-/// A sentence's end: what is wrong with the file. Nothing is allocated before the file has the size its header implies.
-pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), String> {
+/// [`CheckpointError`].
+pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), CheckpointError> {
     let header = Header::read(bytes)?;
-    let stretches = header.stretches();
-    let floats = |s: &Stretch| s.layers.unwrap_or(1) as u128 * s.rows as u128 * s.columns as u128;
-    let need = HEADER_BYTES as u128 + 4 * stretches.iter().map(floats).sum::<u128>();
-    if need != bytes.len() as u128 {
-        return Err(format!("its header implies {need} bytes, it has {}", bytes.len()));
+    let segments = header.segments();
+    let floats = |s: &Segment| s.layers.unwrap_or(1) as u128 * s.rows as u128 * s.columns as u128;
+    let expected = HEADER_BYTES as u128 + 4 * segments.iter().map(floats).sum::<u128>();
+    if expected != bytes.len() as u128 {
+        return Err(CheckpointError::Size { expected, found: bytes.len() });
     }
     let mut rest = &bytes[HEADER_BYTES..];
     let mut tensors = Vec::new();
-    for Stretch { role, layers, rows, columns } in stretches {
+    for Segment { role, layers, rows, columns } in segments {
         let (rows, columns) = (rows as usize, columns as usize);
         for layer in 0..layers.unwrap_or(1) {
-            let (own, behind) = rest.split_at(4 * rows * columns);
-            rest = behind;
+            let (own, after) = rest.split_at(4 * rows * columns);
+            rest = after;
             let Some(role) = role else { continue };
             let layer = layers.map(|_| layer as u32);
             tensors.push(Tensor { role, layer, rows, columns, values: finite(own, role, layer)?, bias: None });
@@ -148,19 +255,16 @@ pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), String> {
     Ok((header.config(), tensors))
 }
 
-/// The floats of one tensor, none of them NaN or infinite.
-fn finite(bytes: &[u8], role: SourceRole, layer: Option<u32>) -> Result<Vec<f32>, String> {
+/// The values of one tensor, which must be finite.
+fn finite(bytes: &[u8], role: SourceRole, layer: Option<u32>) -> Result<Vec<f32>, CheckpointError> {
     let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values),
-        Some(at) => {
-            let place = layer.map_or(String::new(), |layer| format!(" of layer {layer}"));
-            Err(format!("value {at} of {role:?}{place} is {}", values[at]))
-        }
+        Some(index) => Err(CheckpointError::NotFinite { role, layer, index, value: values[index] }),
     }
 }
 
-/// The tokenizer's file beside a checkpoint, by the names llama2.c gives it.
+/// The tokenizer's file beside a checkpoint, by the names that llama2.c gives it.
 pub fn tokenizer_beside(model: &Path, vocab: u32) -> Option<PathBuf> {
     [format!("tok{vocab}.bin"), "tokenizer.bin".to_owned()].into_iter().map(|name| model.with_file_name(name)).find(|path| path.is_file())
 }
@@ -168,49 +272,49 @@ pub fn tokenizer_beside(model: &Path, vocab: u32) -> Option<PathBuf> {
 /// Reads a tokenizer of `vocab` pieces.
 ///
 /// # Errors
-/// A sentence's end: what is wrong with the file.
-pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, String> {
+/// [`TokenizerFileError`].
+pub fn tokenizer(bytes: &[u8], vocab: u32) -> Result<Tokenizer, TokenizerFileError> {
     let mut rest = bytes;
-    let longest = word(&mut rest).ok_or("it ends before its first piece")?;
+    let longest = word(&mut rest).ok_or(TokenizerFileError::NoPieces)?;
     let longest = u32::from_le_bytes(longest) as usize;
     let mut pieces = Vec::new();
-    for id in 0..vocab {
-        let cut = || format!("it ends in piece {id}, the model's vocabulary has {vocab}");
-        let score = f32::from_le_bytes(word(&mut rest).ok_or_else(cut)?);
-        let len = i32::from_le_bytes(word(&mut rest).ok_or_else(cut)?);
+    for piece in 0..vocab {
+        let truncated = || TokenizerFileError::Truncated { piece, vocab };
+        let score = f32::from_le_bytes(word(&mut rest).ok_or_else(truncated)?);
+        let length = i32::from_le_bytes(word(&mut rest).ok_or_else(truncated)?);
         if !score.is_finite() {
-            return Err(format!("the score of piece {id} is {score}"));
+            return Err(TokenizerFileError::Score { piece, score });
         }
-        let len = usize::try_from(len).ok().filter(|&len| len <= PIECE_BYTES_MAX && len <= longest);
-        let len = len.ok_or_else(|| format!("piece {id} is longer than the stated {longest} bytes, or than {PIECE_BYTES_MAX}"))?;
-        let (piece, behind) = rest.split_at_checked(len).ok_or_else(cut)?;
-        if std::str::from_utf8(piece).is_err() {
-            return Err(format!("piece {id} is not UTF-8"));
+        let length = usize::try_from(length).ok().filter(|&length| length <= PIECE_BYTES_MAX && length <= longest);
+        let length = length.ok_or(TokenizerFileError::PieceLength { piece, stated: longest })?;
+        let (bytes, after) = rest.split_at_checked(length).ok_or_else(truncated)?;
+        if std::str::from_utf8(bytes).is_err() {
+            return Err(TokenizerFileError::NotUtf8(piece));
         }
-        rest = behind;
-        pieces.push(Piece { bytes: piece.to_vec(), score });
+        rest = after;
+        pieces.push(Piece { bytes: bytes.to_vec(), score });
     }
     if !rest.is_empty() {
-        return Err(format!("it holds more than the {vocab} pieces of the model's vocabulary"));
+        return Err(TokenizerFileError::TooManyPieces(vocab));
     }
-    check_byte_pieces(&pieces)?;
+    check_byte_tokens(&pieces)?;
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
-    Ok(Tokenizer::new(pieces, [BEGIN, BEGIN, UNKNOWN], scheme))
+    Ok(Tokenizer::new(pieces, SpecialIds { bos: BOS, eos: BOS, unk: UNK }, scheme))
 }
 
-/// Whether tokens 3 to 258 are the bytes, as their names say.
-fn check_byte_pieces(pieces: &[Piece]) -> Result<(), String> {
+/// Checks that tokens 3 to 258 are the byte tokens.
+fn check_byte_tokens(pieces: &[Piece]) -> Result<(), TokenizerFileError> {
     for byte in 0..=255_u8 {
-        let id = FIRST_BYTE as usize + byte as usize;
-        if pieces.get(id).is_none_or(|piece| piece.bytes != format!("<0x{byte:02X}>").as_bytes()) {
-            return Err(format!("piece {id} is not the byte <0x{byte:02X}> that llama2.c has there"));
+        let piece = FIRST_BYTE as usize + byte as usize;
+        if pieces.get(piece).is_none_or(|piece| piece.bytes != format!("<0x{byte:02X}>").as_bytes()) {
+            return Err(TokenizerFileError::ByteToken { piece, byte });
         }
     }
     Ok(())
 }
 
 fn word(rest: &mut &[u8]) -> Option<[u8; 4]> {
-    let (word, behind) = rest.split_first_chunk()?;
-    *rest = behind;
+    let (word, after) = rest.split_first_chunk()?;
+    *rest = after;
     Some(*word)
 }

@@ -1,4 +1,4 @@
-//! Importers: trained models in their publishers' file formats, read into one in-memory [`Checkpoint`]. One module per source format.
+//! Importers: trained models in their publishers' file formats, read into one in-memory [`Checkpoint`]. One module per file format.
 
 mod checkpoint;
 mod decoder;
@@ -24,35 +24,47 @@ use sha2::{Digest, Sha256};
 pub use checkpoint::{Checkpoint, GenerationConfig, SourceRole, Tensor};
 pub use formats::{ModelFormat, supported_formats};
 pub use rope::rotary_frequencies;
-pub use tokenizer::{Piece, Scheme, SentencePieceSpaces, Tokenizer, UnigramSpaces};
+pub use tokenizer::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer, UnigramSpaces};
 
 use crate::error::Error;
 use crate::files;
 
-/// Reads a model, whose format is told by its content. A folder is a Hugging Face directory, or stands for the `model.bin` in it.
-/// `tokenizer` names the tokenizer's file where it is apart; without it the usual names beside the model are tried.
+/// Reason why a path is not a model that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// A folder of another kind.
+    #[error("not a model directory: it has neither a model.bin nor a config.json")]
+    NotAModelDirectory,
+    /// `--tokenizer` for a format with a tokenizer of its own.
+    #[error("the model has a tokenizer of its own; leave --tokenizer out")]
+    OwnTokenizer,
+    /// An image instead of a checkpoint.
+    #[error("it is a packed image already; name the checkpoint that it was packed from")]
+    PackedImage,
+}
+
+/// Imports a model. Its format follows from its content; a folder is a Hugging Face model directory, or contains llama2.c's `model.bin`.
+/// `tokenizer` names the tokenizer's file of a llama2.c checkpoint; without it the usual names beside the model are tried.
 ///
 /// # Errors
-/// One sentence that names the file and what is wrong with it.
+/// [`Error::Io`], or [`Error::File`] with the error of the format, such as [`gguf::GgufError`].
 pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> {
+    let refuse = |path: &Path, error: SourceError| Err(Error::file(path)(error));
     let file = if path.is_dir() { path.join("model.bin") } else { path.to_owned() };
     if path.is_dir() && !file.exists() {
-        if path.join(huggingface::file_names::CONFIG).exists() {
-            return match tokenizer {
-                None => huggingface::open(path),
-                Some(_) => Err(Error::file(path)("it brings its own tokenizer: leave --tokenizer out".to_owned())),
-            };
+        if !path.join(huggingface::file_names::CONFIG).exists() {
+            return refuse(path, SourceError::NotAModelDirectory);
         }
-        return Err(Error::file(path)("it is a directory without a model.bin or a config.json: no model directory".to_owned()));
+        return if tokenizer.is_none() { huggingface::open(path) } else { refuse(path, SourceError::OwnTokenizer) };
     }
     let bytes = files::map(&file)?;
-    if bytes.starts_with(&gguf::MAGIC) {
-        return match tokenizer {
-            None => gguf::open(&file, &bytes).map_err(Error::file(&file)),
-            Some(_) => Err(Error::file(&file)("it brings its own tokenizer: leave --tokenizer out".to_owned())),
-        };
+    if bytes.starts_with(gguf::MAGIC) {
+        let own = || gguf::open(&file, &bytes).map_err(Error::file(&file));
+        return if tokenizer.is_none() { own() } else { refuse(&file, SourceError::OwnTokenizer) };
     }
-    refuse_other_formats(&bytes).map_err(Error::file(&file))?;
+    if bytes.starts_with(b"ATTO") {
+        return refuse(&file, SourceError::PackedImage);
+    }
     let (config, tensors) = llama2c::model(&bytes).map_err(Error::file(&file))?;
     let tokenizer = match tokenizer.map(Path::to_owned).or_else(|| llama2c::tokenizer_beside(&file, config.vocab)) {
         None => None,
@@ -72,11 +84,4 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         pictures: None,
         generation_config: None,
     })
-}
-
-fn refuse_other_formats(bytes: &[u8]) -> Result<(), String> {
-    match bytes {
-        [b'A', b'T', b'T', b'O', ..] => Err("it is a packed image already: give the checkpoint that it was made from".to_owned()),
-        _ => Ok(()),
-    }
 }

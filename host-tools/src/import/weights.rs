@@ -1,25 +1,85 @@
-//! The tensors of a model's files, each taken once by its name.
+//! Tensors of a model's files, each taken once by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::elements::ElementType;
 
-/// The tensors of one or several files, and which of them are still to be taken.
+/// Reason why the tensors of a file are not those of the model.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The container is damaged.
+    #[error("invalid safetensors file: {0}; download it again")]
+    Safetensors(SafeTensorError),
+    /// Two tensors have one name.
+    #[error("the tensor {0} occurs twice")]
+    Duplicate(String),
+    /// A tensor that the architecture needs is absent.
+    #[error("the tensor {0} is missing")]
+    Missing(String),
+    /// A tensor has other sizes than the configuration implies.
+    #[error("the tensor {name} has the shape {found:?}, but {stated_by} implies {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that the configuration implies.
+        expected: Vec<usize>,
+        /// What states the configuration.
+        stated_by: &'static str,
+    },
+    /// A tensor has an element type that cannot be decoded.
+    #[error("the tensor {name} is of type {found}; supported: F32, F16 and BF16")]
+    ElementType {
+        /// Name of the tensor.
+        name: String,
+        /// Its element type.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error("value {index} of the tensor {name} is {value}; weights must be finite")]
+    NotFinite {
+        /// Name of the tensor.
+        name: String,
+        /// Index of the value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Tensors that the architecture does not use.
+    #[error("{count} unexpected tensor(s), the first is {first}: the model's architecture does not use them")]
+    Unexpected {
+        /// Name of the first of them.
+        first: String,
+        /// Their number.
+        count: usize,
+    },
+    /// A table that is computed, because the file lacks it, would be too large.
+    #[error("a position table of {rows} by {columns} values is too large to be computed")]
+    ComputedTable {
+        /// Positions.
+        rows: u32,
+        /// Values of each.
+        columns: u32,
+    },
+}
+
+/// The tensors of one or several files, and which of them are not yet taken.
 pub struct Weights<'b> {
     tensors: BTreeMap<String, StoredTensor<'b>>,
-    left: BTreeSet<String>,
-    /// What states the shapes that are asked for.
+    remaining: BTreeSet<String>,
+    /// What states the shapes that are asked for, for errors.
     stated_by: &'static str,
 }
 
-/// A tensor as a file holds it.
+/// A tensor as a file stores it.
 pub struct StoredTensor<'b> {
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
-    /// Its element type, or the name of one that cannot be read.
-    pub element: Result<ElementType, String>,
+    /// Element type, or the type of a safetensors file that cannot be decoded.
+    pub element: Result<ElementType, Dtype>,
     /// As many whole blocks as the shape implies.
     pub bytes: &'b [u8],
 }
@@ -27,23 +87,23 @@ pub struct StoredTensor<'b> {
 impl<'b> Weights<'b> {
     /// No tensors. `stated_by` is what a tensor of the wrong shape contradicts.
     pub fn new(stated_by: &'static str) -> Self {
-        Weights { tensors: BTreeMap::new(), left: BTreeSet::new(), stated_by }
+        Weights { tensors: BTreeMap::new(), remaining: BTreeSet::new(), stated_by }
     }
 
     /// Adds the tensors of a safetensors file.
     ///
     /// # Errors
-    /// A sentence's end: what is wrong with the file.
-    pub fn add_safetensors(&mut self, bytes: &'b [u8]) -> Result<(), String> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| format!("it is no safetensors file: {error}"))?;
+    /// [`WeightsError::Safetensors`] or [`WeightsError::Duplicate`].
+    pub fn add_safetensors(&mut self, bytes: &'b [u8]) -> Result<(), WeightsError> {
+        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Safetensors)?;
         for (name, tensor) in file.iter() {
             let element = match tensor.dtype() {
                 Dtype::F32 => Ok(ElementType::F32),
                 Dtype::F16 => Ok(ElementType::F16),
                 Dtype::BF16 => Ok(ElementType::BF16),
-                other => Err(format!("{other:?}")),
+                other => Err(other),
             };
-            self.add(today(name), StoredTensor { shape: tensor.shape().to_vec(), element, bytes: tensor.data() })?;
+            self.add(modern_name(name), StoredTensor { shape: tensor.shape().to_vec(), element, bytes: tensor.data() })?;
         }
         Ok(())
     }
@@ -51,69 +111,69 @@ impl<'b> Weights<'b> {
     /// Adds a tensor.
     ///
     /// # Errors
-    /// A sentence's end: its name is taken.
-    pub fn add(&mut self, name: String, tensor: StoredTensor<'b>) -> Result<(), String> {
-        if !self.left.insert(name.clone()) {
-            return Err(format!("it holds a second tensor {name}"));
+    /// [`WeightsError::Duplicate`].
+    pub fn add(&mut self, name: String, tensor: StoredTensor<'b>) -> Result<(), WeightsError> {
+        if !self.remaining.insert(name.clone()) {
+            return Err(WeightsError::Duplicate(name));
         }
         self.tensors.insert(name, tensor);
         Ok(())
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether a tensor of this name exists.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// Whether there is a tensor whose name begins like this.
+    /// Whether the name of any tensor begins with `prefix`.
     pub fn any(&self, prefix: &str) -> bool {
         self.tensors.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
-    /// Takes a tensor of this shape, its values widened.
+    /// Takes a tensor of this shape, dequantized to f32.
     ///
     /// # Errors
-    /// A sentence's end: it is missing, of another shape, of another type, or not finite.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        let tensor = self.tensors.get(name).ok_or_else(|| format!("the tensor {name} is missing"))?;
+    /// [`WeightsError`]: the tensor is missing, of another shape or element type, or has a value that is not finite.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let tensor = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
+        let name = name.to_owned();
         if tensor.shape != shape {
-            return Err(format!("the tensor {name} has the shape {:?}, {} implies {shape:?}", tensor.shape, self.stated_by));
+            let (found, expected) = (tensor.shape.clone(), shape.to_vec());
+            return Err(WeightsError::Shape { name, found, expected, stated_by: self.stated_by });
         }
-        let element = tensor.element.as_ref();
-        let element = element.map_err(|other| format!("the tensor {name} is of type {other}; what can be read is F32, F16 and BF16"))?;
-        let values = element.decode(tensor.bytes);
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(format!("value {at} of the tensor {name} is {}", values[at]));
+        let values = match &tensor.element {
+            Ok(element) => element.decode(tensor.bytes),
+            Err(found) => return Err(WeightsError::ElementType { name, found: format!("{found:?}") }),
+        };
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(WeightsError::NotFinite { name, index, value: values[index] });
         }
-        self.left.remove(name);
+        self.remaining.remove(&name);
         Ok(values)
     }
 
-    /// Leaves a tensor out that the model does not need here.
+    /// Ignores a tensor that the model does not need here.
     pub fn skip(&mut self, name: &str) {
-        self.left.remove(name);
+        self.remaining.remove(name);
     }
 
-    /// Whether all was taken.
+    /// Checks that every tensor was taken or skipped.
     ///
     /// # Errors
-    /// A sentence's end that names what was not.
-    pub fn finish(&self) -> Result<(), String> {
-        match (self.left.first(), self.left.len()) {
-            (None, _) => Ok(()),
-            (Some(name), 1) => Err(format!("it holds a tensor {name} that its architecture has no place for")),
-            (Some(name), count) => {
-                Err(format!("it holds {count} tensors that its architecture has no place for, {name} the first of them"))
-            }
+    /// [`WeightsError::Unexpected`].
+    pub fn finish(&self) -> Result<(), WeightsError> {
+        match self.remaining.first() {
+            None => Ok(()),
+            Some(first) => Err(WeightsError::Unexpected { first: first.clone(), count: self.remaining.len() }),
         }
     }
 }
 
-/// Today's name of a tensor: the first checkpoints called a layer norm's scale gamma and its bias beta, as TensorFlow does.
-fn today(name: &str) -> String {
+/// The present name of a tensor: the first checkpoints named the scale of a layer norm gamma and its bias beta, as TensorFlow does.
+fn modern_name(name: &str) -> String {
     match (name.strip_suffix("LayerNorm.gamma"), name.strip_suffix("LayerNorm.beta")) {
-        (Some(front), _) => format!("{front}LayerNorm.weight"),
-        (_, Some(front)) => format!("{front}LayerNorm.bias"),
+        (Some(prefix), _) => format!("{prefix}LayerNorm.weight"),
+        (_, Some(prefix)) => format!("{prefix}LayerNorm.bias"),
         _ => name.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use attoformer::image::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
-use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, Tensor, Tokenizer};
+use attoformer_tools::import::{Checkpoint, Piece, Scheme, SentencePieceSpaces, SourceRole, SpecialIds, Tensor, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
@@ -169,6 +169,6 @@ pub fn hostile() -> AlignedBytes {
     let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, spaces: SentencePieceSpaces::default() };
-    checkpoint.tokenizer = Some(Tokenizer::new(pieces, [1, 2, 0], scheme));
+    checkpoint.tokenizer = Some(Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme));
     packed(&checkpoint)
 }

@@ -15,6 +15,6 @@ fuzz_target!(|data: &[u8]| {
     let path = Path::new("fuzz.gguf");
     match gguf::open(path, data) {
         Ok(checkpoint) => packed::run(&checkpoint),
-        Err(sentence) => packed::check_refusal(&Error::file(path)(sentence).to_string()),
+        Err(error) => packed::check_refusal(&Error::file(path)(error).to_string()),
     }
 });

@@ -3,7 +3,7 @@
 use attoformer::image::KvType;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::preprocess::audio::{AudioFrontend, MelScale};
-use attoformer_tools::import::tokenizer::{Charmap, TokenList, TokenType, Tokenizer, Unigram, UnigramSpaces, byte_bpe};
+use attoformer_tools::import::tokenizer::{Charmap, SpecialIds, TokenList, TokenType, Tokenizer, Unigram, UnigramSpaces, byte_bpe};
 use attoformer_tools::import::{Checkpoint, GenerationConfig, Piece, Scheme};
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
@@ -158,7 +158,7 @@ pub fn words() -> Tokenizer {
     let pieces = words.map(|word| Piece { bytes: word.into(), score: 0.0 }).to_vec();
     let scheme =
         Scheme::WordPiece { clean_text: true, handle_chinese_chars: true, strip_accents: true, lowercase: true, max_word_characters: 100 };
-    Tokenizer::new(pieces, [1, 2, 0], scheme)
+    Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme)
 }
 
 /// A Unigram vocabulary of a few pieces.
@@ -175,7 +175,7 @@ pub fn unigram() -> Tokenizer {
         tokens: &tokens,
         scores,
         added: Vec::new(),
-        marks: [1, 2, 0],
+        special: SpecialIds { bos: 1, eos: 2, unk: 0 },
         add_bos: false,
         add_eos: true,
         byte_fallback: false,

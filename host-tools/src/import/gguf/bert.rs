@@ -2,20 +2,21 @@
 
 use attoformer::image::{Activation, Architecture, Config, MaskKind, NormKind, NormPlacement, Pooling, PositionKind};
 
+use super::error::GgufError;
 use super::reader::Gguf;
 use crate::import::description::Description;
-use crate::import::encoder::{self, Encoder};
+use crate::import::encoder::{EncoderNames, TableSizes};
 use crate::import::limits::head_dim;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
-const WORDS: &str = "token_embd.weight";
+const EMBEDDING: &str = "token_embd.weight";
 const SEGMENTS: &str = "token_types.weight";
-const ENCODER: Encoder = Encoder {
-    words: WORDS,
+const ENCODER: EncoderNames = EncoderNames {
+    embedding: EMBEDDING,
     positions: "position_embd.weight",
     segments: Some(SEGMENTS),
     norm: "token_embd_norm",
-    front: "blk.",
+    layer_prefix: "blk.",
     layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "attn_output_norm",
@@ -35,17 +36,15 @@ const ENCODER: Encoder = Encoder {
     },
 };
 
-/// Reads the shape. The file does not state the non-linearity, which is the exact GELU in every model that has this architecture, nor
-/// whether embeddings are brought to length 1.
+/// Describes the model. The file does not state the activation function, which is the exact GELU in every model of this architecture, nor whether
+/// embeddings are scaled to an L2 norm of 1.
 ///
 /// # Errors
-/// A sentence's end that names the field.
-pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> {
-    let key = |rest: &str| format!("{architecture}.{rest}");
-    let need = |rest: &str| gguf.need(&key(rest));
-    let (width, heads, context) = (need("embedding_length")?, need("attention.head_count")?, need("context_length")?);
-    let eps = key("attention.layer_norm_epsilon");
-    let rows = |name: &str| gguf.shape(name).and_then(|shape| u32::try_from(shape[0]).ok());
+/// [`GgufError`] with the metadata key.
+pub fn describe(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, GgufError> {
+    let key = |name: &str| format!("{architecture}.{name}");
+    let size = |name: &str| gguf.required_size(&key(name));
+    let (width, heads, context) = (size("embedding_length")?, size("attention.head_count")?, size("context_length")?);
     let config = attoformer::config! {
         architecture: Architecture::Encoder,
         norm: NormKind::Layer,
@@ -55,29 +54,29 @@ pub fn read(gguf: &Gguf<'_>, architecture: &str) -> Result<Description, String> 
         positions: PositionKind::LearnedAbsolute,
         mask: MaskKind::Bidirectional,
         d_model: width,
-        d_hidden: need("feed_forward_length")?,
-        layers: need("block_count")?,
+        d_hidden: size("feed_forward_length")?,
+        layers: size("block_count")?,
         heads,
         kv_heads: heads,
         head_dim: head_dim(width, heads, "embedding_length")?,
-        vocab: rows(WORDS).ok_or("the tensor token_embd.weight is missing")?,
+        vocab: gguf.rows(EMBEDDING)?,
         context,
-        norm_eps: gguf.number(&eps)?.ok_or_else(|| format!("its metadata lacks {eps}"))? as f32,
+        norm_eps: gguf.required_number(&key("attention.layer_norm_epsilon"))? as f32,
         final_norm: false,
         embedding_norm: true,
-        pooling: pooling(gguf.size(&key("pooling_type"))?)?,
+        pooling: pooling(gguf, key("pooling_type"))?,
         ..Config::DECODER
     };
-    let tables = encoder::Tables { places: context, first: 0, segments: rows(SEGMENTS) };
-    Ok(Description::new(config, move |config, mapper| ENCODER.tensors(config, tables, mapper)))
+    let tables = TableSizes { positions: context, first_position: 0, segments: gguf.rows(SEGMENTS).ok() };
+    Ok(Description::new(config, move |config, mapper| ENCODER.map(config, tables, mapper)))
 }
 
-/// How rows become an embedding; a file that does not say takes the mean.
-fn pooling(number: Option<u32>) -> Result<Pooling, String> {
-    match number {
+/// How rows become an embedding: by the mean unless the file says otherwise.
+fn pooling(gguf: &Gguf<'_>, key: String) -> Result<Pooling, GgufError> {
+    match gguf.size(&key)? {
         None | Some(1) => Ok(Pooling::Mean),
         Some(2) => Ok(Pooling::First),
         Some(3) => Ok(Pooling::Last),
-        Some(other) => Err(format!("it pools in a way {other} that cannot be run; what can is 1 (mean), 2 (first) and 3 (last)")),
+        Some(other) => Err(GgufError::Unsupported { key, value: other.to_string(), supported: "1 (mean), 2 (first) and 3 (last)" }),
     }
 }

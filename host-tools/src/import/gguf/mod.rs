@@ -1,6 +1,8 @@
-//! GGUF files: metadata that names an architecture and its sizes, tensors in many element types, a tokenizer. One file per architecture.
+//! GGUF files: metadata that states an architecture and its sizes, tensors in many element types, a tokenizer. One file per architecture.
 
 mod bert;
+mod cursor;
+mod error;
 mod llama;
 pub mod reader;
 mod tokenizer;
@@ -16,42 +18,43 @@ use super::limits;
 use super::tensor_mapper::TensorMapper;
 use reader::Gguf;
 
-/// What a file begins with.
-pub const MAGIC: [u8; 4] = *b"GGUF";
+pub use error::{ContainerError, GgufError};
+pub use reader::MAGIC;
 
-/// An architecture that can be read.
+/// A supported architecture.
 pub struct Architecture {
     /// Its name in `general.architecture`.
     pub name: &'static str,
-    /// What has it.
+    /// Models that have it.
     pub about: &'static str,
-    read: fn(&Gguf<'_>, &str) -> Result<Description, String>,
+    describe: fn(&Gguf<'_>, &str) -> Result<Description, GgufError>,
 }
 
-/// All that can be read.
+/// All supported architectures.
 pub const ARCHITECTURES: &[Architecture] = &[
-    Architecture { name: "llama", about: "decoders: Llama 1 to 3.2, Mistral, SmolLM, TinyLlama", read: llama::read },
-    Architecture { name: "qwen2", about: "decoders: Qwen 1.5 to 2.5", read: llama::read },
-    Architecture { name: "qwen3", about: "decoders: Qwen 3", read: llama::read },
-    Architecture { name: "bert", about: "sentence encoders: BERT, MiniLM, BGE, E5", read: bert::read },
+    Architecture { name: "llama", about: "decoders: Llama 1 to 3.2, Mistral, SmolLM, TinyLlama", describe: llama::describe },
+    Architecture { name: "qwen2", about: "decoders: Qwen 1.5 to 2.5", describe: llama::describe },
+    Architecture { name: "qwen3", about: "decoders: Qwen 3", describe: llama::describe },
+    Architecture { name: "bert", about: "sentence encoders: BERT, MiniLM, BGE, E5", describe: bert::describe },
 ];
 
-/// Reads a model from a file's bytes.
+/// Imports a model from the bytes of the file at `path`.
 ///
 /// # Errors
-/// A sentence's end: what is wrong with the file.
-pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
+/// [`GgufError`] with the first part that fails.
+pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, GgufError> {
     let gguf = Gguf::read(bytes)?;
     let parts = gguf.size("split.count")?.unwrap_or(1);
     if parts > 1 {
-        return Err(format!("it is one of {parts} parts of a model; merge them with gguf-split --merge"));
+        return Err(GgufError::Split(parts));
     }
-    let name = gguf.text("general.architecture")?.ok_or("its metadata lacks general.architecture")?;
-    let known = || ARCHITECTURES.iter().map(|known| known.name).collect::<Vec<&str>>().join(", ");
+    let key = "general.architecture";
+    let name = gguf.text(key)?.ok_or_else(|| ContainerError::KeyMissing(key.to_owned()))?;
+    let supported = || ARCHITECTURES.iter().map(|known| known.name).collect::<Vec<&str>>().join(", ");
     let architecture = ARCHITECTURES.iter().find(|known| known.name == name);
-    let architecture =
-        architecture.ok_or_else(|| format!("its architecture is {name}, which cannot be read yet; what can is {}", known()))?;
-    let Description { config, rotary, labels, audio, pictures, generation_config, tensors } = (architecture.read)(&gguf, name)?;
+    let architecture = architecture.ok_or_else(|| GgufError::Architecture { name: name.to_owned(), supported: supported() })?;
+    let description = (architecture.describe)(&gguf, name)?;
+    let Description { config, rotary, labels, audio, pictures, generation_config, map_tensors } = description;
     limits::check(&config)?;
     let config = attoformer::config! { bos: token(&gguf, "bos", &config)?, eos: token(&gguf, "eos", &config)?, ..config };
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -62,12 +65,12 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     if let Some(tokenizer) = &mut tokenizer {
         tokenizer.pad_to(config.vocab as usize);
         if tokenizer.pieces.len() != config.vocab as usize {
-            return Err(format!("its tokenizer has {} tokens, its table {}", tokenizer.pieces.len(), config.vocab));
+            return Err(GgufError::VocabularySize { tokens: tokenizer.pieces.len(), rows: config.vocab });
         }
     }
     let mut weights = gguf.into_weights()?;
     let mut mapper = TensorMapper::new(&mut weights, "");
-    tensors(&config, &mut mapper)?;
+    map_tensors(&config, &mut mapper)?;
     let tensors = mapper.tensors;
     weights.finish()?;
     Ok(Checkpoint {
@@ -86,11 +89,11 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, String> {
     })
 }
 
-/// A token that the metadata names; 0 where it does not.
-fn token(gguf: &Gguf<'_>, name: &str, config: &Config) -> Result<u32, String> {
+/// A special token of the metadata; 0 if the file states none.
+fn token(gguf: &Gguf<'_>, name: &str, config: &Config) -> Result<u32, GgufError> {
     let key = format!("tokenizer.ggml.{name}_token_id");
     match gguf.size(&key)? {
-        Some(token) if token >= config.vocab => Err(format!("its {key} is {token}, beyond its vocabulary of {}", config.vocab)),
+        Some(token) if token >= config.vocab => Err(GgufError::SpecialToken { key, token, vocab: config.vocab }),
         token => Ok(token.unwrap_or(0)),
     }
 }

@@ -2,17 +2,19 @@
 
 use attoformer::image::Activation;
 
-/// A non-linearity by its name in config.json.
+use super::error::ConfigError;
+
+/// The activation function with this name.
 ///
 /// # Errors
-/// A sentence's end that names it.
-pub fn activation(name: &str) -> Result<Activation, String> {
+/// [`ConfigError::Unsupported`].
+pub fn activation(name: &str) -> Result<Activation, ConfigError> {
     match name {
         "gelu" => Ok(Activation::GeluErf),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "relu" => Ok(Activation::Relu),
         "relu2" => Ok(Activation::SquaredRelu),
         "silu" | "swish" => Ok(Activation::Silu),
-        other => Err(format!("its non-linearity {other} is not one of gelu, gelu_new, relu, relu2, silu")),
+        other => Err(ConfigError::unsupported("the activation function", other, "gelu, gelu_new, relu, relu2, silu")),
     }
 }

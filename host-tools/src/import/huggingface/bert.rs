@@ -1,33 +1,34 @@
-//! BERT and what has its shape (Devlin et al. 2018): MiniLM, E5, BGE and other sentence encoders, and classifiers.
+//! BERT (Devlin et al. 2018) and encoders of the same shape: MiniLM, E5, BGE and other sentence encoders, and classifiers.
 
 use attoformer::image::{Architecture, Config, MaskKind, NormKind, NormPlacement, Pooler, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
-use super::classifier::{Head, Names};
+use super::classifier::{EncoderHead, HeadNames};
 use super::directory::Directory;
+use super::error::ConfigError;
 use crate::import::description::Description;
-use crate::import::encoder::{Encoder, Tables};
+use crate::import::encoder::{EncoderNames, TableSizes};
 use crate::import::limits::head_dim;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-pub struct Shape {
+pub struct ConfigJson {
     hidden_size: u32,
     intermediate_size: u32,
     num_hidden_layers: u32,
     num_attention_heads: u32,
     vocab_size: u32,
-    /// Rows of the table of positions.
+    /// Rows of the position table.
     pub max_position_embeddings: u32,
-    /// Rows of the table of segments.
+    /// Rows of the segment table.
     pub type_vocab_size: u32,
     layer_norm_eps: f32,
     hidden_act: String,
     #[serde(default = "absolute")]
     position_embedding_type: String,
-    /// Token of padding, behind which RoBERTa's positions begin.
+    /// The padding token; RoBERTa's positions start after its id.
     pub pad_token_id: Option<u32>,
     #[serde(default)]
     is_decoder: bool,
@@ -37,13 +38,13 @@ fn absolute() -> String {
     "absolute".to_owned()
 }
 
-/// The encoder's names, which RoBERTa shares.
-pub const ENCODER: Encoder = Encoder {
-    words: "embeddings.word_embeddings.weight",
+/// Tensor names of the encoder, which RoBERTa shares.
+pub const ENCODER: EncoderNames = EncoderNames {
+    embedding: "embeddings.word_embeddings.weight",
     positions: "embeddings.position_embeddings.weight",
     segments: Some("embeddings.token_type_embeddings.weight"),
     norm: "embeddings.LayerNorm",
-    front: "encoder.layer.",
+    layer_prefix: "encoder.layer.",
     layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "attention.output.LayerNorm",
@@ -62,46 +63,46 @@ pub const ENCODER: Encoder = Encoder {
         pairs: RotaryPairs::Interleaved,
     },
 };
-/// A list of numbers, and a layer that only the pre-training task looks at.
+/// Constants, and a dense layer that only the pre-training task reads.
 pub const UNUSED: [&str; 4] = ["embeddings.position_ids", "embeddings.token_type_ids", "pooler.dense.weight", "pooler.dense.bias"];
 
-/// Reads the shape.
+/// Describes the model.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let head = Head::read(directory, Names { pooler: ("pooler.dense", Pooler::Tanh), sequence: "classifier" })?;
-    let config = head.config(shape.config(directory, shape.max_position_embeddings)?);
-    let tables = Tables { places: shape.max_position_embeddings, first: 0, segments: Some(shape.type_vocab_size) };
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let head = EncoderHead::read(directory, HeadNames { pooler: ("pooler.dense", Pooler::Tanh), sequence: "classifier" })?;
+    let config = head.config(json.config(directory, json.max_position_embeddings)?);
+    let tables = TableSizes { positions: json.max_position_embeddings, first_position: 0, segments: Some(json.type_vocab_size) };
     let labels = head.labels.clone();
-    let tensors = Description::new(config, move |config, mapper| {
+    let description = Description::new(config, move |config, mapper| {
         mapper.prefix_if("bert.");
-        ENCODER.tensors(config, tables, mapper)?;
+        ENCODER.map(config, tables, mapper)?;
         mapper.skip(&UNUSED[..2]);
         if config.pooler == Pooler::None {
             mapper.skip(&UNUSED);
         }
-        head.tensors(config, mapper)
+        head.map(config, mapper)
     });
-    Ok(Description { labels, ..tensors })
+    Ok(Description { labels, ..description })
 }
 
-impl Shape {
-    /// The engine's name for the encoder, with `places` positions. Begin and end tokens are the tokenizer's.
+impl ConfigJson {
+    /// The config of the encoder with `positions` positions. BOS and EOS are those of the tokenizer.
     ///
     /// # Errors
-    /// A sentence's end: what contradicts itself, or is not known.
-    pub fn config(&self, directory: &Directory, places: u32) -> Result<Config, String> {
+    /// [`ConfigError`] with the field.
+    pub fn config(&self, directory: &Directory, positions: u32) -> Result<Config, ConfigError> {
         let (width, heads) = (self.hidden_size, self.num_attention_heads);
         if self.position_embedding_type != absolute() {
-            return Err(format!("positions of type {} cannot be read yet, only absolute ones", self.position_embedding_type));
+            return Err(ConfigError::unsupported("position_embedding_type", &self.position_embedding_type, "absolute"));
         }
         if self.type_vocab_size == 0 {
-            return Err("a type_vocab_size of 0 leaves no row for a first segment".to_owned());
+            return Err(ConfigError::unsupported("type_vocab_size", 0, "1 and more"));
         }
         if self.is_decoder {
-            return Err("it is a decoder (is_decoder), which cannot be read in this family".to_owned());
+            return Err(ConfigError::unsupported("is_decoder", true, "false in this family"));
         }
         let pooling = &directory.pooling;
         Ok(attoformer::config! {
@@ -113,17 +114,17 @@ impl Shape {
             kv_heads: heads,
             head_dim: head_dim(width, heads, "hidden_size")?,
             vocab: self.vocab_size,
-            context: pooling.context.unwrap_or(u32::MAX).min(places),
+            context: pooling.context.unwrap_or(u32::MAX).min(positions),
             norm_eps: self.layer_norm_eps,
             pooling: pooling.kind,
-            l2_normalize: pooling.normalized,
-            ..SHAPE
+            l2_normalize: pooling.l2_normalize,
+            ..POST_NORM_ENCODER
         })
     }
 }
 
-/// What all encoders of this kind have in common: Vaswani's layers, with a table of positions and a norm before the first.
-pub const SHAPE: Config = attoformer::config! {
+/// Config that all encoders of this kind share: post-norm layers (Vaswani et al. 2017), a learned position table and a norm before the first layer.
+pub const POST_NORM_ENCODER: Config = attoformer::config! {
     architecture: Architecture::Encoder,
     norm: NormKind::Layer,
     placement: NormPlacement::Post,

@@ -1,54 +1,56 @@
-//! What stands behind an encoder: an embedding, or a classifier of texts, of tokens, or of where an answer begins and ends.
+//! Head of an encoder: an embedding, or a classifier of texts, of tokens, or of the start and end of an answer.
 
 use attoformer::image::{Classifier, Config, Pooler, Pooling};
 
 use super::directory::Directory;
+use super::error::ConfigError;
 use crate::import::checkpoint::SourceRole;
 use crate::import::tensor_mapper::TensorMapper;
+use crate::import::weights::WeightsError;
 
-/// A family's names of the layers behind its encoder.
+/// A family's tensor names of the layers after its encoder.
 #[derive(Clone, Copy)]
-pub struct Names {
-    /// The dense layer before a classifier of texts, and its non-linearity.
+pub struct HeadNames {
+    /// Dense layer before a classifier of texts, and its activation function.
     pub pooler: (&'static str, Pooler),
-    /// The classifier of texts.
+    /// Classifier of texts.
     pub sequence: &'static str,
 }
 
-/// The classifier of tokens, in every family.
+/// Classifier of tokens, in every family.
 const TOKENS: &str = "classifier";
-/// Begin and end of an answer, in every family.
+/// Classifier of the start and end of an answer, in every family.
 const ANSWER: &str = "qa_outputs";
 
-/// What stands behind this encoder.
-pub struct Head {
+/// Head of an encoder.
+pub struct EncoderHead {
     kind: Classifier,
-    names: Names,
+    names: HeadNames,
     classifier: &'static str,
-    /// Names of the labels; none for an embedding.
+    /// Labels; none for an embedding.
     pub labels: Vec<String>,
 }
 
-impl Head {
-    /// What config.json says.
+impl EncoderHead {
+    /// The head that the model's class implies.
     ///
     /// # Errors
-    /// A sentence's end: its labels are not to be used.
-    pub fn read(directory: &Directory, names: Names) -> Result<Self, String> {
-        let (kind, classifier) = if directory.is_for("ForSequenceClassification") {
+    /// Those of [`Directory::labels`].
+    pub fn read(directory: &Directory, names: HeadNames) -> Result<Self, ConfigError> {
+        let (kind, classifier) = if directory.class_ends_with("ForSequenceClassification") {
             (Classifier::Sequence, names.sequence)
-        } else if directory.is_for("ForTokenClassification") {
+        } else if directory.class_ends_with("ForTokenClassification") {
             (Classifier::Tokens, TOKENS)
-        } else if directory.is_for("ForQuestionAnswering") {
+        } else if directory.class_ends_with("ForQuestionAnswering") {
             let labels = vec!["start".to_owned(), "end".to_owned()];
-            return Ok(Head { kind: Classifier::Tokens, names, classifier: ANSWER, labels });
+            return Ok(EncoderHead { kind: Classifier::Tokens, names, classifier: ANSWER, labels });
         } else {
-            return Ok(Head { kind: Classifier::None, names, classifier: "", labels: Vec::new() });
+            return Ok(EncoderHead { kind: Classifier::None, names, classifier: "", labels: Vec::new() });
         };
-        Ok(Head { kind, names, classifier, labels: directory.labels()? })
+        Ok(EncoderHead { kind, names, classifier, labels: directory.labels()? })
     }
 
-    /// The encoder's config with this behind it.
+    /// The encoder's config with this head.
     pub fn config(&self, encoder: Config) -> Config {
         let labels = self.labels.len() as u32;
         let classified = attoformer::config! { classifier: self.kind, labels, l2_normalize: false, ..encoder };
@@ -59,11 +61,11 @@ impl Head {
         }
     }
 
-    /// Its tensors. Their names stand beside the encoder's, but for a pooler's, which may be the encoder's own: a full name is given then.
+    /// Maps its tensors. The classifier's name does not have the encoder's prefix; the pooler's has the present one.
     ///
     /// # Errors
-    /// A sentence's end that names the tensor.
-    pub fn tensors(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+    /// Those of [`Weights::take`](crate::import::weights::Weights::take).
+    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
         let width = config.d_model;
         if self.kind == Classifier::Sequence && config.pooler != Pooler::None {
             mapper.linear(SourceRole::Pooler, None, self.names.pooler.0, (width, width), true)?;

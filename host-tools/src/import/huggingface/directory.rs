@@ -1,48 +1,55 @@
-//! What a model directory holds: its description, its weights in one file or several, what a family reads of both.
+//! Description files of a model directory.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::error::ConfigError;
 use super::pooling::{self, Pooling};
 use crate::error::Error;
 use crate::files;
-use crate::import::json_file::{fields, json};
+use crate::import::json_file::{JsonError, fields, read_json};
 
-/// The description of a model.
+/// Description files of a model directory.
 pub struct Directory {
     /// config.json.
     pub config: Value,
-    /// Where it lies.
+    /// The folder.
     folder: PathBuf,
-    /// How an encoder's rows become an embedding.
+    /// How the rows of an encoder become an embedding.
     pub pooling: Pooling,
 }
 
 impl Directory {
-    /// A description with how the folder pools.
+    /// A directory with this config.json.
     ///
     /// # Errors
-    /// One sentence that names the file and what is wrong with it.
+    /// Those of [`pooling::read`].
     pub fn open(folder: &Path, config: Value) -> Result<Self, Error> {
         Ok(Directory { config, folder: folder.to_owned(), pooling: pooling::read(folder)? })
     }
 
-    /// A JSON file beside config.json, where there is one of this name.
+    /// Reads a sidecar file, a JSON file beside config.json, with `read`; `None` if the directory has no such file.
     ///
     /// # Errors
-    /// A sentence's end that names the file.
-    pub fn beside(&self, name: &str) -> Result<Option<Value>, String> {
+    /// [`ConfigError::OtherFile`]: the file cannot be read, or `read` fails.
+    pub fn sidecar<T: DeserializeOwned, R, E>(&self, name: &str, read: impl FnOnce(T) -> Result<R, E>) -> Result<Option<R>, ConfigError>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let path = self.folder.join(name);
-        if path.exists() { json(&path).map(Some).map_err(|error| format!("of what lies beside it, {error}")) } else { Ok(None) }
+        if !path.exists() {
+            return Ok(None);
+        }
+        let value = fields(read_json(&path)?).map_err(Error::file::<JsonError>(&path))?;
+        Ok(Some(read(value).map_err(Error::file(&path))?))
     }
 
-    /// The chat template: a file of its own, or a field beside the tokenizer's, where it may be the default one of several.
+    /// The chat template: a file of its own, or a field of the tokenizer's files, where it may be the default one of several.
     ///
     /// # Errors
-    /// One sentence that names the file: it is no text, or no JSON.
+    /// [`Error::File`]: a file is not UTF-8 or not JSON.
     pub fn chat_template(&self) -> Result<Option<String>, Error> {
         let alone = self.folder.join("chat_template.jinja");
         if alone.exists() {
@@ -53,7 +60,7 @@ impl Directory {
             if !path.exists() {
                 continue;
             }
-            let template = match &json(&path)?["chat_template"] {
+            let template = match &read_json::<Value>(&path)?["chat_template"] {
                 Value::Array(several) => {
                     several.iter().find(|one| one["name"] == "default").map_or(Value::Null, |one| one["template"].clone())
                 }
@@ -66,55 +73,34 @@ impl Directory {
         Ok(None)
     }
 
-    /// The fields that a reader wants of config.json.
+    /// The fields of config.json that `T` has.
     ///
     /// # Errors
-    /// A sentence's end that names the field.
-    pub fn fields<T: DeserializeOwned>(&self) -> Result<T, String> {
+    /// [`JsonError`] with the field.
+    pub fn fields<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
         fields(self.config.clone())
     }
 
-    /// Whether the model's class, which config.json names, ends with `what`.
-    pub fn is_for(&self, what: &str) -> bool {
+    /// Whether the name of the model's class ends with `suffix`.
+    pub fn class_ends_with(&self, suffix: &str) -> bool {
         let classes = self.config.get("architectures").and_then(Value::as_array);
-        classes.and_then(|classes| classes.first()).and_then(Value::as_str).is_some_and(|class| class.ends_with(what))
+        classes.and_then(|classes| classes.first()).and_then(Value::as_str).is_some_and(|class| class.ends_with(suffix))
     }
 
-    /// Names of a classifier's labels, by their number.
+    /// Labels of a classifier, by their number.
     ///
     /// # Errors
-    /// A sentence's end: a number is missing, or a name cannot stand on a line.
-    pub fn labels(&self) -> Result<Vec<String>, String> {
+    /// [`ConfigError`]: a number has no label, or a label has a line break.
+    pub fn labels(&self) -> Result<Vec<String>, ConfigError> {
         let Some(named) = self.config.get("id2label").and_then(Value::as_object) else {
             let count = self.config.get("num_labels").and_then(Value::as_u64).unwrap_or(2);
             return Ok((0..count.min(1 << 16)).map(|number| format!("LABEL_{number}")).collect());
         };
         let label = |number: usize| {
             let label = named.get(&number.to_string()).and_then(Value::as_str);
-            let label = label.ok_or_else(|| format!("its id2label has {} labels, but none of number {number}", named.len()))?;
-            if label.contains('\n') { Err(format!("label {number} of its id2label is more than a line")) } else { Ok(label.to_owned()) }
+            let label = label.ok_or(ConfigError::LabelMissing { count: named.len(), number })?;
+            if label.contains('\n') { Err(ConfigError::LabelLines(number)) } else { Ok(label.to_owned()) }
         };
-        if named.is_empty() { Err("its id2label is empty".to_owned()) } else { (0..named.len()).map(label).collect() }
-    }
-}
-
-/// A token's number in config.json: one, or several that mean the same.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "unknown form: a token's number can be read, or a list of them")]
-pub enum Token {
-    /// One.
-    One(u32),
-    /// Several.
-    Several(Vec<u32>),
-}
-
-impl Token {
-    /// The first; 0 where there is none.
-    pub fn first(token: &Option<Token>) -> u32 {
-        match token {
-            Some(Token::One(token)) => *token,
-            Some(Token::Several(tokens)) => tokens.first().copied().unwrap_or(0),
-            None => 0,
-        }
+        if named.is_empty() { Err(ConfigError::NoLabels) } else { (0..named.len()).map(label).collect() }
     }
 }

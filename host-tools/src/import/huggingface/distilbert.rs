@@ -4,17 +4,18 @@ use attoformer::image::Pooler;
 use serde::Deserialize;
 
 use super::activation::activation;
-use super::bert::SHAPE;
-use super::classifier::{Head, Names};
+use super::bert::POST_NORM_ENCODER;
+use super::classifier::{EncoderHead, HeadNames};
 use super::directory::Directory;
+use super::error::ConfigError;
 use crate::import::description::Description;
-use crate::import::encoder::{Encoder, Tables};
+use crate::import::encoder::{EncoderNames, TableSizes};
 use crate::import::limits::head_dim;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs};
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-struct Shape {
+struct ConfigJson {
     dim: u32,
     hidden_dim: u32,
     n_layers: u32,
@@ -24,14 +25,14 @@ struct Shape {
     activation: String,
 }
 
-/// It is not in config.json.
+/// Epsilon of the norms, which config.json does not state.
 const NORM_EPS: f32 = 1e-12;
-const ENCODER: Encoder = Encoder {
-    words: "embeddings.word_embeddings.weight",
+const ENCODER: EncoderNames = EncoderNames {
+    embedding: "embeddings.word_embeddings.weight",
     positions: "embeddings.position_embeddings.weight",
     segments: None,
     norm: "embeddings.LayerNorm",
-    front: "transformer.layer.",
+    layer_prefix: "transformer.layer.",
     layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "sa_layer_norm",
@@ -51,37 +52,37 @@ const ENCODER: Encoder = Encoder {
     },
 };
 
-/// Reads the shape.
+/// Describes the model.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let head = Head::read(directory, Names { pooler: ("pre_classifier", Pooler::Relu), sequence: "classifier" })?;
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let head = EncoderHead::read(directory, HeadNames { pooler: ("pre_classifier", Pooler::Relu), sequence: "classifier" })?;
     let pooling = &directory.pooling;
     let config = head.config(attoformer::config! {
-        activation: activation(&shape.activation)?,
-        d_model: shape.dim,
-        d_hidden: shape.hidden_dim,
-        layers: shape.n_layers,
-        heads: shape.n_heads,
-        kv_heads: shape.n_heads,
-        head_dim: head_dim(shape.dim, shape.n_heads, "dim")?,
-        vocab: shape.vocab_size,
-        context: pooling.context.unwrap_or(u32::MAX).min(shape.max_position_embeddings),
+        activation: activation(&json.activation)?,
+        d_model: json.dim,
+        d_hidden: json.hidden_dim,
+        layers: json.n_layers,
+        heads: json.n_heads,
+        kv_heads: json.n_heads,
+        head_dim: head_dim(json.dim, json.n_heads, "dim")?,
+        vocab: json.vocab_size,
+        context: pooling.context.unwrap_or(u32::MAX).min(json.max_position_embeddings),
         norm_eps: NORM_EPS,
         pooling: pooling.kind,
-        l2_normalize: pooling.normalized,
-        ..SHAPE
+        l2_normalize: pooling.l2_normalize,
+        ..POST_NORM_ENCODER
     });
-    let tables = Tables { places: shape.max_position_embeddings, first: 0, segments: None };
+    let tables = TableSizes { positions: json.max_position_embeddings, first_position: 0, segments: None };
     let labels = head.labels.clone();
-    let model = Description::new(config, move |config, mapper| {
+    let description = Description::new(config, move |config, mapper| {
         mapper.prefix_if("distilbert.");
-        ENCODER.tensors(config, tables, mapper)?;
+        ENCODER.map(config, tables, mapper)?;
         mapper.skip(&["embeddings.position_ids"]);
         mapper.prefix = "";
-        head.tensors(config, mapper)
+        head.map(config, mapper)
     });
-    Ok(Description { labels, ..model })
+    Ok(Description { labels, ..description })
 }

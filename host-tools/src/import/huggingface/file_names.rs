@@ -1,12 +1,12 @@
 //! Names of the files of a model directory.
 
-/// The model's configuration, which makes a folder a model directory.
+/// The configuration of the model; it makes a folder a model directory.
 pub const CONFIG: &str = "config.json";
-/// The weights, where they are in one file.
+/// The weights, in one file.
 pub const WEIGHTS: &str = "model.safetensors";
-/// The index that names each tensor's file, where the weights are in several.
+/// The index of the weights, in several files.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// How audio or pictures become rows of features.
+/// The audio or picture front end.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
-/// How texts are generated: prompt tokens and suppressed tokens.
+/// Prompt tokens and suppressed tokens of the generation.
 pub const GENERATION: &str = "generation_config.json";

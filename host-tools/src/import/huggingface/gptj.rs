@@ -1,19 +1,22 @@
-//! GPT-J (Wang and Komatsuzaki 2021): attention and MLP behind one norm, rotary positions on neighbour pairs, a bias of the head.
+//! GPT-J (Wang and Komatsuzaki 2021): attention and MLP after one norm, interleaved rotary pairs, a head with a bias.
 
 use attoformer::image::{Config, NormKind};
 use serde::Deserialize;
 
 use super::activation::activation;
-use super::directory::{Directory, Token};
+use super::directory::Directory;
+use super::error::ConfigError;
 use super::rope;
-use crate::import::checkpoint::SourceRole;
+use super::token_ids::TokenIds;
+use crate::import::checkpoint::{SourceRole, Tensor};
 use crate::import::description::Description;
 use crate::import::limits::head_dim;
 use crate::import::tensor_mapper::TensorMapper;
+use crate::import::weights::WeightsError;
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-struct Shape {
+struct ConfigJson {
     n_embd: u32,
     n_inner: Option<u32>,
     n_layer: u32,
@@ -25,68 +28,64 @@ struct Shape {
     layer_norm_epsilon: f32,
     #[serde(default)]
     tie_word_embeddings: bool,
-    bos_token_id: Option<Token>,
-    eos_token_id: Option<Token>,
+    bos_token_id: Option<TokenIds>,
+    eos_token_id: Option<TokenIds>,
 }
 
-/// Reads the shape.
+/// Describes the model.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let head = head_dim(shape.n_embd, shape.n_head, "n_embd")?;
-    let turning = shape.rotary_dim.unwrap_or(head);
-    if turning == 0 || turning > head {
-        return Err(format!("a rotary_dim of {turning} does not fit a head of {head} dimensions"));
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let head_dim = head_dim(json.n_embd, json.n_head, "n_embd")?;
+    let rotary_dim = json.rotary_dim.unwrap_or(head_dim);
+    if rotary_dim == 0 || rotary_dim > head_dim {
+        return Err(ConfigError::RotaryDim { field: "rotary_dim", value: rotary_dim.into(), rotary_dim, head_dim });
     }
     let config = attoformer::config! {
         norm: NormKind::Layer,
-        activation: activation(&shape.activation_function)?,
+        activation: activation(&json.activation_function)?,
         gated: false,
-        d_model: shape.n_embd,
-        d_hidden: shape.n_inner.unwrap_or(shape.n_embd.saturating_mul(4)),
-        layers: shape.n_layer,
-        heads: shape.n_head,
-        kv_heads: shape.n_head,
-        head_dim: head,
-        vocab: shape.vocab_size,
-        context: shape.n_positions,
-        norm_eps: shape.layer_norm_epsilon,
-        tied_head: shape.tie_word_embeddings,
+        d_model: json.n_embd,
+        d_hidden: json.n_inner.unwrap_or(json.n_embd.saturating_mul(4)),
+        layers: json.n_layer,
+        heads: json.n_head,
+        kv_heads: json.n_head,
+        head_dim,
+        vocab: json.vocab_size,
+        context: json.n_positions,
+        norm_eps: json.layer_norm_epsilon,
+        tied_head: json.tie_word_embeddings,
         parallel: true,
-        partial_rotary_dim: (turning != head).then_some(turning),
-        bos: Token::first(&shape.bos_token_id),
-        eos: Token::first(&shape.eos_token_id),
+        partial_rotary_dim: (rotary_dim != head_dim).then_some(rotary_dim),
+        bos: TokenIds::first(&json.bos_token_id),
+        eos: TokenIds::first(&json.eos_token_id),
         ..Config::DECODER
     };
-    let rope = rope::read(directory, turning, shape.n_positions)?;
-    if rope.score_factor() != 1.0 {
-        return Err("its rope_scaling of type yarn cannot be read in this family".to_owned());
-    }
-    let rotary = rope.frequencies()?;
-    Ok(Description { rotary, ..Description::new(config, tensors) })
+    let rotary = rope::read_without_yarn(directory, rotary_dim, json.n_positions)?.frequencies()?;
+    Ok(Description { rotary, ..Description::new(config, map_tensors) })
 }
 
-fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
     let (width, hidden) = (config.d_model, config.d_hidden);
     mapper.prefix_if("transformer.");
     mapper.matrix(SourceRole::Embedding, None, "wte.weight", config.vocab, width)?;
     for layer in 0..config.layers {
-        let name = |rest: &str| format!("h.{layer}.{rest}");
+        let name = |own: &str| format!("h.{layer}.{own}");
         let at = Some(layer);
-        // Constants of the mask and of the positions.
+        // Constants of the causal mask and of the positions.
         for constant in ["attn.bias", "attn.masked_bias", "attn.embed_positions"] {
             mapper.skip(&[&name(constant)]);
         }
         mapper.norm(SourceRole::AttnNorm, at, &name("ln_1"), width, config.norm)?;
-        // The MLP reads the same rows: its norm is the attention's.
+        // Attention and MLP read the same rows, so the MLP's norm is the attention's.
         let norm = mapper.tensors.last().cloned();
-        mapper.tensors.extend(norm.map(|norm| crate::import::checkpoint::Tensor { role: SourceRole::MlpNorm, ..norm }));
-        for (part, own) in
+        mapper.tensors.extend(norm.map(|norm| Tensor { role: SourceRole::MlpNorm, ..norm }));
+        for (role, own) in
             [(SourceRole::Query, "q_proj"), (SourceRole::Key, "k_proj"), (SourceRole::Value, "v_proj"), (SourceRole::AttnOut, "out_proj")]
         {
-            mapper.linear(part, at, &name(&format!("attn.{own}")), (width, width), false)?;
+            mapper.linear(role, at, &name(&format!("attn.{own}")), (width, width), false)?;
         }
         mapper.linear(SourceRole::Up, at, &name("mlp.fc_in"), (hidden, width), true)?;
         mapper.linear(SourceRole::Down, at, &name("mlp.fc_out"), (width, hidden), true)?;

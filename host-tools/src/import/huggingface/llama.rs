@@ -1,20 +1,23 @@
-//! Decoders of Llama's shape (Touvron et al. 2023): Llama, SmolLM, Mistral, Qwen 2 and Qwen 3, which differ in biases, norms of the heads and
-//! windows.
+//! Decoders of Llama's shape (Touvron et al. 2023): Llama, SmolLM, Mistral, Qwen 2 and Qwen 3, which differ in biases, query and key norms and
+//! sliding windows.
 
 use attoformer::image::{Config, MaskKind};
 use serde::Deserialize;
 
 use super::activation::activation;
-use super::directory::{Directory, Token};
+use super::directory::Directory;
+use super::error::ConfigError;
 use super::rope;
-use crate::import::decoder::Decoder;
+use super::token_ids::TokenIds;
+use crate::import::decoder::DecoderNames;
 use crate::import::description::Description;
 use crate::import::limits::head_dim;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
+use crate::import::weights::WeightsError;
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-struct Shape {
+struct ConfigJson {
     hidden_size: u32,
     intermediate_size: u32,
     num_hidden_layers: u32,
@@ -33,8 +36,8 @@ struct Shape {
     attention_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    bos_token_id: Option<Token>,
-    eos_token_id: Option<Token>,
+    bos_token_id: Option<TokenIds>,
+    eos_token_id: Option<TokenIds>,
     #[serde(default)]
     sliding_window: Option<u32>,
     #[serde(default)]
@@ -43,7 +46,6 @@ struct Shape {
     partial_rotary_factor: Option<f64>,
 }
 
-/// What config.json need not say.
 fn norm_eps() -> f32 {
     1e-6
 }
@@ -52,9 +54,9 @@ fn silu() -> String {
     "silu".to_owned()
 }
 
-const DECODER: Decoder = Decoder {
+const DECODER: DecoderNames = DecoderNames {
     embedding: "embed_tokens.weight",
-    front: "layers.",
+    layer_prefix: "layers.",
     layers: LayerSpec {
         names: &LayerNames {
             attn_norm: "input_layernorm",
@@ -78,107 +80,111 @@ const DECODER: Decoder = Decoder {
     head: "lm_head.weight",
 };
 
-/// What a family has that config.json does not say.
+/// Traits of a family that config.json does not state.
 #[derive(Clone, Copy, Default)]
-struct Kind {
+struct FamilyTraits {
     qkv_bias: bool,
     qk_norm: bool,
+    /// Sliding window, tokens.
     window: Option<u32>,
 }
 
-/// Reads Llama's shape.
+/// Describes a Llama.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn llama(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let bias = shape.attention_bias;
-    model(directory, shape, Kind { qkv_bias: bias, ..Kind::default() })
+/// [`ConfigError`] with the field.
+pub fn llama(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let traits = FamilyTraits { qkv_bias: json.attention_bias, ..FamilyTraits::default() };
+    describe(directory, &json, traits)
 }
 
-/// Reads Mistral's shape.
+/// Describes a Mistral.
 ///
 /// # Errors
-/// Those of [`llama`].
-pub fn mistral(directory: &Directory) -> Result<Description, String> {
-    /// The window of a config.json that does not mention it.
+/// [`ConfigError`] with the field.
+pub fn mistral(directory: &Directory) -> Result<Description, ConfigError> {
+    /// Sliding window of a config.json that does not mention it.
     const WINDOW: u32 = 4096;
-    let shape: Shape = directory.fields()?;
-    let window = if directory.config.get("sliding_window").is_some() { shape.sliding_window } else { Some(WINDOW) };
-    model(directory, shape, Kind { window, ..Kind::default() })
+    let json: ConfigJson = directory.fields()?;
+    let window = if directory.config.get("sliding_window").is_some() { json.sliding_window } else { Some(WINDOW) };
+    describe(directory, &json, FamilyTraits { window, ..FamilyTraits::default() })
 }
 
-/// Reads the shape of Qwen 2.
+/// Describes a Qwen 2.
 ///
 /// # Errors
-/// Those of [`llama`].
-pub fn qwen2(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let window = qwen_window(&shape)?;
-    model(directory, shape, Kind { qkv_bias: true, window, ..Kind::default() })
+/// [`ConfigError`] with the field.
+pub fn qwen2(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let window = qwen_window(&json)?;
+    describe(directory, &json, FamilyTraits { qkv_bias: true, window, ..FamilyTraits::default() })
 }
 
-/// Reads the shape of Qwen 3.
+/// Describes a Qwen 3.
 ///
 /// # Errors
-/// Those of [`llama`].
-pub fn qwen3(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let (window, bias) = (qwen_window(&shape)?, shape.attention_bias);
-    model(directory, shape, Kind { qkv_bias: bias, qk_norm: true, window })
+/// [`ConfigError`] with the field.
+pub fn qwen3(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let traits = FamilyTraits { qkv_bias: json.attention_bias, qk_norm: true, window: qwen_window(&json)? };
+    describe(directory, &json, traits)
 }
 
-/// Qwen's layers from `max_window_layers` on have a window, the others have none.
-fn qwen_window(shape: &Shape) -> Result<Option<u32>, String> {
-    let window = shape.sliding_window.filter(|&window| shape.use_sliding_window && window < shape.max_position_embeddings);
-    match (window, shape.max_window_layers.unwrap_or(0)) {
+/// Qwen's sliding window, which the layers from `max_window_layers` on have.
+fn qwen_window(json: &ConfigJson) -> Result<Option<u32>, ConfigError> {
+    let window = json.sliding_window.filter(|&window| json.use_sliding_window && window < json.max_position_embeddings);
+    match (window, json.max_window_layers.unwrap_or(0)) {
         (None, _) => Ok(None),
-        (Some(_), first) if first >= shape.num_hidden_layers => Ok(None),
+        (Some(_), first) if first >= json.num_hidden_layers => Ok(None),
         (window, 0) => Ok(window),
-        (_, first) => Err(format!("its layers have a window from number {first} on only, which cannot be read yet")),
+        (_, first) => Err(ConfigError::unsupported("max_window_layers", first, "0, or the number of layers: one window for all layers")),
     }
 }
 
-fn model(directory: &Directory, shape: Shape, kind: Kind) -> Result<Description, String> {
-    let (width, heads, context) = (shape.hidden_size, shape.num_attention_heads, shape.max_position_embeddings);
-    let head = shape.head_dim.map_or_else(|| head_dim(width, heads, "hidden_size"), Ok)?;
-    if shape.partial_rotary_factor.is_some_and(|part| part != 1.0) {
-        return Err("only a part of its heads turns (partial_rotary_factor), which cannot be read in this family".to_owned());
+fn describe(directory: &Directory, json: &ConfigJson, traits: FamilyTraits) -> Result<Description, ConfigError> {
+    let (width, heads, context) = (json.hidden_size, json.num_attention_heads, json.max_position_embeddings);
+    let head = match json.head_dim {
+        Some(head) => head,
+        None => head_dim(width, heads, "hidden_size")?,
+    };
+    if let Some(factor) = json.partial_rotary_factor.filter(|&factor| factor != 1.0) {
+        return Err(ConfigError::unsupported("partial_rotary_factor", factor, "1 in this family"));
     }
     let rope = rope::read(directory, head, context)?;
-    let window = kind.window.filter(|&window| window < context);
+    let window = traits.window.filter(|&window| window < context);
     let score_factor = rope.score_factor();
     let config = attoformer::config! {
-        activation: activation(&shape.hidden_act)?,
+        activation: activation(&json.hidden_act)?,
         mask: if window.is_some() { MaskKind::Window } else { MaskKind::Causal },
         d_model: width,
-        d_hidden: shape.intermediate_size,
-        layers: shape.num_hidden_layers,
+        d_hidden: json.intermediate_size,
+        layers: json.num_hidden_layers,
         heads,
-        kv_heads: shape.num_key_value_heads.unwrap_or(heads),
+        kv_heads: json.num_key_value_heads.unwrap_or(heads),
         head_dim: head,
-        vocab: shape.vocab_size,
+        vocab: json.vocab_size,
         context,
         window,
-        norm_eps: shape.rms_norm_eps,
-        tied_head: shape.tie_word_embeddings,
-        qk_norm: kind.qk_norm,
-        bos: Token::first(&shape.bos_token_id),
-        eos: Token::first(&shape.eos_token_id),
+        norm_eps: json.rms_norm_eps,
+        tied_head: json.tie_word_embeddings,
+        qk_norm: traits.qk_norm,
+        bos: TokenIds::first(&json.bos_token_id),
+        eos: TokenIds::first(&json.eos_token_id),
         score_scale: (score_factor != 1.0).then(|| (score_factor / f64::from(head).sqrt()) as f32),
         ..Config::DECODER
     };
-    let layers = LayerSpec { qkv_bias: [kind.qkv_bias; 3], out_bias: shape.attention_bias, mlp_bias: shape.mlp_bias, ..DECODER.layers };
-    let decoder = Decoder { layers, ..DECODER };
+    let layers = LayerSpec { qkv_bias: [traits.qkv_bias; 3], out_bias: json.attention_bias, mlp_bias: json.mlp_bias, ..DECODER.layers };
+    let names = DecoderNames { layers, ..DECODER };
     let rotary = rope.frequencies()?;
-    Ok(Description { rotary, ..Description::new(config, move |config, mapper| tensors(&decoder, config, mapper)) })
+    Ok(Description { rotary, ..Description::new(config, move |config, mapper| map_tensors(&names, config, mapper)) })
 }
 
-fn tensors(decoder: &Decoder, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+fn map_tensors(names: &DecoderNames, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
     mapper.prefix_if("model.");
     for layer in 0..config.layers {
-        // A table that follows from the config; old files hold it.
+        // A table that follows from the config; older files store it.
         mapper.skip(&[&format!("layers.{layer}.self_attn.rotary_emb.inv_freq")]);
     }
-    decoder.tensors(config, mapper)
+    names.map(config, mapper)
 }

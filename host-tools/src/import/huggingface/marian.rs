@@ -1,18 +1,23 @@
-//! Marian's translation models (Junczys-Dowmunt et al. 2018) as Hugging Face converts them: Vaswani's transformer with one token table.
+//! Marian's translation models (Junczys-Dowmunt et al. 2018) as Hugging Face converts them: the transformer of Vaswani et al. (2017) with one embedding
+//! table.
 
 use attoformer::image::{Architecture, Config, NormKind, NormPlacement, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
-use super::directory::{Directory, Token};
+use super::defaults::yes;
+use super::directory::Directory;
+use super::error::ConfigError;
+use super::token_ids::TokenIds;
 use crate::import::checkpoint::{GenerationConfig, SourceRole};
 use crate::import::description::Description;
-use crate::import::limits::{COMPUTED_MAX, head_dim};
+use crate::import::limits::{COMPUTED_TABLE_MAX, head_dim};
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
+use crate::import::weights::WeightsError;
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-struct Shape {
+struct ConfigJson {
     d_model: u32,
     encoder_layers: u32,
     decoder_layers: u32,
@@ -36,16 +41,12 @@ struct Shape {
     tie_word_embeddings: bool,
     decoder_start_token_id: Option<u32>,
     pad_token_id: Option<u32>,
-    eos_token_id: Option<Token>,
+    eos_token_id: Option<TokenIds>,
     #[serde(default)]
     bad_words_ids: Option<Vec<Vec<u32>>>,
 }
 
-fn yes() -> bool {
-    true
-}
-
-/// It is not in config.json.
+/// Epsilon of the norms, which config.json does not state.
 const NORM_EPS: f32 = 1e-5;
 const LAYERS: LayerSpec = LayerSpec {
     names: &LayerNames {
@@ -65,72 +66,64 @@ const LAYERS: LayerSpec = LayerSpec {
     pairs: RotaryPairs::Interleaved,
 };
 
-/// Reads the shape.
+/// Describes the model.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let (encoder, decoder) =
-        ((shape.encoder_ffn_dim, shape.encoder_attention_heads), (shape.decoder_ffn_dim, shape.decoder_attention_heads));
-    if encoder != decoder {
-        return Err(format!("its encoder's MLP and heads {encoder:?} are not its decoder's {decoder:?}: such stacks cannot be read yet"));
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let (hidden, heads) = (json.decoder_ffn_dim, json.decoder_attention_heads);
+    if (json.encoder_ffn_dim, json.encoder_attention_heads) != (hidden, heads) {
+        return Err(ConfigError::StacksDiffer);
     }
-    if !shape.share_encoder_decoder_embeddings
-        || !shape.tie_word_embeddings
-        || shape.decoder_vocab_size.unwrap_or(shape.vocab_size) != shape.vocab_size
-    {
-        return Err("its two stacks and its head do not share one token table, which cannot be read yet".to_owned());
+    let one_vocabulary = json.decoder_vocab_size.unwrap_or(json.vocab_size) == json.vocab_size;
+    if !json.share_encoder_decoder_embeddings || !json.tie_word_embeddings || !one_vocabulary {
+        return Err(ConfigError::EmbeddingsDiffer);
     }
-    if shape.normalize_before || shape.normalize_embedding {
-        return Err("it states normalize_before or normalize_embedding, which no model of this family has".to_owned());
+    if json.normalize_before || json.normalize_embedding {
+        return Err(ConfigError::unsupported("normalize_before or normalize_embedding", true, "false in this family"));
     }
-    let start = shape.decoder_start_token_id.or(shape.pad_token_id).ok_or("it lacks decoder_start_token_id")?;
-    let suppressed = shape.bad_words_ids.unwrap_or_default().into_iter().filter(|word| word.len() == 1).flatten().collect();
+    let start = json.decoder_start_token_id.or(json.pad_token_id).ok_or(ConfigError::FieldMissing("decoder_start_token_id"))?;
+    let suppress_tokens = json.bad_words_ids.unwrap_or_default().into_iter().filter(|word| word.len() == 1).flatten().collect();
     let config = attoformer::config! {
         architecture: Architecture::EncoderDecoder,
         norm: NormKind::Layer,
         placement: NormPlacement::Post,
-        activation: activation(&shape.activation_function)?,
+        activation: activation(&json.activation_function)?,
         gated: false,
         positions: PositionKind::LearnedAbsolute,
-        d_model: shape.d_model,
-        d_hidden: decoder.0,
-        layers: shape.decoder_layers,
-        encoder_layers: shape.encoder_layers,
-        heads: decoder.1,
-        kv_heads: decoder.1,
-        head_dim: head_dim(shape.d_model, decoder.1, "d_model")?,
-        vocab: shape.vocab_size,
-        context: shape.max_position_embeddings,
-        encoder_context: shape.max_position_embeddings,
+        d_model: json.d_model,
+        d_hidden: hidden,
+        layers: json.decoder_layers,
+        encoder_layers: json.encoder_layers,
+        heads,
+        kv_heads: heads,
+        head_dim: head_dim(json.d_model, heads, "d_model")?,
+        vocab: json.vocab_size,
+        context: json.max_position_embeddings,
+        encoder_context: json.max_position_embeddings,
         norm_eps: NORM_EPS,
         tied_head: true,
         final_norm: false,
-        embedding_scale: shape.scale_embedding.then(|| f64::from(shape.d_model).sqrt() as f32),
+        embedding_scale: json.scale_embedding.then(|| f64::from(json.d_model).sqrt() as f32),
         bos: start,
-        eos: Token::first(&shape.eos_token_id),
+        eos: TokenIds::first(&json.eos_token_id),
         ..Config::DECODER
     };
-    let decoding = GenerationConfig {
-        prompt: vec![start],
-        suppress_tokens: suppressed,
-        begin_suppress_tokens: Vec::new(),
-        ..GenerationConfig::default()
-    };
-    Ok(Description { generation_config: Some(decoding), ..Description::new(config, tensors) })
+    let generation_config = GenerationConfig { prompt: vec![start], suppress_tokens, ..GenerationConfig::default() };
+    Ok(Description { generation_config: Some(generation_config), ..Description::new(config, map_tensors) })
 }
 
-fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
     let (width, vocab) = (config.d_model as usize, config.vocab as usize);
-    // The same table under its other names, of which a file may have any.
+    // The names of the one embedding table; a file has at least one of them.
     let names = ["model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
     let name = names.into_iter().find(|name| mapper.weights.has(name)).unwrap_or(names[0]);
-    let words = mapper.values(name, &[vocab, width])?;
+    let embedding = mapper.values(name, &[vocab, width])?;
     let bias = mapper.values("final_logits_bias", &[1, vocab])?;
-    mapper.put(SourceRole::Embedding, None, width, words, Some(bias));
+    mapper.put(SourceRole::Embedding, None, width, embedding, Some(bias));
     mapper.skip(&names);
-    for (part, name) in [
+    for (role, name) in [
         (SourceRole::EncoderPositions, "model.encoder.embed_positions.weight"),
         (SourceRole::Positions, "model.decoder.embed_positions.weight"),
     ] {
@@ -139,31 +132,31 @@ fn tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), Str
         } else {
             sinusoids(config.context, config.d_model)?
         };
-        mapper.put(part, None, width, table, None);
+        mapper.put(role, None, width, table, None);
     }
     for layer in 0..config.encoder_layers {
         mapper.layer(config, &LAYERS, layer, &format!("model.encoder.layers.{layer}."))?;
     }
     for layer in 0..config.layers {
-        let (front, at) = (format!("model.decoder.layers.{layer}."), config.encoder_layers + layer);
-        mapper.layer(config, &LAYERS, at, &front)?;
+        let (prefix, at) = (format!("model.decoder.layers.{layer}."), config.encoder_layers + layer);
+        mapper.layer(config, &LAYERS, at, &prefix)?;
         let projections = [("q_proj", true), ("k_proj", true), ("v_proj", true), ("out_proj", true)];
-        mapper.cross(config, at, &format!("{front}encoder_attn_layer_norm"), &format!("{front}encoder_attn."), projections)?;
+        mapper.cross(config, at, &format!("{prefix}encoder_attn_layer_norm"), &format!("{prefix}encoder_attn."), projections)?;
     }
     Ok(())
 }
 
-/// Sines in the first half of a row, cosines in the second, whose wavelengths grow from 2 pi to 20,000 pi (Vaswani et al. 2017, section
-/// 3.5, where they alternate).
-fn sinusoids(places: u32, width: u32) -> Result<Vec<f32>, String> {
-    if u64::from(places) * u64::from(width) > COMPUTED_MAX {
-        return Err(format!("a table of {places} positions by {width} is more than can be computed"));
+/// Sinusoidal positions: sines in the first half of a row, cosines in the second, with wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017,
+/// section 3.5, where the two alternate).
+fn sinusoids(rows: u32, columns: u32) -> Result<Vec<f32>, WeightsError> {
+    if u64::from(rows) * u64::from(columns) > COMPUTED_TABLE_MAX {
+        return Err(WeightsError::ComputedTable { rows, columns });
     }
-    let sines = width.div_ceil(2);
-    let value = |place: u32, column: u32| {
+    let sines = columns.div_ceil(2);
+    let value = |position: u32, column: u32| {
         let pair = if column < sines { column } else { column - sines };
-        let angle = f64::from(place) / libm::pow(10_000.0, 2.0 * f64::from(pair) / f64::from(width));
+        let angle = f64::from(position) / libm::pow(10_000.0, 2.0 * f64::from(pair) / f64::from(columns));
         if column < sines { libm::sin(angle) } else { libm::cos(angle) }
     };
-    Ok((0..places).flat_map(|place| (0..width).map(move |column| value(place, column) as f32)).collect())
+    Ok((0..rows).flat_map(|position| (0..columns).map(move |column| value(position, column) as f32)).collect())
 }

@@ -1,21 +1,22 @@
-//! What a sentence-transformers folder says about its embedding: `modules.json`, and the files that it names.
+//! Pooling of a sentence-transformers folder: `modules.json`, and the files that it names.
 
 use std::path::Path;
 
-use attoformer::image::Pooling as Kind;
+use attoformer::image::Pooling as PoolingKind;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::file_names::CONFIG;
 use crate::error::Error;
-use crate::import::json_file::{fields, json};
+use crate::import::json_file::{fields, read_json};
 
-/// How rows become an embedding.
+/// How the rows of an encoder become an embedding.
 pub struct Pooling {
-    /// Mean, or the first row.
-    pub kind: Kind,
-    /// Whether it is brought to length 1.
-    pub normalized: bool,
-    /// Longest sequence that the model was made for, where that is stated.
+    /// The mean, or the first row (CLS).
+    pub kind: PoolingKind,
+    /// Whether the embedding is scaled to an L2 norm of 1.
+    pub l2_normalize: bool,
+    /// Longest sequence of the training, where it is stated.
     pub context: Option<u32>,
 }
 
@@ -31,42 +32,53 @@ struct Sequence {
     max_seq_length: Option<u32>,
 }
 
-/// Reads how `folder` pools; a folder that does not say takes the mean and leaves its length.
+/// Reason why a folder's pooling is not supported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum PoolingError {
+    /// A module after the pooling that the engine does not have.
+    #[error("the module {0} is not supported; supported: Transformer, Pooling and Normalize")]
+    Module(String),
+    /// Another pooling mode, or several.
+    #[error("pooling by [{0}] is not supported; supported: one of mean and CLS pooling")]
+    Modes(String),
+}
+
+/// Reads the pooling of `folder`: the mean, without a scaled length, unless a file says otherwise.
 ///
 /// # Errors
-/// One sentence that names the file and what is wrong with it.
+/// [`Error::Io`], or [`Error::File`]: a file is not valid, or the pooling is not supported.
 pub fn read(folder: &Path) -> Result<Pooling, Error> {
-    let mut pooling = Pooling { kind: Kind::Mean, normalized: false, context: None };
+    let mut pooling = Pooling { kind: PoolingKind::Mean, l2_normalize: false, context: None };
     let sequence = folder.join("sentence_bert_config.json");
     if sequence.exists() {
-        pooling.context = fields::<Sequence>(json(&sequence)?).map_err(Error::file(&sequence))?.max_seq_length;
+        pooling.context = fields::<Sequence>(read_json(&sequence)?).map_err(Error::file(&sequence))?.max_seq_length;
     }
     let path = folder.join("modules.json");
     if !path.exists() {
         return Ok(pooling);
     }
-    for module in fields::<Vec<Module>>(json(&path)?).map_err(Error::file(&path))? {
+    for module in fields::<Vec<Module>>(read_json(&path)?).map_err(Error::file(&path))? {
         match module.kind.rsplit('.').next().unwrap_or_default() {
             "Transformer" => {}
             "Pooling" => pooling.kind = kind(&folder.join(module.path).join(CONFIG))?,
-            "Normalize" => pooling.normalized = true,
-            other => return Err(Error::file(&path)(format!("it asks for a module {other}, which cannot be run yet"))),
+            "Normalize" => pooling.l2_normalize = true,
+            other => return Err(Error::file(&path)(PoolingError::Module(other.to_owned()))),
         }
     }
     Ok(pooling)
 }
 
-/// The one pooling mode that a file switches on.
-fn kind(path: &Path) -> Result<Kind, Error> {
-    let config = json(path)?;
+/// The one pooling mode that a file enables.
+fn kind(path: &Path) -> Result<PoolingKind, Error> {
+    let config: Value = read_json(path)?;
     let modes = config.as_object().into_iter().flatten();
-    let on: Vec<&str> = modes
+    let enabled: Vec<&str> = modes
         .filter(|(name, value)| name.starts_with("pooling_mode_") && value.as_bool() == Some(true))
         .map(|(name, _)| &name[..])
         .collect();
-    match on[..] {
-        ["pooling_mode_mean_tokens"] => Ok(Kind::Mean),
-        ["pooling_mode_cls_token"] => Ok(Kind::First),
-        _ => Err(Error::file(path)(format!("it asks for [{}]; what can be run is one of mean and CLS pooling", on.join(", ")))),
+    match enabled[..] {
+        ["pooling_mode_mean_tokens"] => Ok(PoolingKind::Mean),
+        ["pooling_mode_cls_token"] => Ok(PoolingKind::First),
+        _ => Err(Error::file(path)(PoolingError::Modes(enabled.join(", ")))),
     }
 }

@@ -1,33 +1,34 @@
-//! RoBERTa and XLM-RoBERTa (Liu et al. 2019, Conneau et al. 2020): BERT's shape, whose positions begin behind the padding token's number.
+//! RoBERTa and XLM-RoBERTa (Liu et al. 2019, Conneau et al. 2020): BERT's shape, with positions that start after the padding token's id.
 
 use attoformer::image::Pooler;
 
-use super::bert::{ENCODER, Shape, UNUSED};
-use super::classifier::{Head, Names};
+use super::bert::{ConfigJson, ENCODER, UNUSED};
+use super::classifier::{EncoderHead, HeadNames};
 use super::directory::Directory;
+use super::error::ConfigError;
 use crate::import::description::Description;
-use crate::import::encoder::Tables;
+use crate::import::encoder::TableSizes;
 
-/// Reads the shape.
+/// Describes the model.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let head = Head::read(directory, Names { pooler: ("classifier.dense", Pooler::Tanh), sequence: "classifier.out_proj" })?;
-    let first = shape.pad_token_id.unwrap_or(1).saturating_add(1);
-    let places = shape.max_position_embeddings;
-    let rows = places.checked_sub(first).filter(|&rows| rows > 0);
-    let rows = rows.ok_or_else(|| format!("its {places} positions begin at {first}, which leaves none"))?;
-    let config = head.config(shape.config(directory, rows)?);
-    let tables = Tables { places, first, segments: Some(shape.type_vocab_size) };
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let names = HeadNames { pooler: ("classifier.dense", Pooler::Tanh), sequence: "classifier.out_proj" };
+    let head = EncoderHead::read(directory, names)?;
+    let first = json.pad_token_id.unwrap_or(1).saturating_add(1);
+    let rows = json.max_position_embeddings;
+    let positions = rows.checked_sub(first).filter(|&positions| positions > 0).ok_or(ConfigError::NoPositions { rows, first })?;
+    let config = head.config(json.config(directory, positions)?);
+    let tables = TableSizes { positions: rows, first_position: first, segments: Some(json.type_vocab_size) };
     let labels = head.labels.clone();
-    let model = Description::new(config, move |config, mapper| {
+    let description = Description::new(config, move |config, mapper| {
         mapper.prefix_if("roberta.");
-        ENCODER.tensors(config, tables, mapper)?;
+        ENCODER.map(config, tables, mapper)?;
         mapper.skip(&UNUSED);
         mapper.prefix = "";
-        head.tensors(config, mapper)
+        head.map(config, mapper)
     });
-    Ok(Description { labels, ..model })
+    Ok(Description { labels, ..description })
 }

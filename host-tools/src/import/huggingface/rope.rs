@@ -1,16 +1,17 @@
-//! What config.json says of rotary positions.
+//! RoPE parameters of config.json.
 
 use serde::Deserialize;
 
 use super::directory::Directory;
-use crate::import::rope::{Rope, Scaling, Yarn, yarn_attention};
+use super::error::ConfigError;
+use crate::import::rope::{Rope, RopeScaling, Yarn, yarn_attention_factor};
 
 #[derive(Deserialize)]
-struct Fields {
+struct RopeFields {
     rope_theta: Option<f64>,
     rotary_emb_base: Option<f64>,
     rope_scaling: Option<Parameters>,
-    /// What newer files have in place of the two.
+    /// The newer name of `rope_scaling`, with `rope_theta` inside.
     rope_parameters: Option<Parameters>,
 }
 
@@ -18,7 +19,7 @@ struct Fields {
 struct Parameters {
     rope_theta: Option<f64>,
     rope_type: Option<String>,
-    /// The old name of `rope_type`.
+    /// The older name of `rope_type`.
     #[serde(rename = "type")]
     kind: Option<String>,
     factor: Option<f64>,
@@ -33,51 +34,65 @@ struct Parameters {
     truncate: Option<bool>,
 }
 
-/// Frequencies of the `dim` dimensions of a head that turn, under a context of `context` tokens.
+/// RoPE of heads with `dim` rotated dimensions, in a model with a context of `context` tokens.
 ///
 /// # Errors
-/// A sentence's end: a scaling that is not known, or lacks a number.
-pub fn read(directory: &Directory, dim: u32, context: u32) -> Result<Rope, String> {
-    let fields: Fields = directory.fields()?;
+/// [`ConfigError`]: the scaling is not supported, or lacks a parameter.
+pub fn read(directory: &Directory, dim: u32, context: u32) -> Result<Rope, ConfigError> {
+    let fields: RopeFields = directory.fields()?;
     let parameters = fields.rope_parameters.or(fields.rope_scaling);
     let base = parameters.as_ref().and_then(|parameters| parameters.rope_theta).or(fields.rope_theta).or(fields.rotary_emb_base);
-    let scaling = parameters.map_or(Ok(Scaling::None), |parameters| parameters.scaling(context))?;
+    let scaling = parameters.map_or(Ok(RopeScaling::None), |parameters| parameters.scaling(context))?;
     Ok(Rope { base: base.unwrap_or(10_000.0), dim, scaling })
 }
 
+/// RoPE of a family without YaRN.
+///
+/// # Errors
+/// Those of [`read`], and [`ConfigError::Unsupported`] for YaRN.
+pub fn read_without_yarn(directory: &Directory, dim: u32, context: u32) -> Result<Rope, ConfigError> {
+    let rope = read(directory, dim, context)?;
+    if rope.score_factor() != 1.0 {
+        return Err(ConfigError::unsupported("the type of rope_scaling", "yarn", "linear, dynamic and llama3 in this family"));
+    }
+    Ok(rope)
+}
+
 impl Parameters {
-    fn scaling(&self, context: u32) -> Result<Scaling, String> {
+    fn scaling(&self, context: u32) -> Result<RopeScaling, ConfigError> {
         let kind = self.rope_type.as_ref().or(self.kind.as_ref()).map_or("default", |kind| kind);
-        let need = |name: &str, value: Option<f64>| value.ok_or_else(|| format!("its rope_scaling of type {kind} lacks {name}"));
-        let factor = || need("factor", self.factor);
+        let required = |parameter: &'static str, value: Option<f64>| {
+            value.ok_or_else(|| ConfigError::RopeParameter { kind: kind.to_owned(), parameter })
+        };
+        let factor = || required("factor", self.factor);
         match kind {
-            // Dynamic scaling begins where a text is longer than the trained context, and no image's context is.
-            "default" | "dynamic" => Ok(Scaling::None),
-            "linear" => Ok(Scaling::Linear(factor()?)),
-            "llama3" => Ok(Scaling::Llama3 {
+            // Dynamic NTK scaling starts beyond the trained context, which no image exceeds.
+            "default" | "dynamic" => Ok(RopeScaling::None),
+            "linear" => Ok(RopeScaling::Linear(factor()?)),
+            "llama3" => Ok(RopeScaling::Llama3 {
                 factor: factor()?,
-                low: need("low_freq_factor", self.low_freq_factor)?,
-                high: need("high_freq_factor", self.high_freq_factor)?,
-                context: need("original_max_position_embeddings", self.original_max_position_embeddings)?,
+                low_freq_factor: required("low_freq_factor", self.low_freq_factor)?,
+                high_freq_factor: required("high_freq_factor", self.high_freq_factor)?,
+                original_context: required("original_max_position_embeddings", self.original_max_position_embeddings)?,
             }),
             "yarn" => {
                 let factor = factor()?;
-                let weighed = match (self.mscale, self.mscale_all_dim) {
+                let from_mscale = match (self.mscale, self.mscale_all_dim) {
                     (Some(first), Some(all)) if first != 0.0 && all != 0.0 => {
-                        Some(yarn_attention(factor, first) / yarn_attention(factor, all))
+                        Some(yarn_attention_factor(factor, first) / yarn_attention_factor(factor, all))
                     }
                     _ => None,
                 };
-                Ok(Scaling::Yarn(Yarn {
+                Ok(RopeScaling::Yarn(Yarn {
                     factor,
-                    context: self.original_max_position_embeddings.unwrap_or(f64::from(context)),
-                    fast: self.beta_fast.unwrap_or(32.0),
-                    slow: self.beta_slow.unwrap_or(1.0),
-                    whole: self.truncate.unwrap_or(true),
-                    attention: self.attention_factor.or(weighed),
+                    original_context: self.original_max_position_embeddings.unwrap_or(f64::from(context)),
+                    beta_fast: self.beta_fast.unwrap_or(32.0),
+                    beta_slow: self.beta_slow.unwrap_or(1.0),
+                    truncate: self.truncate.unwrap_or(true),
+                    attention_factor: self.attention_factor.or(from_mscale),
                 }))
             }
-            other => Err(format!("its rope_scaling is of type {other}; what can be read is linear, dynamic, yarn and llama3")),
+            other => Err(ConfigError::unsupported("the type of rope_scaling", other, "default, linear, dynamic, yarn and llama3")),
         }
     }
 }

@@ -1,24 +1,26 @@
-//! Vision transformers (Dosovitskiy et al. 2021): an image's patches as rows, a learned row before them.
+//! Vision transformers (Dosovitskiy et al. 2021): patches of an image as rows, a class token before them.
 //!
-//! A patch is a row of `channels * size * size` values: all rows of its first channel from the top, left to right, then the next channel's.
-//! Patches follow each other as they lie in the image, from the top, left to right.
+//! A patch is a row of `channels * size * size` values: its first channel row by row from the top, left to right, then the next channel. Patches are
+//! in the order of the image, from the top, left to right.
 
 use attoformer::image::{Architecture, Classifier, Config, InputStem, MaskKind, NormKind, Pooling, PositionKind};
 use serde::Deserialize;
 
 use super::activation::activation;
+use super::defaults::yes;
 use super::directory::Directory;
+use super::error::ConfigError;
 use super::file_names::PREPROCESSOR;
 use crate::import::checkpoint::SourceRole;
 use crate::import::description::Description;
-use crate::import::json_file::fields;
 use crate::import::limits::head_dim;
 use crate::import::preprocess::pictures::Preprocessor;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
+use crate::import::weights::WeightsError;
 
-/// What config.json says.
+/// Fields of config.json.
 #[derive(Deserialize)]
-struct Shape {
+struct ConfigJson {
     hidden_size: u32,
     intermediate_size: u32,
     num_hidden_layers: u32,
@@ -27,18 +29,14 @@ struct Shape {
     layer_norm_eps: f32,
     image_size: u32,
     patch_size: u32,
-    #[serde(default = "colours")]
+    #[serde(default = "three")]
     num_channels: u32,
     #[serde(default = "yes")]
     qkv_bias: bool,
 }
 
-fn colours() -> u32 {
+fn three() -> u32 {
     3
-}
-
-fn yes() -> bool {
-    true
 }
 
 const NAMES: LayerNames = LayerNames {
@@ -53,68 +51,68 @@ const NAMES: LayerNames = LayerNames {
     ..LayerNames::NONE
 };
 
-/// Reads the shape.
+/// Describes the model. Without a preprocessor_config.json the model is fed rows instead of pictures.
 ///
 /// # Errors
-/// A sentence's end: what contradicts itself, or is not known.
-pub fn read(directory: &Directory) -> Result<Description, String> {
-    let shape: Shape = directory.fields()?;
-    let (size, channels) = (shape.patch_size, shape.num_channels);
-    let features = channels.checked_mul(size).and_then(|column| column.checked_mul(size)).filter(|&features| features > 0);
-    let across = shape.image_size.checked_div(size).unwrap_or(0);
-    let patches = across.checked_mul(across).filter(|&patches| patches > 0 && patches < 1 << 20);
+/// [`ConfigError`] with the field.
+pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
+    let json: ConfigJson = directory.fields()?;
+    let ConfigJson { image_size, patch_size, num_channels: channels, .. } = json;
+    let features = channels.checked_mul(patch_size).and_then(|column| column.checked_mul(patch_size)).filter(|&features| features > 0);
+    let per_side = image_size.checked_div(patch_size).unwrap_or(0);
+    let patches = per_side.checked_mul(per_side).filter(|&patches| patches > 0 && patches < 1 << 20);
     let (Some(features), Some(patches)) = (features, patches) else {
-        return Err(format!("an image of {} does not divide into patches of {size} in {channels} channels", shape.image_size));
+        return Err(ConfigError::Patches { image_size, patch_size, channels });
     };
     if features > u32::from(u16::MAX) {
-        return Err(format!("its patches have {features} values; what can be read is up to {}", u16::MAX));
+        return Err(ConfigError::PatchValues { values: features, max: u16::MAX.into() });
     }
-    let classifies = directory.is_for("ForImageClassification");
-    let labels = if classifies { directory.labels()? } else { Vec::new() };
+    let is_classifier = directory.class_ends_with("ForImageClassification");
+    let labels = if is_classifier { directory.labels()? } else { Vec::new() };
     let config = attoformer::config! {
         architecture: Architecture::Encoder,
         norm: NormKind::Layer,
-        activation: activation(&shape.hidden_act)?,
+        activation: activation(&json.hidden_act)?,
         gated: false,
         positions: PositionKind::LearnedAbsolute,
         mask: MaskKind::Bidirectional,
-        d_model: shape.hidden_size,
-        d_hidden: shape.intermediate_size,
-        layers: shape.num_hidden_layers,
-        heads: shape.num_attention_heads,
-        kv_heads: shape.num_attention_heads,
-        head_dim: head_dim(shape.hidden_size, shape.num_attention_heads, "hidden_size")?,
+        d_model: json.hidden_size,
+        d_hidden: json.intermediate_size,
+        layers: json.num_hidden_layers,
+        heads: json.num_attention_heads,
+        kv_heads: json.num_attention_heads,
+        head_dim: head_dim(json.hidden_size, json.num_attention_heads, "hidden_size")?,
         context: patches + 1,
-        norm_eps: shape.layer_norm_eps,
+        norm_eps: json.layer_norm_eps,
         pooling: Pooling::First,
-        classifier: if classifies { Classifier::Sequence } else { Classifier::None },
+        classifier: if is_classifier { Classifier::Sequence } else { Classifier::None },
         input_stem: InputStem::Patches,
         class_token: true,
         labels: labels.len() as u32,
         features,
         ..Config::DECODER
     };
-    let layers =
-        LayerSpec { names: &NAMES, qkv_bias: [shape.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: RotaryPairs::Interleaved };
-    let kernel = [shape.hidden_size as usize, channels as usize, size as usize, size as usize];
-    let pictures = |stated| fields(stated).and_then(|stated: Preprocessor| stated.pictures(shape.image_size, channels, size));
-    let pictures = directory.beside(PREPROCESSOR)?.map(pictures).transpose().map_err(|error| format!("of its {PREPROCESSOR}, {error}"))?;
-    Ok(Description { labels, pictures, ..Description::new(config, move |config, mapper| tensors(config, &layers, kernel, mapper)) })
+    let spec = LayerSpec { names: &NAMES, qkv_bias: [json.qkv_bias; 3], out_bias: true, mlp_bias: true, pairs: RotaryPairs::Interleaved };
+    let kernel = [json.hidden_size as usize, channels as usize, patch_size as usize, patch_size as usize];
+    let pictures = directory.sidecar(PREPROCESSOR, |file: Preprocessor| file.pictures(image_size, channels, patch_size))?;
+    let description = Description::new(config, move |config, mapper| map_tensors(config, &spec, kernel, mapper));
+    Ok(Description { labels, pictures, ..description })
 }
 
-fn tensors(config: &Config, layers: &LayerSpec, kernel: [usize; 4], mapper: &mut TensorMapper<'_, '_>) -> Result<(), String> {
+fn map_tensors(config: &Config, spec: &LayerSpec, kernel: [usize; 4], mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
     let width = config.d_model as usize;
     mapper.prefix_if("vit.");
     let class = mapper.values("embeddings.cls_token", &[1, 1, width])?;
     mapper.put(SourceRole::ClassToken, None, width, class, None);
-    let places = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
-    mapper.put(SourceRole::Positions, None, width, places, None);
-    // A convolution whose stride is its width: each output's kernel is one row over a patch's values, in the order they have here.
+    let positions = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    mapper.put(SourceRole::Positions, None, width, positions, None);
+    // The patch embedding is a convolution whose stride is its width: the kernel of an output is one row over the values of a patch, in the same
+    // order.
     let projection = mapper.values("embeddings.patch_embeddings.projection.weight", &kernel)?;
     let bias = mapper.values("embeddings.patch_embeddings.projection.bias", &[width])?;
     mapper.put(SourceRole::Conv1, None, config.features as usize, projection, Some(bias));
     for layer in 0..config.layers {
-        mapper.layer(config, layers, layer, &format!("encoder.layer.{layer}."))?;
+        mapper.layer(config, spec, layer, &format!("encoder.layer.{layer}."))?;
     }
     mapper.norm(SourceRole::FinalNorm, None, "layernorm", config.d_model, config.norm)?;
     mapper.skip(&["pooler.dense.weight", "pooler.dense.bias"]);

@@ -1,4 +1,4 @@
-//! The safetensors files of a model directory: one file, or several with an index.
+//! Safetensors files of a model directory: one file, or several with an index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use sha2::{Digest, Sha256};
 use super::file_names::{INDEX, WEIGHTS};
 use crate::error::Error;
 use crate::files;
-use crate::import::json_file::{fields, json};
+use crate::import::json_file::{fields, read_json};
 use crate::import::weights::Weights;
 
-/// The mapped files of a model's weights.
-pub struct Files {
+/// The memory-mapped weights files.
+pub struct WeightFiles {
     /// The one file, or the index of several.
     pub path: PathBuf,
     maps: Vec<(PathBuf, Mmap)>,
-    /// The file of each tensor, where there are several files.
+    /// Name of the file of each tensor; empty with one file.
     index: BTreeMap<String, String>,
 }
 
@@ -27,36 +27,55 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-impl Files {
-    /// Maps them.
+/// Reason why the index of the weights files is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum IndexError {
+    /// A path instead of a file name.
+    #[error("the index names {0}, which is not a file name in its folder")]
+    ForeignFile(String),
+    /// No files.
+    #[error("the index names no file")]
+    NoFiles,
+    /// A tensor that its file lacks.
+    #[error("the index places the tensor {tensor} in {file}, which lacks it; download both again")]
+    TensorMissing {
+        /// Name of the tensor.
+        tensor: String,
+        /// Name of the file.
+        file: String,
+    },
+}
+
+impl WeightFiles {
+    /// Maps the files of a folder.
     ///
     /// # Errors
-    /// One sentence that names the file and what is wrong with it.
+    /// [`Error::Io`], or [`Error::File`] for an index that is not valid.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let (whole, index) = (folder.join(WEIGHTS), folder.join(INDEX));
-        if whole.exists() || !index.exists() {
-            return Ok(Files { maps: vec![(whole.clone(), files::map(&whole)?)], path: whole, index: BTreeMap::new() });
+        let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
+        if single.exists() || !index.exists() {
+            return Ok(WeightFiles { maps: vec![(single.clone(), files::map(&single)?)], path: single, index: BTreeMap::new() });
         }
-        let Index { weight_map } = fields(json(&index)?).map_err(Error::file(&index))?;
+        let Index { weight_map } = fields(read_json(&index)?).map_err(Error::file(&index))?;
         let names: BTreeSet<&String> = weight_map.values().collect();
         let mut maps = Vec::new();
         for name in names {
-            // A part lies in the folder itself, whatever the index says.
+            // The index must not lead out of the folder.
             if Path::new(name).file_name() != Some(name.as_ref()) {
-                return Err(Error::file(&index)(format!("it names {name}, which is no file of its folder")));
+                return Err(Error::file(&index)(IndexError::ForeignFile(name.clone())));
             }
             maps.push((folder.join(name), files::map(&folder.join(name))?));
         }
         if maps.is_empty() {
-            return Err(Error::file(&index)("it names no file".to_owned()));
+            return Err(Error::file(&index)(IndexError::NoFiles));
         }
-        Ok(Files { path: index, maps, index: weight_map })
+        Ok(WeightFiles { path: index, maps, index: weight_map })
     }
 
-    /// All tensors, each from the file where the index says it is.
+    /// All tensors, each from the file that the index names.
     ///
     /// # Errors
-    /// One sentence that names the file and what is wrong with it.
+    /// [`Error::File`]: a file is damaged, or lacks a tensor of the index.
     pub fn weights(&self) -> Result<Weights<'_>, Error> {
         let mut weights = Weights::new("config.json");
         for (path, map) in &self.maps {
@@ -64,11 +83,11 @@ impl Files {
         }
         match self.index.iter().find(|(name, _)| !weights.has(name)) {
             None => Ok(weights),
-            Some((name, file)) => Err(Error::file(&self.path)(format!("it says that {file} holds a tensor {name}, which is not there"))),
+            Some((tensor, file)) => Err(Error::file(&self.path)(IndexError::TensorMissing { tensor: tensor.clone(), file: file.clone() })),
         }
     }
 
-    /// SHA-256 of all of them, one after another.
+    /// SHA-256 of all files, one after another.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         self.maps.iter().for_each(|(_, map)| hash.update(&map[..]));

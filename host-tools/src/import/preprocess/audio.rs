@@ -1,85 +1,128 @@
-//! What a model's files say of the sound that it reads.
+//! Audio front end: how the files of a model describe the computation of its mel features or MFCCs.
 
 use attoformer::frontend::audio::fft;
 use serde::Deserialize;
 
-/// How sound becomes rows of features: frames, a spectrum, mel bands, their logarithms, and perhaps a cosine transform.
+/// Settings of the features: frames under a Hann window, an FFT (n_fft samples), a mel filterbank, logarithms, and perhaps a DCT (MFCC).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioFrontend {
-    /// Samples per second.
+    /// Sample rate, Hz.
     pub sample_rate: u32,
     /// Samples of a clip.
     pub samples: u32,
     /// Samples of a frame, under a periodic Hann window.
     pub frame_len: u32,
-    /// Samples from one frame to the next.
+    /// Hop length: samples from the start of a frame to the start of the next.
     pub hop: u32,
-    /// Length of the transform.
+    /// Samples of the FFT (n_fft).
     pub fft_len: u32,
-    /// |X|^2 instead of |X|.
+    /// Whether the spectrum is the power |X|^2 instead of the magnitude |X|.
     pub power: bool,
-    /// Frames lie around their sample, the clip is reflected at its ends.
+    /// Whether frames are centred on their sample; the clip is reflected at its ends.
     pub centred: bool,
-    /// Mel bands, their scale and their range in Hz.
+    /// Bands of the mel filterbank.
     pub bands: u32,
-    /// How mels are counted.
+    /// Mel scale.
     pub scale: MelScale,
-    /// Lowest and highest frequency in Hz.
+    /// Lowest and highest frequency of the mel filterbank, Hz.
     pub range_hz: [f64; 2],
-    /// Coefficients of the cosine transform; 0 for the bands themselves.
+    /// Coefficients of the DCT (MFCCs); 0 for the logarithms of the bands themselves.
     pub coefficients: u32,
-    /// Bands below it count as it.
+    /// Lower bound of a band before its logarithm.
     pub log_floor: f32,
-    /// Decimal logarithms, held to this range below the loudest and scaled as Whisper does; natural ones without.
+    /// `Some` for decimal logarithms, clamped to this range below the loudest and scaled as Whisper does; `None` for natural logarithms.
     pub decimal_range: Option<f32>,
 }
 
-/// How mels are counted, and what a band's triangle is.
+/// Mel scale, and shape of the filterbank's triangles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MelScale {
-    /// `1127 ln(1 + f / 700)`, triangles linear in mel with a peak of 1, nothing of the constant part.
+    /// `1127 ln(1 + f / 700)`; triangles linear in mel with a peak of 1; the DC bin has weight 0.
     Htk,
-    /// Linear below 1 kHz (Slaney 1998), triangles linear in Hz with an area of 1.
+    /// Linear below 1 kHz (Slaney 1998); triangles linear in Hz with an area of 1.
     Slaney,
 }
 
+/// Reason why the engine cannot compute the features.
+#[derive(Debug, thiserror::Error)]
+pub enum AudioError {
+    /// A size outside the supported range.
+    #[error("{name} is {value}; supported: {min} to {max}")]
+    Range {
+        /// Name of the size.
+        name: &'static str,
+        /// Its value.
+        value: u32,
+        /// Smallest supported value.
+        min: u32,
+        /// Largest supported value.
+        max: u32,
+    },
+    /// An FFT length without fast factors.
+    #[error("an FFT of {0} samples (n_fft) is not supported; supported: twice a product of twos and fives, up to {FFT_MAX}")]
+    FftLength(u32),
+    /// The mel filterbank reaches beyond the Nyquist frequency.
+    #[error("mel range {low} to {high} Hz exceeds the Nyquist frequency of {sample_rate} Hz audio")]
+    MelRange {
+        /// Lowest frequency.
+        low: f64,
+        /// Highest frequency.
+        high: f64,
+        /// Sample rate.
+        sample_rate: u32,
+    },
+    /// A lower bound without a logarithm.
+    #[error("log floor is {0}; it must be a normal number above 0")]
+    LogFloor(f32),
+    /// A clip with too many features.
+    #[error("a clip has {0} features; at most {FEATURES_MAX} are supported")]
+    TooManyFeatures(u64),
+    /// Another kind of features.
+    #[error(
+        "unsupported frontend; supported: mfcc of periodic Hann frames without centre padding and pre-emphasis, HTK mel scale, natural logarithms, DCT \
+         of type 2"
+    )]
+    NotMfcc,
+}
+
+/// Longest FFT, samples.
+const FFT_MAX: u32 = 1 << 14;
+/// Most features of a clip.
+const FEATURES_MAX: u64 = 1 << 24;
+
 impl AudioFrontend {
-    /// Itself, if the engine can compute it.
+    /// Checks that the engine can compute the features.
     ///
     /// # Errors
-    /// A sentence's end: the first value that cannot be.
-    fn checked(self) -> Result<Self, String> {
+    /// [`AudioError`] with the first setting that is not supported.
+    fn checked(self) -> Result<Self, AudioError> {
         let [low, high] = self.range_hz;
-        let within = |name: &str, value: u32, from: u32, to: u32| {
-            if (from..=to).contains(&value) {
-                Ok(())
-            } else {
-                Err(format!("its front end has {value} {name}, between {from} and {to} can be"))
-            }
+        let check = |name: &'static str, value: u32, min: u32, max: u32| {
+            if (min..=max).contains(&value) { Ok(()) } else { Err(AudioError::Range { name, value, min, max }) }
         };
-        within("samples a second", self.sample_rate, 1, 1 << 20)?;
-        within("samples in a clip", self.samples, 1, 1 << 22)?;
-        within("samples in a frame", self.frame_len, 1, self.samples.min(self.fft_len).min(1 << 14))?;
-        within("samples from frame to frame", self.hop, 1, self.frame_len)?;
-        within("mel bands", self.bands, 1, 1 << 10)?;
-        within("coefficients", self.coefficients, 0, self.bands)?;
-        if self.fft_len > 1 << 14 || !fft::is_supported(self.fft_len as usize) {
-            return Err(format!("its front end transforms {} samples, not twice a product of twos and fives up to 16384", self.fft_len));
+        check("sample rate", self.sample_rate, 1, 1 << 20)?;
+        check("clip length in samples", self.samples, 1, 1 << 22)?;
+        check("frame length in samples", self.frame_len, 1, self.samples.min(self.fft_len).min(FFT_MAX))?;
+        check("hop length", self.hop, 1, self.frame_len)?;
+        check("number of mel bands", self.bands, 1, 1 << 10)?;
+        check("number of MFCCs", self.coefficients, 0, self.bands)?;
+        if self.fft_len > FFT_MAX || !fft::is_supported(self.fft_len as usize) {
+            return Err(AudioError::FftLength(self.fft_len));
         }
         // A NaN is in no range.
-        let held = 0.0..=f64::from(self.sample_rate) / 2.0;
-        if !held.contains(&low) || !held.contains(&high) || low >= high {
-            return Err(format!("its front end hears from {low} to {high} Hz, which {} samples a second cannot hold", self.sample_rate));
+        let supported = 0.0..=f64::from(self.sample_rate) / 2.0;
+        if !supported.contains(&low) || !supported.contains(&high) || low >= high {
+            return Err(AudioError::MelRange { low, high, sample_rate: self.sample_rate });
         }
         if !(self.log_floor.is_normal() && self.log_floor > 0.0) {
-            return Err(format!("its front end's smallest value is {}, which has no logarithm", self.log_floor));
+            return Err(AudioError::LogFloor(self.log_floor));
         }
         let values = u64::from(self.samples / self.hop + 1) * u64::from(self.bands);
-        if values > 1 << 24 { Err(format!("its front end makes {values} features of a clip, more than 16 million")) } else { Ok(self) }
+        if values > FEATURES_MAX { Err(AudioError::TooManyFeatures(values)) } else { Ok(self) }
     }
 }
 
-/// The `frontend` of a keyword transformer's config.json.
+/// `frontend` in the `config.json` of a keyword transformer: MFCCs.
 #[derive(Deserialize)]
 pub struct Mfcc {
     #[serde(rename = "type")]
@@ -108,9 +151,9 @@ impl Mfcc {
     /// The front end.
     ///
     /// # Errors
-    /// A sentence's end: what is not known.
-    pub fn frontend(&self) -> Result<AudioFrontend, String> {
-        let known = self.kind == "mfcc"
+    /// [`AudioError`] with the first setting that is not supported.
+    pub fn frontend(&self) -> Result<AudioFrontend, AudioError> {
+        let is_supported = self.kind == "mfcc"
             && !self.centre_padding
             && self.preemphasis == 0.0
             && self.window == "hann"
@@ -118,12 +161,8 @@ impl Mfcc {
             && self.mel_scale == "htk"
             && self.log == "natural"
             && self.dct_type == 2;
-        if !known || !["magnitude", "power"].contains(&&self.spectrum[..]) {
-            return Err(
-                "its frontend is not the one that can be read: mfcc of periodic Hann frames from the clip's start, without pre-emphasis, \
-                        htk mels, natural logarithms, a DCT of type 2"
-                    .to_owned(),
-            );
+        if !is_supported || !["magnitude", "power"].contains(&&self.spectrum[..]) {
+            return Err(AudioError::NotMfcc);
         }
         let frontend = AudioFrontend {
             sample_rate: self.sample_rate,
@@ -144,7 +183,7 @@ impl Mfcc {
     }
 }
 
-/// Whisper's preprocessor_config.json.
+/// Whisper's `preprocessor_config.json`: a log-mel spectrogram.
 #[derive(Deserialize)]
 pub struct LogMel {
     feature_size: u32,
@@ -158,8 +197,8 @@ impl LogMel {
     /// The front end (Radford et al. 2022, section 2.2).
     ///
     /// # Errors
-    /// A sentence's end: what cannot be.
-    pub fn frontend(&self) -> Result<AudioFrontend, String> {
+    /// [`AudioError`] with the first setting that is not supported.
+    pub fn frontend(&self) -> Result<AudioFrontend, AudioError> {
         let frontend = AudioFrontend {
             sample_rate: self.sampling_rate,
             samples: self.n_samples,
@@ -184,16 +223,16 @@ mod tests {
     use super::LogMel;
 
     #[test]
-    fn what_the_engine_cannot_compute_is_refused_in_words() {
+    fn settings_that_the_engine_cannot_compute_are_refused() {
         let whisper = || LogMel { feature_size: 80, sampling_rate: 16000, hop_length: 160, n_fft: 400, n_samples: 480_000 };
         assert!(whisper().frontend().is_ok());
-        let refusal = |form: LogMel| form.frontend().unwrap_err();
-        assert!(refusal(LogMel { hop_length: 0, ..whisper() }).contains("0 samples from frame to frame, between 1 and 400"));
-        assert!(refusal(LogMel { n_fft: 402, ..whisper() }).contains("transforms 402 samples"));
-        assert!(refusal(LogMel { n_fft: u32::MAX, ..whisper() }).contains("4294967295 samples in a frame, between 1 and 16384"));
-        assert!(refusal(LogMel { n_samples: 399, ..whisper() }).contains("400 samples in a frame, between 1 and 399"));
-        assert!(refusal(LogMel { feature_size: 0, ..whisper() }).contains("0 mel bands"));
-        assert!(refusal(LogMel { sampling_rate: 0, ..whisper() }).contains("0 samples a second"));
-        assert!(refusal(LogMel { n_samples: 1 << 22, hop_length: 1, ..whisper() }).contains("more than 16 million"));
+        let refusal = |form: LogMel| form.frontend().unwrap_err().to_string();
+        assert_eq!(refusal(LogMel { hop_length: 0, ..whisper() }), "hop length is 0; supported: 1 to 400");
+        assert!(refusal(LogMel { n_fft: 402, ..whisper() }).contains("an FFT of 402 samples"));
+        assert_eq!(refusal(LogMel { n_fft: u32::MAX, ..whisper() }), "frame length in samples is 4294967295; supported: 1 to 16384");
+        assert_eq!(refusal(LogMel { n_samples: 399, ..whisper() }), "frame length in samples is 400; supported: 1 to 399");
+        assert!(refusal(LogMel { feature_size: 0, ..whisper() }).contains("number of mel bands is 0"));
+        assert!(refusal(LogMel { sampling_rate: 0, ..whisper() }).contains("sample rate is 0"));
+        assert!(refusal(LogMel { n_samples: 1 << 22, hop_length: 1, ..whisper() }).contains("features; at most 16777216"));
     }
 }

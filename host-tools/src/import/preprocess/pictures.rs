@@ -1,9 +1,46 @@
-//! What a model's files say of the pictures that it reads: the preprocessor_config.json of Hugging Face's image processors.
+//! Picture front end: the `preprocessor_config.json` of Hugging Face's image processors.
 
 use attoformer::frontend::pictures::{Filter, Pictures, Resize};
 use serde::Deserialize;
 
-/// Its fields; those that are left out are those of ViT's own processor.
+/// Reason why the engine cannot compute a model's input from pictures.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    /// Pictures of any shape remain, because none of the steps makes them square.
+    #[error("pictures keep their aspect ratio: the shorter side is resized and no crop follows, which is not supported")]
+    NoCrop,
+    /// The result has another size than the model reads.
+    #[error("pictures are resized to {height} by {width} pixels, but config.json states {side} by {side}")]
+    Size {
+        /// Height after the last step.
+        height: usize,
+        /// Width after the last step.
+        width: usize,
+        /// Height and width that the model reads.
+        side: usize,
+    },
+    /// The sizes contradict each other, or a number is not finite.
+    #[error("size, crop_size, image_mean or image_std contradict each other or are not usable numbers")]
+    Inconsistent,
+    /// A resampling filter that the engine does not have.
+    #[error("resample is {0}; supported: 0 to 3 (nearest, Lanczos, bilinear, bicubic)")]
+    Filter(u32),
+    /// Pictures with another number of channels.
+    #[error("num_channels is {0}; supported: 1 and 3")]
+    Channels(usize),
+    /// Too few means or standard deviations.
+    #[error("{name} has {values} values for {channels} channels")]
+    ChannelValues {
+        /// Name of the field.
+        name: &'static str,
+        /// Its values.
+        values: usize,
+        /// Channels of the model.
+        channels: usize,
+    },
+}
+
+/// Fields of the file. Defaults are those of ViT's image processor.
 #[derive(Deserialize)]
 pub struct Preprocessor {
     #[serde(default = "yes")]
@@ -16,7 +53,7 @@ pub struct Preprocessor {
     crop_size: Option<Size>,
     #[serde(default = "yes")]
     do_rescale: bool,
-    #[serde(default = "of_255")]
+    #[serde(default = "one_over_255")]
     rescale_factor: f32,
     #[serde(default = "yes")]
     do_normalize: bool,
@@ -34,7 +71,7 @@ fn bilinear() -> u32 {
     2
 }
 
-fn of_255() -> f32 {
+fn one_over_255() -> f32 {
     1.0 / 255.0
 }
 
@@ -42,24 +79,24 @@ fn half() -> Vec<f32> {
     vec![0.5; 3]
 }
 
-/// A size, in the three ways it is spelled.
+/// A size, in any of its three spellings.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Size {
-    /// Of a square.
+    /// Side of a square.
     Square(u32),
-    /// Of both sides.
+    /// Both sides.
     Sides { height: u32, width: u32 },
-    /// Of the shorter side; the shape stays.
+    /// The shorter side; the aspect ratio is kept.
     Shorter { shortest_edge: u32 },
 }
 
 impl Preprocessor {
-    /// How pictures become rows for a model that sees `side` by `side` pixels in patches.
+    /// The steps from a picture to the rows of a model that reads `side` by `side` pixels in square patches.
     ///
     /// # Errors
-    /// A sentence's end: what is not known, or does not fit the model.
-    pub fn pictures(&self, side: u32, channels: u32, patch: u32) -> Result<Pictures, String> {
+    /// [`PictureError`]: a step that is not supported, or a size that contradicts the model.
+    pub fn pictures(&self, side: u32, channels: u32, patch: u32) -> Result<Pictures, PictureError> {
         let resize = match self.size.filter(|_| self.do_resize) {
             None => Resize::Keep,
             Some(Size::Square(side)) => Resize::To(side as usize, side as usize),
@@ -67,17 +104,15 @@ impl Preprocessor {
             Some(Size::Shorter { shortest_edge }) => Resize::Shorter(shortest_edge as usize),
         };
         let side = side as usize;
-        let seen = match (self.crop_size.filter(|_| self.do_center_crop), resize) {
+        let [height, width] = match (self.crop_size.filter(|_| self.do_center_crop), resize) {
             (Some(Size::Square(side)), _) => [side as usize; 2],
             (Some(Size::Sides { height, width }), _) => [height as usize, width as usize],
             (None, Resize::To(height, width)) => [height, width],
             (None, Resize::Keep) => [side; 2],
-            (None, Resize::Shorter(_)) | (Some(Size::Shorter { .. }), _) => {
-                return Err("pictures keep their shape and no size is cut out of them, which cannot be read".to_owned());
-            }
+            (None, Resize::Shorter(_)) | (Some(Size::Shorter { .. }), _) => return Err(PictureError::NoCrop),
         };
-        if seen != [side; 2] {
-            return Err(format!("pictures come to {} by {} pixels, where config.json states {side} by {side}", seen[0], seen[1]));
+        if [height, width] != [side; 2] {
+            return Err(PictureError::Size { height, width, side });
         }
         let (mean, deviation) =
             if self.do_normalize { (&self.image_mean[..], &self.image_std[..]) } else { (&[0.0; 3][..], &[1.0; 3][..]) };
@@ -92,33 +127,29 @@ impl Preprocessor {
             resize,
             filter: filter(self.resample)?,
         };
-        if pictures.is_consistent() {
-            Ok(pictures)
-        } else {
-            Err("its sizes contradict each other, or its numbers cannot be computed with".to_owned())
-        }
+        if pictures.is_consistent() { Ok(pictures) } else { Err(PictureError::Inconsistent) }
     }
 }
 
-/// The filter by Pillow's number.
-fn filter(number: u32) -> Result<Filter, String> {
+/// The resampling filter with Pillow's number.
+fn filter(number: u32) -> Result<Filter, PictureError> {
     match number {
         0 => Ok(Filter::Nearest),
         1 => Ok(Filter::Lanczos),
         2 => Ok(Filter::Bilinear),
         3 => Ok(Filter::Bicubic),
-        other => Err(format!("its resample is {other}; what can be read is 0 to 3 (nearest, Lanczos, bilinear, bicubic)")),
+        other => Err(PictureError::Filter(other)),
     }
 }
 
-/// A value for each channel; those that the model does not have get `rest`.
-fn by_channel(name: &str, values: &[f32], channels: u32, rest: f32) -> Result<[f32; 3], String> {
+/// A value for each channel, `rest` for channels that the model does not have.
+fn by_channel(name: &'static str, values: &[f32], channels: u32, rest: f32) -> Result<[f32; 3], PictureError> {
     let channels = channels as usize;
     if !matches!(channels, 1 | 3) {
-        return Err(format!("its pictures have {channels} channels; what can be read is 1 or 3"));
+        return Err(PictureError::Channels(channels));
     }
     let Some(values) = values.get(..channels) else {
-        return Err(format!("its {name} has {} values for {channels} channels", values.len()));
+        return Err(PictureError::ChannelValues { name, values: values.len(), channels });
     };
     Ok([0, 1, 2].map(|channel| values.get(channel).copied().unwrap_or(rest)))
 }
@@ -129,11 +160,11 @@ mod tests {
     use attoformer::frontend::pictures::{Filter, Pictures, Resize};
 
     fn read(text: &str) -> Result<Pictures, String> {
-        serde_json::from_str::<Preprocessor>(text).unwrap().pictures(8, 3, 4)
+        serde_json::from_str::<Preprocessor>(text).unwrap().pictures(8, 3, 4).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn sizes_are_read_as_they_are_spelled() {
+    fn every_spelling_of_a_size_is_read() {
         let square = read(r#"{"size": 8, "resample": 3}"#).unwrap();
         assert_eq!((square.resize, square.filter, square.height, square.width), (Resize::To(8, 8), Filter::Bicubic, 8, 8));
         assert_eq!((square.scale, square.mean, square.deviation), (1.0 / 255.0, [0.5; 3], [0.5; 3]));
@@ -149,18 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_in_words() {
+    fn preprocessors_that_do_not_fit_are_refused() {
         for (text, word) in [
-            (r#"{"size": 9}"#, "come to 9 by 9 pixels, where config.json states 8 by 8"),
-            (r#"{"size": {"shortest_edge": 8}}"#, "no size is cut out"),
-            (r#"{"size": 8, "resample": 5}"#, "its resample is 5"),
+            (r#"{"size": 9}"#, "resized to 9 by 9 pixels, but config.json states 8 by 8"),
+            (r#"{"size": {"shortest_edge": 8}}"#, "no crop follows"),
+            (r#"{"size": 8, "resample": 5}"#, "resample is 5"),
             (r#"{"size": 8, "image_std": [0.5]}"#, "image_std has 1 values for 3 channels"),
-            (r#"{"size": 8, "image_std": [0.5, 0, 0.5]}"#, "cannot be computed with"),
+            (r#"{"size": 8, "image_std": [0.5, 0, 0.5]}"#, "contradict each other or are not usable numbers"),
             (r#"{"size": 4, "do_center_crop": true, "crop_size": 8}"#, "contradict each other"),
             (r#"{"size": {"shortest_edge": 4294967295}, "do_center_crop": true, "crop_size": 8}"#, "contradict each other"),
         ] {
-            let said = read(text).unwrap_err();
-            assert!(said.contains(word), "{text}: {said}");
+            let message = read(text).unwrap_err();
+            assert!(message.contains(word), "{text}: {message}");
         }
     }
 }

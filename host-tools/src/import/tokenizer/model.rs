@@ -1,182 +1,208 @@
-//! A vocabulary in memory, whatever file it came from, and how it splits texts.
+//! Vocabulary and settings of a tokenizer in memory, whatever file they come from.
 
 use super::charsmap::Charmap;
+use super::error::VocabularyError;
+use super::limits::PIECE_BYTES_MAX;
 
-/// Longest piece that an image holds.
-pub const PIECE_BYTES_MAX: usize = 255;
-
-/// What stands for a space in SentencePiece's vocabularies.
+/// Character that SentencePiece writes for a space.
 pub(super) const METASPACE: char = '\u{2581}';
 
-/// A vocabulary, and how it makes tokens of a text.
+/// Vocabulary and settings of a tokenizer.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     /// Pieces by token id.
     pub pieces: Vec<Piece>,
-    /// Token that begins a text.
+    /// BOS: the token that begins a text.
     pub bos: u32,
-    /// Token that ends a text.
+    /// EOS: the token that ends a text.
     pub eos: u32,
-    /// Token of what cannot be encoded.
+    /// UNK: the token for text that cannot be encoded.
     pub unk: u32,
-    /// Whether the begin token is written before a text (BPE; a WordPiece's always is).
+    /// Whether BOS is written before a text (BPE and Unigram; WordPiece always writes it).
     pub add_bos: bool,
-    /// Whether the end token is written behind a text (BPE; a WordPiece's always is).
+    /// Whether EOS is written after a text (BPE and Unigram; WordPiece always writes it).
     pub add_eos: bool,
-    /// Logarithms of the pieces' probabilities (Unigram, whose pieces' own scores are 0).
+    /// Log probabilities of the pieces (Unigram, where [`Piece::score`] is 0).
     pub scores: Vec<f64>,
-    /// What becomes of the characters of a text (Unigram).
+    /// Replacements of characters before tokenization (Unigram).
     pub charmap: Charmap,
-    /// Pairs that merge, the first ones first (byte-level BPE).
+    /// Merge rules in order of their rank (byte-level BPE).
     pub merges: Vec<Merge>,
-    /// Tokens that a text may spell out (BPE).
+    /// Added tokens: matched in a text before it is split (BPE and Unigram).
     pub added: Vec<AddedToken>,
-    /// How texts are split.
+    /// Tokenizer kind and its settings.
     pub scheme: Scheme,
 }
 
-/// How a vocabulary makes tokens of a text.
+/// Tokenizer kind and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// SentencePiece-style BPE: pieces with scores, and bytes for what no piece covers.
+    /// SentencePiece BPE: pieces merge by score, with byte fallback for characters that are not pieces.
     SentencePiece {
-        /// Token of byte 0; the other 255 follow.
+        /// Token of byte 0; the other 255 byte tokens follow it.
         first_byte: u32,
-        /// What it does about spaces.
+        /// Treatment of spaces.
         spaces: SentencePieceSpaces,
     },
-    /// WordPiece behind BERT's normaliser; the steps are those of its `BasicTokenizer`.
+    /// WordPiece after BERT's normalizer (`BasicTokenizer`).
     WordPiece {
-        /// Control characters go, white space becomes a space.
+        /// Removes control characters and turns white space into spaces.
         clean_text: bool,
-        /// Chinese characters are words.
+        /// Makes each Chinese character a word.
         handle_chinese_chars: bool,
-        /// Accents go.
+        /// Removes accents.
         strip_accents: bool,
-        /// Letters become lower case.
+        /// Lowercases letters.
         lowercase: bool,
-        /// Words of more characters are unknown.
+        /// Longest word that is split into pieces; a longer one is unknown.
         max_word_characters: u32,
     },
-    /// Byte-level BPE: pieces of bytes, and pairs that merge.
+    /// Byte-level BPE: pieces of bytes merge by rank.
     ByteBpe {
-        /// How texts are cut into words.
+        /// Pre-tokenizer pattern.
         split: SplitPattern,
-        /// Texts are brought to Unicode's form C first.
+        /// Normalizes texts to Unicode's form NFC first.
         nfc: bool,
-        /// A word that is a piece is not merged.
+        /// Takes a word that is a piece as it is, without merges.
         ignore_merges: bool,
     },
-    /// Unigram: pieces with scores that add up.
+    /// Unigram: the segmentation with the largest sum of log probabilities.
     Unigram {
-        /// Token of byte 0, the other 255 follow; where unknown characters are byte tokens.
+        /// Token of byte 0, followed by the other 255, where unknown characters fall back to bytes.
         first_byte: Option<u32>,
-        /// What is done to the spaces of a text.
+        /// Treatment of spaces.
         spaces: UnigramSpaces,
     },
 }
 
-/// What a Unigram does to the spaces of a text, in this order.
+/// Treatment of spaces by a Unigram tokenizer, in the order of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnigramSpaces {
-    /// White space at both ends of the text goes, before a map of characters.
+    /// Removes white space at both ends of the text, before the charsmap.
     pub strip: bool,
-    /// White space at the text's end goes, behind it.
+    /// Removes white space at the end of the text, after the charsmap.
     pub trim_end: bool,
-    /// Several spaces become one that is no white space: U+2581.
+    /// Replaces several spaces by one U+2581, which is not white space.
     pub collapse_spaces: bool,
-    /// Or one that is.
+    /// Replaces them by one U+0020 instead, which is white space.
     pub collapse_to_plain_space: bool,
-    /// Words end at white space, which goes.
+    /// Splits the text into words at white space, which is removed.
     pub split_whitespace: bool,
-    /// A space is put before each word, or text that is not split_whitespace, if it has none.
+    /// Adds a space before each word, or before the text if it is not split, unless it has one.
     pub add_dummy_prefix: bool,
-    /// But only where it starts the whole text.
+    /// Limits the dummy prefix to the start of the text.
     pub first_word_only: bool,
-    /// Words begin with each space.
+    /// Begins a word at each space.
     pub split_at_spaces: bool,
 }
 
-/// What SentencePiece-style BPE does about spaces.
+/// Treatment of spaces by SentencePiece BPE.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SentencePieceSpaces {
-    /// One is put before a text.
+    /// Adds a space before a text.
     pub add_dummy_prefix: bool,
-    /// But not behind an added token.
+    /// Limits the dummy prefix to the start of the text: none follows an added token.
     pub start_of_text_only: bool,
-    /// But not before a text that has one.
+    /// Adds no dummy prefix to a text that begins with a space.
     pub unless_present: bool,
-    /// U+2581 is a space.
+    /// Reads U+2581 in a text as a space.
     pub metaspace_is_space: bool,
 }
 
 impl SentencePieceSpaces {
-    /// Those of llama2.c.
+    /// Settings of llama2.c.
     pub const LLAMA2C: SentencePieceSpaces =
         SentencePieceSpaces { add_dummy_prefix: true, start_of_text_only: false, unless_present: false, metaspace_is_space: false };
 }
 
-/// Where byte-level BPE cuts a text into words.
+/// Pre-tokenizer pattern with which byte-level BPE splits a text into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitPattern {
     /// GPT-2's pattern.
     Gpt2,
-    /// Llama 3's, which is GPT-4's.
+    /// Llama 3's pattern, which is GPT-4's.
     Llama3,
-    /// Qwen 2's: the same with words of one digit.
+    /// Qwen 2's pattern: Llama 3's with one digit per word.
     Qwen2,
-    /// SmolLM's: words of one digit, then GPT-2's.
+    /// SmolLM's: one digit per word, then GPT-2's pattern.
     SmolLm,
 }
 
 /// One entry of a vocabulary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Piece {
-    /// Text it stands for.
+    /// The text of the piece.
     pub bytes: Vec<u8>,
-    /// Merges with a higher score come first, nothing merges to a score of [`NEVER`]; 0 where nothing is merged by scores.
+    /// Merge priority (SentencePiece BPE): higher scores merge first, and nothing merges to [`NEVER`]. 0 in the other schemes.
     pub score: f32,
 }
 
-/// The score of a piece that no two tokens merge to.
+/// Score of a piece that no two tokens merge to.
 pub const NEVER: f32 = f32::MIN;
 
-/// Two tokens that merge.
+/// Merge rule of byte-level BPE; its place in the list is the merge rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Merge {
-    /// The first.
+    /// Left token.
     pub left: u32,
-    /// The second.
+    /// Right token.
     pub right: u32,
-    /// What they merge to.
+    /// Token that the two merge to.
     pub merged: u32,
 }
 
-/// A token that is matched before a text is split into words.
+/// Token that is matched in a text before the text is split into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddedToken {
-    /// Its id.
+    /// Token id.
     pub token: u32,
-    /// Text cannot forge it: it is matched only where the caller asks for control tokens.
+    /// Special token: matched only where the caller asks for special tokens, so that plain text cannot forge it.
     pub special: bool,
-    /// It takes the white space before it.
+    /// Takes the white space before it.
     pub lstrip: bool,
-    /// It takes the white space behind it.
+    /// Takes the white space after it.
     pub rstrip: bool,
-    /// It is matched in what the tokens without this mark leave.
+    /// Matched in the normalized text, after all tokens without this flag.
     pub normalized: bool,
 }
 
 impl AddedToken {
-    /// A token without marks.
+    /// An added token without further flags.
     pub fn new(token: u32, special: bool) -> Self {
         AddedToken { token, special, lstrip: false, rstrip: false, normalized: false }
     }
 }
 
+/// Ids of the special tokens that every tokenizer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialIds {
+    /// Token that begins a text.
+    pub bos: u32,
+    /// Token that ends a text.
+    pub eos: u32,
+    /// Token for text that cannot be encoded.
+    pub unk: u32,
+}
+
+impl SpecialIds {
+    /// BOS, EOS and UNK, in this order.
+    pub fn all(self) -> [u32; 3] {
+        [self.bos, self.eos, self.unk]
+    }
+
+    /// Adds those to `added` that are not in it and pass `filter`, as special tokens: text must not spell them.
+    pub(super) fn add_to(self, added: &mut Vec<AddedToken>, filter: impl Fn(u32) -> bool) {
+        for token in self.all() {
+            if filter(token) && !added.iter().any(|added| added.token == token) {
+                added.push(AddedToken::new(token, true));
+            }
+        }
+    }
+}
+
 impl Tokenizer {
-    /// A tokenizer that writes the begin token before a text, and not the end token behind it.
-    pub fn new(pieces: Vec<Piece>, [bos, eos, unk]: [u32; 3], scheme: Scheme) -> Self {
+    /// A tokenizer that writes BOS before a text, and no EOS after it.
+    pub fn new(pieces: Vec<Piece>, SpecialIds { bos, eos, unk }: SpecialIds, scheme: Scheme) -> Self {
         Tokenizer {
             pieces,
             bos,
@@ -192,30 +218,33 @@ impl Tokenizer {
         }
     }
 
-    /// Adds empty pieces up to `rows`, for a model whose token table is longer than its vocabulary.
+    /// Adds empty pieces up to `rows`, for a model whose embedding table is longer than its vocabulary.
     pub fn pad_to(&mut self, rows: usize) {
         if rows > self.pieces.len() {
             self.pieces.resize(rows, Piece { bytes: Vec::new(), score: 0.0 });
         }
     }
-}
 
-/// Refuses pieces that an image cannot hold, and added tokens that are empty or there twice.
-pub(super) fn check(tokenizer: Tokenizer) -> Result<Tokenizer, String> {
-    for (id, piece) in tokenizer.pieces.iter().enumerate() {
-        let shown = String::from_utf8_lossy(&piece.bytes).len().max(piece.bytes.len());
-        if shown > PIECE_BYTES_MAX {
-            return Err(format!("piece {id} has {shown} bytes, {PIECE_BYTES_MAX} at most can be packed"));
+    /// Checks that an image can store all pieces and that the added tokens have texts, all different.
+    ///
+    /// # Errors
+    /// [`VocabularyError`] with the first token that fails.
+    pub(super) fn checked(self) -> Result<Self, VocabularyError> {
+        for (id, piece) in (0..).zip(&self.pieces) {
+            let bytes = String::from_utf8_lossy(&piece.bytes).len().max(piece.bytes.len());
+            if bytes > PIECE_BYTES_MAX {
+                return Err(VocabularyError::PieceTooLong { id, bytes });
+            }
         }
+        let bytes = |added: &AddedToken| &self.pieces[added.token as usize].bytes;
+        let mut added: Vec<&AddedToken> = self.added.iter().collect();
+        added.sort_by_key(|added| bytes(added));
+        if let Some(empty) = added.iter().find(|added| bytes(added).is_empty()) {
+            return Err(VocabularyError::AddedTokenEmpty(empty.token));
+        }
+        if let Some(pair) = added.windows(2).find(|pair| bytes(pair[0]) == bytes(pair[1])) {
+            return Err(VocabularyError::AddedTokensEqual(pair[0].token, pair[1].token));
+        }
+        Ok(self)
     }
-    let bytes = |added: &AddedToken| &tokenizer.pieces[added.token as usize].bytes;
-    let mut added: Vec<&AddedToken> = tokenizer.added.iter().collect();
-    added.sort_by_key(|added| bytes(added));
-    if let Some(empty) = added.iter().find(|added| bytes(added).is_empty()) {
-        return Err(format!("its added token {} is empty", empty.token));
-    }
-    if let Some(pair) = added.windows(2).find(|pair| bytes(pair[0]) == bytes(pair[1])) {
-        return Err(format!("its added tokens {} and {} are equal", pair[0].token, pair[1].token));
-    }
-    Ok(tokenizer)
 }

@@ -1,45 +1,46 @@
-//! A vocabulary as a file lists it, token by token.
+//! A vocabulary as a file lists it, token by token, such as GGUF's `tokenizer.ggml` entries.
 
-use super::model::AddedToken;
+use super::error::VocabularyError;
+use super::model::{AddedToken, SpecialIds};
 
-/// A vocabulary as a file lists it, such as GGUF's `tokenizer.ggml` entries.
+/// A vocabulary as a file lists it.
 #[derive(Clone, Debug, Default)]
 pub struct TokenList {
     /// Pieces by token id, as the file spells them.
     pub tokens: Vec<String>,
-    /// What each is; empty where all are normal.
+    /// Type of each token; empty where all are normal.
     pub types: Vec<TokenType>,
     /// Token that begins a text.
     pub bos: Option<u32>,
     /// Token that ends a text.
     pub eos: Option<u32>,
-    /// Token of what cannot be encoded.
+    /// Token for text that cannot be encoded.
     pub unk: Option<u32>,
-    /// Whether the begin token is written before a text; without it as the family has it.
+    /// Whether BOS is written before a text; `None` for the tokenizer kind's default.
     pub add_bos: Option<bool>,
-    /// Whether the end token is written behind a text.
+    /// Whether EOS is written after a text; `None` for the tokenizer kind's default.
     pub add_eos: Option<bool>,
 }
 
-/// What a token is for.
+/// Token type, as SentencePiece and GGUF number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenType {
-    /// Text.
+    /// A piece of text.
     Normal,
-    /// What cannot be encoded.
+    /// The unknown token.
     Unknown,
-    /// Text cannot spell it.
+    /// A special token, which text cannot spell.
     Control,
-    /// Matched before all others.
+    /// An added token, matched before all others.
     UserDefined,
-    /// Nothing.
+    /// A token that no text is encoded to.
     Unused,
-    /// One byte.
+    /// A byte of byte fallback.
     Byte,
 }
 
 impl TokenType {
-    /// GGUF's number.
+    /// The type with GGUF's number.
     pub fn from_gguf(number: i32) -> Option<Self> {
         match number {
             1 => Some(TokenType::Normal),
@@ -59,10 +60,10 @@ impl TokenList {
         self.types.get(token).copied().unwrap_or(TokenType::Normal)
     }
 
-    /// The tokens that are matched before all others.
+    /// The added tokens: all special and user-defined ones with a text.
     pub(super) fn added(&self) -> Vec<AddedToken> {
-        let matched = |&token: &usize| !self.tokens[token].is_empty();
-        let tokens = (0..self.tokens.len()).filter(matched);
+        let has_text = |&token: &usize| !self.tokens[token].is_empty();
+        let tokens = (0..self.tokens.len()).filter(has_text);
         let added = tokens.filter_map(|token| match self.type_of(token) {
             TokenType::Control | TokenType::Unknown => Some(AddedToken::new(token as u32, true)),
             TokenType::UserDefined => Some(AddedToken::new(token as u32, false)),
@@ -71,17 +72,20 @@ impl TokenList {
         added.collect()
     }
 
-    /// The begin, end and unknown tokens; where one is not stated, another stands for it.
-    pub(super) fn marks(&self) -> Result<[u32; 3], String> {
-        let stated = [self.bos, self.eos, self.unk];
-        let any = self.eos.or(self.bos).or(self.unk).ok_or("it states no token that begins or ends a text")?;
-        let marks = stated.map(|token| token.unwrap_or(any));
-        match marks.iter().find(|&&token| token as usize >= self.tokens.len()) {
-            Some(token) => Err(format!("its special token {token} is not one of its {} tokens", self.tokens.len())),
-            None if !self.types.is_empty() && self.types.len() != self.tokens.len() => {
-                Err(format!("it has {} tokens and {} token types", self.tokens.len(), self.types.len()))
-            }
-            None => Ok(marks),
+    /// BOS, EOS and UNK. One that is not stated is replaced by another one.
+    ///
+    /// # Errors
+    /// [`VocabularyError`]: none is stated, one is outside the vocabulary, or the types are not as many as the tokens.
+    pub(super) fn special_ids(&self) -> Result<SpecialIds, VocabularyError> {
+        let any = self.eos.or(self.bos).or(self.unk).ok_or(VocabularyError::NoSpecialTokens)?;
+        let ids = SpecialIds { bos: self.bos.unwrap_or(any), eos: self.eos.unwrap_or(any), unk: self.unk.unwrap_or(any) };
+        let (tokens, types) = (self.tokens.len(), self.types.len());
+        if let Some(token) = ids.all().into_iter().find(|&token| token as usize >= tokens) {
+            return Err(VocabularyError::SpecialTokenRange { token, tokens });
         }
+        if types != 0 && types != tokens {
+            return Err(VocabularyError::TypeCount { tokens, types });
+        }
+        Ok(ids)
     }
 }

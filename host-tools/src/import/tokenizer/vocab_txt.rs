@@ -1,4 +1,4 @@
-//! `vocab.txt`, one piece a line, with the settings that `tokenizer_config.json` beside it states.
+//! WordPiece from `vocab.txt`, one piece per line, with the settings of `tokenizer_config.json` beside it.
 
 use std::path::Path;
 
@@ -8,41 +8,41 @@ use super::model::{Scheme, Tokenizer};
 use super::wordpiece::WordPieceVocabulary;
 use crate::error::Error;
 use crate::files;
-use crate::import::json_file::settings;
+use crate::import::json_file::read_json;
 
-/// The settings' file.
+/// File with the settings.
 const CONFIG: &str = "tokenizer_config.json";
-/// Longest word of BERT's own tokenizer, in characters.
+/// Longest word of BERT's own tokenizer, characters.
 const MAX_WORD_CHARACTERS: u32 = 100;
 
-/// What `tokenizer_config.json` may say; without it BERT's defaults hold.
+/// Fields of `tokenizer_config.json`; BERT's defaults without the file.
 #[derive(Deserialize)]
 #[serde(default)]
 struct Config {
     do_lower_case: bool,
     tokenize_chinese_chars: bool,
     strip_accents: Option<bool>,
-    unk_token: Special,
-    cls_token: Special,
-    sep_token: Special,
+    unk_token: SpecialToken,
+    cls_token: SpecialToken,
+    sep_token: SpecialToken,
 }
 
-/// A special token by its text, alone or with what else is said of it.
+/// A special token: its text, or an object with its text.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Special {
+enum SpecialToken {
     Text(String),
-    Described { content: String },
+    Object { content: String },
 }
 
-impl Special {
+impl SpecialToken {
     fn new(text: &str) -> Self {
-        Special::Text(text.to_owned())
+        SpecialToken::Text(text.to_owned())
     }
 
     fn text(&self) -> &str {
         match self {
-            Special::Text(text) | Special::Described { content: text } => text,
+            SpecialToken::Text(text) | SpecialToken::Object { content: text } => text,
         }
     }
 }
@@ -53,43 +53,34 @@ impl Default for Config {
             do_lower_case: true,
             tokenize_chinese_chars: true,
             strip_accents: None,
-            unk_token: Special::new("[UNK]"),
-            cls_token: Special::new("[CLS]"),
-            sep_token: Special::new("[SEP]"),
+            unk_token: SpecialToken::new("[UNK]"),
+            cls_token: SpecialToken::new("[CLS]"),
+            sep_token: SpecialToken::new("[SEP]"),
         }
     }
 }
 
 /// Reads `file` and the settings beside it.
-pub(super) fn wordpiece(file: &Path) -> Result<Tokenizer, Error> {
-    let bytes = files::map(file)?;
-    let beside = file.with_file_name(CONFIG);
-    let config: Config = match beside.exists() {
-        true => settings(&beside)?,
-        false => Config::default(),
-    };
-    let scheme = Scheme::WordPiece {
-        clean_text: true,
-        handle_chinese_chars: config.tokenize_chinese_chars,
-        strip_accents: config.strip_accents.unwrap_or(config.do_lower_case),
-        lowercase: config.do_lower_case,
-        max_word_characters: MAX_WORD_CHARACTERS,
-    };
-    let source = WordPieceVocabulary {
-        pieces: lines(&bytes).map_err(Error::file(file))?,
+///
+/// # Errors
+/// [`Error::File`]: the text is not UTF-8, the settings are not JSON, or the vocabulary cannot be packed.
+pub(super) fn read(file: &Path) -> Result<Tokenizer, Error> {
+    let text = files::text(file)?;
+    let settings = file.with_file_name(CONFIG);
+    let config: Config = if settings.exists() { read_json(&settings)? } else { Config::default() };
+    let vocabulary = WordPieceVocabulary {
+        // The id of a piece is the number of its line.
+        pieces: text.lines().zip(0..).collect(),
         bos: config.cls_token.text(),
         eos: config.sep_token.text(),
         unk: config.unk_token.text(),
-        scheme,
+        scheme: Scheme::WordPiece {
+            clean_text: true,
+            handle_chinese_chars: config.tokenize_chinese_chars,
+            strip_accents: config.strip_accents.unwrap_or(config.do_lower_case),
+            lowercase: config.do_lower_case,
+            max_word_characters: MAX_WORD_CHARACTERS,
+        },
     };
-    source.tokenizer().map_err(Error::file(file))
-}
-
-/// The pieces, whose ids are the numbers of their lines.
-fn lines(bytes: &[u8]) -> Result<Vec<(&str, u64)>, String> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return Err(format!("it is not UTF-8 at byte {}", error.valid_up_to())),
-    };
-    Ok(text.lines().zip(0..).collect())
+    vocabulary.tokenizer().map_err(Error::file(file))
 }

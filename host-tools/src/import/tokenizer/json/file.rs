@@ -1,14 +1,16 @@
-//! `tokenizer.json` of a BPE, as the `tokenizers` library writes it.
+//! Fields of a `tokenizer.json` with a BPE model.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::AddedEntry;
-use crate::import::tokenizer::byte_bpe::pair;
+use super::added_token::AddedEntry;
+use super::error::TokenizerError;
+use crate::import::tokenizer::byte_bpe::merge_parts;
+use crate::import::tokenizer::error::VocabularyError;
 
-/// What is read of the file.
+/// Fields of the file.
 #[derive(Deserialize)]
 pub(super) struct File {
     pub model: Model,
@@ -22,10 +24,11 @@ pub(super) struct File {
     pub added_tokens: Vec<AddedEntry>,
 }
 
+/// A BPE model.
 #[derive(Default, Deserialize)]
 pub(super) struct Model {
     pub vocab: BTreeMap<String, u32>,
-    pub merges: Vec<Pair>,
+    pub merges: Vec<MergeRule>,
     #[serde(default)]
     pub unk_token: Option<String>,
     #[serde(default)]
@@ -40,38 +43,44 @@ pub(super) struct Model {
     pub end_of_word_suffix: Option<String>,
 }
 
-/// A merge, as older and newer files write it.
+/// A merge rule: "left right" in older files, a list of both in newer ones.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Pair {
+pub(super) enum MergeRule {
     Text(String),
     Parts([String; 2]),
 }
 
 impl File {
-    /// Pieces by id, the added tokens among them.
-    pub fn tokens(&self) -> Result<Vec<String>, String> {
-        let other = |added: &&AddedEntry| self.model.vocab.get(&added.content).is_some_and(|&id| id != added.id);
-        if let Some(added) = self.added_tokens.iter().find(other) {
-            return Err(format!("its added token {:?} is not token {} of its vocabulary", added.content, added.id));
+    /// Pieces by id, the added tokens included.
+    ///
+    /// # Errors
+    /// An added token contradicts the vocabulary, or an id has no piece.
+    pub fn tokens(&self) -> Result<Vec<String>, TokenizerError> {
+        let contradicts = |added: &&AddedEntry| self.model.vocab.get(&added.content).is_some_and(|&id| id != added.id);
+        if let Some(added) = self.added_tokens.iter().find(contradicts) {
+            return Err(TokenizerError::AddedTokenId { content: added.content.clone(), id: added.id.into() });
         }
         let listed = self.model.vocab.iter().map(|(piece, &id)| (id, piece));
         let by_id: BTreeMap<u32, &String> = listed.chain(self.added_tokens.iter().map(|added| (added.id, &added.content))).collect();
         let mut tokens = Vec::new();
         for (id, piece) in by_id {
             if id as usize != tokens.len() {
-                return Err(format!("none of its pieces has the id {}, the next is {id}", tokens.len()));
+                return Err(VocabularyError::IdMissing { expected: tokens.len() as u64, next: id.into() }.into());
             }
             tokens.push(piece.clone());
         }
         Ok(tokens)
     }
 
-    /// The pairs that merge, the first ones first.
-    pub fn merges(&self) -> Result<Vec<(&str, &str)>, String> {
+    /// The merge rules in order of their rank.
+    ///
+    /// # Errors
+    /// [`VocabularyError::MergeForm`].
+    pub fn merges(&self) -> Result<Vec<(&str, &str)>, VocabularyError> {
         let merges = self.model.merges.iter().map(|merge| match merge {
-            Pair::Text(text) => pair(text),
-            Pair::Parts([left, right]) => Ok((&left[..], &right[..])),
+            MergeRule::Text(text) => merge_parts(text),
+            MergeRule::Parts([left, right]) => Ok((&left[..], &right[..])),
         });
         merges.collect()
     }

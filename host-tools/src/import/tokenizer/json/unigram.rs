@@ -1,4 +1,4 @@
-//! Unigram from `tokenizer.json`: T5's, XLM-R's and their like.
+//! Unigram from `tokenizer.json`, as in the files of T5, XLM-RoBERTa and their relatives.
 
 use std::path::Path;
 
@@ -7,13 +7,17 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::{AddedEntry, kind, names_around, steps};
+use super::added_token::AddedEntry;
+use super::error::TokenizerError;
+use super::post_processor::unsupported_template;
+use super::steps::{kind, steps, template_tokens};
 use crate::error::Error;
-use crate::import::json_file::settings;
-use crate::import::tokenizer::charsmap::{self, Charmap};
-use crate::import::tokenizer::model::{self, Tokenizer, UnigramSpaces};
+use crate::import::json_file::read_json;
+use crate::import::tokenizer::charsmap::{Charmap, parse_charsmap};
+use crate::import::tokenizer::model::{AddedToken, METASPACE, SpecialIds, Tokenizer, UnigramSpaces};
 use crate::import::tokenizer::unigram::Unigram;
 
+/// Fields of the file.
 #[derive(Deserialize)]
 struct File {
     model: Model,
@@ -27,6 +31,7 @@ struct File {
     added_tokens: Vec<AddedEntry>,
 }
 
+/// A Unigram model.
 #[derive(Deserialize)]
 struct Model {
     unk_id: Option<u32>,
@@ -35,31 +40,34 @@ struct Model {
     byte_fallback: bool,
 }
 
-/// Tokens that models of this kind end a text with, where the file does not put one behind it.
-const ENDS: [&str; 4] = ["</s>", "<eos>", "[SEP]", "<|endoftext|>"];
+/// EOS tokens of the supported families, for files whose post-processor writes none.
+const EOS_NAMES: [&str; 4] = ["</s>", "<eos>", "[SEP]", "<|endoftext|>"];
 
-/// What stands for a space.
-const METASPACE: &str = "\u{2581}";
+/// [`METASPACE`] as a string.
+const METASPACE_TEXT: &str = "\u{2581}";
 
 /// Reads the file.
 ///
 /// # Errors
-/// One sentence that names it and what is wrong with it.
+/// [`Error::Io`], or [`Error::File`] with a [`TokenizerError`].
 pub fn read(path: &Path) -> Result<Tokenizer, Error> {
-    let file: File = settings(path)?;
-    of_file(file).map_err(Error::file(path))
+    let file: File = read_json(path)?;
+    tokenizer(file).map_err(Error::file(path))
 }
 
-/// Whether a normaliser with a map of characters has steps that cannot be packed too, so that the model is fed tokens instead.
-pub fn is_beyond_packing(path: &Path) -> Result<bool, Error> {
-    let file: Value = settings(path)?;
+/// Whether the normalizer has a charsmap and a step that cannot be packed, so that the model is fed tokens instead.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::File`] if the file is not JSON.
+pub fn has_unsupported_normalizer(path: &Path) -> Result<bool, Error> {
+    let file: Value = read_json(path)?;
     let steps = steps(&file["normalizer"], "normalizers");
-    let is_known = |step: &Value| matches!(kind(step), "Precompiled" | "Strip" | "Replace");
-    Ok(steps.iter().any(|step| kind(step) == "Precompiled") && !steps.iter().all(is_known))
+    let is_supported = |step: &Value| matches!(kind(step), "Precompiled" | "Strip" | "Replace");
+    Ok(steps.iter().any(|step| kind(step) == "Precompiled") && !steps.iter().all(is_supported))
 }
 
-fn of_file(file: File) -> Result<Tokenizer, String> {
-    let unknown = file.model.unk_id.ok_or("it states no token for unknown characters (unk_id)")?;
+fn tokenizer(file: File) -> Result<Tokenizer, TokenizerError> {
+    let unk = file.model.unk_id.ok_or(TokenizerError::NoUnk)?;
     let (mut tokens, mut scores): (Vec<String>, Vec<f64>) = file.model.vocab.into_iter().unzip();
     for added in &file.added_tokens {
         let id = added.id as usize;
@@ -69,92 +77,92 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
                 tokens.push(added.content.clone());
                 scores.push(0.0);
             }
-            _ => return Err(format!("its added token {:?} is not token {id} of its vocabulary", added.content)),
+            _ => return Err(TokenizerError::AddedTokenId { content: added.content.clone(), id: added.id.into() }),
         }
     }
-    if unknown as usize >= tokens.len() {
-        return Err(format!("its unknown token {unknown} is not one of its {} tokens", tokens.len()));
+    if unk as usize >= tokens.len() {
+        return Err(TokenizerError::TokenRange { name: "UNK", id: unk.to_string(), tokens: tokens.len() });
     }
     let (mut spaces, charmap) = normalizer(&file.normalizer)?;
     pre_tokenizer(&file.pre_tokenizer, &mut spaces)?;
-    // The library tells the first word by where its first character comes from, which may be where that of the second does.
+    // The library recognizes the first word by the source of its first character, which the second word's may share.
     if spaces.split_whitespace && spaces.first_word_only && (spaces.strip || !charmap.is_empty()) {
-        return Err("its Metaspace puts a space before the first word only, which cannot be packed behind what moves words".to_owned());
+        return Err(TokenizerError::PrependFirst);
     }
-    let [begin, end] = around(&file.post_processor)?;
-    let id = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
-    let mark = |name: &String| id(name).ok_or_else(|| format!("its token {name:?} is not in its vocabulary"));
-    let (begin, stated_end) = (begin.as_ref().map(mark).transpose()?, end.as_ref().map(mark).transpose()?);
-    let end = stated_end.or_else(|| ENDS.iter().find_map(|name| id(name)));
-    let end = end.ok_or("none of its tokens is one that ends a text, such as </s>")?;
+    let [bos, stated_eos] = post_processor(&file.post_processor)?;
+    let find = |name: &str| tokens.iter().position(|token| token == name).map(|id| id as u32);
+    let id = |name: &String| find(name).ok_or_else(|| TokenizerError::TokenMissing(name.clone()));
+    let (bos, stated_eos) = (bos.as_ref().map(id).transpose()?, stated_eos.as_ref().map(id).transpose()?);
+    let eos = stated_eos.or_else(|| EOS_NAMES.iter().find_map(|name| find(name))).ok_or(TokenizerError::NoEos(EOS_NAMES[0]))?;
     let source = Unigram {
         tokens: &tokens,
         scores,
-        added: file.added_tokens.iter().map(|token| added(token, &charmap)).collect::<Result<_, _>>()?,
-        marks: [begin.unwrap_or(end), end, unknown],
-        add_bos: begin.is_some(),
-        add_eos: stated_end.is_some(),
+        added: file.added_tokens.iter().map(|token| added_token(token, &charmap)).collect::<Result<_, _>>()?,
+        special: SpecialIds { bos: bos.unwrap_or(eos), eos, unk },
+        add_bos: bos.is_some(),
+        add_eos: stated_eos.is_some(),
         byte_fallback: file.model.byte_fallback,
         charmap,
         spaces,
     };
-    source.tokenizer()
+    Ok(source.tokenizer()?)
 }
 
-/// An added token as a packer wants it. One that the library looks for behind a map is looked for before it: the two differ where a text spells
-/// it in other characters, or puts a mark behind it.
-fn added(added: &AddedEntry, charmap: &Charmap) -> Result<model::AddedToken, String> {
+/// An added token as a packer needs it. The engine matches a token before the charsmap that the library matches after it; the two differ where a
+/// text spells the token in other characters, or has a combining mark after it.
+fn added_token(added: &AddedEntry, charmap: &Charmap) -> Result<AddedToken, TokenizerError> {
     let name = &added.content;
-    if added.normalized && name.contains([' ', '\u{2581}']) {
-        return Err(format!("its added token {name:?} is matched behind the normaliser and has a space, which cannot be packed"));
+    if added.normalized && name.contains([' ', METASPACE]) {
+        return Err(added.normalized_error("the normalizer has replaced spaces"));
     }
     let is_plain = |character: char| character.is_ascii_graphic() && !charmap.contains_key(character.encode_utf8(&mut [0; 4]) as &str);
     if added.normalized && !added.special && !charmap.is_empty() && !name.chars().all(is_plain) {
-        return Err(format!("its added token {name:?} is matched behind the map of characters, which cannot be packed"));
+        return Err(added.normalized_error("the charsmap has replaced characters"));
     }
-
-    added.to_pack()
+    added.to_added_token()
 }
 
-/// What the normaliser does to spaces and characters: nothing else can be packed.
-fn normalizer(value: &Value) -> Result<(UnigramSpaces, Charmap), String> {
+/// Treatment of spaces and the charsmap; no other step can be packed.
+fn normalizer(value: &Value) -> Result<(UnigramSpaces, Charmap), TokenizerError> {
     let mut spaces = UnigramSpaces::default();
     let mut charmap = None;
     for step in steps(value, "normalizers") {
-        let runs = step["pattern"]["Regex"].as_str() == Some(" {2,}");
+        let is_run = step["pattern"]["Regex"].as_str() == Some(" {2,}");
         let content = step["content"].as_str();
         let [left, right] = ["strip_left", "strip_right"].map(|side| step[side].as_bool() == Some(true));
         let in_order = match kind(&step) {
-            "Replace" if runs && (content == Some(METASPACE) || content == Some(" ")) => {
+            "Replace" if is_run && (content == Some(METASPACE_TEXT) || content == Some(" ")) => {
                 spaces.collapse_to_plain_space = content == Some(" ");
                 !std::mem::replace(&mut spaces.collapse_spaces, true)
             }
-            // Behind the replacement a space may be no white space any more.
+            // After the replacement a space may no longer be white space.
             "Strip" if right && !left => !spaces.collapse_spaces && !std::mem::replace(&mut spaces.trim_end, true),
             "Strip" if right && left => {
-                let first = spaces == UnigramSpaces::default() && charmap.is_none();
+                let is_first = spaces == UnigramSpaces::default() && charmap.is_none();
                 spaces.strip = true;
-                first
+                is_first
             }
             "Precompiled" => {
                 let text = step["precompiled_charsmap"].as_str().unwrap_or_default();
-                let bytes = BASE64_STANDARD.decode(text).map_err(|_| "its precompiled_charsmap is not base64")?;
-                !spaces.trim_end && !spaces.collapse_spaces && charmap.replace(charsmap::charmap(&bytes)?).is_none()
+                let not_base64 = TokenizerError::UnsupportedForm { part: "precompiled_charsmap", supported: "base64" };
+                let bytes = BASE64_STANDARD.decode(text).map_err(|_| not_base64)?;
+                !spaces.trim_end && !spaces.collapse_spaces && charmap.replace(parse_charsmap(&bytes)?).is_none()
             }
-            other => return Err(format!("its normalizer does what cannot be packed, in a step of type {other}")),
+            _ => false,
         };
         if !in_order {
-            let name = kind(&step);
-            return Err(format!(
-                "its normalizer has a step of type {name} where it cannot be packed: what can is Strip, Precompiled, Strip on the right, Replace"
-            ));
+            return Err(TokenizerError::Unsupported {
+                part: "normalizer step",
+                found: kind(&step).to_owned(),
+                supported: "Strip, Precompiled, Strip on the right, Replace of several spaces, in this order",
+            });
         }
     }
     Ok((spaces, charmap.unwrap_or_default()))
 }
 
-/// Metaspace, perhaps behind a cut at white space.
-fn pre_tokenizer(value: &Value, spaces: &mut UnigramSpaces) -> Result<(), String> {
+/// Reads a Metaspace, alone or after a split at white space.
+fn pre_tokenizer(value: &Value, spaces: &mut UnigramSpaces) -> Result<(), TokenizerError> {
     let steps = steps(value, "pretokenizers");
     let metaspace = match &steps[..] {
         [metaspace] if kind(metaspace) == "Metaspace" => metaspace,
@@ -162,10 +170,12 @@ fn pre_tokenizer(value: &Value, spaces: &mut UnigramSpaces) -> Result<(), String
             spaces.split_whitespace = true;
             metaspace
         }
-        _ => return Err("its pre_tokenizer is not one that can be packed: Metaspace, or WhitespaceSplit before it".to_owned()),
+        _ => {
+            return Err(TokenizerError::UnsupportedForm { part: "pre_tokenizer", supported: "Metaspace, alone or after WhitespaceSplit" });
+        }
     };
-    if metaspace["replacement"].as_str() != Some(METASPACE) {
-        return Err("its Metaspace writes something else than U+2581 for a space".to_owned());
+    if metaspace["replacement"].as_str() != Some(METASPACE_TEXT) {
+        return Err(TokenizerError::UnsupportedForm { part: "replacement of the Metaspace", supported: "U+2581" });
     }
     spaces.add_dummy_prefix = match metaspace["prepend_scheme"].as_str() {
         Some("never") => false,
@@ -174,21 +184,24 @@ fn pre_tokenizer(value: &Value, spaces: &mut UnigramSpaces) -> Result<(), String
             true
         }
         Some("always") => true,
-        Some(other) => return Err(format!("its Metaspace has the unknown prepend_scheme {other:?}")),
+        Some(other) => {
+            let found = other.to_owned();
+            return Err(TokenizerError::Unsupported { part: "prepend_scheme", found, supported: "never, first, always" });
+        }
         None => metaspace["add_prefix_space"].as_bool().unwrap_or(true),
     };
     spaces.split_at_spaces = metaspace["split"].as_bool().unwrap_or(true);
     Ok(())
 }
 
-/// The tokens that the post-processor puts before and behind a text.
-fn around(value: &Value) -> Result<[Option<String>; 2], String> {
-    let names = names_around(value).or_else(|| kind(value).is_empty().then(|| vec![None]));
-    match names.as_deref() {
+/// The tokens that the post-processor writes before and after a text.
+fn post_processor(value: &Value) -> Result<[Option<String>; 2], TokenizerError> {
+    let template = template_tokens(value).or_else(|| kind(value).is_empty().then(|| vec![None]));
+    match template.as_deref() {
         Some([None]) => Ok([None, None]),
-        Some([None, end @ Some(_)]) => Ok([None, end.clone()]),
-        Some([begin @ Some(_), None]) => Ok([begin.clone(), None]),
-        Some([begin @ Some(_), None, end @ Some(_)]) => Ok([begin.clone(), end.clone()]),
-        _ => Err("its post_processor puts something around a text that cannot be packed".to_owned()),
+        Some([None, eos @ Some(_)]) => Ok([None, eos.clone()]),
+        Some([bos @ Some(_), None]) => Ok([bos.clone(), None]),
+        Some([bos @ Some(_), None, eos @ Some(_)]) => Ok([bos.clone(), eos.clone()]),
+        _ => Err(unsupported_template()),
     }
 }

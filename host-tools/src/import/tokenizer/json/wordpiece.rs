@@ -1,4 +1,4 @@
-//! WordPiece from `tokenizer.json`, as the `tokenizers` library writes it, or from `vocab.txt`.
+//! WordPiece from `tokenizer.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,36 +7,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::error::TokenizerError;
+use super::steps::kind;
 use crate::error::Error;
-use crate::import::json_file::settings;
+use crate::import::json_file::read_json;
 use crate::import::tokenizer::model::{Scheme, Tokenizer};
-use crate::import::tokenizer::vocab_txt;
 use crate::import::tokenizer::wordpiece::WordPieceVocabulary;
 
-/// The library's file.
-const TOKENIZER: &str = "tokenizer.json";
-/// The older one, of pieces only.
-const VOCABULARY: &str = "vocab.txt";
-/// What the pieces inside a word begin with. The engine knows no other mark.
+/// Prefix of pieces inside a word, the only one that the engine has.
 const PREFIX: &str = "##";
+/// Longest word that the engine splits into pieces, characters.
 const WORD_CHARACTERS_MAX: u64 = 100;
 
-/// Reads the WordPiece vocabulary of a model directory: `tokenizer.json`, or else `vocab.txt`.
-///
-/// # Errors
-/// One sentence that names the file and what is wrong with it.
-pub fn wordpiece(dir: &Path) -> Result<Tokenizer, Error> {
-    let (json, text) = (dir.join(TOKENIZER), dir.join(VOCABULARY));
-    if json.exists() {
-        return of_json(&json);
-    }
-    if text.exists() {
-        return vocab_txt::wordpiece(&text);
-    }
-    Err(Error::file(dir)(format!("it has neither a {TOKENIZER} nor a {VOCABULARY}")))
-}
-
-/// What is read of `tokenizer.json`.
+/// Fields of the file.
 #[derive(Deserialize)]
 struct File {
     model: Value,
@@ -44,12 +27,12 @@ struct File {
     pre_tokenizer: Value,
     post_processor: Value,
     #[serde(default)]
-    added_tokens: Vec<AddedEntry>,
+    added_tokens: Vec<AddedPiece>,
 }
 
-/// A token that the library matches before all others. Here it must be a piece like any other.
+/// An added token, which must be a piece like any other: the engine does not match it before the text is split.
 #[derive(Deserialize)]
-struct AddedEntry {
+struct AddedPiece {
     id: u64,
     content: String,
 }
@@ -70,7 +53,7 @@ struct Normalizer {
     lowercase: bool,
 }
 
-/// What stands around one text.
+/// Special tokens before and after one text.
 #[derive(Deserialize)]
 #[serde(tag = "type")]
 enum PostProcessor {
@@ -84,27 +67,32 @@ enum TemplatePart {
     Sequence {},
 }
 
-fn of_json(path: &Path) -> Result<Tokenizer, Error> {
-    let file: File = settings(path)?;
-    of_file(file).map_err(Error::file(path))
+/// Reads the file.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::File`] with a [`TokenizerError`].
+pub fn read(path: &Path) -> Result<Tokenizer, Error> {
+    let file: File = read_json(path)?;
+    tokenizer(file).map_err(Error::file(path))
 }
 
-fn of_file(file: File) -> Result<Tokenizer, String> {
+fn tokenizer(file: File) -> Result<Tokenizer, TokenizerError> {
     let model: Model = part(file.model, "model", "WordPiece")?;
     let normalizer: Normalizer = part(file.normalizer, "normalizer", "BertNormalizer")?;
     part::<Value>(file.pre_tokenizer, "pre_tokenizer", "BertPreTokenizer")?;
     if model.continuing_subword_prefix != PREFIX {
-        return Err(format!("its pieces inside a word begin with {:?}, not with {PREFIX:?}", model.continuing_subword_prefix));
+        let found = format!("{:?}", model.continuing_subword_prefix);
+        return Err(TokenizerError::Unsupported { part: "continuing_subword_prefix", found, supported: "\"##\"" });
     }
-    let most = Some(model.max_input_chars_per_word).filter(|most| (1..=WORD_CHARACTERS_MAX).contains(most));
-    let most = most.ok_or_else(|| {
-        format!("its words have up to {} characters, 1 to {WORD_CHARACTERS_MAX} can be packed", model.max_input_chars_per_word)
-    })?;
+    let max_word_characters = match model.max_input_chars_per_word {
+        characters @ 1..=WORD_CHARACTERS_MAX => characters as u32,
+        found => return Err(TokenizerError::WordLength { found, max: WORD_CHARACTERS_MAX }),
+    };
     if let Some(added) = file.added_tokens.iter().find(|added| model.vocab.get(&added.content) != Some(&added.id)) {
-        return Err(format!("its added token {:?} is not token {} of its vocabulary", added.content, added.id));
+        return Err(TokenizerError::AddedTokenId { content: added.content.clone(), id: added.id });
     }
-    let (bos, eos) = around_one_text(file.post_processor)?;
-    let source = WordPieceVocabulary {
+    let (bos, eos) = post_processor(file.post_processor)?;
+    let vocabulary = WordPieceVocabulary {
         pieces: model.vocab.iter().map(|(piece, &id)| (piece.as_str(), id)).collect(),
         bos: &bos,
         eos: &eos,
@@ -114,32 +102,32 @@ fn of_file(file: File) -> Result<Tokenizer, String> {
             handle_chinese_chars: normalizer.handle_chinese_chars,
             strip_accents: normalizer.strip_accents.unwrap_or(normalizer.lowercase),
             lowercase: normalizer.lowercase,
-            max_word_characters: most as u32,
+            max_word_characters,
         },
     };
-    source.tokenizer()
+    Ok(vocabulary.tokenizer()?)
 }
 
-/// One part of the file, whose type must be the one that can be packed.
-fn part<T: DeserializeOwned>(value: Value, name: &str, kind: &str) -> Result<T, String> {
-    match value.get("type").and_then(Value::as_str) {
-        Some(found) if found == kind => {}
-        Some(found) => return Err(format!("its {name} is of type {found}, only {kind} can be read")),
-        None => return Err(format!("its {name} states no type, {kind} is wanted")),
+/// One part of the file, which must be of the type `expected`.
+fn part<T: DeserializeOwned>(value: Value, part: &'static str, expected: &'static str) -> Result<T, TokenizerError> {
+    match kind(&value) {
+        found if found == expected => {}
+        "" => return Err(TokenizerError::UnsupportedForm { part, supported: expected }),
+        found => return Err(TokenizerError::Unsupported { part, found: found.to_owned(), supported: expected }),
     }
-    serde_json::from_value(value).map_err(|error| format!("its {name} cannot be read: {error}"))
+    serde_json::from_value(value).map_err(|source| TokenizerError::Fields { part, source })
 }
 
-/// The tokens before and behind one text.
-fn around_one_text(value: Value) -> Result<(String, String), String> {
-    let processor = serde_json::from_value(value).map_err(|error| format!("its post_processor cannot be read: {error}"))?;
-    match processor {
+/// The tokens before and after one text.
+fn post_processor(value: Value) -> Result<(String, String), TokenizerError> {
+    let part = "post_processor";
+    match serde_json::from_value(value).map_err(|source| TokenizerError::Fields { part, source })? {
         PostProcessor::BertProcessing { cls, sep } => Ok((cls.0, sep.0)),
         PostProcessor::TemplateProcessing { single } => match <[TemplatePart; 3]>::try_from(single) {
             Ok([TemplatePart::SpecialToken { id: bos }, TemplatePart::Sequence {}, TemplatePart::SpecialToken { id: eos }]) => {
                 Ok((bos, eos))
             }
-            _ => Err("its post_processor does not put one token before a text and one behind it".to_owned()),
+            _ => Err(TokenizerError::UnsupportedForm { part, supported: "one token before a text and one after it" }),
         },
     }
 }
