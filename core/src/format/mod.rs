@@ -17,7 +17,7 @@ pub use config::Config;
 pub use directory::{Dtype, ENTRY_BYTES, Entry, Layout, groups, row_bytes};
 pub use header::HEADER_BYTES;
 pub use limits::{BIAS_SPAN, HEAD_DIM_MAX, INT4_COLUMNS_MAX, VOCAB_MAX, WIDTH_MAX};
-pub use roles::{Role, RoleSet, TensorOrder, shape_of};
+pub use roles::{ROLES, Role, RoleSet, TensorOrder, shape_of};
 pub use sections::section;
 pub use types::{
     Activation, Architecture, AttentionKind, Classifier, InputStem, KvType, MaskKind, NormKind, NormPlacement, Pooler, Pooling,

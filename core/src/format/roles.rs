@@ -76,7 +76,7 @@ pub enum Role {
 }
 
 /// Every role, by its number.
-const ROLES: [Role; 32] = [
+pub const ROLES: [Role; 32] = [
     Role::Embedding,
     Role::Positions,
     Role::AttnNorm,
