@@ -19,32 +19,51 @@
 //! }
 //! ```
 //!
-//! # The four nouns
+//! # The main types
 //!
-//! - [`Image`]: a packed model in memory, flash or a mapped file. `atto pack` makes it; `docs/image.md` says what every byte means.
-//! - [`Arena`]: one buffer for all that changes. [`arena_bytes`] is exact and a `const fn`.
-//! - [`Session`]: one sequence at work. [`Session::step`] and [`Session::prefill`] take tokens, [`Session::generate`] takes text,
-//!   [`Session::encode`] makes an encoder's embedding.
-//! - [`Sampler`]: greedy, or seeded with temperature, top-k, top-p and a repetition penalty.
+//! - [`Image`]: a packed model in flash, in memory or in a mapped file. `atto pack` writes it; `docs/image.md` defines its bytes.
+//! - [`Arena`]: one buffer for everything that changes while a model runs. Its size, [`arena_bytes`], is exact and a `const fn`.
+//! - [`Session`]: one sequence. [`Session::step`] and [`Session::prefill`] take tokens, [`Session::generate`] takes text,
+//!   [`Session::encode`] returns an encoder's embedding.
+//! - [`Sampler`]: greedy, or seeded with temperature, top-k, top-p (nucleus) and a repetition penalty.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - **The same bits** for every target, kernel set, prefill chunk, batch and number of threads ([`Parallel`]): [`kernels::scalar`] is the specification, every other set is compared
-//!   with it bit for bit, and [`OutputHash`] tells two machines apart by one word. `docs/numerics.md` states the rules.
-//! - **No heap, no panic.** The tests link everything above with a panic handler that cannot link.
-//! - **Parse, don't validate.** [`Image::new`] refuses what a hostile file could lie about; after it there is nothing left to check.
+//! - **The same bits** for every target, kernel set, prefill chunk, batch and number of threads ([`Parallel`]). The scalar kernels are the
+//!   specification; every other kernel set is compared with them bit for bit, and [`OutputHash`] compares two machines by one word.
+//!   `docs/numerics.md` states the rules.
+//! - **No heap, no panic.** The tests link every public method with a panic handler that cannot link.
+//! - **Parse, don't validate.** [`Image::new`] refuses everything that a hostile file could misstate; nothing is left to check after it.
 //! - **`unsafe` only in [`kernels`]**, each block with its proof.
+//!
+//! # Features
+//!
+//! A feature decides which images can be opened, never a bit of a result: an image that needs a part that was left out is refused with
+//! [`Error::NotBuiltIn`]. All but `defmt` are on by default; `atto info --features` prints the list that an image needs.
+//!
+//! | feature | part |
+//! |---|---|
+//! | `bpe`, `byte-bpe`, `wordpiece`, `unigram` | tokenizers |
+//! | `int8`, `int4`, `f16`, `f32` | weight formats |
+//! | `kv-int8`, `kv-float` | KV cache formats |
+//! | `encoder` | bidirectional stacks: encoders, encoder-decoders with cross-attention, prefix masks |
+//! | `linear-attention` | attention with a constant state |
+//! | `audio`, `pictures` | front ends |
+//! | `defmt` (off) | `defmt::Format` for errors |
 //!
 //! # Targets
 //!
-//! | target | kernels | chosen |
+//! | target | kernels | selected |
 //! |---|---|---|
-//! | any | `scalar` | when nothing else fits |
+//! | any little-endian target | `scalar` | when no other set fits |
 //! | x86-64 with AVX2 and F16C | `avx2` | at run time, without std |
+//! | x86-64 with AVX-512 and VNNI | `avx512-vnni` | at run time, without std |
 //! | Cortex-M4F, M7 (`thumbv7em`) | `cortex-m-dsp` | by the target |
 //! | Cortex-M33, M55 with DSP | `cortex-m-dsp` | by `--cfg attoformer_backend="cortex-m-dsp"` in RUSTFLAGS |
 //!
-//! The crate has no features: nothing a user switches changes a result.
+//! The Cortex-M55 runs the DSP kernels; there are no Helium (MVE) kernels yet.
+//!
+//! The minimum supported Rust version is stated in `Cargo.toml` (`rust-version`).
 #![no_std]
 #![deny(unsafe_code)]
 
