@@ -12,6 +12,11 @@ use crate::{
     process::{capture, cargo, root, run},
 };
 
+/// Package and profile of the boards' programs.
+const BOARDS: (&str, &str) = ("attoformer-boards", "release");
+/// Package and profile of the demos.
+const DEMOS: (&str, &str) = ("attoformer-demos", "small");
+
 /// Target folder of the firmware workspace. It is not the host's, so the two builds never wait for each other.
 pub fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
@@ -42,19 +47,19 @@ fn cargo_for(subcommand: &str, backend: Option<&str>, variant: Option<&str>) -> 
 
 /// Builds a machine's program and returns the ELF file.
 pub fn build(machine: &Machine) -> Result<PathBuf> {
-    build_package(machine, "attoformer-boards", machine.program, None, |_| {})
+    build_package(machine, BOARDS, machine.program, None, |_| {})
 }
 
 /// Builds a machine's program with all log levels instead of errors alone.
 pub fn build_with_logs(machine: &Machine) -> Result<PathBuf> {
-    build_package(machine, "attoformer-boards", machine.program, Some("logs"), |command| {
+    build_package(machine, BOARDS, machine.program, Some("logs"), |command| {
         command.env("DEFMT_LOG", "info");
     })
 }
 
 /// Builds a machine's program that can send attention weights.
 pub fn build_with_attention(machine: &Machine) -> Result<PathBuf> {
-    build_package(machine, "attoformer-boards", machine.program, Some("attention"), |command| {
+    build_package(machine, BOARDS, machine.program, Some("attention"), |command| {
         command.args(["--features", "attention"]);
     })
 }
@@ -62,7 +67,7 @@ pub fn build_with_attention(machine: &Machine) -> Result<PathBuf> {
 /// Builds a demo with this image in it. `features` is a feature set of the demos, `engine` adds single features of the engine.
 pub fn build_demo(machine: &Machine, program: &str, image: &Path, features: &str, engine: &[&str]) -> Result<PathBuf> {
     let image = image.canonicalize().with_context(|| format!("cannot find {}", image.display()))?;
-    build_package(machine, "attoformer-demos", program, None, |command| {
+    build_package(machine, DEMOS, program, None, |command| {
         command.env("ATTO_IMAGE", image).args(["--no-default-features", "--features", features]);
         for feature in engine {
             command.args(["--features", &format!("attoformer/{feature}")]);
@@ -82,16 +87,16 @@ pub fn engine_features() -> Result<Vec<String>> {
 
 fn build_package(
     machine: &Machine,
-    package: &str,
+    (package, profile): (&str, &str),
     program: &str,
     variant: Option<&str>,
     add: impl FnOnce(&mut Command),
 ) -> Result<PathBuf> {
     let mut command = cargo_for("build", machine.backend, variant);
     add(&mut command);
-    command.args(["--release", "--locked", "--quiet", "--package", package, "--bin", program, "--target", machine.target]);
+    command.args(["--profile", profile, "--locked", "--quiet", "--package", package, "--bin", program, "--target", machine.target]);
     run(&mut command)?;
-    let elf = folder([machine.backend, variant]).join(machine.target).join("release").join(program);
+    let elf = folder([machine.backend, variant]).join(machine.target).join(profile).join(program);
     if !elf.is_file() {
         bail!("the build produced no program at {}", elf.display());
     }

@@ -69,7 +69,10 @@ fn clippy_firmware() -> Result<()> {
         execute(command.args(["--", "-D", "warnings"]))?;
     }
     let mut command = cargo_in_firmware("clippy", None);
-    command.args(["--quiet", "--release", "--target", nopanic::TARGET, "--package", "attoformer-nopanic", "--package", "attoformer-demos"]);
+    command.args(["--quiet", "--release", "--target", nopanic::TARGET, "--package", "attoformer-nopanic"]);
+    execute(command.args(["--", "-D", "warnings"]))?;
+    let mut command = cargo_in_firmware("clippy", None);
+    command.args(["--quiet", "--profile", "small", "--target", nopanic::TARGET, "--package", "attoformer-demos"]);
     execute(command.args(["--", "-D", "warnings"]))
 }
 
