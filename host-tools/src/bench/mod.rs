@@ -1,5 +1,6 @@
 //! Measures speed and memory of an image on this PC.
 
+#[cfg(feature = "plots")]
 pub mod plot;
 pub mod scaling;
 mod speed;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use attoformer::Image;
 use attoformer::image::Architecture;
+#[cfg(feature = "plots")]
 use attoformer_tools::bench::plot;
 use attoformer_tools::bench::scaling::{self, Curve};
 use attoformer_tools::bench::{measure, measure_encoder, peak_rss_bytes};
@@ -35,6 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', requires = "scaling")]
     lengths: Vec<usize>,
     /// Plot CPU time and memory over the sequence length
+    #[cfg(feature = "plots")]
     #[arg(long, value_name = "OUT.svg", requires = "scaling")]
     svg: Option<PathBuf>,
     /// Print a JSON object
@@ -112,10 +114,12 @@ struct ScalingReport {
 /// Measures several lengths of each image, reports and plots.
 fn run_scaling(args: &Args) -> Result<(), Error> {
     let setup = args.engine.setup()?;
+    #[cfg(feature = "plots")]
     for (svg, file) in args.svg.iter().flat_map(|svg| args.files.iter().map(move |file| (svg, file))) {
         files::check_distinct(svg, file)?;
     }
     let images = args.files.iter().map(|file| curve(file, setup, &args.lengths)).collect::<Result<Vec<Curve>, Error>>()?;
+    #[cfg(feature = "plots")]
     if let Some(path) = &args.svg {
         plot::write(path, &images)?;
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+#[cfg(feature = "chat")]
 mod chat;
 mod classify;
 mod completions;
@@ -19,7 +20,6 @@ mod transcribe;
 use std::process::ExitCode;
 
 use attoformer_tools::Error;
-use attoformer_tools::run::chat::template::RENDER_SUBCOMMAND;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Pack trained transformers into images for microcontrollers and PCs, run them and measure them.
@@ -39,6 +39,7 @@ enum Command {
     Embed(embed::Args),
     #[command(subcommand)]
     Eval(eval::Command),
+    #[cfg(feature = "chat")]
     Chat(chat::Args),
     Classify(classify::Args),
     Transcribe(transcribe::Args),
@@ -50,16 +51,27 @@ enum Command {
 
 /// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 success, 1 failure, 2 usage error.
 pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
-    // Not a public subcommand: only this program starts itself with it.
-    let renders = std::env::args_os().nth(1).is_some_and(|argument| argument == RENDER_SUBCOMMAND);
-    let result = if renders { chat::render_template(limit) } else { run_command() };
-    match result {
+    match render_or_run(limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+#[cfg(feature = "chat")]
+fn render_or_run(limit: impl FnOnce(usize)) -> Result<(), Error> {
+    use attoformer_tools::run::chat::template::RENDER_SUBCOMMAND;
+
+    // Not a public subcommand: only this program starts itself with it.
+    let renders = std::env::args_os().nth(1).is_some_and(|argument| argument == RENDER_SUBCOMMAND);
+    if renders { chat::render_template(limit) } else { run_command() }
+}
+
+#[cfg(not(feature = "chat"))]
+fn render_or_run(_: impl FnOnce(usize)) -> Result<(), Error> {
+    run_command()
 }
 
 fn run_command() -> Result<(), Error> {
@@ -70,6 +82,7 @@ fn run_command() -> Result<(), Error> {
         Command::Run(args) => run::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Eval(command) => eval::run(command),
+        #[cfg(feature = "chat")]
         Command::Chat(args) => chat::run(args),
         Command::Classify(args) => classify::run(args),
         Command::Transcribe(args) => transcribe::run(args),

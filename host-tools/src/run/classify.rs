@@ -6,7 +6,9 @@ use attoformer::image::{Classifier, InputStem};
 use attoformer::{Error as EngineError, Image, Session};
 
 use super::embed::encode_truncated;
-use super::{audio, features, pictures};
+#[cfg(feature = "pictures")]
+use super::pictures;
+use super::{audio, features};
 use crate::engine::OpenImage;
 use crate::error::Error;
 
@@ -42,6 +44,9 @@ pub enum InputError {
     /// The extension names no supported format.
     #[error("unknown file type; the name must end in .wav, .png, .jpg, .npy or .csv")]
     Extension,
+    /// The format needs a Cargo feature that this program was built without.
+    #[error("this `atto` was built without pictures or NumPy files; build it with the features `pictures` and `npy`")]
+    NotBuiltIn,
 }
 
 /// The names of an image's labels, or their indices if it has no names.
@@ -116,9 +121,13 @@ fn rows(OpenImage { image, path }: OpenImage<'_>, input: &Path) -> Result<(Vec<f
             let excess = samples.len().saturating_sub(frontend.samples()) as f64 / f64::from(frontend.sample_rate);
             Ok((audio::features(&frontend, &samples), excess))
         }
+        #[cfg(feature = "pictures")]
         "png" | "jpg" | "jpeg" => pictures::read(input, &pictures::frontend(image, path)?).map(|rows| (rows, 0.0)),
+        #[cfg(feature = "npy")]
         "npy" => features::read_npy(input, width).map(|rows| (rows, 0.0)),
         "csv" => features::read_csv(input, width).map(|rows| (rows, 0.0)),
+        #[cfg(not(all(feature = "npy", feature = "pictures")))]
+        "png" | "jpg" | "jpeg" | "npy" => Err(Error::file(input)(InputError::NotBuiltIn)),
         _ => Err(Error::file(input)(InputError::Extension)),
     }
 }

@@ -69,10 +69,12 @@ pub enum FeatureError {
 ///
 /// # Errors
 /// [`FeatureError`] with the file.
+#[cfg(feature = "npy")]
 pub fn read_npy(path: &Path, width: usize) -> Result<Vec<f32>, Error> {
     parse_npy(&files::map(path)?, width).map_err(Error::file(path))
 }
 
+#[cfg(feature = "npy")]
 fn parse_npy(bytes: &[u8], width: usize) -> Result<Vec<f32>, FeatureError> {
     // The parser's own message may quote the whole header.
     let array = npyz::NpyFile::new(bytes).map_err(|_| FeatureError::NotNpy)?;
