@@ -1,4 +1,4 @@
-//! Accuracy of classifiers: folders and lists, what is counted, what a list may not say.
+//! Classification accuracy: folders and lists, counts, and refused lists.
 
 mod common;
 #[path = "common/directory.rs"]
@@ -22,7 +22,7 @@ use attoformer_tools::run::classify::{labels, logits_of_text};
 use directory::Directory;
 use serde_json::json;
 
-/// A classifier of texts, whose labels are no, yes and "so, so".
+/// A text classifier with the labels no, yes and "so, so".
 fn texts(class: &str) -> Directory {
     let config = json!({"model_type": "bert", "architectures": [class], "hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 1,
         "num_attention_heads": 2, "vocab_size": 8, "max_position_embeddings": 12, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
@@ -59,7 +59,7 @@ fn packed(directory: &Directory, weights: Format) -> AlignedBytes {
 
 const LINES: [&str; 12] = ["a", "b", "c", "d", "a b", "b a c", "d d", "c d a", "b c", "a, a", "d \"b\"", "c c c b"];
 
-/// What the image itself takes each line for, one text at a time.
+/// The predictions of the image for each line, one text at a time.
 fn taken(subject: OpenImage) -> Vec<usize> {
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
     let all =
@@ -72,12 +72,12 @@ fn quoted(field: &str) -> String {
 }
 
 #[test]
-fn what_is_right_is_counted_label_by_label() {
+fn results_are_counted_per_label() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
     let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
     let (names, taken) = (labels(&image).unwrap(), taken(subject));
-    // Every third line is given another label than it is taken for.
+    // Every third line has another label than the predicted one.
     let given: Vec<usize> = taken.iter().enumerate().map(|(line, &label)| if line % 3 == 0 { (label + 1) % 3 } else { label }).collect();
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.csv");
@@ -105,7 +105,7 @@ fn what_is_right_is_counted_label_by_label() {
     assert_eq!((itself.reference_accuracy, itself.agreement, itself.largest_difference), (Some(8.0 / 12.0), Some(1.0), Some(0.0)));
     assert_eq!(Metrics { reference_accuracy: None, agreement: None, largest_difference: None, ..itself }, found);
 
-    // Rounded weights, against the folder that they were made from.
+    // Quantized weights against their source folder.
     let source = texts("BertForSequenceClassification");
     let model = source.write();
     source.write_weights(&model.path().join("model.safetensors"), |_| true);
@@ -118,7 +118,7 @@ fn what_is_right_is_counted_label_by_label() {
 }
 
 #[test]
-fn folders_give_their_names() {
+fn folder_names_are_labels() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
     let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
@@ -145,7 +145,7 @@ fn folders_give_their_names() {
 }
 
 #[test]
-fn lists_that_lie_are_refused_with_their_line() {
+fn invalid_lists_are_refused_with_their_line() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
     let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
@@ -172,9 +172,9 @@ fn lists_that_lie_are_refused_with_their_line() {
     assert!(other.unwrap_err().to_string().contains("tokens.atto: this model does not support classification"));
 }
 
-/// The keyword clips under their file names, with the published model: the labels that its publisher's own program gives.
+/// The published keyword model on clips labelled by their file names: the accuracy of its publisher's own program.
 #[test]
-fn keywords_are_right_as_often_as_the_published_model_is() {
+fn keyword_accuracy_equals_that_of_the_published_model() {
     let (Some(model), Some(clips)) = (common::shared("models/kwt1"), common::shared("data/kws")) else { return };
     let bytes = pack(&import::open(&model, None).unwrap(), &Options::reference(), &Progress::silent()).unwrap().image;
     let image = Image::new(&bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Wrong usage: exit code 2, and a first line that names the option.
+//! Usage errors: exit code 2, and a first line that names the option.
 
 use std::process::{Command, Output};
 
@@ -11,14 +11,14 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn wrong_usage_exits_with_2() {
+fn usage_errors_exit_with_2() {
     for args in [
         &["pack"][..],
         &["pack", "a", "-o", "b", "--weights", "int3"],
         &["pack", "a", "-o", "b", "--layout", "z80"],
         &["run", "a"],
         &["run", "a", "--prompt", "x", "--tokens-in", "1"],
-        // Options that do nothing without another one.
+        // Options that require another option.
         &["inspect", "a", "-o", "b.html", "--prompt", "x", "--window", "2"],
         &["inspect", "a", "-o", "b.html", "--prompt", "x", "--most-selective", "2"],
         &["inspect", "a", "-o", "b.html", "--prompt", "x", "--format", "int8"],
@@ -28,9 +28,9 @@ fn wrong_usage_exits_with_2() {
     }
 }
 
-/// The option is at fault, not the image, which need not even be there.
+/// The error names the option, even if the image does not exist.
 #[test]
-fn a_value_out_of_range_names_its_option() {
+fn an_invalid_value_names_its_option() {
     let mut cases: Vec<Vec<&str>> = vec![
         vec!["pack", "a", "-o", "b", "--layout", "rv32"],
         vec!["pack", "a", "-o", "b", "--weights", "int3"],

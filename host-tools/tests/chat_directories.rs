@@ -1,4 +1,4 @@
-//! Chat with model directories: the template is found where Llama, Mistral and Qwen have it, and its text becomes the tokens of the `tokenizers` crate.
+//! Chat with model directories: the template is read from the files that Llama, Mistral and Qwen use, and its text is encoded like by the `tokenizers` crate.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -16,7 +16,7 @@ use attoformer_tools::run::chat::template::render;
 use directory::Directory;
 use serde_json::{Value, json};
 
-/// In the manner of Llama 2 and Mistral: a turn of either side in its marks, roles that must take turns, the system's words inside the first turn.
+/// Like Llama 2 and Mistral: turns in brackets, alternating roles, the system message inside the first turn.
 const IN_BRACKETS: &str = "{%- if messages[0]['role'] == 'system' -%}{%- set system = messages[0]['content'].strip() -%}{%- set turns = messages[1:] -%}\
     {%- else -%}{%- set system = none -%}{%- set turns = messages -%}{%- endif -%}\
     {%- for turn in turns -%}\
@@ -25,7 +25,7 @@ const IN_BRACKETS: &str = "{%- if messages[0]['role'] == 'system' -%}{%- set sys
     {{ turn['content'].strip() + ' [/INST]' }}\
     {%- else -%}{{ ' ' + turn['content'].strip() + ' ' + eos_token }}{%- endif -%}{%- endfor -%}";
 
-/// In the manner of Qwen 3: the answers' thoughts are cut off, and white space with them.
+/// Like Qwen 3: the reasoning of earlier answers is removed with its white space.
 const IN_MARKS: &str = "{%- set state = namespace(count=0) -%}{%- for turn in messages -%}{%- set said = turn.content -%}{%- set state.count = state.count + 1 -%}\
     {%- if turn.role == 'assistant' and '</think>' in said -%}{%- set said = said.split('</think>')[-1].lstrip('\n') -%}{%- endif -%}\
     {{- '<|im_start|>' + turn.role + '\n' + said + '<|im_end|>\n' -}}{%- endfor -%}\
@@ -35,7 +35,7 @@ fn added(id: usize, content: &str) -> Value {
     json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
 }
 
-/// SentencePiece-style: marks, bytes, letters and a few words.
+/// SentencePiece style: special tokens, bytes, letters and a few words.
 fn sentencepiece() -> Value {
     let marks = ["<unk>", "<s>", "</s>"].map(str::to_owned).into_iter();
     let letters = "▁[]/abcdefghijklmnopqrstuvwxyzINST.?!".chars().map(String::from);
@@ -48,7 +48,7 @@ fn sentencepiece() -> Value {
             "merges": [["▁", "h"], ["e", "l"], ["▁h", "el"]]}})
 }
 
-/// Byte-level: a letter for each byte, and marks.
+/// Byte-level: a letter for each byte, and special tokens.
 fn byte_level() -> Value {
     let letters = (33..=126).chain(161..=172).chain(174..=255).chain(256..=323).filter_map(char::from_u32).map(String::from);
     let vocab: serde_json::Map<String, Value> = letters.zip(0..).map(|(letter, id)| (letter, Value::from(id))).collect();
@@ -57,7 +57,7 @@ fn byte_level() -> Value {
         "model": {"type": "BPE", "vocab": vocab, "merges": []}})
 }
 
-/// A directory of this family, of no use, with this tokenizer.
+/// A trivial model directory of this family with this tokenizer.
 fn model(family: &str, tokenizer: &Value) -> Directory {
     let vocab = tokenizer["model"]["vocab"].as_object().unwrap().len();
     let vocab = vocab + if family == "qwen3" { 3 } else { 0 };
@@ -75,7 +75,7 @@ fn model(family: &str, tokenizer: &Value) -> Directory {
     directory.text("tokenizer.json", &tokenizer.to_string())
 }
 
-/// What the image of a directory asks its model after `said`.
+/// The prompt tokens of a directory's image after the message `said`.
 fn asked(directory: &Directory, system: Option<&str>, said: &str) -> Result<Vec<u32>, String> {
     let checkpoint = directory.open()?;
     let packed = pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}"));
@@ -90,7 +90,7 @@ fn by_the_library(tokenizer: &Value, text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn the_template_is_found_where_the_families_have_it() {
+fn the_template_is_read_from_the_files_of_each_family() {
     for family in ["llama", "mistral", "qwen3"] {
         let (tokenizer, template) = if family == "qwen3" { (byte_level(), IN_MARKS) } else { (sentencepiece(), IN_BRACKETS) };
         let (begin, end) = if family == "qwen3" { (Value::Null, "<|im_end|>") } else { (json!({"content": "<s>"}), "</s>") };
@@ -115,7 +115,7 @@ fn the_template_is_found_where_the_families_have_it() {
     }
 }
 
-/// Whatever is wrong with a template is one line.
+/// Every template error is one line.
 #[test]
 fn templates_that_fail_are_one_line() {
     let tokenizer = sentencepiece();
@@ -132,9 +132,9 @@ fn templates_that_fail_are_one_line() {
     assert!(asked(&model("llama", &tokenizer), None, "hello").unwrap_err().contains("no chat template"));
 }
 
-/// Lines that are no text are named by their place; empty ones and white space are no messages.
+/// Lines that are not UTF-8 are refused with their offset; blank lines are no messages.
 #[test]
-fn lines_that_are_no_text_are_refused() {
+fn lines_that_are_not_utf8_are_refused() {
     let directory = model("llama", &sentencepiece()).text("chat_template.jinja", IN_BRACKETS);
     let folder = directory.write();
     directory.write_weights(&folder.path().join("model.safetensors"), |_| true);
@@ -142,7 +142,7 @@ fn lines_that_are_no_text_are_refused() {
     let atto = |args: &[&std::ffi::OsStr], typed: &[u8]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_atto"));
         let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A command that has seen enough closes the pipe.
+        // A command that ends early closes the pipe.
         let _ = child.stdin.take().unwrap().write_all(typed);
         child.wait_with_output().unwrap()
     };

@@ -1,4 +1,4 @@
-//! The command line as scripts see it: exit codes, JSON, what is left on the disk.
+//! The command line as scripts use it: exit codes, JSON, files on the disk.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The one JSON object on stdout of a command that succeeds.
+/// The JSON object on stdout of a command that succeeds.
 fn json<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Value {
     let output = atto(args);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -25,7 +25,7 @@ fn json<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Value {
     serde_json::from_str(&stdout).unwrap()
 }
 
-/// The sentence of a command that fails, which is the last line on stderr.
+/// The error message of a command that fails: the last line on stderr.
 fn failure<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> String {
     let output = atto(args);
     let stderr = text(&output.stderr);
@@ -38,7 +38,7 @@ fn string(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A tiny model with its image `tiny.atto`.
+/// A tiny model and its image `tiny.atto`.
 fn packed() -> (Tiny, String) {
     let tiny = Tiny::new();
     let image = string(&tiny.path("tiny.atto"));
@@ -47,7 +47,7 @@ fn packed() -> (Tiny, String) {
 }
 
 #[test]
-fn pack_and_info_tell_the_same() {
+fn pack_and_info_agree() {
     let tiny = Tiny::new();
     let image = string(&tiny.path("tiny.atto"));
     let packed = json(["pack", &string(&tiny.source()), "-o", &image, "--weights", "int4", "--json"]);
@@ -68,7 +68,7 @@ fn pack_and_info_tell_the_same() {
 }
 
 #[test]
-fn run_reports_what_it_made() {
+fn run_reports_the_generation() {
     let (tiny, image) = packed();
     let logits = tiny.path("logits.f32");
     let report = json(["run", &image, "--prompt", "abc", "-n", "6", "--logits", &string(&logits), "--json"]);
@@ -89,7 +89,7 @@ fn run_reports_what_it_made() {
 }
 
 #[test]
-fn run_ends_at_stops_and_at_the_context() {
+fn run_ends_at_a_stop_sequence_and_at_the_context() {
     let (_tiny, image) = packed();
     let whole = json(["run", &image, "--tokens-in", "1,270", "--json"]);
     assert_eq!(whole["tokens"].as_array().unwrap().len(), CONTEXT - 1);
@@ -115,7 +115,7 @@ fn a_seed_repeats_its_text() {
 }
 
 #[test]
-fn failures_are_sentences_that_name_the_file() {
+fn failures_name_the_file() {
     let (tiny, image) = packed();
     let prompt = "a".repeat(60);
     for (args, part) in [
@@ -136,15 +136,15 @@ fn failures_are_sentences_that_name_the_file() {
     }
 }
 
-/// Nothing, white space only and a megabyte without a space are prompts like others, as far as the context goes; bytes that are no text are not.
+/// An empty prompt, white space and a very long word are ordinary prompts up to the context; bytes that are not UTF-8 are refused.
 #[test]
-fn odd_prompts_are_read_or_refused_in_a_sentence() {
+fn unusual_prompts_are_read_or_refused() {
     let (tiny, image) = packed();
     for (prompt, tokens) in [("", 1), (" ", 3), ("\t\r\n ", 6)] {
         let report = json(["run", &image, "--prompt", prompt, "-n", "1", "--json"]);
         assert_eq!(report["prompt_tokens"], tokens, "{prompt:?}");
     }
-    // An argument holds 128 KiB at most. `run` reads no file of prompts; `eval` reads texts as `embed` does.
+    // An argument holds at most 128 KiB. `run` reads no file of prompts; `eval` reads texts like `embed`.
     let long = failure(["run", &image, "--prompt", &"x".repeat(100_000)]);
     assert!(long.starts_with(&image) && long.contains("context"), "{long}");
     let file = string(&tiny.path("broken.txt"));
@@ -155,7 +155,7 @@ fn odd_prompts_are_read_or_refused_in_a_sentence() {
 
 #[cfg(unix)]
 #[test]
-fn a_prompt_that_is_no_utf8_is_refused() {
+fn a_prompt_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let (_tiny, image) = packed();
     let broken = std::ffi::OsStr::from_bytes(b"once \xff");
@@ -164,9 +164,9 @@ fn a_prompt_that_is_no_utf8_is_refused() {
     assert!(text(&output.stderr).contains("invalid UTF-8"), "{}", text(&output.stderr));
 }
 
-/// Nothing is fed one by one where one token is wanted: no rate is no number.
+/// One generated token needs no decode step: the rate is null, not 0.
 #[test]
-fn a_rate_that_was_not_measured_is_no_zero() {
+fn a_rate_that_was_not_measured_is_null() {
     let (_tiny, image) = packed();
     let report = json(["run", &image, "--prompt", "a", "-n", "1", "--json"]);
     assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0, "{report}");
@@ -181,7 +181,7 @@ fn a_rate_that_was_not_measured_is_no_zero() {
 fn perplexity_counts_tokens_and_compares() {
     let (tiny, image) = packed();
     let stories = tiny.path("stories.txt");
-    // A space and five letters; `ab`, and one beyond the context: 1 + 1 + 23 tokens in windows of 20 and 5.
+    // A space and five letters; `ab`; a document beyond the context: 1 + 1 + 23 tokens in windows of 20 and 5.
     std::fs::write(&stories, format!("fghij\n<|endoftext|>\n\n<|endoftext|>\nab\n<|endoftext|>\n{}\n", "f".repeat(23))).unwrap();
     let report = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &string(&tiny.source()), "--json"]);
     assert_eq!(report["tokens"], 6 + 2 + 19 + 4);
@@ -219,7 +219,7 @@ fn bench_reports_speeds() {
 }
 
 #[test]
-fn bench_measures_several_lengths_and_draws_them() {
+fn bench_measures_several_lengths_and_plots_them() {
     let (tiny, image) = packed();
     let svg = string(&tiny.path("lengths.svg"));
     let report = json(["bench", &image, "--scaling", "--lengths", "5,20", "--svg", &svg, "--json"]);
@@ -241,9 +241,9 @@ fn completions_are_scripts() {
     }
 }
 
-/// Nothing is measured on a text without words, and nothing written.
+/// A blank calibration text is refused and no image is written.
 #[test]
-fn a_calibration_text_without_words_is_refused() {
+fn a_blank_calibration_text_is_refused() {
     let tiny = Tiny::new();
     let (text, image) = (string(&tiny.path("white.txt")), string(&tiny.path("white.atto")));
     std::fs::write(&text, " \n\n").unwrap();
@@ -254,10 +254,10 @@ fn a_calibration_text_without_words_is_refused() {
     assert!(!Path::new(&image).exists());
 }
 
-/// A limit on the size of files stands for a full disk: both stop a write in its middle.
+/// A file size limit simulates a full disk: both interrupt a write.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_fills_up_leaves_the_old_file() {
+fn an_interrupted_write_keeps_the_old_file() {
     let (tiny, image) = packed();
     let before = (tiny.files(), std::fs::read(&image).unwrap());
     let limited = |arguments: &str| {
@@ -275,16 +275,16 @@ fn a_disk_that_fills_up_leaves_the_old_file() {
     assert_eq!((tiny.files(), std::fs::read(&image).unwrap()), before);
 }
 
-/// Outputs never take the place of an input, a device or a link.
+/// Outputs never replace an input, a device or a symbolic link.
 #[cfg(unix)]
 #[test]
-fn an_output_loses_nothing_that_is_there() {
+fn an_output_never_destroys_other_files() {
     let (tiny, image) = packed();
     let source = string(&tiny.source());
     let link = tiny.path("link.atto");
     std::os::unix::fs::symlink(&image, &link).unwrap();
     json(["pack", &source, "-o", &string(&link), "--json"]);
-    assert!(link.is_symlink(), "the link became a file");
+    assert!(link.is_symlink(), "the link was replaced by a file");
 
     let before = std::fs::read(&source).unwrap();
     assert!(failure(["pack", &source, "-o", &source]).contains("not an Attoformer image"));
@@ -301,13 +301,13 @@ fn an_output_loses_nothing_that_is_there() {
 }
 
 #[test]
-fn import_lists_what_can_be_read() {
+fn import_lists_supported_formats() {
     let list = json(["import", "--list", "--json"]);
     let formats: Vec<&str> = list.as_array().unwrap().iter().map(|row| row["format"].as_str().unwrap()).collect();
     assert!(["hugging-face", "gguf", "llama2.c"].iter().all(|format| formats.contains(format)), "{formats:?}");
     let table = text(&atto(["import", "--list"]).stdout);
     assert_eq!(table.lines().count(), formats.len());
-    // Columns are aligned: what has a format begins at the same place in every line.
+    // Columns are aligned.
     let about = list.as_array().unwrap().iter().map(|row| row["about"].as_str().unwrap());
     let places: Vec<Option<usize>> = table.lines().zip(about).map(|(line, about)| line.find(about)).collect();
     assert!(places.iter().all(|place| place.is_some() && *place == places[0]), "{table}");

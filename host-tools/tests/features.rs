@@ -1,9 +1,9 @@
-//! Rows of features from files: what lies or is damaged is one sentence that names the file, and the line of a text.
+//! Feature files: invalid files are refused with one line that names the file, and the line of a text.
 
 use attoformer_tools::run::features::{read_csv, read_npy};
 use std::fs::write;
 
-/// A NumPy file of this header.
+/// A NumPy file with this header.
 fn npy(header: &str, values: &[f32]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     let header = format!("{header:<117}\n");
@@ -41,7 +41,7 @@ fn numpy_files_are_read_or_refused_in_one_line() {
 }
 
 #[test]
-fn lines_of_numbers_are_read_or_refused_with_their_number() {
+fn csv_lines_are_read_or_refused_with_their_number() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv");
     write(&path, "1, 2\n\n3,4\n").unwrap();

@@ -1,4 +1,4 @@
-//! Looking inside: planted heads are found, the page is whole, safe and small, and a browser opens it without a complaint.
+//! `atto inspect`: planted heads are found; the page is complete, safe and small; a browser opens it without errors.
 
 mod inspect {
     pub mod browser;
@@ -28,14 +28,14 @@ fn atto<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output 
     Command::new(env!("CARGO_BIN_EXE_atto")).arg("inspect").args(args).output().unwrap()
 }
 
-/// What `--json` reports of a run that succeeds.
+/// The `--json` report of a run that succeeds.
 fn report<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Value {
     let output = atto(args);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The sentence of a run that fails.
+/// The error message of a run that fails.
 fn failure<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> String {
     let output = atto(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -70,7 +70,7 @@ fn with_planted<T>(work: impl FnOnce(&InspectedModel) -> T) -> T {
     work(&InspectedModel { image, path: Path::new("planted.atto"), setup: Setup::default(), threads: 2 })
 }
 
-/// The head that copies the token before is the only one that the answer rests on, so it must come first, and nothing may come near it.
+/// The answer depends only on the head that copies the previous token, so it must rank first by a wide margin.
 #[test]
 fn ablation_finds_the_planted_head() {
     let (layer, head) = planted::COPIES;
@@ -89,7 +89,7 @@ fn ablation_finds_the_planted_head() {
     });
 }
 
-/// Scores are what their definitions say: of the head that looks back by one, and of the one that looks where an induction head would.
+/// The scores of a previous-token head and of an induction head follow their definitions.
 #[test]
 fn planted_heads_have_their_scores() {
     with_planted(|subject| {
@@ -104,7 +104,7 @@ fn planted_heads_have_their_scores() {
     });
 }
 
-/// The answer sits in the token before until the planted head has moved it.
+/// The answer is at the previous token until the planted head has moved it.
 #[test]
 fn patching_follows_the_planted_answer() {
     let mut other = planted::PROMPT;
@@ -135,9 +135,9 @@ fn tales<T>(work: impl FnOnce(&mut Session, &[u32]) -> T) -> T {
     work(&mut session, &tokens)
 }
 
-/// The lens' last row is the output: in bits, at every position, and in what the view shows of it.
+/// The last row of the logit lens equals the output in every bit, at every position and in the view.
 #[test]
-fn the_lens_ends_in_the_output() {
+fn the_last_lens_row_is_the_output() {
     tales(|session, tokens| {
         let residuals = Residuals::of(session, tokens).unwrap();
         let mut logits = Vec::new();
@@ -156,14 +156,14 @@ fn the_lens_ends_in_the_output() {
     });
 }
 
-/// Full weights, and those that the page holds.
+/// Both the exact weights and the rounded ones of the page.
 #[test]
 fn attention_rows_sum_to_one() {
     tales(|session, tokens| {
         let patterns = Patterns::of(session, tokens).unwrap();
         for (index, row) in patterns.weights.chunks(tokens.len()).enumerate() {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-3);
-            assert!(row[index % tokens.len() + 1..].iter().all(|&weight| weight == 0.0), "a later token is not seen");
+            assert!(row[index % tokens.len() + 1..].iter().all(|&weight| weight == 0.0), "later tokens are masked");
         }
         let subject = InspectedModel { image: *session.image(), path: Path::new(TALES), setup: Setup::default(), threads: 1 };
         let view = attention::view(&subject, tokens).unwrap();
@@ -179,7 +179,7 @@ fn attention_rows_sum_to_one() {
     });
 }
 
-/// The page of the default model is small, whole, and names no other place.
+/// The page of the default model is small, complete and references no other file.
 #[test]
 fn the_page_of_the_default_model_is_self_contained() {
     let folder = tempfile::tempdir().unwrap();
@@ -195,7 +195,7 @@ fn the_page_of_the_default_model_is_self_contained() {
     assert!(data.get("patching").is_none() && data["lens"]["rows"] == 4);
 }
 
-/// Nothing in a page leads outside, and no token ends its script.
+/// A page has no external reference, and no token ends its script.
 fn check_inert(page: &str) {
     assert!(!page.contains("://") && !page.contains("//cdn"));
     assert_eq!(page.matches("</script").count(), 2, "the data's and the script's");
@@ -204,9 +204,9 @@ fn check_inert(page: &str) {
     assert!(page.contains("default-src 'none'"));
 }
 
-/// A folder holds the page, its data, and arrays that agree with it.
+/// A folder holds the page, its data, and matching arrays.
 #[test]
-fn a_folder_holds_data_for_machines() {
+fn a_folder_holds_page_data_and_arrays() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
     let other = STORY.replace("Anna", "Lily");
@@ -233,9 +233,9 @@ fn a_folder_holds_data_for_machines() {
     assert!(kl.is_sorted_by(|a, b| a >= b) && kl[0] > 0.0);
 }
 
-/// Wrong wishes get a sentence.
+/// Unsupported requests are refused.
 #[test]
-fn what_cannot_be_shown_is_said() {
+fn unsupported_requests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let out = string(&folder.path().join("page.html"));
     let sentence = failure([TALES, "--prompt", STORY, "-o", &out, "--target", "Anna Finn"]);
@@ -264,7 +264,7 @@ fn what_cannot_be_shown_is_said() {
     assert_eq!(report["views"], serde_json::json!(["attention"]));
 }
 
-/// A page over tokens that spell HTML, control characters and text that runs backwards, and where it lies.
+/// A page over tokens that spell HTML, control characters and right-to-left text, and its path.
 fn hostile_page(folder: &Path) -> PathBuf {
     let image = folder.join("hostile.atto");
     std::fs::write(&image, &planted::hostile()[..]).unwrap();
@@ -285,7 +285,7 @@ fn hostile_tokens_stay_text() {
     }
 }
 
-/// Every view of a plain and of a hostile page is drawn by a real browser, which has nothing to complain of.
+/// A real browser draws every view of an ordinary and of a hostile page without console messages.
 #[test]
 fn a_browser_opens_every_view() {
     let Some(browser) = browser::find() else {
@@ -312,6 +312,6 @@ fn a_browser_opens_every_view() {
     for view in ["attention", "lens", "ablation"] {
         let dom = browser.open(&hostile, view);
         assert!(dom.contains("data-ready=\"yes\"") && !dom.contains("<img "), "{view}");
-        assert!(dom.contains("<title>hostile"), "a token ran");
+        assert!(dom.contains("<title>hostile"), "a token was executed");
     }
 }

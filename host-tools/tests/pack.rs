@@ -1,4 +1,4 @@
-//! Images: what the engine reads back from them, and that they are written whole or not at all.
+//! Packed images: the engine reads back what was packed, and files are written atomically.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn pack(checkpoint: &Checkpoint, options: &Options) -> Result<Packed, String> {
 }
 
 #[test]
-fn every_format_passes_the_engines_checks_and_repeats() {
+fn every_format_is_accepted_by_the_engine_and_repeats() {
     let checkpoint = tiny();
     for weights in ["f32", "f16", "int8", "int4:32", "int4:64", "int4:128", "int4:row"] {
         for kv in [KvType::F32, KvType::F16, KvType::Int8] {
@@ -84,7 +84,7 @@ fn int4_rows_are_padded_and_their_nibbles_in_order() {
             let nibble = if column % 2 == 0 { byte << 4 } else { byte & 0xf0 } as i8 >> 4;
             let group = at(entry.group_scales, row * 2 + column / 32);
             let value = (nibble as i32 * group as i32) as f32 * scale(row);
-            // Half a step of the largest group scale, or what was clipped.
+            // Half a step of the largest group scale, or a clipped value.
             assert!((value - original[row * 35 + column]).abs() < 0.3, "{row} {column}");
         }
         assert_eq!(at(entry.values, row * 20 + 17) & 0xf0, 0);
@@ -93,7 +93,7 @@ fn int4_rows_are_padded_and_their_nibbles_in_order() {
 }
 
 #[test]
-fn one_tensor_may_have_another_format() {
+fn a_tensor_may_have_a_format_of_its_own() {
     let checkpoint = tiny();
     let exceptions = [("embedding", "f16"), ("layers.*.mlp_down", "int4:row"), ("layers.1.mlp_down", "f32")];
     let overrides = exceptions.map(|(name, format)| (name.to_owned(), format.parse().unwrap())).to_vec();
@@ -107,7 +107,7 @@ fn one_tensor_may_have_another_format() {
 }
 
 #[test]
-fn what_cannot_be_packed_is_said() {
+fn invalid_options_are_refused() {
     let checkpoint = tiny();
     let with = |name: &str, format| Options { overrides: vec![(name.to_owned(), format)], ..Options::reference() };
     let refused = |options: &Options| pack(&checkpoint, options).map(|_| ()).unwrap_err();
@@ -121,7 +121,7 @@ fn what_cannot_be_packed_is_said() {
 }
 
 #[test]
-fn parts_that_disagree_are_refused() {
+fn inconsistent_checkpoints_are_refused() {
     let mut checkpoint = tiny();
     checkpoint.tensors.retain(|tensor| tensor.role != SourceRole::Key || tensor.layer != Some(1));
     let sentence = pack(&checkpoint, &Options::reference()).map(|_| ()).unwrap_err();
@@ -135,7 +135,7 @@ fn parts_that_disagree_are_refused() {
 }
 
 #[test]
-fn a_budget_is_kept() {
+fn the_flash_budget_is_enforced() {
     let packed = pack(&tiny(), &Options::reference()).unwrap();
     let size = packed.image.len() as u64;
     assert!(pack::check_budget(Path::new("x"), &packed, Some(size)).is_ok());
@@ -144,11 +144,11 @@ fn a_budget_is_kept() {
 }
 
 #[test]
-fn the_rotary_table_is_the_textbooks() {
+fn the_rotary_table_matches_its_definition() {
     let packed = pack(&tiny(), &Options::reference()).unwrap();
     let image = Image::new(&packed.image).unwrap();
     let table: Vec<u64> = image.section(5).as_chunks().0.iter().map(|&word| u64::from_le_bytes(word)).collect();
-    // 10000^(-2i/6) / 2 pi turns; the digits are from `bc`.
+    // 10000^(-2i/6) / 2 pi turns; digits computed with `bc`.
     let turns = [0.159_154_943_091_895_34, 0.007_387_318_066_696_19, 0.000_342_888_930_487_23];
     assert_eq!(table.len(), turns.len());
     for (found, turns) in table.iter().zip(turns) {
@@ -163,12 +163,12 @@ fn the_tokenizer_survives_packing() {
     let tokenizer = image.tokenizer().unwrap();
     let mut tokens = [0; 8];
     let count = tokenizer.encode("abc", &mut tokens).unwrap();
-    // The space in front, then `ab`, whose merge is the only one there is, then `c`.
+    // The prepended space, then `ab` from the only merge, then `c`.
     assert_eq!(&tokens[..count], [259, 282, 262]);
 }
 
 #[test]
-fn nothing_is_left_of_a_failed_write() {
+fn a_failed_write_leaves_no_file() {
     let tiny = Tiny::new();
     let packed = pack(&import::open(&tiny.source(), None).unwrap(), &Options::reference()).unwrap();
     let before = tiny.files();

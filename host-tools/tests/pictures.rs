@@ -1,5 +1,4 @@
-//! Pictures of every kind become what Pillow makes of them and what numpy classifies (`pictures/make.py`), or a sentence; none becomes a panic, or much
-//! memory.
+//! Pictures are decoded like by Pillow and classified like by numpy (`pictures/make.py`), or refused in one line, without a panic or excessive memory.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -60,7 +59,7 @@ fn vit(processor: &Value) -> AlignedBytes {
     pack(&directory.open().unwrap(), &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
 }
 
-/// Each value of rows as the level, 0 to 255, that it stands for, in the order of pixels.
+/// The values of the rows as levels from 0 to 255, in pixel order.
 fn levels(rows: &[f32], pictures: &Pictures) -> Vec<f32> {
     let level = |at: usize| {
         let (y, x, channel) = (at / 3 / SIDE, at / 3 % SIDE, at % 3);
@@ -72,7 +71,7 @@ fn levels(rows: &[f32], pictures: &Pictures) -> Vec<f32> {
 }
 
 #[test]
-fn pictures_are_seen_as_pillow_and_numpy_see_them() {
+fn pictures_match_pillow_and_numpy() {
     for case in cases() {
         let (name, processor) = (case["picture"].as_str().unwrap(), &case["processor"]);
         let bytes = vit(processor);
@@ -92,14 +91,14 @@ fn pictures_are_seen_as_pillow_and_numpy_see_them() {
         let wanted = case["logits"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap());
         let error = logits.iter().zip(wanted).fold(0.0, |most: f64, (&found, want)| most.max((f64::from(found) - want).abs()));
         println!("{name}, filter {}: pixels off by {most:.2} at most, {mean:.3} in the mean; logits by {error:.1e}", processor["resample"]);
-        // Pillow rounds to whole levels between the two directions of a resize, and another JPEG decoder rounds otherwise.
+        // Pillow rounds to whole levels between the two passes of a resize, and JPEG decoders round differently.
         let exact = !["wide.png", "tall.png", "small.png", "photo.jpg"].contains(&name) || processor["resample"] == 0;
         assert!(if exact { most < 1e-3 } else { most < 3.01 && mean < 0.3 }, "{name}");
         assert!(error < if exact { 2e-5 } else { 0.15 }, "{name}");
     }
 }
 
-/// A grey PNG of these numbers, whose data is what it is.
+/// A PNG with this header and these data bytes, valid or not.
 fn png(width: u32, height: u32, depth: u8, colours: u8, data: &[u8]) -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let named = [&kind[..], data].concat();
@@ -124,7 +123,7 @@ fn refusal(bytes: &[u8], pictures: &Pictures) -> String {
 }
 
 #[test]
-fn damaged_pictures_are_a_sentence() {
+fn damaged_pictures_are_refused() {
     let square = pictures(&json!({"size": 12}));
     for (bytes, word) in [
         (b"RIFF    WAVE".to_vec(), "neither a PNG nor a JPEG"),
@@ -151,7 +150,7 @@ fn damaged_pictures_are_a_sentence() {
     }
 }
 
-/// Whatever is done to a file's bytes, it is read or refused.
+/// Files with altered bytes are read or refused.
 #[test]
 fn altered_pictures_never_panic() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,7 +164,7 @@ fn altered_pictures_never_panic() {
     };
     for name in ["wide.png", "palette.png", "deep.png", "photo.jpg"] {
         let whole = std::fs::read(file(name)).unwrap();
-        let mut read_all_the_same = 0;
+        let mut still_read = 0;
         for _ in 0..400 {
             let mut copy = whole.clone();
             for _ in 0..=below(4) {
@@ -174,18 +173,18 @@ fn altered_pictures_never_panic() {
             }
             copy.truncate(copy.len() - if below(4) == 0 { below(copy.len()) } else { 0 });
             std::fs::write(&path, &copy).unwrap();
-            read_all_the_same += [&square, &edge].iter().filter(|pictures| read(&path, pictures).is_ok()).count();
+            still_read += [&square, &edge].iter().filter(|pictures| read(&path, pictures).is_ok()).count();
         }
-        println!("{name}: {read_all_the_same} of 800 are read all the same");
+        println!("{name}: {still_read} of 800 are still read");
     }
 }
 
 #[test]
-fn sizes_that_cannot_be_used_are_a_sentence() {
+fn unusable_sizes_are_refused() {
     let small = std::fs::read(file("small.png")).unwrap();
     let kept = pictures(&json!({"do_resize": false}));
     assert!(refusal(&small, &kept).contains("it has 7 x 5 pixels, the model reads 12 x 12"));
-    // One row of 16,384 pixels: a shorter side of 14 would make the longer one 229,376.
+    // One row of 16,384 pixels: resizing its shorter side multiplies the longer one.
     let edge = pictures(&json!({"size": {"shortest_edge": 1400}, "do_center_crop": true, "crop_size": 12}));
     let line = [&[0u8; 1][..], &[7; 2_048]].concat();
     let deflated = stored(&line);
@@ -195,7 +194,7 @@ fn sizes_that_cannot_be_used_are_a_sentence() {
     assert_eq!(read(&file("exact.png"), &kept).unwrap().len(), 432);
 }
 
-/// A zlib stream of one block that is not compressed.
+/// A zlib stream of one uncompressed block.
 fn stored(data: &[u8]) -> Vec<u8> {
     let size = data.len() as u16;
     let (a, b) = data.iter().fold((1u32, 0u32), |(a, b), &byte| ((a + u32::from(byte)) % 65_521, (b + a + u32::from(byte)) % 65_521));

@@ -1,4 +1,4 @@
-//! Properties of the quantizers, over sizes that divide by nothing.
+//! Properties of the quantizers, over sizes without common divisors.
 
 use attoformer_tools::quantize::{Format, Matrix, Quantized, Values, int4, quantize};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ fn matrices() -> impl Strategy<Value = (usize, Vec<f32>)> {
     })
 }
 
-/// The original, its quantized form, and the form's values.
+/// The quantized matrix and its dequantized values.
 fn rounded(columns: usize, values: &[f32], format: Format) -> (Quantized, Vec<f32>) {
     let quantized = quantize(Matrix { columns, values }, format);
     let back = quantized.dequantize();
@@ -26,7 +26,7 @@ fn squared_error(a: &[f32], b: &[f32]) -> f64 {
 
 proptest! {
     #[test]
-    fn int8_is_off_by_half_a_step_at_most((columns, values) in matrices()) {
+    fn int8_errors_are_at_most_half_a_step((columns, values) in matrices()) {
         let (quantized, back) = rounded(columns, &values, Format::Int8);
         let Values::Int8(integers) = &quantized.values else { panic!("not int8") };
         prop_assert!(integers.iter().all(|&q| q > -128));
@@ -43,7 +43,7 @@ proptest! {
         let (quantized, back) = rounded(columns, &values, Format::Int4 { group });
         let Values::Int4(integers) = &quantized.values else { panic!("not int4") };
         prop_assert!(integers.iter().all(|q| (-7..=7).contains(q)));
-        // Plain: each group's largest magnitude at 7, scales on the same grid.
+        // Plain rounding: each group's absmax at 7, scales on the same grid.
         let group = if group == 0 { columns } else { group as usize };
         let mut plain = Vec::new();
         for row in values.chunks(columns) {
@@ -54,13 +54,13 @@ proptest! {
             let integers: Vec<i8> = int4::round(row, group, &scales).collect();
             plain.extend(integers.iter().enumerate().map(|(k, &q)| (q as i32 * scales.groups[k / group] as i32) as f32 * unit));
         }
-        // The search's unit differs from the plain one, which costs small groups a little of their resolution.
+        // The search uses another unit than plain rounding, which costs small groups a little resolution.
         let norm: f64 = values.iter().map(|value| (*value as f64).powi(2)).sum();
         prop_assert!(squared_error(&values, &back) <= squared_error(&values, &plain) * 1.02 + norm * 1e-5);
     }
 
     #[test]
-    fn f16_is_the_nearest_half((columns, values) in matrices()) {
+    fn f16_rounds_to_nearest((columns, values) in matrices()) {
         let (_, back) = rounded(columns, &values, Format::F16);
         for (a, b) in values.iter().zip(&back) {
             prop_assert!((a - b).abs() <= a.abs() / 2048.0 + 3.0e-8);
@@ -93,7 +93,7 @@ fn f16_saturates() {
 }
 
 #[test]
-fn rows_of_zeros_stay_zeros() {
+fn zero_rows_stay_zero() {
     for format in [Format::Int8, Format::F16, Format::Int4 { group: 32 }, Format::Int4 { group: 0 }] {
         let mut values = vec![0.0; 3 * 40];
         values[45] = 0.5;
@@ -119,7 +119,7 @@ fn extreme_rows_have_finite_scales() {
 }
 
 #[test]
-fn formats_are_written_as_they_are_read() {
+fn formats_parse_their_own_display() {
     for text in ["f32", "f16", "int8", "int4:32", "int4:64", "int4:128", "int4:row"] {
         assert_eq!(text.parse::<Format>().unwrap().to_string(), text);
     }

@@ -1,4 +1,4 @@
-//! Hugging Face directories of models that read sound: every tensor in its place.
+//! Import of audio models from Hugging Face directories: every tensor has its role.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -21,7 +21,7 @@ use serde_json::json;
 use values::{expect, expect_bias};
 use whisper::layers;
 
-/// A place in rows of this many columns that nothing moved.
+/// Index in rows of this many columns without a permutation.
 fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
     move |row, column| row * columns + column
 }
@@ -30,13 +30,13 @@ fn whisper() -> Directory {
     whisper::directory(11, 8, &[9, 10])
 }
 
-/// Keys without a bias, convolutions tap by tap.
+/// Keys have no bias; convolutions are stored tap by tap.
 #[test]
-fn whisper_is_read_from_its_places() {
+fn whisper_tensors_are_mapped() {
     let directory = whisper();
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
-    // Column tap * inputs + channel of the engine is (channel, tap) of the file.
+    // Column tap * inputs + channel of the engine is (channel, tap) in the file.
     for (part, name, inputs) in [(SourceRole::Conv1, "model.encoder.conv1", 4), (SourceRole::Conv2, "model.encoder.conv2", 6)] {
         let place = |row: usize, column: usize| (row * inputs + column % inputs) * 3 + column / inputs;
         expect(&checkpoint, part, None, &format!("{name}.weight"), place);
@@ -62,7 +62,7 @@ fn whisper_is_read_from_its_places() {
 }
 
 #[test]
-fn whispers_first_tokens_are_those_of_its_generation_config() {
+fn whisper_prompt_follows_the_generation_config() {
     let english = r#"{"decoder_start_token_id": 9, "no_timestamps_token_id": 8, "suppress_tokens": [1, 2], "begin_suppress_tokens": [10]}"#;
     let decoding = whisper().text("generation_config.json", english).open().unwrap().generation_config.unwrap();
     assert_eq!((decoding.prompt, decoding.suppress_tokens, decoding.begin_suppress_tokens), (vec![9, 8], vec![1, 2], vec![10]));
@@ -91,7 +91,7 @@ fn whispers_first_tokens_are_those_of_its_generation_config() {
 }
 
 #[test]
-fn keyword_transformers_are_read_from_their_places() {
+fn keyword_transformer_tensors_are_mapped() {
     let config = json!({"model_type": "kwt", "hidden_size": 6, "intermediate_size": 5, "num_hidden_layers": 1, "num_attention_heads": 2,
         "head_dim": 4, "hidden_act": "gelu_pytorch_tanh", "norm_placement": "post", "layer_norm_eps": 1e-6, "attention_scale": 0.25,
         "patch_size": [1, 3], "num_positions": 9, "num_labels": 2, "labels": ["yes", "no"],
@@ -131,7 +131,7 @@ fn keyword_transformers_are_read_from_their_places() {
     assert!(directory.with(json!({"labels": ["yes"]})).refusal().contains("num_labels is 2, but there are 1 labels"));
 }
 
-/// The model hears 45 samples, a hundred a second; of 0.9 s it does not hear half.
+/// The clip length is 45 samples at 100 Hz; half of a clip of 0.9 s is ignored.
 fn a_longer_clip_is_told(checkpoint: &Checkpoint) {
     let folder = tempfile::tempdir().unwrap();
     let clip = folder.path().join("clip.wav");

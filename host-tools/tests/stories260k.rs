@@ -1,4 +1,4 @@
-//! A real model: its known text, its known perplexity, and what rounding costs.
+//! A real model: its known text, its known perplexity, and the cost of quantization.
 
 mod common;
 
@@ -17,7 +17,7 @@ use common::shared;
 use sha2::{Digest, Sha256};
 
 const BEGIN: u32 = 1;
-/// Stories that the smaller measurement takes.
+/// Stories of the smaller measurement.
 const STORIES: usize = 6;
 
 fn packed(source: &Path, weights: &str, kv: KvType) -> Packed {
@@ -25,9 +25,9 @@ fn packed(source: &Path, weights: &str, kv: KvType) -> Packed {
     pack::pack(&import::open(source, None).unwrap(), &options, &Progress::silent()).unwrap()
 }
 
-struct Nobody;
+struct NoObserver;
 
-impl Observer for Nobody {
+impl Observer for NoObserver {
     fn text(&mut self, _: &str) -> Result<(), Error> {
         Ok(())
     }
@@ -47,7 +47,7 @@ fn greedy(packed: &Packed, limit: usize) -> Outcome {
     let mut arena = setup.arena(image.config(), Path::new("stories260K")).unwrap();
     let mut session = setup.session(&image, &mut arena).unwrap();
     let request = Request { prompt: &[BEGIN], limit: Some(limit), stops: &[], sampler: Sampler::greedy() };
-    generate::generate(&mut session, &request, &mut Nobody, |error| Error::request(error.to_string())).unwrap()
+    generate::generate(&mut session, &request, &mut NoObserver, |error| Error::request(error.to_string())).unwrap()
 }
 
 fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> Metrics {
@@ -60,7 +60,7 @@ fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> M
 }
 
 #[test]
-fn the_f32_text_is_the_known_one() {
+fn the_f32_text_is_the_published_one() {
     let Some(source) = shared("models/stories260K/stories260K.bin") else { return };
     let text = greedy(&packed(&source, "f32", KvType::F32), 200).text;
     assert!(text.starts_with("Once upon a time, there was a little girl named Lily."));
@@ -81,7 +81,7 @@ fn int8_agrees_with_f32_along_its_text() {
     let mut agreements = 0;
     let likeliest = |logits: &[f32]| (0..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best });
     session.prefill_each(&fed, |position, logits| agreements += usize::from(likeliest(logits) == text[position] as usize)).unwrap();
-    println!("int8 agrees in {agreements} of 200 places");
+    println!("int8 agrees at {agreements} of 200 positions");
     assert!(agreements >= 195, "{agreements}");
 }
 
@@ -100,7 +100,7 @@ fn perplexity_is_close_to_f32() {
     }
 }
 
-/// The whole measure takes minutes without optimization: `cargo test --release -- --ignored`.
+/// The full measurement takes minutes without optimization: `cargo test --release -- --ignored`.
 #[test]
 #[ignore = "takes minutes in a debug build"]
 fn perplexity_over_all_stories() {

@@ -1,4 +1,4 @@
-//! Transcripts of made-up multilingual models: which language, which prompt, and the rules that timestamps keep whatever a model wants.
+//! Transcription with synthetic multilingual models: language, prompt, and the timestamp rules.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -20,7 +20,7 @@ use attoformer_tools::run::transcribe::{Segment, TranscribeError, TranscribeOpti
 use directory::Directory;
 use serde_json::json;
 
-/// The vocabulary: a, b, c, a space, then what a multilingual Whisper has behind its words, and 8 timestamps of 10 samples each.
+/// Vocabulary: a, b, c, space, the special tokens of a multilingual Whisper, and 8 timestamps of 10 samples each.
 const MARKS: [&str; 9] = [
     "<|endoftext|>",
     "<|startoftranscript|>",
@@ -75,7 +75,7 @@ fn with_session<T>(bytes: &AlignedBytes, work: impl FnOnce(&Image, &mut Session)
     work(&image, &mut Setup::default().session(&image, &mut arena).unwrap())
 }
 
-/// A sound that differs from window to window.
+/// Audio that differs from window to window.
 fn clip(samples: usize, pitch: f32) -> Vec<f32> {
     (0..samples).map(|at| (at as f32 * at as f32 * pitch).sin() * 0.5).collect()
 }
@@ -84,7 +84,7 @@ fn transcript(image: &Image, session: &mut Session, samples: &[f32], options: Tr
     transcribe(session, &image.frontend().unwrap(), samples, options, |_| {}).unwrap()
 }
 
-/// Greedy decoding spelled out.
+/// Reference greedy decoding.
 fn greedy(session: &mut Session, rows: &[f32], prompt: &[u32]) -> Vec<u32> {
     session.encode_features(rows).unwrap();
     let mut logits = session.prefill(prompt).unwrap().to_vec();
@@ -102,9 +102,9 @@ fn greedy(session: &mut Session, rows: &[f32], prompt: &[u32]) -> Vec<u32> {
 }
 
 #[test]
-fn a_multilingual_model_tells_the_language_or_is_told() {
+fn the_language_is_detected_or_given() {
     let mut heard = BTreeSet::new();
-    // English is not what all of them would say of any sound: two do not know it.
+    // Two of the models do not know English.
     for languages in [&ALL[..], &[GERMAN, FRENCH], &[FRENCH]] {
         with_session(&packed(&several(24, languages)), |image, session| {
             let frontend = image.frontend().unwrap();
@@ -130,7 +130,7 @@ fn a_multilingual_model_tells_the_language_or_is_told() {
 }
 
 #[test]
-fn what_a_model_cannot_do_is_said() {
+fn unsupported_options_are_refused() {
     with_session(&packed(&several(24, &ALL)), |image, _| {
         let said = TranscribeOptions::new(image, Some("xx"), false, false).unwrap_err();
         assert_eq!(said.to_string(), "unknown language \"xx\"; this model knows de, en, fr");
@@ -146,7 +146,7 @@ fn what_a_model_cannot_do_is_said() {
     let timeless = r#"{"decoder_start_token_id": 5, "no_timestamps_token_id": 20}"#;
     with_session(&packed(&several(24, &ALL).text("generation_config.json", timeless)), |image, session| {
         assert_eq!(TranscribeOptions::new(image, None, false, true).unwrap_err(), TranscribeError::NoTimestamps);
-        // Whoever asks all the same is refused by the engine's word.
+        // The engine refuses the request as well.
         let options = TranscribeOptions { timestamps: true, ..TranscribeOptions::default() };
         assert!(transcribe(session, &image.frontend().unwrap(), &[0.0; 9], options, |_| {}).is_err());
     });
@@ -155,9 +155,9 @@ fn what_a_model_cannot_do_is_said() {
     assert!(said.contains("a token is 21, and the model has 21"), "{said}");
 }
 
-/// Random weights want anything; what comes out is in order all the same, and the windows reach the clip's end.
+/// Timestamps are ordered for random weights, and the windows reach the end of the clip.
 #[test]
-fn timestamps_are_in_order_whatever_the_model_wants() {
+fn timestamps_are_ordered_for_random_models() {
     let (mut parts, mut more_than_windows) = (0, 0);
     for context in [24, 30, 36] {
         with_session(&packed(&several(context, &ALL)), |image, session| {
@@ -182,7 +182,7 @@ fn timestamps_are_in_order_whatever_the_model_wants() {
 }
 
 #[test]
-fn times_are_shown_as_clocks_show_them() {
+fn times_are_formatted_as_timecodes() {
     let line = |start, end| Segment { start, end, text: " Yes. ".to_owned() }.to_string();
     assert_eq!(line(0.0, 4.2), "[00:00.00 --> 00:04.20] Yes.");
     assert_eq!(line(59.996, 3725.5), "[01:00.00 --> 01:02:05.50] Yes.");

@@ -1,5 +1,4 @@
-//! Sound files: what every kind becomes, and one sentence for what cannot be read. Files are spelled out byte by byte here, not written by the
-//! crate that reads them.
+//! WAV files: decoded samples of every encoding, and one-line errors. Files are built byte by byte here, not by the crate that reads them.
 
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 const INTEGERS: u16 = 1;
 const FLOATS: u16 = 3;
 
-/// A file's bytes: the plain header of 44 bytes, then the data.
+/// Bytes of a file: the 44-byte header, then the data.
 fn wav(format: u16, channels: u16, rate: u32, bits: u16, data: &[u8]) -> Vec<u8> {
     let block = channels * bits.div_ceil(8);
     let mut file = Vec::new();
@@ -45,7 +44,7 @@ impl Folder {
         read_wav(&self.file(bytes), 16000).map_err(|error| error.to_string())
     }
 
-    /// The sentence that a file is refused with, which names it and has one line.
+    /// The one-line error for a file, which names it.
     fn refusal(&self, bytes: &[u8]) -> String {
         let sentence = self.read(bytes).expect_err("the file should be refused");
         assert!(sentence.contains("clip.wav: ") && !sentence.contains('\n'), "{sentence}");
@@ -62,9 +61,9 @@ fn sixteen_bits_are_a_fraction_of_32768_exactly() {
     assert_eq!(found.len(), 65536);
 }
 
-/// A chunk of an odd length is followed by a byte that it does not count (RIFF, 1991).
+/// A chunk of odd length is followed by a padding byte that its length does not include (RIFF, 1991).
 #[test]
-fn chunks_before_the_sound_are_passed() {
+fn chunks_before_the_data_are_skipped() {
     let sound = wav(INTEGERS, 1, 16000, 8, &[192, 0, 128]);
     for chunk in [&b"LIST\x03\0\0\0abc\0"[..], b"LIST\x04\0\0\0abcd", b"odd \x01\0\0\0a\0LIST\x02\0\0\0ab"] {
         for at in [12, 36] {
@@ -81,7 +80,7 @@ fn every_width_has_the_same_scale() {
     let half_32: Vec<u8> = [1i32 << 30, i32::MIN, 0].iter().flat_map(|x| x.to_le_bytes()).collect();
     let floats: Vec<u8> = [0.5f32, -1.0, 0.0].iter().flat_map(|x| x.to_le_bytes()).collect();
     let want = Ok(vec![0.5, -1.0, 0.0]);
-    // Eight bits have no sign: 128 is silence.
+    // Eight-bit samples are unsigned: 128 is silence.
     assert_eq!(folder.read(&wav(INTEGERS, 1, 16000, 8, &[192, 0, 128])), want);
     assert_eq!(folder.read(&wav(INTEGERS, 1, 16000, 24, &half_24)), want);
     assert_eq!(folder.read(&wav(INTEGERS, 1, 16000, 32, &half_32)), want);
@@ -100,7 +99,7 @@ fn channels_are_mixed_and_rates_converted() {
 }
 
 #[test]
-fn what_cannot_be_read_is_one_sentence() {
+fn unreadable_files_are_refused_in_one_line() {
     let folder = Folder::new();
     let good = wav(INTEGERS, 1, 16000, 16, &[0; 64]);
     assert!(folder.refusal(&[]).contains("empty"));
@@ -110,7 +109,7 @@ fn what_cannot_be_read_is_one_sentence() {
     assert!(folder.refusal(&good[..90]).contains("copy or convert it again"));
     assert!(folder.refusal(&wav(INTEGERS, 1, 16000, 16, &[])).contains("no audio samples"));
     assert!(folder.refusal(&wav(INTEGERS, 1, 0, 16, &[0; 4])).contains("0 samples per second"));
-    // One sample a second, made sixteen thousand, would be gigabytes.
+    // Upsampling from 1 Hz to 16 kHz would take gigabytes.
     assert!(folder.refusal(&wav(INTEGERS, 1, 1, 16, &[0; 1 << 20])).contains("1 samples per second, which is not audio"));
     assert!(folder.refusal(&wav(FLOATS, 1, 16000, 64, &[0; 8])).contains("convert it first, for example with `sox IN -b 16 OUT`"));
     assert!(folder.refusal(&wav(INTEGERS, 1, 767_999, 16, &[0; 4])).contains("sox IN -r 16000 OUT"));
@@ -124,7 +123,7 @@ fn what_cannot_be_read_is_one_sentence() {
     assert!(directory.contains("directory"), "{directory}");
 }
 
-/// Headers that lie in every byte and pair of bytes: refused or read, never a panic.
+/// Headers with every byte and pair of bytes altered are read or refused without a panic.
 #[test]
 fn damaged_headers_never_panic() {
     let folder = Folder::new();

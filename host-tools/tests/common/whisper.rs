@@ -1,4 +1,4 @@
-//! Whisper directories made up on the spot: an encoder and a decoder of one layer and width 6, clips of 70 samples at 100 a second.
+//! Synthetic Whisper directories: an encoder and a decoder of one layer and width 6, clips of 70 samples at 100 Hz.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
@@ -13,7 +13,7 @@ pub fn layers(directory: Directory, layers: &[(String, Vec<usize>)]) -> Director
     })
 }
 
-/// A Whisper of so many tokens and places, with its first and its last token.
+/// A Whisper with this vocabulary and context, BOS and EOS.
 pub fn directory(vocab: usize, context: usize, [start, end]: &[u32; 2]) -> Directory {
     let config = json!({"model_type": "whisper", "d_model": 6, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
         "decoder_attention_heads": 2, "encoder_ffn_dim": 5, "decoder_ffn_dim": 5, "activation_function": "gelu", "vocab_size": vocab,

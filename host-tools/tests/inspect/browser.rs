@@ -1,12 +1,12 @@
-//! A headless Chromium, where there is one.
+//! A headless Chromium, if installed.
 
 use std::path::Path;
 use std::process::Command;
 
-/// A browser's program.
+/// Path of a browser.
 pub struct Browser(String);
 
-/// The program named in `CHROME`, or one of the usual names.
+/// The browser named in `CHROME`, or one of the common names.
 pub fn find() -> Option<Browser> {
     let named = std::env::var("CHROME").ok();
     let usual = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"].map(str::to_owned);
@@ -15,7 +15,7 @@ pub fn find() -> Option<Browser> {
 }
 
 impl Browser {
-    /// Opens one view of a page and returns its document as the scripts left it. A message on the console fails the test.
+    /// Opens a view of a page and returns the document after its scripts have run. A console message fails the test.
     pub fn open(&self, page: &Path, view: &str) -> String {
         let profile = tempfile::tempdir().unwrap();
         let quiet = [

@@ -1,4 +1,4 @@
-//! Models made by hand, so that what is to be found in them is known.
+//! Hand-made models with known heads.
 
 use attoformer::image::{Architecture, Config, KvType, MaskKind, NormKind, Pooling, PositionKind};
 use attoformer_tools::files::AlignedBytes;
@@ -8,23 +8,23 @@ use attoformer_tools::report::progress::Progress;
 
 use crate::common::Numbers;
 
-/// Layer and head that look at the token before and copy it to where the head reads.
+/// Layer and head that copy the previous token to the input of the output head.
 pub const COPIES: (usize, usize) = (1, 2);
-/// Layer and head that look 24 tokens back: on 25 random tokens that repeat, that is behind the earlier occurrence.
+/// Layer and head that attend 24 tokens back: on 25 repeated random tokens, that is the token after the earlier occurrence.
 pub const LOOKS_FAR: (usize, usize) = (2, 0);
 /// Tokens without a repetition; the answer is the last but one.
 pub const PROMPT: [u32; 8] = [1, 5, 9, 4, 12, 7, 16, 3];
 
 const VOCAB: usize = 20;
 const CONTEXT: usize = 64;
-/// The residual stream: the token, its position, and the token that was copied, each as a one among zeros.
+/// Residual stream: one-hot token, one-hot position, one-hot copied token.
 const WIDTH: usize = VOCAB + CONTEXT + VOCAB;
 const HEADS: usize = 4;
 const HEAD_DIM: usize = CONTEXT;
 const LAYERS: usize = 3;
 const HIDDEN: usize = 16;
 
-/// Texts that a page must show as texts.
+/// Texts that a page must not interpret.
 pub const HOSTILE: [&str; 12] = [
     "</script><script>document.title='ALERTED'</script>",
     "<img src=x onerror=\"document.title='ALERTED'\">",
@@ -39,7 +39,7 @@ pub const HOSTILE: [&str; 12] = [
     "${1+1}`'\"\\",
     "\u{1f469}\u{200d}\u{1f680}",
 ];
-/// Token of the first of them.
+/// Token of the first text.
 pub const FIRST_HOSTILE: u32 = 259;
 
 fn tensor(role: SourceRole, layer: Option<u32>, (rows, columns): (usize, usize), value: impl FnMut(usize, usize) -> f32) -> Tensor {
@@ -105,7 +105,7 @@ pub fn image() -> AlignedBytes {
             _ => None,
         };
         tensors.push(tensor(SourceRole::AttnNorm, at, (1, WIDTH), |_, _| 1.0));
-        // Queries ask for the position so far back, keys tell their own, values their token.
+        // Queries match the position this far back, keys hold their own position, values their token.
         let rows = (HEADS * HEAD_DIM, WIDTH);
         tensors.push(tensor(SourceRole::Query, at, rows, |row, column| match far(row / HEAD_DIM) {
             Some(far) => one(column < VOCAB + CONTEXT && column == VOCAB + row % HEAD_DIM + far, 8.0),
@@ -160,7 +160,7 @@ pub fn encoder() -> AlignedBytes {
     packed(&noisy(config))
 }
 
-/// A model whose vocabulary is hostile.
+/// A model with a hostile vocabulary.
 pub fn hostile() -> AlignedBytes {
     let vocab = FIRST_HOSTILE + HOSTILE.len() as u32;
     let mut checkpoint = noisy(attoformer::config! { tied_head: true, vocab, ..Config::DECODER });
