@@ -1,12 +1,10 @@
-//! Everything around the [`attoformer`] engine that runs on a PC: from a trained checkpoint to a packed image, and what an
-//! image is worth.
+//! Tools around the [`attoformer`] engine on a PC: from a trained checkpoint to a packed image, and the measurement of an image.
 //!
 //! ```text
-//! source file --import--> Checkpoint --pack (quantize, layout)--> image --engine--> eval, report
+//! source file --import--> Checkpoint --pack (fuse, smooth, quantize, layout)--> image --run, eval, bench, inspect--> report
 //! ```
 //!
-//! The binary `atto` is a thin shell over this library: `src/cli/` has one file per subcommand, which parses, calls and
-//! prints.
+//! The binary `atto` is a thin layer on this library: `src/cli/` has one file per subcommand, which parses, calls and prints.
 
 pub mod bench;
 pub mod engine;

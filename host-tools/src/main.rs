@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use cap::Cap;
 
-/// Without a limit, except for what a stranger's program does (`atto chat`'s templates).
+/// Allocator with a memory limit, which only the process that renders chat templates sets.
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 fn main() -> ExitCode {
-    cli::main(|bytes| MEMORY.set_limit(bytes).expect("little is allocated yet"))
+    cli::main(|bytes| MEMORY.set_limit(bytes).expect("fewer bytes are allocated yet"))
 }

@@ -60,11 +60,11 @@ fn packed(directory: &Directory, weights: Format) -> AlignedBytes {
 const LINES: [&str; 12] = ["a", "b", "c", "d", "a b", "b a c", "d d", "c d a", "b c", "a, a", "d \"b\"", "c c c b"];
 
 /// The predictions of the image for each line, one text at a time.
-fn taken(subject: OpenImage) -> Vec<usize> {
+fn taken(open: OpenImage) -> Vec<usize> {
     let likeliest = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
     let all =
         |session: &mut attoformer::Session| Ok(LINES.iter().map(|line| likeliest(logits_of_text(session, line).unwrap().0)).collect());
-    Setup::default().with_session(subject, all).unwrap()
+    Setup::default().with_session(open, all).unwrap()
 }
 
 fn quoted(field: &str) -> String {
@@ -75,19 +75,19 @@ fn quoted(field: &str) -> String {
 fn results_are_counted_per_label() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
-    let (names, taken) = (labels(&image).unwrap(), taken(subject));
+    let open = OpenImage { image: &image, path: Path::new("texts.atto") };
+    let (names, taken) = (labels(&image).unwrap(), taken(open));
     // Every third line has another label than the predicted one.
     let given: Vec<usize> = taken.iter().enumerate().map(|(line, &label)| if line % 3 == 0 { (label + 1) % 3 } else { label }).collect();
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.csv");
     let line = |(text, &label): (&&str, &usize)| format!("{},{}\n", quoted(text), quoted(&names[label]));
     std::fs::write(&list, "text,label\n".to_owned() + &LINES.iter().zip(&given).map(line).collect::<String>()).unwrap();
-    let examples = Examples::of_list(&list, subject).unwrap();
+    let examples = Examples::of_list(&list, open).unwrap();
     assert_eq!(examples.list.len(), 12);
     assert!(matches!(&examples.list[10].input, Input::Text(text, place) if text == "d \"b\"" && place.starts_with("line 12 of ")));
 
-    let of = |threads, other| measure(subject, other, &Setup::default(), threads, &examples, &Progress::silent()).unwrap();
+    let of = |threads, other| measure(open, other, &Setup::default(), threads, &examples, &Progress::silent()).unwrap();
     let found = of(1, None);
     assert_eq!((found.correct, found.inputs, found.skipped, found.accuracy), (8, 12, 0, 8.0 / 12.0));
     for (label, name) in names.iter().enumerate() {
@@ -101,7 +101,7 @@ fn results_are_counted_per_label() {
         assert_eq!(row.map_or([0; 3], |row| [row.inputs, row.correct, row.predicted]), want, "{name}");
     }
     assert_eq!((found.reference_accuracy, found.agreement, found.largest_difference), (None, None, None));
-    let itself = of(3, Some(subject));
+    let itself = of(3, Some(open));
     assert_eq!((itself.reference_accuracy, itself.agreement, itself.largest_difference), (Some(8.0 / 12.0), Some(1.0), Some(0.0)));
     assert_eq!(Metrics { reference_accuracy: None, agreement: None, largest_difference: None, ..itself }, found);
 
@@ -121,7 +121,7 @@ fn results_are_counted_per_label() {
 fn folder_names_are_labels() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
+    let open = OpenImage { image: &image, path: Path::new("texts.atto") };
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -134,21 +134,21 @@ fn folder_names_are_labels() {
     write("perhaps/three.txt", "a\nb\n");
     write("no_4.txt", "a b\n");
     write(".hidden_4.txt", "a b\n");
-    let found = Examples::of_folder(folder.path(), subject).unwrap();
+    let found = Examples::of_folder(folder.path(), open).unwrap();
     let of = |label| found.list.iter().filter(|example| example.label == label).count();
     assert_eq!((of(0), of(1), of(2), found.skipped), (2, 3, 0, 2));
 
     let empty = tempfile::tempdir().unwrap();
-    let said = Examples::of_folder(empty.path(), subject).unwrap_err().to_string();
+    let said = Examples::of_folder(empty.path(), open).unwrap_err().to_string();
     assert!(said.contains("no input has a label of the model: no, yes, so, so"), "{said}");
-    assert!(Examples::of_folder(Path::new("nowhere"), subject).unwrap_err().to_string().contains("nowhere: no such file"));
+    assert!(Examples::of_folder(Path::new("nowhere"), open).unwrap_err().to_string().contains("nowhere: no such file"));
 }
 
 #[test]
 fn invalid_lists_are_refused_with_their_line() {
     let bytes = packed(&texts("BertForSequenceClassification"), Format::F32);
     let image = Image::new(&bytes).unwrap();
-    let subject = OpenImage { image: &image, path: Path::new("texts.atto") };
+    let open = OpenImage { image: &image, path: Path::new("texts.atto") };
     let folder = tempfile::tempdir().unwrap();
     let (commas, tabs) = (folder.path().join("list.csv"), folder.path().join("list.tsv"));
     for (text, word) in [
@@ -160,11 +160,11 @@ fn invalid_lists_are_refused_with_their_line() {
         (b"", "the file is empty"),
     ] {
         std::fs::write(&commas, text).unwrap();
-        let said = Examples::of_list(&commas, subject).unwrap_err().to_string();
+        let said = Examples::of_list(&commas, open).unwrap_err().to_string();
         assert!(said.contains("list.csv: ") && said.contains(word) && said.lines().count() == 1, "{said}");
     }
     std::fs::write(&tabs, "a, b\tso, so\n").unwrap();
-    let found = Examples::of_list(&tabs, subject).unwrap();
+    let found = Examples::of_list(&tabs, open).unwrap();
     assert_eq!(found.list[0].label, 2);
     let tokens = packed(&texts("BertForTokenClassification"), Format::F32);
     let tokens = Image::new(&tokens).unwrap();
@@ -178,9 +178,9 @@ fn keyword_accuracy_equals_that_of_the_published_model() {
     let (Some(model), Some(clips)) = (common::shared("models/kwt1"), common::shared("data/kws")) else { return };
     let bytes = pack(&import::open(&model, None).unwrap(), &Options::reference(), &Progress::silent()).unwrap().image;
     let image = Image::new(&bytes).unwrap();
-    let subject = OpenImage { image: &image, path: &model };
-    let examples = Examples::of_folder(&clips, subject).unwrap();
-    let found = measure(subject, None, &Setup::default(), 2, &examples, &Progress::silent()).unwrap();
+    let open = OpenImage { image: &image, path: &model };
+    let examples = Examples::of_folder(&clips, open).unwrap();
+    let found = measure(open, None, &Setup::default(), 2, &examples, &Progress::silent()).unwrap();
     let expected: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&std::fs::read(model.join("expected.json")).unwrap()).unwrap();
     let names = labels(&image).unwrap();

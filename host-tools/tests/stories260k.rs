@@ -54,9 +54,9 @@ fn measure(packed: &Packed, reference: Option<&Packed>, documents: &[&str]) -> M
     let path = Path::new("stories260K.bin");
     let image = Image::new(&packed.image).unwrap();
     let other = reference.map(|reference| Image::new(&reference.image).unwrap());
-    let subject = |image| OpenImage { image, path };
-    let (other, documents) = (other.as_ref().map(subject), documents.iter().copied());
-    perplexity::measure(subject(&image), other, &Setup::default(), all_cores(), documents, &Progress::silent()).unwrap()
+    let open = |image| OpenImage { image, path };
+    let (other, documents) = (other.as_ref().map(open), documents.iter().copied());
+    perplexity::measure(open(&image), other, &Setup::default(), all_cores(), documents, &Progress::silent()).unwrap()
 }
 
 #[test]

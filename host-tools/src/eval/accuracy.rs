@@ -79,25 +79,25 @@ pub enum AccuracyError {
 /// # Errors
 /// Those of [`logits_of_file`], [`AccuracyError`], or those of the engine with the image.
 pub fn measure(
-    subject: OpenImage<'_>,
+    open: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
     Examples { list, skipped }: &Examples,
     progress: &Progress,
 ) -> Result<Metrics, Error> {
-    let names = labels(subject.image).map_err(Error::engine(subject.path))?;
+    let names = labels(open.image).map_err(Error::engine(open.path))?;
     if let Some(reference) = reference.filter(|reference| reference.image.config().labels as usize != names.len()) {
-        let (labels, image) = (reference.image.config().labels, subject.path.to_owned());
+        let (labels, image) = (reference.image.config().labels, open.path.to_owned());
         return Err(Error::file(reference.path)(AccuracyError::Labels { labels, image, expected: names.len() }));
     }
     let mut answers = Vec::new();
     let worker = |examples: &mut dyn Iterator<Item = &Example>, give: &mut dyn FnMut(Result<Classified, Error>) -> bool| {
-        let worked = setup.with_session(subject, |session| match reference {
-            None => work(examples, |example| logits(session, subject, example).map(|logits| Classified::new(&logits, None)), give),
+        let worked = setup.with_session(open, |session| match reference {
+            None => work(examples, |example| logits(session, open, example).map(|logits| Classified::new(&logits, None)), give),
             Some(other) => setup.with_session(other, |second| {
                 let both = |example: &Example| {
-                    let found = logits(session, subject, example)?;
+                    let found = logits(session, open, example)?;
                     Ok(Classified::new(&found, Some(&logits(second, other, example)?)))
                 };
                 work(examples, both, give)
@@ -135,11 +135,11 @@ fn likeliest(logits: &[f32]) -> usize {
     (0..logits.len()).reduce(|best, label| if logits[label] > logits[best] { label } else { best }).unwrap_or(0)
 }
 
-fn logits(session: &mut Session, subject: OpenImage<'_>, example: &Example) -> Result<Vec<f32>, Error> {
+fn logits(session: &mut Session, open: OpenImage<'_>, example: &Example) -> Result<Vec<f32>, Error> {
     match &example.input {
-        Input::File(path) => logits_of_file(session, subject, path).map(|(logits, _)| logits.to_vec()),
+        Input::File(path) => logits_of_file(session, open, path).map(|(logits, _)| logits.to_vec()),
         Input::Text(text, place) => logits_of_text(session, text).map(|(logits, _)| logits.to_vec()).map_err(|error| match error {
-            attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(subject.path)(error),
+            attoformer::Error::Architecture { .. } | attoformer::Error::NoTokenizer => Error::engine(open.path)(error),
             source => Error::request(AccuracyError::Text { place: place.clone(), source }),
         }),
     }

@@ -84,9 +84,9 @@ struct ModelLabels {
 }
 
 impl ModelLabels {
-    fn of(subject: OpenImage<'_>) -> Result<Self, Error> {
-        let labels = labels(subject.image).map_err(Error::engine(subject.path))?;
-        Ok(ModelLabels { labels, texts: subject.image.config().input_stem == InputStem::Tokens })
+    fn of(open: OpenImage<'_>) -> Result<Self, Error> {
+        let labels = labels(open.image).map_err(Error::engine(open.path))?;
+        Ok(ModelLabels { labels, texts: open.image.config().input_stem == InputStem::Tokens })
     }
 
     /// Index of a label by its name.
@@ -118,8 +118,8 @@ impl Examples {
     ///
     /// # Errors
     /// [`ExamplesError::NoInputs`], or an error of the operating system.
-    pub fn of_folder(folder: &Path, subject: OpenImage<'_>) -> Result<Self, Error> {
-        let known = ModelLabels::of(subject)?;
+    pub fn of_folder(folder: &Path, open: OpenImage<'_>) -> Result<Self, Error> {
+        let known = ModelLabels::of(open)?;
         let mut examples = Examples::default();
         for path in sorted(folder)? {
             if path.is_dir() {
@@ -144,8 +144,8 @@ impl Examples {
     ///
     /// # Errors
     /// [`ExamplesError`] with the list.
-    pub fn of_list(path: &Path, subject: OpenImage<'_>) -> Result<Self, Error> {
-        let known = ModelLabels::of(subject)?;
+    pub fn of_list(path: &Path, open: OpenImage<'_>) -> Result<Self, Error> {
+        let known = ModelLabels::of(open)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let bytes = files::map(path)?;
         let tabs = path.extension().is_some_and(|extension| extension == "tsv");

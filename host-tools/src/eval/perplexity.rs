@@ -57,19 +57,19 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// Those of the engine with the image.
 pub fn measure<'t>(
-    subject: OpenImage<'_>,
+    open: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
     documents: impl IntoIterator<Item = &'t str>,
     progress: &Progress,
 ) -> Result<Metrics, Error> {
-    let windows = windows(subject, setup.plan(subject.image.config()).context as usize, documents.into_iter());
+    let windows = windows(open, setup.plan(open.image.config()).context as usize, documents.into_iter());
     let worker = |windows: &mut dyn Iterator<Item = Result<Window, Error>>, give: &mut dyn FnMut(Result<Scored, Error>) -> bool| {
-        let worked = setup.with_session(subject, |session| match reference {
-            None => Scorer { session, path: subject.path, reference: None }.work(windows, give),
+        let worked = setup.with_session(open, |session| match reference {
+            None => Scorer { session, path: open.path, reference: None }.work(windows, give),
             Some(reference) => setup.with_session(reference, |other| {
-                Scorer { session, path: subject.path, reference: Some((other, reference.path)) }.work(windows, give)
+                Scorer { session, path: open.path, reference: Some((other, reference.path)) }.work(windows, give)
             }),
         });
         if let Err(error) = worked {
@@ -100,12 +100,12 @@ struct Scored {
 }
 
 fn windows<'t>(
-    subject: OpenImage<'_>,
+    open: OpenImage<'_>,
     context: usize,
     documents: impl Iterator<Item = &'t str>,
 ) -> impl Iterator<Item = Result<Window, Error>> {
-    documents.flat_map(move |document| match generate::encode(subject.image, document) {
-        Err(error) => vec![Err(Error::engine(subject.path)(error))],
+    documents.flat_map(move |document| match generate::encode(open.image, document) {
+        Err(error) => vec![Err(Error::engine(open.path)(error))],
         Ok(tokens) => {
             let count = tokens.len().div_ceil(context);
             let window = |(index, tokens): (usize, &[u32])| Window { tokens: tokens.to_vec(), documents: u64::from(index + 1 == count) };

@@ -106,7 +106,7 @@ fn pair(line: usize, text: &str) -> Result<Pair<'_>, PairsError> {
 /// # Errors
 /// Those of the engine with the image; [`PairsError::Unreadable`] for a pair that the model cannot read.
 pub fn measure(
-    subject: OpenImage<'_>,
+    open: OpenImage<'_>,
     reference: Option<OpenImage<'_>>,
     setup: &Setup,
     threads: usize,
@@ -116,11 +116,11 @@ pub fn measure(
     let (mut found, mut expected, mut between, mut truncated) = (Vec::new(), Vec::new(), 0.0, 0);
     let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
     let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
-        let worked = setup.with_session(subject, |session| match reference {
-            None => work(chunks, |pairs, line| Ok((embed_pairs(session, subject.path, pairs, line)?, None)), give),
+        let worked = setup.with_session(open, |session| match reference {
+            None => work(chunks, |pairs, line| Ok((embed_pairs(session, open.path, pairs, line)?, None)), give),
             Some(reference) => setup.with_session(reference, |other| {
                 let both = |pairs: &[Pair], line| {
-                    let found = embed_pairs(session, subject.path, pairs, line)?;
+                    let found = embed_pairs(session, open.path, pairs, line)?;
                     Ok((found, Some(embed_pairs(other, reference.path, pairs, line)?)))
                 };
                 work(chunks, both, give)

@@ -70,7 +70,7 @@ pub fn tensors(checkpoint: &Checkpoint, format: Format, path: &Path) -> Result<(
 /// Packs and metrics once for each tensor.
 ///
 /// # Errors
-/// What the packer or the engine says.
+/// Those of the packer and the engine.
 pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, progress: &Progress) -> Result<View, Error> {
     let path = &checkpoint.path;
     let reference = pack::pack(checkpoint, &Options::reference(), &Progress::silent())?;
@@ -117,7 +117,7 @@ fn measure(reference: &Packed, packed: &Packed, setup: Setup, text: Text, path: 
     let refuse = || Error::engine(path);
     let [reference, image] = [&reference.image, &packed.image].map(|image| Image::new(image));
     let (reference, image) = (reference.map_err(refuse())?, image.map_err(refuse())?);
-    let subject = |image| OpenImage { image, path };
+    let open = |image| OpenImage { image, path };
     let documents = perplexity::documents(text.text);
-    perplexity::measure(subject(&image), Some(subject(&reference)), &setup, threads::all_cores(), documents, &Progress::silent())
+    perplexity::measure(open(&image), Some(open(&reference)), &setup, threads::all_cores(), documents, &Progress::silent())
 }

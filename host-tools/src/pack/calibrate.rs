@@ -32,7 +32,7 @@ pub struct Calibration {
     inputs: Vec<(TensorId, Vec<f32>)>,
 }
 
-/// The best kernels of this CPU, whose product notes what it is given.
+/// The fastest kernels of this CPU; their f32 product records its inputs.
 static NOTING: LazyLock<Kernels> =
     LazyLock::new(|| Kernels::new(kernels::Functions { name: "noting", matmul_f32: noting_matmul, ..*kernels::best().functions() }));
 

@@ -1,4 +1,4 @@
-//! Tells stories: `cargo run --example tell -- [SEED] [COUNT]`.
+//! Generates stories: `cargo run --example tell -- [SEED] [COUNT]`.
 
 fn main() {
     let mut numbers = std::env::args().skip(1).map_while(|arg| arg.parse::<u64>().ok());

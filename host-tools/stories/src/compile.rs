@@ -1,34 +1,34 @@
-//! From a grammar's text to its tables and sequences.
+//! Compiles the text of a grammar into tables and sequences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::grammar::{Grammar, Part, Sequence, Table};
 use crate::split::sentences;
 
-/// What is wrong with a grammar's text.
+/// An invalid grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
-    /// A line that belongs to no block, or a beat outside a plot.
+    /// A line outside any block, or a beat outside a plot.
     #[error("line {0}: this line belongs to no table, rule or plot")]
     Stray(usize),
     /// A table row with more or fewer cells than the table has columns.
-    #[error("line {0}: the row has not as many cells as the table has columns")]
+    #[error("line {0}: the row and the table differ in their number of columns")]
     Ragged(usize),
-    /// A table, role, column or rule that is not there, or a rule that leads back to itself.
-    #[error("nothing is named \"{0}\", or it leads back to itself")]
+    /// An unknown table, role, column or rule, or a recursive rule.
+    #[error("\"{0}\" is unknown or recursive")]
     Unknown(String),
-    /// A bracket without its partner.
+    /// An unmatched bracket.
     #[error("a bracket is not closed in \"{0}\"")]
     Open(String),
-    /// A table with fewer rows than roles, each of which is to have a row of its own.
+    /// A table with fewer rows than roles, each of which needs a row of its own.
     #[error("more roles take a row of \"{0}\" than it has rows")]
     Crowded(String),
     /// A table without rows, a rule without lines, a beat without alternatives, no plot.
-    #[error("there is nothing in \"{0}\"")]
+    #[error("\"{0}\" is empty")]
     Empty(String),
 }
 
-/// The blocks of the text, with names still unresolved.
+/// The blocks of the text before name resolution.
 #[derive(Default)]
 struct Source<'a> {
     tables: BTreeMap<&'a str, Table>,
@@ -64,7 +64,7 @@ fn unknown(name: &str) -> GrammarError {
     GrammarError::Unknown(name.to_owned())
 }
 
-/// Rules may name rules, this deep; deeper is taken for a circle.
+/// Maximum nesting of rules; deeper nesting counts as recursion.
 const MAX_DEPTH: usize = 16;
 
 impl<'a> Source<'a> {
@@ -92,7 +92,7 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    /// Takes one line of a block.
+    /// Adds one line to a block.
     fn add(&mut self, block: (&str, &'a str), line: &'a str, number: usize) -> Result<(), GrammarError> {
         match block {
             ("table", name) => {
@@ -127,7 +127,7 @@ impl<'a> Source<'a> {
         table.or(plot).map_or(Ok(()), |name| Err(GrammarError::Empty(name.to_owned())))
     }
 
-    /// A plot: its beats with a space between.
+    /// A plot: its beats, separated by spaces.
     fn plot(&self, beats: &[Vec<&str>]) -> Result<Sequence, GrammarError> {
         let mut parts = Vec::new();
         for beat in beats {
@@ -143,7 +143,7 @@ impl<'a> Source<'a> {
         lines.iter().map(|line| self.sequence(line, depth)).collect::<Result<_, _>>().map(Part::Choice)
     }
 
-    /// One alternative's text as parts.
+    /// Compiles the text of one alternative.
     fn sequence(&self, line: &str, depth: usize) -> Result<Sequence, GrammarError> {
         let mut parts = Vec::new();
         let mut rest = line;
@@ -189,7 +189,7 @@ impl<'a> Source<'a> {
         Ok(Part::Slot { role, column: column_index, capital: column != lower })
     }
 
-    /// The sentences of one alternative; one that is only a `<rule>` stands for the rule's lines.
+    /// Collects the sentences of one alternative; an alternative that is only a `<rule>` expands to the lines of the rule.
     fn collect_sentences<'s>(&'s self, line: &'s str, into: &mut BTreeSet<&'s str>, depth: usize) -> Result<(), GrammarError> {
         match line.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
             Some(name) if !name.contains('<') => {

@@ -1,25 +1,25 @@
-//! What a grammar is once it is read: tables, roles, plots and the sentences they are made of.
+//! A compiled grammar: tables, roles, plots and their sentences.
 
 use std::sync::LazyLock;
 
 use crate::compile::{GrammarError, compile};
 
-/// A story grammar. [`Grammar::tales`] is the built-in one; [`Grammar::parse`] reads another.
+/// A story grammar. [`Grammar::tales`] is the built-in one; [`Grammar::parse`] compiles another.
 #[derive(Debug)]
 pub struct Grammar {
     pub(crate) tables: Vec<Table>,
-    /// For each role the index of the table it takes its row from.
+    /// For each role the index of its table.
     pub(crate) roles: Vec<usize>,
-    /// A whole plot is one sequence, so that walking it keeps one cast from beginning to end.
+    /// A whole plot is one sequence, so that it has one cast throughout.
     pub(crate) plots: Vec<Sequence>,
-    /// Every sentence of every plot, each once.
+    /// The distinct sentences of all plots.
     pub(crate) sentences: Vec<Sequence>,
 }
 
-/// Parts that follow each other without anything between.
+/// Concatenated parts.
 pub(crate) type Sequence = Vec<Part>;
 
-/// Rows of words; the words of one row agree with each other.
+/// Rows of words; the words of a row agree with each other.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) columns: Vec<String>,
@@ -29,11 +29,11 @@ pub(crate) struct Table {
 /// One step of a production.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// These very words.
+    /// Literal words.
     Text(String),
-    /// One column of the row a role has, with a capital letter or without.
+    /// A column of the role's row, capitalized or not.
     Slot { role: usize, column: usize, capital: bool },
-    /// Any one of these.
+    /// One of several alternatives.
     Choice(Vec<Sequence>),
 }
 
@@ -45,10 +45,10 @@ impl Grammar {
         &TALES
     }
 
-    /// Reads a grammar; `grammar.txt` beside this file explains the form in its first lines.
+    /// Compiles a grammar; the first lines of `grammar.txt` document the syntax.
     ///
     /// # Errors
-    /// [`GrammarError`] names the line and what is wrong with it.
+    /// [`GrammarError`].
     pub fn parse(text: &str) -> Result<Self, GrammarError> {
         compile(text)
     }
@@ -58,7 +58,7 @@ impl Grammar {
         &self.tables[self.roles[role]].rows[row][column]
     }
 
-    /// The number of rows a role can take.
+    /// Number of rows that a role can have.
     pub(crate) fn rows(&self, role: usize) -> usize {
         self.tables[self.roles[role]].rows.len()
     }

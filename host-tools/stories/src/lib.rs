@@ -1,12 +1,10 @@
-//! Little stories from a grammar, and a recogniser for the same grammar.
+//! Short stories generated from a grammar, and a recognizer for the same grammar.
 //!
-//! A model as small as a few hundred kilobytes can learn these stories whole, and because the
-//! grammar that wrote them can also read them, what such a model writes can be *checked*: the
-//! share of its sentences that belong to the grammar is a number, not an impression.
+//! A model of a few hundred kilobytes can learn these stories, and because the grammar can also parse them, the output of such a model can be
+//! *checked*: the fraction of its sentences in the grammar is a number.
 //!
-//! The grammar is data (`grammar.txt`): tables of words whose columns agree with each other, and
-//! plots whose beats follow from each other. One walker tells a story from it and one recognises
-//! a sentence by it, so the two cannot drift apart.
+//! The grammar is data (`grammar.txt`): tables of words whose columns agree with each other, and plots of consecutive beats. The generator and the
+//! recognizer walk the same grammar, so they cannot diverge.
 //!
 //! ```
 //! let story = attoformer_stories::story(7);
@@ -31,34 +29,34 @@ pub use rng::Rng;
 pub use split::sentences;
 pub use walk::ParseError;
 
-/// The story of a seed: plain ASCII, one paragraph, the same text on every machine.
+/// Generates the story of a seed: ASCII, one paragraph, the same text on every machine.
 pub fn story(seed: u64) -> String {
     Grammar::tales().story(seed)
 }
 
-/// `stories` stories, all of them fixed by `seed`.
+/// Generates `stories` stories from one seed.
 pub fn corpus(seed: u64, stories: usize) -> impl Iterator<Item = String> {
     let mut seeds = Rng::new(seed);
     (0..stories).map(move |_| story(seeds.next_u64()))
 }
 
-/// Whether one sentence belongs to the grammar.
+/// Checks that a sentence belongs to the grammar.
 ///
 /// # Errors
-/// [`ParseError`] says how far the sentence can be read as one of the grammar's.
+/// [`ParseError`] with the longest prefix that belongs to the grammar.
 pub fn parse_sentence(sentence: &str) -> Result<(), ParseError> {
     Grammar::tales().parse_sentence(sentence)
 }
 
-/// Whether a text is one whole story: every beat of one plot in order, with one cast throughout.
+/// Checks that a text is one whole story: every beat of a plot in order, with one cast throughout.
 ///
 /// # Errors
-/// [`ParseError`] says how far the text can be read as a story.
+/// [`ParseError`] with the longest prefix that belongs to a story.
 pub fn parse_story(text: &str) -> Result<(), ParseError> {
     Grammar::tales().parse_story(text)
 }
 
-/// How many of a text's sentences belong to the grammar, and how many it has: `(parsed, total)`.
+/// Counts the sentences of a text that belong to the grammar, and all its sentences: `(parsed, total)`.
 pub fn score(text: &str) -> (usize, usize) {
     sentences(text).fold((0, 0), |(parsed, total), sentence| (parsed + usize::from(parse_sentence(sentence).is_ok()), total + 1))
 }

@@ -1,16 +1,16 @@
-//! A small random number generator whose numbers are the same on every machine.
+//! A small random number generator with the same numbers on every machine.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): eight bytes of state, every seed a good one.
+/// SplitMix64 (Steele, Lea and Flood, 2014): eight bytes of state; every seed is good.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator whose whole stream follows from `seed`.
+    /// Creates a generator from a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 random bits.
+    /// Returns the next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,12 +19,12 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..n`, which must not be empty. The bias is below n / 2^64.
+    /// Returns a number in `0..n`, which must not be empty. The bias is below n / 2^64.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
     }
 
-    /// A number in `[0, 1)` with 24 random bits: each of them is exact in `f32`.
+    /// Returns a number in `[0, 1)` with 24 random bits, exact in `f32`.
     pub fn unit(&mut self) -> f32 {
         (self.next_u64() >> 40) as f32 / (1u32 << 24) as f32
     }

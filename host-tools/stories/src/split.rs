@@ -1,9 +1,9 @@
-//! Where a sentence ends, which quotation marks make less obvious than it seems.
+//! Sentence segmentation with quotation marks.
 
 /// The sentences of a text, without the white space between them.
 ///
-/// A full stop, exclamation or question mark ends a sentence outside quotation marks. Inside them
-/// it does so only if the closing mark follows and what comes then does not go on in lower case:
+/// A full stop, exclamation or question mark ends a sentence outside quotation marks. Inside them it does so only if the closing mark follows and
+/// the text after it does not continue in lower case:
 /// `"Why?" asked Tom.` is one sentence, `"Why?" "Look up."` is two.
 pub fn sentences(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text.trim();
@@ -17,16 +17,16 @@ pub fn sentences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The length of the first sentence; a text without an end is one sentence.
+/// Length of the first sentence; a text without an end is one sentence.
 fn first_end(text: &str) -> usize {
     let mut quoted = false;
-    let mut stopped = false; // the character before was . ! or ?
+    let mut stopped = false; // the previous character was . ! or ?
     for (at, c) in text.char_indices() {
         let after = &text[at + c.len_utf8()..];
         let stops = matches!(c, '.' | '!' | '?');
         if c == '"' {
             quoted = !quoted;
-            if !quoted && stopped && !goes_on(after) {
+            if !quoted && stopped && !continues(after) {
                 return at + 1;
             }
         } else if stops && !quoted && !after.starts_with(['.', '!', '?']) {
@@ -37,8 +37,8 @@ fn first_end(text: &str) -> usize {
     text.len()
 }
 
-/// Whether the text after a closing quotation mark carries the sentence on.
-fn goes_on(after: &str) -> bool {
+/// Whether the text after a closing quotation mark continues the sentence.
+fn continues(after: &str) -> bool {
     after.trim_start().starts_with(|c: char| c.is_lowercase())
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::sentences;
 
     #[test]
-    fn quotation_marks_are_minded() {
+    fn quotation_marks_are_respected() {
         let text = r#"Tom hid. "Why?" asked an owl. "I lost it!" cried Tom. "Oh." "Look," it said, "up." All was well"#;
         let parts: Vec<_> = sentences(text).collect();
         assert_eq!(
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_texts_lose_nothing() {
+    fn unusual_texts_keep_all_sentences() {
         assert_eq!(sentences("  \n ").count(), 0);
         assert_eq!(sentences("Oh... no!").collect::<Vec<_>>(), ["Oh...", "no!"]);
         assert_eq!(sentences("\"never closed. And on").count(), 1);

@@ -1,19 +1,19 @@
-//! The two walkers: one tells a story along a grammar, one reads a text along it.
+//! Generator and recognizer, which walk the same grammar.
 
 use crate::grammar::{Grammar, Part, Sequence};
 use crate::rng::Rng;
 
-/// Why a text does not belong to the grammar.
+/// A text that does not belong to the grammar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not in the grammar: after \"{read}\" nothing goes on with \"{unread}\"")]
+#[error("not in the grammar: \"{read}\" cannot be followed by \"{unread}\"")]
 pub struct ParseError {
-    /// The longest beginning of the text that the grammar can read.
+    /// Longest prefix that belongs to the grammar.
     pub read: String,
-    /// What follows it.
+    /// Rest of the text.
     pub unread: String,
 }
 
-/// The row each role has taken so far.
+/// Row of each role so far.
 #[derive(Clone)]
 struct Cast(Vec<Option<usize>>);
 
@@ -22,7 +22,7 @@ impl Cast {
         Self(vec![None; grammar.roles.len()])
     }
 
-    /// Whether a role may have this row: its own, or one that no role of the same table has.
+    /// Whether a role can have this row: its own, or one that no role of the same table has.
     fn allows(&self, grammar: &Grammar, role: usize, row: usize) -> bool {
         match self.0[role] {
             Some(own) => own == row,
@@ -32,7 +32,7 @@ impl Cast {
 }
 
 impl Grammar {
-    /// The story of a seed.
+    /// Generates the story of a seed.
     pub fn story(&self, seed: u64) -> String {
         let mut teller = Teller { grammar: self, rng: Rng::new(seed), cast: Cast::new(self), text: String::new() };
         let plot = teller.rng.below(self.plots.len());
@@ -40,18 +40,18 @@ impl Grammar {
         teller.text
     }
 
-    /// Whether one sentence belongs to the grammar; its slots must agree within the sentence.
+    /// Checks that a sentence belongs to the grammar; its slots must agree within the sentence.
     ///
     /// # Errors
-    /// [`ParseError`] says how far the sentence can be read.
+    /// [`ParseError`] with the longest prefix that belongs to the grammar.
     pub fn parse_sentence(&self, sentence: &str) -> Result<(), ParseError> {
         self.read_as_any(&self.sentences, sentence.trim())
     }
 
-    /// Whether a text is one whole story of the grammar, its slots agreeing throughout.
+    /// Checks that a text is one whole story of the grammar; its slots must agree throughout.
     ///
     /// # Errors
-    /// [`ParseError`] says how far the text can be read.
+    /// [`ParseError`] with the longest prefix that belongs to a story.
     pub fn parse_story(&self, text: &str) -> Result<(), ParseError> {
         self.read_as_any(&self.plots, text.trim())
     }
@@ -92,7 +92,7 @@ impl Teller<'_> {
         }
     }
 
-    /// The row of a role; its first use draws one.
+    /// Row of a role, drawn on first use.
     fn row(&mut self, role: usize) -> usize {
         let free: Vec<usize> = (0..self.grammar.rows(role)).filter(|&row| self.cast.allows(self.grammar, role, row)).collect();
         let row = free[self.rng.below(free.len())];
@@ -113,7 +113,7 @@ struct Reader<'a> {
     furthest: usize,
 }
 
-/// What is still to be read: these parts, and then those around them.
+/// Remaining parts: these, then those of the enclosing sequences.
 #[derive(Clone, Copy)]
 struct Todo<'a> {
     parts: &'a [Part],
@@ -121,8 +121,8 @@ struct Todo<'a> {
 }
 
 impl Reader<'_> {
-    /// Whether the text from `at` on can be read as exactly `todo`. Every way is tried: which row
-    /// a "he" stands for may show only at the sentence's end.
+    /// Whether the text from `at` on matches `todo` exactly. Backtracks over all possibilities: the row of a "he" may become clear only at the end
+    /// of the sentence.
     fn read(&mut self, todo: Option<&Todo>, at: usize) -> bool {
         let Some(&Todo { parts, then }) = todo else {
             return at == self.text.len();
@@ -145,7 +145,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads on with a role cast; undoes it afterwards, for another row may be tried.
+    /// Continues with a role cast; undoes it afterwards, so that another row can be tried.
     fn read_cast(&mut self, role: usize, row: usize, rest: &Todo, at: usize) -> bool {
         let before = self.cast.0[role].replace(row);
         let found = self.read(Some(rest), at);
@@ -153,7 +153,7 @@ impl Reader<'_> {
         found
     }
 
-    /// The place after `words` if the text goes on with them; remembers how far it agreed.
+    /// Offset after `words` if the text continues with them; records how far it matched.
     fn skip(&mut self, words: impl Iterator<Item = char>, at: usize) -> Option<usize> {
         let mut rest = self.text[at..].chars();
         for expected in words {

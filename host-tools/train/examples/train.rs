@@ -1,5 +1,5 @@
 //! Trains a model: `cargo run --release --example train -- --preset tales -o DIR [--resume]`,
-//! or with the path of a TOML configuration in place of the preset.
+//! or with the path of a TOML configuration instead of the preset.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,10 +41,10 @@ fn arguments() -> Option<(Result<TrainConfig, String>, PathBuf, bool)> {
 
 fn preset(name: &str) -> Result<TrainConfig, String> {
     let known = TrainConfig::PRESETS.join(", ");
-    TrainConfig::preset(name).ok_or_else(|| format!("no preset is named {name}; there are {known}"))
+    TrainConfig::preset(name).ok_or_else(|| format!("unknown preset {name}; available: {known}"))
 }
 
 fn read(path: &str) -> Result<TrainConfig, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{path} cannot be read: {e}"))?;
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     TrainConfig::parse(&text).map_err(|e| format!("{path}: {e}"))
 }

@@ -1,4 +1,4 @@
-//! Lets a trained model write: `cargo run --release --example write -- DIR [COUNT] [TEMPERATURE]`.
+//! Samples texts from a trained model: `cargo run --release --example write -- DIR [COUNT] [TEMPERATURE]`.
 
 use std::path::Path;
 
@@ -17,6 +17,6 @@ fn main() -> Result<(), TrainError> {
         println!("{text}\n");
     }
     let (sentences, stories) = grammar_shares(&texts);
-    println!("{:.1} % of the sentences are the grammar's, {:.1} % of the texts whole stories", 100.0 * sentences, 100.0 * stories);
+    println!("{:.1} % of the sentences are in the grammar, {:.1} % of the texts are whole stories", 100.0 * sentences, 100.0 * stories);
     Ok(())
 }

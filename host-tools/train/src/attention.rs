@@ -1,8 +1,7 @@
-//! Attention as one tensor operation: rotary positions, causal mask, softmax and sums together.
+//! Causal self-attention as one tensor operation: RoPE, causal mask, softmax and weighted sums fused.
 //!
-//! Made of the tensor library's own operations this would be most of a training step: every one of
-//! them writes a tokens x tokens matrix per head. Here one row of it exists at a time, and the
-//! backward pass computes that row again instead of keeping it.
+//! Composed of the tensor library's own operations, attention would take most of a training step: each of them writes a tokens x tokens
+//! matrix per head. Here one row of it exists at a time, and the backward pass recomputes that row instead of keeping it.
 
 use std::sync::Arc;
 
@@ -13,21 +12,19 @@ use crate::rope::Rope;
 
 /// Causal grouped-query attention over rows of packed texts.
 ///
-/// Takes queries `(tokens, heads * head_dim)`, keys and values `(tokens, kv_heads * head_dim)`,
-/// none of them rotated, and gives `(tokens, heads * head_dim)`. `tokens` is a whole number of rows.
+/// Takes queries `(tokens, heads * head_dim)`, keys and values `(tokens, kv_heads * head_dim)`, none of them rotated, and returns
+/// `(tokens, heads * head_dim)`. `tokens` is a multiple of `row_tokens`.
 #[derive(Clone)]
 pub(crate) struct Attention {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) row_tokens: usize,
-    /// For each token the place in its row where its text begins: it sees nothing before that,
-    /// and its position counts from there.
+    /// For each token the index in its row at which its text starts: earlier tokens are masked, and positions count from there.
     pub(crate) text_start: Arc<[usize]>,
     pub(crate) rope: Arc<Rope>,
 }
 
-/// One head of one row, turned on its side: `(head_dim, tokens)`, so that inner loops run along
-/// the tokens and vectorise.
+/// One head of one row, transposed to `(head_dim, tokens)`, so that inner loops run along the tokens and vectorize.
 pub(crate) struct Side {
     pub(crate) tokens: usize,
     pub(crate) values: Vec<f32>,
@@ -47,7 +44,7 @@ impl Side {
     }
 }
 
-/// Where a head of a row lies in a `(tokens, width)` tensor.
+/// The block of a head of a row in a `(tokens, width)` tensor.
 #[derive(Clone, Copy)]
 pub(crate) struct Block {
     pub(crate) first_token: usize,
@@ -56,7 +53,7 @@ pub(crate) struct Block {
 }
 
 impl Attention {
-    /// Output for the queries, keys and values.
+    /// Computes the output for queries, keys and values.
     pub(crate) fn apply(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, self.clone())
     }
@@ -86,7 +83,7 @@ impl Attention {
         }
     }
 
-    /// Turns every pair of neighbouring lanes by the token's angle; backwards for `sign` -1.
+    /// Rotates every pair of neighbouring lanes by the token's angle (RoPE); `sign` -1 inverts the rotation.
     pub(crate) fn turn(&self, side: &mut Side, first_token: usize, sign: f32) {
         let tokens = side.tokens;
         let starts = &self.text_start[first_token..first_token + tokens];
@@ -101,7 +98,7 @@ impl Attention {
         }
     }
 
-    /// Calls `f` for every head of every row with the blocks of its queries and its keys.
+    /// Calls `f` for every head of every row with the blocks of its queries and of its keys.
     pub(crate) fn each_head(&self, head_dim: usize, mut f: impl FnMut(Block, Block)) {
         for row in 0..self.text_start.len() / self.row_tokens {
             let first_token = row * self.row_tokens;
@@ -135,7 +132,7 @@ impl Attention {
         out
     }
 
-    /// Gradients of queries, keys and values from the output's.
+    /// Gradients of queries, keys and values from the gradient of the output.
     fn backward(&self, inputs: [&[f32]; 3], grad: &[f32], head_dim: usize) -> [Vec<f32>; 3] {
         let mut grads = inputs.map(|input| vec![0.0; input.len()]);
         let mut shares = vec![0.0; self.row_tokens];
@@ -181,7 +178,7 @@ impl Attention {
     }
 }
 
-/// The shares a token gives to the tokens from its text's start up to itself.
+/// The softmax weights of one token for the tokens from the start of its text up to itself.
 fn softmax_row(queries: &Side, keys: &Side, token: usize, start: usize, shares: &mut [f32]) {
     let scale = ((queries.values.len() / queries.tokens) as f32).sqrt().recip();
     shares.fill(0.0);
@@ -201,7 +198,7 @@ pub(crate) fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
 }
 
-/// A dot product in eight sums, which lets the compiler use vectors.
+/// A dot product in eight accumulators, so that it vectorizes.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<8>();
     let (b_chunks, b_rest) = b.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! A run's state between two steps, so that it can go on after a break.
+//! The state of a run between two steps, so that it can be resumed.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::config::TrainConfig;
 use crate::error::{TrainError, write_beside};
 use crate::optimizer::AdamW;
 
-/// All that the next step depends on. Batches follow from the seed and the step's number.
+/// Everything that the next step depends on. Batches follow from the seed and the number of the step.
 pub(crate) struct Checkpoint {
     pub(crate) weights: Vec<f32>,
     pub(crate) optimizer: AdamW,
@@ -36,18 +36,20 @@ impl Checkpoint {
         write_beside(&dir.join(FILE), |part| Ok(safetensors::save(&tensors, part)?))
     }
 
-    /// The checkpoint in a folder, if there is one.
+    /// Loads the checkpoint of a folder; `None` without one.
     pub(crate) fn load(dir: &Path, config: &TrainConfig) -> Result<Option<Self>, TrainError> {
         let path = dir.join(FILE);
         if !path.exists() {
             return Ok(None);
         }
         let tensors = safetensors::load(&path, &Device::Cpu)?;
-        let missing = || TrainError::Format(format!("{} is no checkpoint", path.display()));
+        let missing = || TrainError::Format(format!("{} is not a checkpoint", path.display()));
         let get = |name: &str| tensors.get(name).ok_or_else(missing);
         if get("config")?.to_vec1::<u8>()? != config_text(config)?.into_bytes() {
             let path = path.display();
-            return Err(TrainError::Config(format!("{path} comes from a run configured otherwise")));
+            return Err(TrainError::Config(format!(
+                "{path} belongs to a run with another configuration; use another folder or remove --resume"
+            )));
         }
         let losses = get("losses")?.to_vec1::<f64>()?;
         Ok(Some(Self {
@@ -58,7 +60,7 @@ impl Checkpoint {
         }))
     }
 
-    /// Removes the checkpoint of a run that is done.
+    /// Removes the checkpoint of a finished run.
     pub(crate) fn remove(dir: &Path) -> Result<(), TrainError> {
         let path = dir.join(FILE);
         if path.exists() { std::fs::remove_file(&path).map_err(TrainError::io(&path)) } else { Ok(()) }

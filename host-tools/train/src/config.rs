@@ -1,4 +1,4 @@
-//! What to train, on what, and for how long.
+//! Training configuration: corpus, model, optimizer, evaluation.
 
 use std::path::PathBuf;
 
@@ -8,55 +8,54 @@ use crate::error::TrainError;
 use crate::report::Report;
 use crate::shape::Shape;
 
-/// A training run. Two runs of one configuration on one machine give the same model.
+/// Configuration of a training run. Two runs of one configuration on one machine produce the same model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Fixes the first weights, the order of the texts and the samples.
+    /// Seed of the initial weights, the order of the texts and the samples.
     pub seed: u64,
-    /// What the model learns to write.
+    /// Training corpus.
     pub corpus: Corpus,
     /// Sizes of the model.
     pub model: Shape,
-    /// How it is trained.
+    /// Optimizer and schedule.
     pub training: Training,
-    /// How it is judged in the end.
+    /// Evaluation after training.
     pub judging: Judging,
-    /// What came out; written by `train`, ignored when a configuration is read for a new run.
+    /// Results; written by `train`, ignored in the configuration of a new run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Report>,
 }
 
-/// Where the texts come from.
+/// Source of the texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Corpus {
-    /// The built-in story grammar: endless, and checkable sentence by sentence.
+    /// The built-in story grammar: unlimited, and each sentence can be checked.
     Tales,
-    /// A UTF-8 file whose texts are parted by lines that read `<|endoftext|>`.
+    /// A UTF-8 file whose texts are separated by lines that read `<|endoftext|>`.
     File(PathBuf),
 }
 
-/// Optimiser and schedule. A step sees `rows * row_tokens` tokens.
+/// Optimizer and schedule. A step processes `rows * row_tokens` tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// Texts that the tokenizer is trained on.
     pub tokenizer_texts: usize,
-    /// Optimiser steps.
+    /// Optimizer steps.
     pub steps: usize,
-    /// Rows of tokens in a step; every row begins with a text of its own.
+    /// Rows of tokens per step; every row starts with a new text.
     pub rows: usize,
-    /// Tokens in a row, at most the model's context.
+    /// Tokens per row, at most the context.
     pub row_tokens: usize,
-    /// Threads that share the rows of a step. Part of the configuration, because sums of floats
-    /// depend on how they are parted.
+    /// Threads that share the rows of a step. Part of the configuration because sums of floats depend on how they are split.
     pub threads: usize,
-    /// The highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// Steps in which the learning rate climbs to its highest.
+    /// Warm-up steps, in which the learning rate rises linearly to its peak.
     pub warm_up: usize,
-    /// Share of the highest learning rate that the cosine ends at.
+    /// Final learning rate of the cosine schedule as a fraction of the peak.
     pub final_share: f64,
     /// AdamW's decay of the first moment.
     pub beta1: f64,
@@ -64,27 +63,26 @@ pub struct Training {
     pub beta2: f64,
     /// AdamW's weight decay; norms have none.
     pub weight_decay: f64,
-    /// The norm that a step's gradient is clipped to.
+    /// Gradient clipping norm.
     pub clip: f64,
-    /// Steps from one checkpoint to the next.
+    /// Steps between checkpoints.
     pub checkpoint_every: usize,
 }
 
-/// The held-out texts and the samples a trained model is judged by.
+/// Evaluation of a trained model on held-out texts and samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judging {
-    /// Texts never trained on whose perplexity is reported.
+    /// Held-out texts whose perplexity is reported.
     pub held_out: usize,
-    /// Texts the model writes; their sentences are checked against the grammar if it has one.
+    /// Texts to sample; their sentences are checked against the grammar if the corpus has one.
     pub samples: usize,
-    /// The temperature the samples are drawn at.
+    /// Sampling temperature.
     pub temperature: f64,
 }
 
 impl TrainConfig {
-    /// The configuration named `name`: `tales` (the default model), `tales-linear` (the same tales by linear attention) or `smoke`
-    /// (seconds, for tests).
+    /// The preset `name`: `tales` (the default model), `tales-linear` (the same corpus with linear attention) or `smoke` (seconds, for tests).
     pub fn preset(name: &str) -> Option<Self> {
         let text = match name {
             "tales" => include_str!("presets/tales.toml"),
@@ -95,13 +93,13 @@ impl TrainConfig {
         Some(Self::parse(text).expect("a test reads every preset"))
     }
 
-    /// The names that [`TrainConfig::preset`] knows.
+    /// Names of the presets.
     pub const PRESETS: [&str; 3] = ["tales", "tales-linear", "smoke"];
 
-    /// Reads a configuration in TOML.
+    /// Parses a configuration in TOML.
     ///
     /// # Errors
-    /// [`TrainError::Config`] says which field is missing, unknown or out of range.
+    /// [`TrainError::Config`] with the field that is missing, unknown or out of range.
     pub fn parse(text: &str) -> Result<Self, TrainError> {
         let config: Self = toml::from_str(text).map_err(|e| TrainError::Config(e.to_string()))?;
         config.check()?;
@@ -130,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_preset_is_sound() {
+    fn every_preset_is_valid() {
         for name in TrainConfig::PRESETS {
             let config = TrainConfig::preset(name).expect(name);
             let text = toml::to_string(&config).unwrap();
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_a_reason() {
+    fn invalid_configurations_are_refused_with_a_reason() {
         let good = include_str!("presets/smoke.toml");
         let cases = [
             ("dim = 16", "dim = 15", "dim must be an even multiple of heads"),

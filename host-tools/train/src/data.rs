@@ -1,4 +1,4 @@
-//! Where texts come from, and how they are packed into rows.
+//! Texts of a corpus, and their packing into rows.
 
 use attoformer_stories::{Rng, story};
 
@@ -6,10 +6,10 @@ use crate::config::Corpus;
 use crate::error::TrainError;
 use crate::vocabulary::{BOS, Vocabulary};
 
-/// What parts the texts of a file.
+/// Separator of the texts of a file.
 const SEPARATOR: &str = "<|endoftext|>";
 
-/// Keeps the held-out tales' seeds apart from those trained on.
+/// Distinguishes the seeds of held-out tales from those of training.
 const HELD_OUT: u64 = 0x4845_4c44_4f55_5421;
 
 /// The texts of a corpus, some of them held out.
@@ -28,7 +28,7 @@ impl Texts {
         let documents = split_documents(&text);
         if documents.len() < 2 {
             let name = path.display();
-            return Err(TrainError::Format(format!("{name}: it needs two texts parted by {SEPARATOR}")));
+            return Err(TrainError::Format(format!("{name}: it needs at least two texts, separated by lines that read {SEPARATOR}")));
         }
         let (mut train, mut held_out) = (Vec::new(), Vec::new());
         for (at, document) in documents.into_iter().enumerate() {
@@ -37,7 +37,7 @@ impl Texts {
         Ok(Self::Documents { train, held_out })
     }
 
-    /// Any text to train on.
+    /// Draws a training text.
     fn draw(&self, rng: &mut Rng) -> String {
         match self {
             Self::Tales { .. } => story(rng.next_u64()),
@@ -45,7 +45,7 @@ impl Texts {
         }
     }
 
-    /// Texts for the tokenizer to learn from.
+    /// Texts to train the tokenizer on.
     pub(crate) fn sample(&self, count: usize) -> Vec<String> {
         match self {
             Self::Tales { seed } => attoformer_stories::corpus(*seed, count).collect(),
@@ -53,7 +53,7 @@ impl Texts {
         }
     }
 
-    /// Texts that are never trained on.
+    /// Texts that are never used for training.
     pub(crate) fn held_out(&self, count: usize) -> Vec<String> {
         match self {
             Self::Tales { seed } => attoformer_stories::corpus(seed ^ HELD_OUT, count).collect(),
@@ -62,7 +62,7 @@ impl Texts {
     }
 }
 
-/// The texts of a file, without the white space around them and without empty ones.
+/// The non-empty texts of a file, trimmed.
 pub fn split_documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for line in text.lines() {
@@ -78,15 +78,14 @@ pub fn split_documents(text: &str) -> Vec<String> {
     trimmed.filter(|document| !document.is_empty()).map(str::to_owned).collect()
 }
 
-/// Rows of tokens and for each token the one that follows it.
+/// Rows of tokens, and for each token the next one.
 pub(crate) struct Batch {
     pub(crate) inputs: Vec<u32>,
     pub(crate) targets: Vec<u32>,
 }
 
-/// Packs texts into rows. Each row begins with a text of its own, so that no row shows a text
-/// without its beginning; what does not fit the row is dropped. A text ends where the next BOS is
-/// to be foretold.
+/// Packs texts into rows. Each row starts with a new text, so no row contains a text without its start; tokens beyond the row are dropped.
+/// The target at the end of a text is the next BOS.
 pub(crate) fn pack(texts: &Texts, vocabulary: &Vocabulary, rng: &mut Rng, rows: usize, row_tokens: usize) -> Batch {
     let mut batch = Batch { inputs: Vec::new(), targets: Vec::new() };
     let mut row = Vec::with_capacity(row_tokens + 1);
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_begin_with_a_text_and_targets_follow_inputs() {
+    fn rows_start_with_a_text_and_targets_follow_inputs() {
         let texts = Texts::Tales { seed: 1 };
         let vocabulary = Vocabulary::train(texts.sample(500).into_iter(), 400).unwrap();
         let batch = pack(&texts, &vocabulary, &mut Rng::new(3), 4, 300);
@@ -122,12 +121,12 @@ mod tests {
         for (inputs, targets) in batch.inputs.chunks(300).zip(batch.targets.chunks(300)) {
             assert_eq!(inputs[0], BOS);
             assert_eq!(inputs[1..], targets[..299]);
-            assert!(targets.contains(&BOS), "the end of a text is to be learned");
+            assert!(targets.contains(&BOS), "the end of a text is a target");
         }
     }
 
     #[test]
-    fn held_out_tales_are_others() {
+    fn held_out_tales_are_not_trained_on() {
         let texts = Texts::Tales { seed: 1 };
         let trained = texts.sample(1_000);
         assert!(texts.held_out(100).iter().all(|story| !trained.contains(story)));

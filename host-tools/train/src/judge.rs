@@ -1,4 +1,4 @@
-//! How good a model is: perplexity on texts, and what it writes itself.
+//! Evaluation: perplexity on texts, and samples.
 
 use attoformer_stories::{Rng, parse_story, score};
 use candle_core::IndexOp;
@@ -7,17 +7,17 @@ use crate::error::TrainError;
 use crate::model::{Model, Rows};
 use crate::vocabulary::{BOS, Vocabulary};
 
-/// Summed negative log-likelihood, and the number of tokens it is summed over.
+/// Negative log-likelihood summed over tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Likelihood {
-    /// The sum, in nats.
+    /// Sum in nats.
     pub nll: f64,
-    /// How many tokens were scored.
+    /// Scored tokens.
     pub tokens: usize,
 }
 
 impl Likelihood {
-    /// exp of the mean.
+    /// `exp` of the mean.
     pub fn perplexity(&self) -> f64 {
         (self.nll / self.tokens.max(1) as f64).exp()
     }
@@ -31,11 +31,10 @@ impl std::iter::Sum for Likelihood {
 }
 
 impl Model {
-    /// Scores a text: BOS and its tokens, cut into windows of the context's length. All tokens but
-    /// a window's first are scored.
+    /// Scores a text: BOS and its tokens, split into windows of the context length. All tokens of a window but the first are scored.
     ///
     /// # Errors
-    /// Only if the tensor library fails.
+    /// Those of the tensor library.
     pub fn score(&self, vocabulary: &Vocabulary, text: &str) -> Result<Likelihood, TrainError> {
         let mut tokens = vec![BOS];
         tokens.extend(vocabulary.encode(text));
@@ -49,10 +48,10 @@ impl Model {
         Ok(all)
     }
 
-    /// Writes one text for each seed, until the model ends it or `max_tokens` are written.
+    /// Samples one text per seed, until BOS or `max_tokens`.
     ///
     /// # Errors
-    /// Only if the tensor library fails.
+    /// Those of the tensor library.
     pub fn sample(&self, vocabulary: &Vocabulary, temperature: f64, seeds: &[u64], max_tokens: usize) -> Result<Vec<String>, TrainError> {
         let mut texts: Vec<Vec<u32>> = vec![vec![BOS]; seeds.len()];
         let mut rngs: Vec<Rng> = seeds.iter().map(|&seed| Rng::new(seed)).collect();
@@ -74,7 +73,7 @@ impl Model {
     }
 }
 
-/// A token drawn with the probabilities of the logits at a temperature.
+/// Samples a token at a temperature.
 fn draw(logits: &[f32], temperature: f64, rng: &mut Rng) -> u32 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weight = |logit: f32| (f64::from(logit - highest) / temperature).exp();
@@ -89,7 +88,7 @@ fn draw(logits: &[f32], temperature: f64, rng: &mut Rng) -> u32 {
     logits.len() as u32 - 1
 }
 
-/// The share of sentences that the grammar reads, and the share of texts that are whole stories.
+/// The fraction of sentences in the grammar, and the fraction of texts that are whole stories.
 pub fn grammar_shares(texts: &[String]) -> (f64, f64) {
     let (parsed, total) = texts.iter().map(|text| score(text)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     let whole = texts.iter().filter(|text| parse_story(text).is_ok()).count();

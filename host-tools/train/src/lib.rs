@@ -1,8 +1,8 @@
 //! Trains small llama-type decoders, and tokenizers for them, on an ordinary computer.
 //!
-//! The model is the one llama2.c runs: RMS norm before each block, rotary positions on
-//! neighbouring pairs, grouped-query attention, SwiGLU, and a head tied to the embedding; its
-//! attention may be linear instead, with a state of constant size. What comes out is llama2.c's `model.bin` (version 0) and `tokenizer.bin`, which `atto pack` reads.
+//! The model is that of llama2.c: RMSNorm before each block, RoPE on neighbouring pairs, grouped-query attention, SwiGLU and tied embeddings;
+//! its attention can be linear instead, with a state of constant size. The output is llama2.c's `model.bin` (version 0) and `tokenizer.bin`,
+//! which `atto pack` reads.
 //!
 //! ```no_run
 //! use attoformer_train::{TrainConfig, train};

@@ -1,12 +1,12 @@
-//! Linear attention as one tensor operation (Katharopoulos et al., 2020): rotary positions, the feature
-//! map `elu(x) + 1`, and running sums in place of scores.
+//! Linear attention as one tensor operation (Katharopoulos et al., 2020): RoPE, the feature map `elu(x) + 1`, and running sums instead of
+//! scores.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use crate::attention::{Attention, Block, Side, add_scaled, dot};
 use crate::floats::{floats, list};
 
-/// The same inputs and outputs as [`Attention`], with weights `phi(q) . phi(k)` over their sum.
+/// Inputs and outputs as in [`Attention`], with weights `phi(q) . phi(k)` divided by their sum.
 #[derive(Clone)]
 pub(crate) struct LinearAttention(pub(crate) Attention);
 
@@ -48,7 +48,7 @@ impl Head {
         Self { head_dim: self.head_dim, values: self.values.iter().copied().map(elu_plus_one).collect() }
     }
 
-    /// From gradients of `mapped`, this head's, to gradients of the head itself.
+    /// Converts gradients of the mapped head into gradients of this head.
     fn through_map(&self, mapped: &Self, grads: &mut Self) {
         for ((grad, &x), &mapped) in grads.values.iter_mut().zip(&self.values).zip(&mapped.values) {
             *grad *= if x > 0.0 { 1.0 } else { mapped };
@@ -61,7 +61,7 @@ fn elu_plus_one(x: f32) -> f32 {
     if x > 0.0 { x + 1.0 } else { x.exp() }
 }
 
-/// Running sums of one head: of outer products `(head_dim, head_dim)`, and of what they are divided by `(head_dim)`.
+/// Running sums of one head: outer products `(head_dim, head_dim)` and the normalizer `(head_dim)`.
 struct Sums {
     products: Vec<f32>,
     units: Vec<f32>,
@@ -96,14 +96,14 @@ impl Sums {
     }
 }
 
-/// Gradients of what each token finds before it is divided `(tokens, head_dim)`, and of what it is divided by `(tokens)`.
+/// Gradients of each numerator `(tokens, head_dim)` and of each normalizer `(tokens)`.
 struct Slopes {
     found: Head,
     wholes: Vec<f32>,
 }
 
 impl LinearAttention {
-    /// Output for the queries, keys and values.
+    /// Computes the output for queries, keys and values.
     pub(crate) fn apply(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, self.clone())
     }
@@ -112,7 +112,7 @@ impl LinearAttention {
         Head::of(&self.0.read(tensor, block, head_dim, turn))
     }
 
-    /// Whether a text begins at this token of the row.
+    /// Whether a text starts at this token of the row.
     fn begins(&self, block: Block, token: usize) -> bool {
         self.0.text_start[block.first_token + token] == token
     }
@@ -140,7 +140,7 @@ impl LinearAttention {
         out
     }
 
-    /// Gradients of queries, keys and values from the output's.
+    /// Gradients of queries, keys and values from the gradient of the output.
     fn backward(&self, [q, k, v]: [&[f32]; 3], grad: &[f32], head_dim: usize) -> [Vec<f32>; 3] {
         let mut grads = [q, k, v].map(|input| vec![0.0; input.len()]);
         self.0.each_head(head_dim, |own, shared| {
@@ -161,7 +161,7 @@ impl LinearAttention {
         grads
     }
 
-    /// Gradients of the mapped queries: the sums run forward once more. `slopes` comes in with the output's gradients.
+    /// Gradients of the mapped queries, by running the sums forward again. `slopes` holds the gradients of the output on entry.
     fn look_back(&self, own: Block, [queries, keys, values]: [&Head; 3], slopes: &mut Slopes) -> Head {
         let head_dim = queries.head_dim;
         let (mut sums, mut found) = (Sums::new(head_dim), vec![0.0; head_dim]);
@@ -183,7 +183,7 @@ impl LinearAttention {
         grads
     }
 
-    /// Gradients of the mapped keys and of the values: sums of what the queries behind them ask for run backward.
+    /// Gradients of the mapped keys and of the values: sums over the later queries, run backward.
     fn look_ahead(&self, own: Block, [queries, keys, values]: [&Head; 3], slopes: &Slopes) -> [Head; 2] {
         let head_dim = queries.head_dim;
         let mut sums = Sums::new(head_dim);

@@ -1,8 +1,7 @@
-//! llama2.c's model file, version 0: seven sizes, the weights, and the rotary tables.
+//! Model files of llama2.c, version 0: seven sizes, the weights, and the RoPE tables.
 //!
-//! A model with linear attention has its number of key and value heads written with a minus sign, as
-//! llama2.c writes the vocabulary of a model whose head is its own: programs that know nothing of it
-//! fail instead of misreading the file, and there is nothing beside it that could get lost.
+//! A model with linear attention has a negative number of key/value heads, as llama2.c negates the vocabulary of a model without tied embeddings:
+//! programs that do not know the convention fail instead of misreading the file, and no second file is needed.
 
 use std::path::Path;
 
@@ -17,7 +16,7 @@ impl Model {
     /// The bytes of a `model.bin`.
     ///
     /// # Errors
-    /// Only if the tensor library fails.
+    /// Those of the tensor library.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
         let s = self.shape();
         let kv_heads = if s.attention == AttentionKind::Linear { -(s.kv_heads as i32) } else { s.kv_heads as i32 };
@@ -28,15 +27,15 @@ impl Model {
         Ok(header.chain(floats.flat_map(f32::to_le_bytes)).collect())
     }
 
-    /// Reads a `model.bin` whose head is tied to its embedding.
+    /// Parses a `model.bin` with tied embeddings.
     ///
     /// # Errors
-    /// [`TrainError::Format`] if the sizes make no sense or the length does not follow from them.
+    /// [`TrainError::Format`] for invalid sizes or a length that does not match them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainError> {
         let format = |what: String| TrainError::Format(format!("model: {what}"));
         let short = || format("it has no header".to_owned());
         let (sizes, _) = bytes.get(..HEADER).ok_or_else(short)?.as_chunks::<4>();
-        // A negative size, llama2.c's sign for a head of its own, fails the check of the shape.
+        // A negative size, llama2.c's sign for a separate head, fails the check of the shape.
         let number = |at: usize| i32::from_le_bytes(sizes[at]);
         let size = |at: usize| usize::try_from(number(at)).unwrap_or(0);
         let [dim, hidden, layers, heads, _, vocab, context] = std::array::from_fn(size);
@@ -48,7 +47,7 @@ impl Model {
         let length = HEADER + 4 * (count + context * shape.head_dim());
         if bytes.len() != length {
             let have = bytes.len();
-            return Err(format(format!("it has {have} bytes where its sizes make {length}")));
+            return Err(format(format!("it has {have} bytes, its sizes imply {length}")));
         }
         let (floats, _) = bytes[HEADER..].as_chunks::<4>();
         let weights: Vec<f32> = floats[..count].iter().map(|&b| f32::from_le_bytes(b)).collect();

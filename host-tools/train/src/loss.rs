@@ -1,4 +1,4 @@
-//! The negative log-likelihood of the right tokens as one tensor operation.
+//! Negative log-likelihood (cross-entropy) of the targets as one tensor operation.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::floats::{floats, list};
 
-/// Takes logits `(tokens, vocab)` and gives the summed negative log-likelihood of the targets.
+/// Takes logits `(tokens, vocab)` and returns the negative log-likelihood summed over the targets.
 pub(crate) struct Nll {
     targets: Arc<[u32]>,
 }
@@ -17,7 +17,7 @@ impl Nll {
     }
 }
 
-/// Turns logits into probabilities and returns the logarithm of their sum.
+/// Replaces logits by probabilities (softmax) and returns the logarithm of their sum.
 fn softmax(logits: &mut [f32]) -> f32 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;

@@ -14,7 +14,7 @@ use crate::rope::Rope;
 use crate::shape::{AttentionKind, Kind, Shape};
 use crate::vocabulary::BOS;
 
-/// A llama-type decoder whose weights are tensors that gradients can be taken of.
+/// A Llama-type decoder with differentiable weights.
 pub struct Model {
     shape: Shape,
     rope: Arc<Rope>,
@@ -22,22 +22,22 @@ pub struct Model {
     weights: Vec<Var>,
 }
 
-/// Rows of tokens of one length, end to end.
+/// Concatenated rows of tokens of one length.
 pub(crate) struct Rows<'a> {
     pub(crate) tokens: &'a [u32],
     pub(crate) row_tokens: usize,
 }
 
 impl Model {
-    /// A model with these weights, which come in the order of a llama2.c file.
+    /// Creates a model from weights in the order of a llama2.c file.
     ///
     /// # Errors
-    /// [`TrainError::Format`] if there are not as many weights as the shape has.
+    /// [`TrainError::Format`] if the number of weights does not match the shape.
     pub fn new(shape: Shape, weights: &[f32]) -> Result<Self, TrainError> {
         shape.check()?;
         if weights.len() != shape.parameters() {
             let (have, need) = (weights.len(), shape.parameters());
-            return Err(TrainError::Format(format!("{have} weights where the shape has {need}")));
+            return Err(TrainError::Format(format!("{have} weights, the shape has {need}")));
         }
         let var = |place: crate::shape::Place| {
             let size = (place.rows, place.columns);
@@ -51,15 +51,15 @@ impl Model {
         Ok(Self { shape, rope: Arc::new(Rope::new(shape.context, shape.head_dim())), weights })
     }
 
-    /// The model's sizes.
+    /// Sizes of the model.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// All weights, in the order of a llama2.c file.
+    /// All weights in the order of a llama2.c file.
     ///
     /// # Errors
-    /// Only if the tensor library fails.
+    /// Those of the tensor library.
     pub fn weights(&self) -> Result<Vec<f32>, TrainError> {
         let mut all = Vec::with_capacity(self.shape.parameters());
         for var in &self.weights {
@@ -71,10 +71,10 @@ impl Model {
     fn weight(&self, kind: Kind, layer: usize) -> &Tensor {
         let places = self.shape.places();
         let at = places.iter().position(|place| place.kind == kind && place.layer == layer);
-        self.weights[at.expect("every kind has a place in every layer")].as_tensor()
+        self.weights[at.expect("every layer has a tensor of every kind")].as_tensor()
     }
 
-    /// The last hidden states `(tokens, dim)`, normed.
+    /// Final hidden states `(tokens, dim)` after the final norm.
     pub(crate) fn hidden(&self, rows: &Rows) -> Result<Tensor, TrainError> {
         let ids = Tensor::from_slice(rows.tokens, rows.tokens.len(), &Device::Cpu)?;
         let attention = Attention {
@@ -101,17 +101,17 @@ impl Model {
         Ok(RmsNorm::apply(&x, self.weight(Kind::FinalNorm, 0))?)
     }
 
-    /// The logits `(tokens, vocab)` of hidden states, by the embedding table.
+    /// Logits `(tokens, vocab)` of hidden states (tied embeddings).
     pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor, TrainError> {
         Ok(hidden.matmul(&self.weight(Kind::Embedding, 0).t()?)?)
     }
 
-    /// The summed negative log-likelihood of `targets`.
+    /// Negative log-likelihood summed over `targets`.
     pub(crate) fn nll(&self, rows: &Rows, targets: &[u32]) -> Result<Tensor, TrainError> {
         Ok(Nll::apply(&self.logits(&self.hidden(rows)?)?, targets.into())?)
     }
 
-    /// The loss [`Model::nll`] and its gradient by every weight.
+    /// The loss of [`Model::nll`] and its gradient with respect to every weight.
     pub(crate) fn gradient(&self, rows: &Rows, targets: &[u32]) -> Result<(f64, Vec<f32>), TrainError> {
         let loss = self.nll(rows, targets)?;
         let grads = loss.backward()?;
@@ -126,7 +126,7 @@ impl Model {
     }
 }
 
-/// For each token the place in its row of the last BOS up to it, or the row's beginning.
+/// For each token the index in its row of the last BOS up to it, or 0.
 fn text_starts(rows: &Rows) -> Arc<[usize]> {
     let mut starts = Vec::with_capacity(rows.tokens.len());
     for row in rows.tokens.chunks(rows.row_tokens) {
@@ -177,7 +177,7 @@ mod tests {
         let mut rng = Rng::new(2);
         for place in shape.places() {
             for _ in 0..6 {
-                // Only the embeddings of tokens that occur are sure to have a slope worth a comparison.
+                // Only embeddings of tokens that occur have a gradient worth comparing.
                 let row = if place.kind == Kind::Embedding { INPUTS[rng.below(16)] as usize } else { rng.below(place.rows) };
                 let at = place.at.start + row * place.columns + rng.below(place.columns);
                 let step = 4e-3;

@@ -1,14 +1,13 @@
-//! RMS norm as one tensor operation (Zhang and Sennrich, 2019).
+//! RMSNorm as one tensor operation (Zhang and Sennrich, 2019).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::floats::{floats, list};
 
-/// Takes `(tokens, dim)` and weights `(dim)`: every row is divided by its root mean square and
-/// multiplied by the weights.
+/// Takes `(tokens, dim)` and weights `(dim)`; divides every row by its root mean square and multiplies it by the weights.
 pub(crate) struct RmsNorm;
 
-/// What llama2.c adds to the mean square.
+/// Epsilon of llama2.c.
 const EPSILON: f32 = 1e-5;
 
 impl RmsNorm {
@@ -43,7 +42,7 @@ impl CustomOp2 for RmsNorm {
         let mut grad_w = vec![0.0; dim];
         for (row, grad) in xs.chunks_exact(dim).zip(grads.chunks_exact_mut(dim)) {
             let inverse = inverse_rms(row);
-            let mut along = 0.0; // the part of the gradient that only changes the row's length
+            let mut along = 0.0; // component of the gradient along the row
             for at in 0..dim {
                 grad_w[at] += grad[at] * row[at] * inverse;
                 grad[at] *= w[at];

@@ -1,9 +1,9 @@
-//! AdamW (Loshchilov and Hutter, 2019) on a flat list of weights, and its schedule.
+//! AdamW (Loshchilov and Hutter, 2019) on a flat list of weights, and its learning rate schedule.
 
 use crate::config::Training;
 use crate::shape::Shape;
 
-/// The moments of every weight, and the number of steps taken.
+/// First and second moments of every weight, and the number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AdamW {
     pub(crate) steps: usize,
@@ -16,7 +16,7 @@ impl AdamW {
         Self { steps: 0, mean: vec![0.0; parameters], square: vec![0.0; parameters] }
     }
 
-    /// Takes one step down the gradient, which is clipped first.
+    /// Clips the gradient and takes a step.
     pub(crate) fn step(&mut self, weights: &mut [f32], grad: &[f32], shape: &Shape, t: &Training) {
         let rate = learning_rate(self.steps, t);
         self.steps += 1;
@@ -24,7 +24,7 @@ impl AdamW {
         let clip = (t.clip / norm.max(1e-12)).min(1.0) as f32;
         let (beta1, beta2) = (t.beta1 as f32, t.beta2 as f32);
         let steps = self.steps as i32;
-        // The moments begin at 0; dividing by these makes up for it.
+        // Bias correction: the moments start at 0.
         let (fill1, fill2) = (1.0 - t.beta1.powi(steps), 1.0 - t.beta2.powi(steps));
         let pace = (rate / fill1) as f32;
         for place in shape.places() {
@@ -41,7 +41,7 @@ impl AdamW {
     }
 }
 
-/// A straight climb, then half a cosine down to the final share.
+/// Linear warm-up, then cosine decay.
 pub(crate) fn learning_rate(step: usize, t: &Training) -> f64 {
     if step < t.warm_up {
         return t.learning_rate * (step + 1) as f64 / t.warm_up as f64;

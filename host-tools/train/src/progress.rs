@@ -1,14 +1,14 @@
-//! How a run is doing: a bar on a terminal, now and then a line elsewhere.
+//! Progress of a run: a bar on a terminal, otherwise occasional lines.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two plain lines.
+/// Time between two lines.
 const PAUSE: Duration = Duration::from_secs(20);
 
-/// Writes to standard error.
+/// Progress on stderr.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     steps: usize,
@@ -26,7 +26,7 @@ impl Progress {
         Self { bar, steps, tokens_per_step, since: (Instant::now(), done) }
     }
 
-    /// Tells of a step that is done.
+    /// Reports a finished step.
     pub(crate) fn step(&mut self, done: usize, loss: f64) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("loss {loss:.3}"));
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Says one thing.
+    /// Prints a message.
     pub(crate) fn say(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.println(what),

@@ -1,6 +1,6 @@
-//! Rotary positions on neighbouring pairs, with llama2.c's base.
+//! RoPE on neighbouring pairs, with llama2.c's base.
 
-/// Cosine and sine of every position's angles.
+/// Cosines and sines of the angles of every position.
 #[derive(Clone, Debug)]
 pub(crate) struct Rope {
     pairs: usize,

@@ -20,16 +20,16 @@ use crate::vocabulary::Vocabulary;
 
 /// Trains a model and its tokenizer, and writes `model.bin`, `tokenizer.bin` and `train.toml`.
 ///
-/// The folder `out` is made if it is not there. With `resume`, a run that was broken off goes on
-/// from its last checkpoint and comes to the same model as one that was not.
+/// Creates the folder `out`. With `resume`, an interrupted run continues from its last checkpoint and produces the same model as an
+/// uninterrupted one.
 ///
-/// With `CANDLE_NUM_THREADS=1` and `RAYON_NUM_THREADS=1` in the environment a run takes about a
-/// quarter less processor time: the tensor library then starts no threads beside the configured ones.
+/// With `CANDLE_NUM_THREADS=1` and `RAYON_NUM_THREADS=1` in the environment a run takes about a quarter less CPU time: the tensor library then
+/// starts no threads in addition to the configured ones.
 ///
 /// # Errors
-/// [`TrainError`] in one sentence.
+/// [`TrainError`].
 pub fn train(config: &TrainConfig, out: &Path, resume: bool) -> Result<Report, TrainError> {
-    let config = TrainConfig::parse(&toml_text(config)?)?; // checked, whoever made it
+    let config = TrainConfig::parse(&toml_text(config)?)?; // validates a configuration from any source
     std::fs::create_dir_all(out).map_err(TrainError::io(out))?;
     let texts = Texts::open(&config.corpus, config.seed)?;
     let team = Team::new(config.training.threads)?;
@@ -50,7 +50,7 @@ pub fn train(config: &TrainConfig, out: &Path, resume: bool) -> Result<Report, T
     Ok(report)
 }
 
-/// The texts that a run with this configuration is judged by and never trains on.
+/// The held-out texts of a run with this configuration.
 ///
 /// # Errors
 /// [`TrainError::Io`] or [`TrainError::Format`] if the corpus is a file that cannot be used.
@@ -70,8 +70,8 @@ impl Checkpoint {
     }
 }
 
-/// Matrices keep the size of what goes through them, and those that write to the residual stream
-/// are smaller the more of them there are; norms begin at 1.
+/// Initial weights: matrices preserve the magnitude of their input, those that write to the residual stream are scaled down by the number of layers,
+/// norms start at 1.
 fn first_weights(shape: &Shape, seed: u64) -> Vec<f32> {
     let mut rng = Rng::new(seed);
     let mut weights = Vec::with_capacity(shape.parameters());
@@ -89,7 +89,7 @@ fn first_weights(shape: &Shape, seed: u64) -> Vec<f32> {
     weights
 }
 
-/// About normal: twelve uniform numbers have a variance of 1 in sum.
+/// Approximately normal: the sum of twelve uniform numbers has variance 1.
 fn normal(rng: &mut Rng) -> f32 {
     (0..12).map(|_| rng.unit()).sum::<f32>() - 6.0
 }
@@ -103,7 +103,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Takes the steps that are left.
+    /// Runs the remaining steps.
     fn steps(&self, mut state: Checkpoint) -> Result<(Model, Checkpoint), TrainError> {
         let t = &self.config.training;
         let before = state.seconds;
@@ -120,11 +120,11 @@ impl Run<'_> {
         }
         let model = self.model(&state)?;
         model.save(&self.out.join("model.bin"))?;
-        progress.say("trained; now judging");
+        progress.say("training done, evaluating");
         Ok((model, state))
     }
 
-    /// Takes one step.
+    /// Runs one step.
     fn step(&self, state: &mut Checkpoint) -> Result<(), TrainError> {
         let (loss, grad) = self.gradient(&state.weights, state.losses.len())?;
         state.optimizer.step(&mut state.weights, &grad, &self.config.model, &self.config.training);
@@ -136,7 +136,7 @@ impl Run<'_> {
         Model::new(self.config.model, &state.weights)
     }
 
-    /// The mean loss of a step's tokens and its gradient, each thread taking its share of the rows.
+    /// Mean loss and gradient of a step; the threads share its rows.
     fn gradient(&self, weights: &[f32], step: usize) -> Result<(f64, Vec<f32>), TrainError> {
         let t = &self.config.training;
         let shares = self.team.run(|thread| {
@@ -144,8 +144,8 @@ impl Run<'_> {
             let mut rng = Rng::new(Rng::new(self.config.seed).next_u64().wrapping_add(number << 32));
             let model = Model::new(self.config.model, weights)?;
             let mut sum = (0.0, vec![0.0; weights.len()]);
-            // One row at a time stays in the cache, and is too small for the tensor library to
-            // hand parts of it to threads of its own, which would wait for each other most of the time.
+            // One row at a time stays in the cache and is too small for the tensor library to split among threads of its own, which would mostly wait
+            // for each other.
             for _ in 0..t.rows / t.threads {
                 let row = pack(self.texts, self.vocabulary, &mut rng, 1, t.row_tokens);
                 let rows = Rows { tokens: &row.inputs, row_tokens: t.row_tokens };

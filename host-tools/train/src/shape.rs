@@ -1,4 +1,4 @@
-//! The sizes of a model, and where each tensor lies in the flat list of its weights.
+//! Sizes of a model, and the range of each tensor in the flat list of weights.
 
 use std::ops::Range;
 
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 
-/// Sizes of a llama-type decoder with tied embeddings.
+/// Sizes of a Llama-type decoder with tied embeddings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Width of the residual stream.
     pub dim: usize,
-    /// Width of the feed-forward layer.
+    /// Width of the MLP.
     pub hidden: usize,
     /// Number of layers.
     pub layers: usize,
-    /// Attention heads.
+    /// Query heads.
     pub heads: usize,
-    /// Key and value heads; each serves `heads / kv_heads` attention heads.
+    /// Key/value heads; each serves `heads / kv_heads` query heads (grouped-query attention).
     pub kv_heads: usize,
-    /// Size of the vocabulary.
+    /// Vocabulary size.
     pub vocab: usize,
-    /// The longest sequence.
+    /// Context length in tokens.
     pub context: usize,
-    /// How queries find values.
+    /// Kind of attention.
     #[serde(default, skip_serializing_if = "AttentionKind::is_softmax")]
     pub attention: AttentionKind,
 }
 
-/// How queries find values.
+/// Kind of attention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttentionKind {
-    /// Weights are a softmax of scores.
+    /// Softmax attention.
     #[default]
     Softmax,
-    /// Weights are products of positive features, so that a state of constant size replaces the tokens before
+    /// Linear attention: weights are products of positive features, so a state of constant size replaces the KV cache
     /// (Katharopoulos et al., 2020).
     Linear,
 }
@@ -47,7 +47,7 @@ impl AttentionKind {
     }
 }
 
-/// The tensors of a layer, and the ones that are no layer's, in the order of a llama2.c file.
+/// Kinds of tensors in the order of a llama2.c file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Embedding,
@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-/// One tensor among the flat weights: `rows * columns` floats, row by row.
+/// A tensor in the flat list of weights: `rows * columns` floats in row-major order.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) kind: Kind,
@@ -98,25 +98,25 @@ pub(crate) struct Place {
 }
 
 impl Shape {
-    /// Width of one head.
+    /// Head dimension.
     pub fn head_dim(&self) -> usize {
         self.dim / self.heads
     }
 
-    /// Width of the keys, and of the values, of one token.
+    /// Width of the keys (and of the values) of a token.
     pub fn kv_dim(&self) -> usize {
         self.head_dim() * self.kv_heads
     }
 
-    /// Number of trained weights.
+    /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
         self.places().last().map_or(0, |place| place.at.end)
     }
 
-    /// Whether the sizes fit each other.
+    /// Checks that the sizes are consistent.
     ///
     /// # Errors
-    /// [`TrainError::Config`] names the rule that is broken.
+    /// [`TrainError::Config`] with the violated rule.
     pub fn check(&self) -> Result<(), TrainError> {
         let sizes = [self.dim, self.hidden, self.layers, self.heads, self.kv_heads, self.context];
         let rule = if sizes.contains(&0) || sizes.iter().any(|&n| n > 1 << 20) {
@@ -126,14 +126,14 @@ impl Shape {
         } else if !self.heads.is_multiple_of(self.kv_heads) {
             "heads must be a multiple of kv_heads"
         } else if !(260..=1 << 20).contains(&self.vocab) {
-            "the vocabulary must have 260 to 2^20 tokens, for 259 are control and byte tokens"
+            "the vocabulary must have 260 to 2^20 tokens, because 259 are special and byte tokens"
         } else {
             return Ok(());
         };
         Err(TrainError::Config(rule.to_owned()))
     }
 
-    /// Every tensor in the order of a llama2.c file: kind by kind, and in each layer by layer.
+    /// All tensors in the order of a llama2.c file: by kind, then by layer.
     pub(crate) fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         let mut start = 0;

@@ -1,11 +1,11 @@
-//! Threads that each take a share of the work.
+//! Worker threads that share the work of a step.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::TrainError;
 
-/// Some threads, each in a pool of its own: the tensor library parts its products among the
-/// threads of the pool it is called in, which costs more than it gains on matrices this small.
+/// Worker threads, each in a thread pool of its own: the tensor library splits its products among the threads of the pool it is called in, which
+/// costs more than it gains on matrices this small.
 pub(crate) struct Team(Vec<ThreadPool>);
 
 impl Team {
@@ -18,7 +18,7 @@ impl Team {
         self.0.len()
     }
 
-    /// Calls `work` once on every thread, with its number; results come in that order.
+    /// Calls `work` once on every thread with its number; the results are in that order.
     pub(crate) fn run<T: Send>(&self, work: impl Fn(usize) -> Result<T, TrainError> + Sync) -> Result<Vec<T>, TrainError> {
         let work = &work;
         std::thread::scope(|scope| {

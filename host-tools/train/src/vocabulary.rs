@@ -1,7 +1,6 @@
-//! The tokenizer: trained by the crate `tokenizers`, written and used in llama2.c's form.
+//! The tokenizer: trained with the crate `tokenizers`, stored and applied in the format of llama2.c.
 //!
-//! A piece has a space at its beginning or nowhere, so no piece crosses from one word to the next
-//! and a text can be encoded word by word.
+//! A piece has a space at its start or nowhere, so no piece spans two words and a text can be encoded word by word.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -11,13 +10,13 @@ use tokenizers::tokenizer::Trainer as _;
 
 use crate::error::TrainError;
 
-/// The token between texts: it begins one and ends the one before.
+/// BOS: the token between texts.
 pub const BOS: u32 = 1;
 
-/// Control tokens and the 256 bytes come before the pieces.
+/// Special tokens and the 256 byte tokens precede the pieces.
 const PIECES_START: usize = 259;
 
-/// A vocabulary with scores, as llama2.c's `tokenizer.bin` holds it.
+/// A vocabulary with scores, as in llama2.c's `tokenizer.bin`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vocabulary {
     tokens: Vec<(String, f32)>,
@@ -27,10 +26,10 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Trains a byte-pair encoding of exactly `size` tokens.
+    /// Trains a byte-pair encoding (BPE) of exactly `size` tokens.
     ///
     /// # Errors
-    /// [`TrainError::Tokenizer`] if the texts have too few different words for that many tokens.
+    /// [`TrainError::Tokenizer`] if the texts have too few distinct words.
     pub fn train(texts: impl Iterator<Item = String>, size: usize) -> Result<Self, TrainError> {
         let bpe = train_bpe(texts, size)?;
         let mut pieces: Vec<(String, u32)> = bpe.get_vocab().into_iter().collect();
@@ -38,11 +37,11 @@ impl Vocabulary {
         let mut tokens = vec![("<unk>".to_owned(), 0.0), ("\n<s>\n".to_owned(), 0.0), ("\n</s>\n".to_owned(), 0.0)];
         tokens.extend((0..=255u8).map(|byte| (format!("<0x{byte:02X}>"), 0.0)));
         let characters = pieces.iter().filter(|(piece, _)| piece.chars().count() == 1).count();
-        // Merges come after the characters, earliest first, and the earliest has the best score.
+        // Merges follow the characters by merge rank; the first has the best score.
         tokens.extend(pieces.into_iter().enumerate().map(|(rank, (piece, _))| (piece, -(rank.saturating_sub(characters) as f32))));
         if tokens.len() != size {
             let have = tokens.len();
-            return Err(TrainError::Tokenizer(format!("the corpus yields {have} tokens where the vocabulary has {size}")));
+            return Err(TrainError::Tokenizer(format!("the corpus yields {have} tokens, the vocabulary has {size}")));
         }
         Ok(Self::new(tokens))
     }
@@ -58,9 +57,8 @@ impl Vocabulary {
         self.tokens.len()
     }
 
-    /// Encodes a text as llama2.c does, without BOS: a space is put before a text that is not
-    /// empty, characters that are no piece become byte tokens, and then the two neighbours whose
-    /// joined piece has the best score are merged until none are left.
+    /// Encodes a text as llama2.c does, without BOS: a space is prepended to a non-empty text, characters without a piece become byte tokens (byte
+    /// fallback), then the neighbours whose merged piece has the best score are merged until none remain.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         if text.is_empty() {
             return Vec::new();
@@ -89,7 +87,7 @@ impl Vocabulary {
         ids
     }
 
-    /// The place and the token of the merge with the best score; the first of equals.
+    /// Index and token of the merge with the best score, the first of equal ones.
     fn best_merge(&self, ids: &[u32]) -> Option<(usize, u32)> {
         let mut joined = String::new();
         let mut best: Option<(usize, u32, f32)> = None;
@@ -107,8 +105,7 @@ impl Vocabulary {
         best.map(|(at, id, _)| (at, id))
     }
 
-    /// The text of tokens, without the space that encoding puts before it. Control tokens are
-    /// left out, and bytes that are no UTF-8 are replaced.
+    /// The text of tokens, without the space that encoding prepends. Special tokens are skipped, and invalid UTF-8 is replaced.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut bytes = Vec::new();
         for &id in ids {
@@ -134,10 +131,10 @@ impl Vocabulary {
         bytes
     }
 
-    /// Reads a `tokenizer.bin`.
+    /// Parses a `tokenizer.bin`.
     ///
     /// # Errors
-    /// [`TrainError::Format`] if it ends early, or a piece is empty or no UTF-8.
+    /// [`TrainError::Format`] if it is truncated, or a piece is empty or not UTF-8.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainError> {
         let format = |what: &str| TrainError::Format(format!("tokenizer: {what}"));
         let mut rest = bytes.get(4..).ok_or_else(|| format("it has no header"))?;
@@ -169,7 +166,7 @@ impl Vocabulary {
     }
 }
 
-/// The merges of `size - 259` pieces, learned word by word.
+/// Trains the merges of `size - 259` pieces word by word.
 fn train_bpe(texts: impl Iterator<Item = String>, size: usize) -> Result<BPE, TrainError> {
     let failed = |e: tokenizers::Error| TrainError::Tokenizer(e.to_string());
     let texts: Vec<String> = texts.map(|text| format!(" {text}")).collect();
@@ -177,7 +174,7 @@ fn train_bpe(texts: impl Iterator<Item = String>, size: usize) -> Result<BPE, Tr
     let pieces = size.saturating_sub(PIECES_START);
     if alphabet.len() > pieces {
         let have = alphabet.len();
-        return Err(TrainError::Tokenizer(format!("the corpus has {have} different characters and the vocabulary room for {pieces}")));
+        return Err(TrainError::Tokenizer(format!("the corpus has {have} distinct characters, the vocabulary holds {pieces}")));
     }
     let mut trainer = BpeTrainer::builder().vocab_size(pieces).show_progress(false).build();
     trainer.feed(texts.iter(), |text| Ok(words(text).map(str::to_owned).collect())).map_err(failed)?;
@@ -186,7 +183,7 @@ fn train_bpe(texts: impl Iterator<Item = String>, size: usize) -> Result<BPE, Tr
     Ok(bpe)
 }
 
-/// A text cut before each space.
+/// Splits a text before each space.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -217,7 +214,7 @@ mod tests {
             }
             let got = ours.encode(&story);
             assert_eq!(got, expected, "{story}");
-            assert_eq!(ours.encode_chunk(&format!(" {story}")), expected, "not cut into words");
+            assert_eq!(ours.encode_chunk(&format!(" {story}")), expected, "not split into words");
             assert_eq!(ours.decode(&got), story);
         }
     }

@@ -1,5 +1,5 @@
-//! Conventions, proven on a model that others trained: a wrong rotation, order or norm would make
-//! its perplexity far worse than the 5.5 that other programs get on these texts.
+//! Conventions, verified on a published model: a wrong rotation, order or norm would make its perplexity far worse than the 5.5 of other
+//! programs on these texts.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn stories260k_reads_stories_well() {
     assert_eq!(model.shape().parameters(), 260_032);
     let floats = 28 + 4 * model.shape().parameters(); // the rotary tables after them may round otherwise
     let written = model.to_bytes().unwrap();
-    assert!(written[..floats] == bytes[..floats], "what is read is not what is written");
+    assert!(written[..floats] == bytes[..floats], "writing does not reproduce the file");
     assert_eq!(written.len(), bytes.len());
     let vocabulary = std::fs::read(shared.join("models/stories260K/tok512.bin")).unwrap();
     let vocabulary = Vocabulary::from_bytes(&vocabulary).unwrap();

@@ -1,4 +1,4 @@
-//! A run of seconds, from its configuration to files that read back.
+//! A run of seconds, from the configuration to its files.
 
 use attoformer_train::{Corpus, Model, TrainConfig, Vocabulary, held_out_texts, train};
 
@@ -23,7 +23,7 @@ fn a_short_run_learns_and_leaves_its_files() {
     let record = TrainConfig::parse(&record).unwrap();
     assert_eq!(record.figures.as_ref(), Some(&report));
     assert_eq!(TrainConfig { figures: None, ..record }, config);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left behind");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "no other file remains");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The models in `models/tales` and `models/tales-linear` are what their records say.
+//! The models in `models/tales` and `models/tales-linear` match their records.
 
 use std::path::Path;
 
 use attoformer_train::{AttentionKind, Likelihood, Model, TrainConfig, Vocabulary, grammar_shares, held_out_texts};
 
-/// Judges the model of a preset that lies in the folder of the same name.
+/// Evaluates the model of a preset in the folder of the same name.
 fn judge(name: &str, attention: AttentionKind, bytes_limit: usize) {
     let file = |part: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(name).join(part);
     let model = Model::load(&file("model.bin")).unwrap();
@@ -22,7 +22,7 @@ fn judge(name: &str, attention: AttentionKind, bytes_limit: usize) {
     let ratio = sum.perplexity() / figures.held_out_perplexity;
     assert!((0.97..1.03).contains(&ratio), "perplexity {} on a part", sum.perplexity());
 
-    let seeds: Vec<u64> = (1_000..1_024).collect(); // others than the record's
+    let seeds: Vec<u64> = (1_000..1_024).collect(); // other seeds than those of the record
     let texts = model.sample(&vocabulary, 0.7, &seeds, 256).unwrap();
     let (sentences, _) = grammar_shares(&texts);
     assert!(sentences >= 0.95, "{sentences} of the sentences are the grammar's");
