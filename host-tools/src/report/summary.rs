@@ -45,6 +45,10 @@ pub struct ImageSummary {
     pub kv: &'static str,
     /// Memory layout of the weights.
     pub layout: &'static str,
+    /// Version of the numeric specification.
+    pub numerics: u32,
+    /// Cargo features of the engine crate that the image needs.
+    pub features: Vec<&'static str>,
     /// Whether the image is signed.
     pub signed: bool,
     /// Output hash of the golden vector in hex.
@@ -97,6 +101,9 @@ impl ImageSummary {
             kv_bytes: kv_bytes(config, config.context),
             kv: config.kv.name(),
             layout: image.entries().map(|entry| entry.layout.name()).find(|&name| name != "portable").unwrap_or("portable"),
+            // The engine opens images of its own specification only.
+            numerics: attoformer::NUMERICS,
+            features: image.features().map(attoformer::Feature::name).collect(),
             signed: size(SIGNATURE) > 0,
             golden: format!("{:08x}", image.golden().hash),
             source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
