@@ -1,13 +1,15 @@
-//! Threads, which come from outside: the core cuts work in two, again and again, and hands both halves over.
+//! Parallelism is supplied by the caller, for example as a thread pool: the core splits work in two, again and again, and passes both halves to
+//! [`Parallel::join`].
 //!
-//! Only what no sum runs across is cut (tokens, outputs of a matrix, queries), so that no result depends on how many threads there are.
+//! Only matrix products are split: by tokens, or by outputs (rows of the matrix) if there is one token. Attention, norms and activations run on the
+//! calling thread. No sum is split, so no result depends on the number of threads.
 
 use core::fmt::Debug;
 
-/// Work below which cutting costs more than it gains, in multiply-accumulates.
-const WORTH_CUTTING: usize = 1 << 19;
+/// Work, in multiply-accumulates, below which a split costs more than it gains.
+const MIN_WORK: usize = 1 << 19;
 
-/// Someone who runs two pieces of work at once, such as a thread pool.
+/// Runs two pieces of work at the same time, such as a thread pool does.
 ///
 /// ```
 /// use attoformer::Parallel;
@@ -28,14 +30,14 @@ const WORTH_CUTTING: usize = 1 << 19;
 /// }
 /// ```
 pub trait Parallel: Sync + Debug {
-    /// Pieces of work that run at once.
+    /// Pieces of work that can run at the same time.
     fn threads(&self) -> usize;
 
-    /// Runs both, in any order or at once, and returns when both have ended.
+    /// Runs both pieces, in any order or at the same time, and returns when both have ended.
     fn join(&self, a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send));
 }
 
-/// One piece after the other, on the caller's thread: what a session does by itself.
+/// Runs one piece after the other on the caller's thread: the default of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Inline;
 
@@ -50,15 +52,15 @@ impl Parallel for Inline {
     }
 }
 
-/// Parts into which work of so many multiply-accumulates is cut.
+/// The number of parts into which `work` multiply-accumulates are split.
 #[inline]
 pub(crate) fn parts(parallel: &dyn Parallel, work: usize) -> usize {
-    // Without an operating system there is one thread, and nothing of this is linked.
-    if cfg!(target_os = "none") || work < 2 * WORTH_CUTTING { 1 } else { parallel.threads().min(work / WORTH_CUTTING) }
+    // Without an operating system there is one thread, and none of this is linked.
+    if cfg!(target_os = "none") || work < 2 * MIN_WORK { 1 } else { parallel.threads().min(work / MIN_WORK) }
 }
 
-/// Where `all` things are cut for the first `left` of `parts` parts: a multiple of `unit`, but not 0.
-pub(crate) fn cut(all: usize, left: usize, parts: usize, unit: usize) -> usize {
+/// How many of `all` items the first `left` of `parts` parts get: a multiple of `unit`, at least one unit.
+pub(crate) fn split_point(all: usize, left: usize, parts: usize, unit: usize) -> usize {
     let unit = unit.max(1);
     (all * left / parts.max(1) / unit).max(1) * unit
 }

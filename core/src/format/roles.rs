@@ -5,7 +5,7 @@ use super::limits::BIAS_SPAN;
 use super::types::{InputStem, NormKind, NormPlacement, Pooler, PositionKind};
 
 /// The purpose of a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 #[non_exhaustive]
 pub enum Role {

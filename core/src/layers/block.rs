@@ -1,28 +1,28 @@
-//! One layer of a stack: attention and MLP with their norms and residual sums.
+//! One layer of a stack: attention and MLP with their norms and residual connections.
 
-use super::attention::heads::{HeadScratch, QueryRows, Sight};
+use super::attention::SelfAttention;
+use super::attention::cross::{CrossAttention, EncoderKv};
+use super::attention::heads::QueryRows;
+use super::attention::key_ranges::QueryPos;
 use super::attention::kv_cache::LayerCache;
-use super::attention::{Attention, CrossAttention};
+use super::ctx::Ctx;
 use super::layer_embedding::LayerEmbedding;
-use super::linear::QuantizeScratch;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Rotary;
-use crate::format::NormPlacement;
-use crate::format::Role;
+use crate::format::{NormPlacement, Role};
 use crate::image::Image;
 use crate::kernels::Kernels;
-use crate::probe::{Part, Probe, Site};
+use crate::probe::{Part, Probe};
 use crate::slices::{prefix_mut, rows, rows_mut};
 
 /// One layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
-    layer: u32,
     placement: NormPlacement,
     parallel: bool,
     attn_norm: Norms<'a>,
-    attention: Attention<'a>,
+    attention: SelfAttention<'a>,
     cross_norm: Norms<'a>,
     cross: Option<CrossAttention<'a>>,
     mlp_norm: Norms<'a>,
@@ -31,37 +31,42 @@ pub struct Block<'a> {
     d_model: usize,
 }
 
-/// The norms of a sublayer: the one that its placement names, and the one behind it of a sandwich.
+/// The norms of a sublayer: the one that every placement has, and a sandwich's second one, after the sublayer.
 type Norms<'a> = (Norm<'a>, Option<Norm<'a>>);
 
-/// Buffers of a block, see the arena's workspace for their shapes.
+/// Activation buffers of a block. The arena's workspace states their sizes.
 #[derive(Debug)]
-pub struct BlockScratch<'s> {
-    /// Normed rows, attended values, or the MLP's inner rows.
-    pub inner: &'s mut [f32],
-    /// Products of the first matrices, then a layer's output.
-    pub wide: &'s mut [f32],
-    /// The attention's output while a parallel MLP runs, `(block, d_model)`.
-    pub aside: &'s mut [f32],
-    /// Quantized inputs.
-    pub quantize: QuantizeScratch<'s>,
-    /// One head's.
-    pub head: HeadScratch<'s>,
+pub struct BlockBuffers<'s> {
+    /// Normed rows, attended rows, or the MLP's neurons.
+    pub normed: &'s mut [f32],
+    /// Products of a sublayer's first matrix, then its output.
+    pub proj: &'s mut [f32],
+    /// The attention's output while a parallel MLP runs, `(block, d_model)`; only for parallel blocks (GPT-J).
+    pub attn_out: Option<&'s mut [f32]>,
 }
 
-/// What a decoder's block is told beside its rows.
+/// Inputs of a decoder's block besides its rows.
 #[derive(Debug)]
 pub struct Step<'r, 'c> {
     /// Tokens of the rows.
     pub tokens: &'r [u32],
-    /// Position of the first one.
-    pub start: usize,
-    /// The rows' turns, in models that turn.
+    /// The rows' rotations, in models with RoPE.
     pub rotary: Option<Rotary<'r>>,
     /// The layer's keys and values.
     pub cache: LayerCache<'c>,
-    /// Keys and values of the encoder's rows, and how many they are.
-    pub source: Option<(LayerCache<'c>, usize)>,
+    /// Keys and values of the encoder's rows, for cross-attention.
+    pub encoder: Option<EncoderKv<'c>>,
+}
+
+/// Rows of an encoder, between the two halves of a layer.
+#[derive(Debug)]
+pub struct EncoderRows<'r, 'c> {
+    /// The residual stream, `(tokens, d_model)`.
+    pub x: &'r mut [f32],
+    /// `(tokens, q_dim)`.
+    pub queries: &'r mut [f32],
+    /// The layer's keys and values.
+    pub cache: &'r mut LayerCache<'c>,
 }
 
 impl<'a> Block<'a> {
@@ -69,145 +74,123 @@ impl<'a> Block<'a> {
     pub fn new(image: &Image<'a>, layer: u32) -> Self {
         let config = image.config();
         let sandwich = config.placement == NormPlacement::Sandwich;
-        let norm = |role, behind| (Norm::new(image, role, layer), sandwich.then(|| Norm::new(image, behind, layer)));
+        let norms = |role, post_role| (Norm::new(image, role, layer), sandwich.then(|| Norm::new(image, post_role, layer)));
         Block {
-            layer,
             placement: config.placement,
             parallel: config.parallel,
-            attn_norm: norm(Role::AttnNorm, Role::AttnPostNorm),
-            attention: Attention::new(image, layer),
-            // A cross-attention in a sandwich has the norm before it only.
+            attn_norm: norms(Role::AttnNorm, Role::AttnPostNorm),
+            attention: SelfAttention::new(image, layer),
+            // A sandwich's cross-attention has only the norm before it.
             cross_norm: (Norm::new(image, Role::CrossNorm, layer), None),
             cross: CrossAttention::new(image, layer),
-            mlp_norm: norm(Role::MlpNorm, Role::MlpPostNorm),
+            mlp_norm: norms(Role::MlpNorm, Role::MlpPostNorm),
             mlp: Mlp::new(image, layer),
             layer_embedding: LayerEmbedding::new(image, layer),
             d_model: config.d_model as usize,
         }
     }
 
-    /// The same block, whose attention sees the whole sequence.
-    pub fn seeing_all(self) -> Self {
-        Block { attention: self.attention.seeing_all(), ..self }
+    /// The same block with bidirectional attention.
+    pub fn bidirectional(self) -> Self {
+        Block { attention: self.attention.bidirectional(), ..self }
     }
 
-    /// The attention to the encoder's rows.
-    pub fn cross(&self) -> Option<&CrossAttention<'a>> {
-        self.cross.as_ref()
+    /// Runs a decoder's rows `(tokens, d_model)` through the layer in place. They attend to the tokens before them.
+    pub fn forward<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &mut [f32], step: &mut Step<'_, '_>, buffers: &mut BlockBuffers<'_>) {
+        let BlockBuffers { normed, proj, .. } = buffers;
+        let input = self.pre_norm(ctx.kernels, &self.attn_norm, x, normed);
+        let projected = self.attention.project_qkv(ctx, input, step.rotary, proj);
+        self.attention.causal_attend(ctx, projected, &mut step.cache, normed);
+        self.attn_out_and_mlp(ctx, x, step.tokens, step.encoder.as_ref(), buffers);
     }
 
-    /// Runs a decoder's rows `(tokens, d_model)` through the layer in place: they see the tokens before them.
-    pub fn apply(&self, kernels: &Kernels, x: &mut [f32], step: &mut Step<'_, '_>, scratch: &mut BlockScratch<'_>, probe: &mut impl Probe) {
-        let BlockScratch { inner, wide, quantize, head, .. } = scratch;
-        let normed = self.enter(kernels, &self.attn_norm, x, inner);
-        let projected = self.attention.project(kernels, normed, step.rotary, wide, quantize, head.mapped);
-        self.attention.look_back(kernels, step.start, projected, &mut step.cache, head, inner, self.layer, probe);
-        let source = step.source.as_ref().map(|(cache, rows)| (cache, *rows));
-        self.finish(kernels, x, step.tokens, step.start, source, scratch, probe);
-    }
-
-    /// The first half of an encoder's layer: keys and values of the rows of `x` go to these places of the cache, their queries to `queries`
-    /// `(tokens, q_dim)`.
-    #[expect(clippy::too_many_arguments, reason = "what `apply` takes, and where the queries go")]
-    pub fn ask(
+    /// The first half of an encoder's layer: stores keys and values of the rows in the cache, and their queries in `rows.queries`.
+    pub fn project_qkv<P: Probe>(
         &self,
-        kernels: &Kernels,
-        places: impl Iterator<Item = usize>,
-        x: &[f32],
+        ctx: &mut Ctx<'_, P>,
+        rows: &mut EncoderRows<'_, '_>,
+        positions: impl Iterator<Item = QueryPos>,
         rotary: Option<Rotary<'_>>,
-        cache: &mut LayerCache<'_>,
-        scratch: &mut BlockScratch<'_>,
-        queries: &mut [f32],
+        buffers: &mut BlockBuffers<'_>,
     ) {
-        let BlockScratch { inner, wide, quantize, head, .. } = scratch;
-        let normed = self.enter(kernels, &self.attn_norm, x, inner);
-        let asked = self.attention.project(kernels, normed, rotary, wide, quantize, head.mapped);
-        self.attention.store(places, asked, cache);
-        for (kept, row) in rows_mut(queries, self.attention.q_dim()).zip(rows(asked.values, asked.width)) {
-            kept.iter_mut().zip(row).for_each(|(kept, &x)| *kept = x);
+        let input = self.pre_norm(ctx.kernels, &self.attn_norm, rows.x, buffers.normed);
+        let projected = self.attention.project_qkv(ctx, input, rotary, buffers.proj);
+        self.attention.store(positions.map(|query| query.seq_start + query.pos), projected, rows.cache);
+        for (query, row) in rows_mut(rows.queries, self.attention.q_dim()).zip(projected.values.chunks_exact(projected.width.max(1))) {
+            query.iter_mut().zip(row).for_each(|(query, &x)| *query = x);
         }
     }
 
-    /// The second half: the rows of `x` see the keys of their sequence, and run through the rest of the layer in place. `start` is the first
-    /// row's number, for a probe.
-    #[expect(clippy::too_many_arguments, reason = "what `apply` takes, and what the first half kept")]
-    pub fn answer(
+    /// The second half of an encoder's layer: the rows attend to the keys of their sequence and run through the rest of the layer in place.
+    pub fn attend_and_mlp<P: Probe>(
         &self,
-        kernels: &Kernels,
-        start: usize,
-        x: &mut [f32],
-        sights: impl Iterator<Item = Sight>,
-        cache: &LayerCache<'_>,
-        scratch: &mut BlockScratch<'_>,
-        queries: &[f32],
-        probe: &mut impl Probe,
+        ctx: &mut Ctx<'_, P>,
+        rows: &mut EncoderRows<'_, '_>,
+        positions: impl Iterator<Item = QueryPos>,
+        buffers: &mut BlockBuffers<'_>,
     ) {
-        let asked = QueryRows { values: queries, width: self.attention.q_dim() };
-        self.attention.attend(kernels, asked, sights, cache, &mut scratch.head, scratch.inner, self.layer, probe);
-        self.finish(kernels, x, &[], start, None, scratch, probe);
+        let queries = QueryRows { values: rows.queries, width: self.attention.q_dim() };
+        self.attention.attend(ctx, queries, positions, rows.cache, buffers.normed);
+        self.attn_out_and_mlp(ctx, rows.x, &[], None, buffers);
     }
 
-    /// From the attended rows in the front of `inner` to the end of the layer.
-    #[expect(clippy::too_many_arguments, reason = "what `apply` and `answer` have in common")]
-    fn finish(
+    /// The rest of the layer after self-attention, whose attended rows are in the front of `buffers.normed`: output projection, cross-attention, MLP,
+    /// per-layer embedding.
+    fn attn_out_and_mlp<P: Probe>(
         &self,
-        kernels: &Kernels,
+        ctx: &mut Ctx<'_, P>,
         x: &mut [f32],
         tokens: &[u32],
-        start: usize,
-        source: Option<(&LayerCache<'_>, usize)>,
-        scratch: &mut BlockScratch<'_>,
-        probe: &mut impl Probe,
+        encoder: Option<&EncoderKv<'_>>,
+        buffers: &mut BlockBuffers<'_>,
     ) {
-        let BlockScratch { inner, wide, aside, quantize, head } = scratch;
-        let (layer, count, q_dim) = (self.layer, rows(x, self.d_model).len(), self.attention.q_dim());
-        let site = |part| Site { layer, part, start };
-        let attended = prefix_mut(inner, count * q_dim);
-        probe.rows(site(Part::Heads), q_dim, attended);
-        let out = self.attention.output(kernels, attended, wide, quantize);
-        probe.rows(site(Part::Attention), self.d_model, out);
-        if self.parallel {
-            prefix_mut(aside, out.len()).iter_mut().zip(&*out).for_each(|(kept, &y)| *kept = y);
-        } else {
-            self.leave(kernels, &self.attn_norm, x, out, inner);
+        let BlockBuffers { normed, proj, attn_out } = buffers;
+        let (kernels, count, q_dim) = (ctx.kernels, rows(x, self.d_model).len(), self.attention.q_dim());
+        let attended = prefix_mut(normed, count * q_dim);
+        ctx.show(Part::Heads, q_dim, attended);
+        let out = self.attention.output(ctx, attended, proj);
+        ctx.show(Part::Attention, self.d_model, out);
+        let mut attn_out = attn_out.as_deref_mut().filter(|_| self.parallel).map(|kept| prefix_mut(kept, out.len()));
+        match &mut attn_out {
+            Some(kept) => kept.iter_mut().zip(&*out).for_each(|(kept, &y)| *kept = y),
+            None => self.add_residual(kernels, &self.attn_norm, x, out, normed),
         }
-        if let (Some(cross), Some((cache, rows))) = (&self.cross, source) {
-            self.enter(kernels, &self.cross_norm, x, inner);
-            let out = cross.apply(kernels, count, start, rows, cache, inner, wide, quantize, head);
-            self.leave(kernels, &self.cross_norm, x, out, inner);
+        if let (Some(cross), Some(encoder)) = (&self.cross, encoder) {
+            self.pre_norm(kernels, &self.cross_norm, x, normed);
+            let out = cross.apply(ctx, count, encoder, normed, proj);
+            self.add_residual(kernels, &self.cross_norm, x, out, normed);
         }
-        self.enter(kernels, &self.mlp_norm, x, inner);
-        let d_hidden = self.mlp.d_hidden();
-        let out = self.mlp.apply(kernels, count, inner, wide, quantize, |hidden| probe.rows(site(Part::Neurons), d_hidden, hidden));
-        probe.rows(site(Part::Mlp), self.d_model, out);
-        if self.parallel {
-            x.iter_mut().zip(&*prefix_mut(aside, out.len())).for_each(|(x, &y)| *x += y);
+        self.pre_norm(kernels, &self.mlp_norm, x, normed);
+        let out = self.mlp.apply(ctx, count, normed, proj);
+        ctx.show(Part::Mlp, self.d_model, out);
+        if let Some(kept) = attn_out {
+            x.iter_mut().zip(&*kept).for_each(|(x, &y)| *x += y);
         }
-        self.leave(kernels, &self.mlp_norm, x, out, inner);
+        self.add_residual(kernels, &self.mlp_norm, x, out, normed);
         if let Some(embedding) = &self.layer_embedding {
-            embedding.apply(kernels, tokens, x, inner, wide, quantize);
+            embedding.apply(ctx, tokens, x, normed, proj);
         }
-        probe.rows(site(Part::Residual), self.d_model, x);
+        ctx.show(Part::Residual, self.d_model, x);
     }
 
-    /// What a sublayer reads: the rows themselves with post-norm, normed rows otherwise.
-    fn enter<'i>(&self, kernels: &Kernels, (norm, _): &Norms<'_>, x: &[f32], inner: &'i mut [f32]) -> &'i [f32] {
-        let inner = prefix_mut(inner, x.len());
+    /// The input of a sublayer, in the front of `normed`: normed rows, or with post-norm the rows themselves.
+    fn pre_norm<'i>(&self, kernels: &Kernels, (norm, _): &Norms<'_>, x: &[f32], normed: &'i mut [f32]) -> &'i [f32] {
+        let normed = prefix_mut(normed, x.len());
         match self.placement {
-            NormPlacement::Pre | NormPlacement::Sandwich => norm.apply(kernels, x, inner),
-            NormPlacement::Post => inner.iter_mut().zip(x).for_each(|(inner, &x)| *inner = x),
+            NormPlacement::Pre | NormPlacement::Sandwich => norm.apply(kernels, x, normed),
+            NormPlacement::Post => normed.iter_mut().zip(x).for_each(|(normed, &x)| *normed = x),
         }
-        inner
+        normed
     }
 
-    /// The residual sum: of normed rows in a sandwich, normed afterwards with post-norm.
-    fn leave(&self, kernels: &Kernels, (norm, behind): &Norms<'_>, x: &mut [f32], out: &mut [f32], inner: &mut [f32]) {
-        if let Some(behind) = behind {
-            behind.apply_in_place(kernels, out, inner);
+    /// Adds a sublayer's output to the residual stream `x`. A sandwich norms the output first; post-norm norms the sum.
+    fn add_residual(&self, kernels: &Kernels, (norm, post): &Norms<'_>, x: &mut [f32], out: &mut [f32], scratch: &mut [f32]) {
+        if let Some(post) = post {
+            post.apply_in_place(kernels, out, scratch);
         }
         x.iter_mut().zip(&*out).for_each(|(x, &y)| *x += y);
         if self.placement == NormPlacement::Post {
-            norm.apply_in_place(kernels, x, inner);
+            norm.apply_in_place(kernels, x, scratch);
         }
     }
 }

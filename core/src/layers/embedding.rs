@@ -1,4 +1,4 @@
-//! Token ids to rows, and tables of positions on top.
+//! Token embedding: rows of the token table, plus absolute position embeddings (learned or sinusoidal).
 
 use super::linear::Linear;
 use crate::format::Role;
@@ -6,21 +6,21 @@ use crate::image::Image;
 use crate::kernels::scalar::read_row;
 use crate::slices::{prefix_mut, rows_mut};
 
-/// The token table.
+/// The token table and the position table.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a> {
     tokens: Linear<'a>,
-    /// Factor of the rows.
+    /// Factor of the token rows.
     scale: Option<f32>,
     positions: Option<Positions<'a>>,
 }
 
-/// A row for each position: learned, or sines and cosines.
+/// A table with a row for each position, `(context, d_model)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Positions<'a>(Linear<'a>);
 
 impl<'a> Positions<'a> {
-    /// The table with this role; `None` where the image has none.
+    /// The table with this role; `None` for an image without it.
     pub fn new(image: &Image<'a>, role: Role) -> Option<Self> {
         image.entry(role, 0).map(|_| Positions(Linear::new(image, role, 0)))
     }
@@ -33,9 +33,8 @@ impl<'a> Positions<'a> {
 }
 
 impl<'a> Embedding<'a> {
-    /// The image's tables, those of an encoder-decoder's encoder where `encodes` says so.
-    pub fn new(image: &Image<'a>, encodes: bool) -> Self {
-        let positions = if encodes && image.config().has_cross() { Role::EncoderPositions } else { Role::Positions };
+    /// The image's token table with the position table of this role, if the image has it.
+    pub fn new(image: &Image<'a>, positions: Role) -> Self {
         Embedding {
             tokens: Linear::new(image, Role::Embedding, 0),
             scale: image.config().embedding_scale,
@@ -43,12 +42,12 @@ impl<'a> Embedding<'a> {
         }
     }
 
-    /// Rows of tokens, each with its position; `out` is `(tokens, d_model)`, `scratch` is `(d_model)`.
+    /// Writes the rows of tokens, each given with its position, to `out` `(tokens, d_model)`; `scratch` is `(d_model)`.
     pub fn apply(&self, tokens: impl Iterator<Item = (u32, usize)>, scratch: &mut [f32], out: &mut [f32]) {
         let table = self.tokens.matrix();
         for ((token, position), out) in tokens.zip(rows_mut(out, table.columns)) {
             read_row(table, token as usize, out);
-            // The columns of a table that is the head's, too, may be scaled for the head.
+            // With tied embeddings the table is the head, too, and its columns may be scaled for the head.
             out.iter_mut().zip(self.tokens.in_scale()).for_each(|(x, &scale)| *x *= scale);
             if let Some(scale) = self.scale {
                 out.iter_mut().for_each(|x| *x *= scale);

@@ -1,40 +1,32 @@
-//! A matrix product with its quantization: `y = W x + b`.
+//! Linear layer: the matrix product `y = W x + b` with per-token quantization of its input.
 
+use super::ctx::{Ctx, QuantizeScratch};
 use crate::format::{Dtype, Role};
 use crate::image::Image;
 use crate::kernels::layout::rows_per_bundle;
 use crate::kernels::{Kernels, Matrix, QuantizedRows};
 use crate::memory::layout::quantized_stride;
-use crate::parallel::{Parallel, cut, parts};
-use crate::slices::{prefix_mut, rows, rows_mut};
+use crate::parallel::{Parallel, parts, split_point};
+use crate::probe::{Part, Probe, Site};
+use crate::slices::{prefix_mut, rows, rows_mut, split_mut};
 
-/// A weight matrix and what belongs to it, used in place.
+/// A weight matrix with its bias and input scale, used in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
+    role: Role,
     matrix: Matrix<'a>,
-    /// Multiplied into the input before it is quantized (SmoothQuant, Xiao et al. 2022); empty for none.
+    /// Per-channel factors of the input, applied before it is quantized (SmoothQuant, Xiao et al. 2022); empty for none.
     in_scale: &'a [f32],
 }
 
-/// Rows of a matrix that stay together when it is cut: whole bundles of every layout, and an address that is a multiple of 16.
-const UNIT: usize = 16;
-
-/// Where a linear layer puts its quantized input, and who helps it.
-#[derive(Debug)]
-pub struct QuantizeScratch<'s> {
-    /// `(tokens, columns rounded up to four)`.
-    pub values: &'s mut [i16],
-    /// `(tokens)`.
-    pub scales: &'s mut [f32],
-    /// The threads.
-    pub parallel: &'s dyn Parallel,
-}
+/// Granularity, in rows, of a matrix that is split: whole bundles of every layout, and an address that is a multiple of 16.
+const SPLIT_UNIT: usize = 16;
 
 impl<'a> Linear<'a> {
-    /// The matrix with this role and layer. An image that was checked has it; otherwise the matrix is empty.
+    /// The matrix with this role and layer. A checked image holds every matrix that its header implies; for any other the matrix is empty.
     pub fn new(image: &Image<'a>, role: Role, layer: u32) -> Self {
         let Some(entry) = image.entry(role, layer) else {
-            return Linear { matrix: Matrix::EMPTY, in_scale: &[] };
+            return Linear { role, matrix: Matrix::EMPTY, in_scale: &[] };
         };
         let optional = |offset: u32, count: u32| if offset == 0 { &[] } else { image.view(offset, count) };
         let group = if entry.group == 0 { entry.columns } else { entry.group };
@@ -54,7 +46,7 @@ impl<'a> Linear<'a> {
             group: group as usize,
             bias: optional(entry.bias, entry.rows),
         };
-        Linear { matrix, in_scale: optional(entry.in_scale, entry.columns) }
+        Linear { role, matrix, in_scale: optional(entry.in_scale, entry.columns) }
     }
 
     /// The weights.
@@ -62,20 +54,27 @@ impl<'a> Linear<'a> {
         &self.matrix
     }
 
-    /// What its inputs are multiplied with; empty for nothing.
+    /// Per-channel factors of the input; empty for none.
     pub fn in_scale(&self) -> &'a [f32] {
         self.in_scale
     }
 
-    /// `x` is `(tokens, columns)`, `out` is `(tokens, rows)`.
-    pub fn apply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
+    /// Multiplies the rows of `x` `(tokens, columns)` into the front of `out` and returns the product, `(tokens, rows)`.
+    pub fn apply<'o, P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &[f32], out: &'o mut [f32]) -> &'o mut [f32] {
+        let out = prefix_mut(out, rows(x, self.matrix.columns).len() * self.matrix.rows);
+        ctx.probe.input(Site { layer: ctx.layer, part: Part::Input(self.role), start: ctx.start }, self.matrix.columns, x);
+        self.product(ctx.kernels, x, &mut ctx.quantize, out);
+        out
+    }
+
+    fn product(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         match parts(scratch.parallel, x.len().saturating_mul(self.matrix.rows)) {
             0 | 1 => self.multiply(kernels, x, scratch, out),
             parts => self.share(kernels, parts, x, scratch, out),
         }
     }
 
-    /// Cuts the tokens; one token's product is cut by its outputs.
+    /// Splits the tokens among `parts` threads; the product of a single token is split by its outputs.
     fn share(&self, kernels: &Kernels, parts: usize, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
         let Matrix { rows: outputs, columns, .. } = self.matrix;
         let tokens = x.len() / columns.max(1);
@@ -83,29 +82,34 @@ impl<'a> Linear<'a> {
             return self.multiply(kernels, x, scratch, out);
         }
         if tokens < 2 {
-            return match self.matrix.dtype {
-                Dtype::F32 | Dtype::F16 => {
-                    share_outputs(scratch.parallel, parts, &self.matrix, out, &|part, out| kernels.matmul_float(part, x, out));
-                }
-                Dtype::Int8 | Dtype::Int4 => {
-                    let parallel = scratch.parallel;
-                    let x = self.quantize(kernels, x, scratch);
-                    share_outputs(parallel, parts, &self.matrix, out, &|part, out| kernels.matmul_quantized(part, &x, out));
-                }
-            };
+            return self.share_outputs(kernels, parts, x, scratch, out);
         }
         let left = parts / 2;
-        let at = cut(tokens, left, parts, 1);
-        let (x, later_x) = x.split_at_checked(at * columns).unwrap_or_default();
-        let (out, later_out) = out.split_at_mut_checked(at * outputs).unwrap_or_default();
-        let (values, later_values) = scratch.values.split_at_mut_checked(at * quantized_stride(columns)).unwrap_or_default();
-        let (scales, later_scales) = scratch.scales.split_at_mut_checked(at).unwrap_or_default();
+        let at = split_point(tokens, left, parts, 1);
+        let (x, later_x) = crate::slices::split(x, at * columns);
+        let (out, later_out) = split_mut(out, at * outputs);
+        let (values, later_values) = split_mut(scratch.values, at * quantized_stride(columns));
+        let (scales, later_scales) = split_mut(scratch.scales, at);
         let parallel = scratch.parallel;
         let mut scratch = QuantizeScratch { values, scales, parallel };
         let mut later = QuantizeScratch { values: later_values, scales: later_scales, parallel };
         parallel.join(&mut || self.share(kernels, left, x, &mut scratch, out), &mut || {
             self.share(kernels, parts - left, later_x, &mut later, later_out);
         });
+    }
+
+    /// Splits the outputs of one token's product among `parts` threads.
+    fn share_outputs(&self, kernels: &Kernels, parts: usize, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
+        let (parallel, matrix) = (scratch.parallel, &self.matrix);
+        match matrix.dtype {
+            Dtype::F32 | Dtype::F16 => {
+                split_outputs(parallel, parts, matrix, out, &|part, out| kernels.matmul_float(part, x, out));
+            }
+            Dtype::Int8 | Dtype::Int4 => {
+                let x = self.quantize(kernels, x, scratch);
+                split_outputs(parallel, parts, matrix, out, &|part, out| kernels.matmul_quantized(part, &x, out));
+            }
+        }
     }
 
     fn multiply(&self, kernels: &Kernels, x: &[f32], scratch: &mut QuantizeScratch<'_>, out: &mut [f32]) {
@@ -115,6 +119,7 @@ impl<'a> Linear<'a> {
         }
     }
 
+    /// Quantizes each row of `x` by its absmax.
     fn quantize<'s>(&self, kernels: &Kernels, x: &[f32], scratch: &'s mut QuantizeScratch<'_>) -> QuantizedRows<'s> {
         let stride = quantized_stride(self.matrix.columns);
         let tokens = x.len() / self.matrix.columns.max(1);
@@ -128,8 +133,8 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// A product of one token, cut by outputs.
-fn share_outputs(
+/// Splits the outputs of one token's product into `parts`.
+fn split_outputs(
     parallel: &dyn Parallel,
     parts: usize,
     matrix: &Matrix<'_>,
@@ -137,21 +142,21 @@ fn share_outputs(
     multiply: &(dyn Fn(&Matrix<'_>, &mut [f32]) + Sync),
 ) {
     let left = parts / 2;
-    let at = cut(matrix.rows, left, parts, UNIT.max(rows_per_bundle(matrix.layout, matrix.dtype)));
+    let at = split_point(matrix.rows, left, parts, SPLIT_UNIT.max(rows_per_bundle(matrix.layout, matrix.dtype)));
     if parts < 2 || at >= matrix.rows {
         return multiply(matrix, out);
     }
-    let (above, below) = cut_rows(matrix, at);
-    let (out, later_out) = out.split_at_mut_checked(at).unwrap_or_default();
-    parallel.join(&mut || share_outputs(parallel, left, &above, out, multiply), &mut || {
-        share_outputs(parallel, parts - left, &below, later_out, multiply);
+    let (above, below) = split_rows(matrix, at);
+    let (out, later_out) = split_mut(out, at);
+    parallel.join(&mut || split_outputs(parallel, left, &above, out, multiply), &mut || {
+        split_outputs(parallel, parts - left, &below, later_out, multiply);
     });
 }
 
-/// The rows of a matrix before `at`, which begins a bundle, and those from it on.
-fn cut_rows<'a>(matrix: &Matrix<'a>, at: usize) -> (Matrix<'a>, Matrix<'a>) {
+/// The rows of a matrix before `at`, where a bundle begins, and the others.
+fn split_rows<'a>(matrix: &Matrix<'a>, at: usize) -> (Matrix<'a>, Matrix<'a>) {
     let groups = matrix.columns.div_ceil(matrix.group.max(1));
-    // What a matrix has none of stays empty on both sides.
+    // Parts that a matrix does not have are empty on both sides.
     let (values, later_values) = matrix.values.split_at_checked(at * matrix.row_bytes).unwrap_or_default();
     let (scales, later_scales) = matrix.scales.split_at_checked(at).unwrap_or_default();
     let (group_scales, later_group_scales) = matrix.group_scales.split_at_checked(at * groups).unwrap_or_default();

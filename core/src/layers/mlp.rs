@@ -1,11 +1,12 @@
-//! The position-wise network between attentions: up, non-linearity, down (Vaswani et al. 2017, section 3.3), gated or not.
+//! MLP (position-wise feed-forward network; Vaswani et al. 2017, section 3.3): up projection, activation, down projection. Gated variants (SwiGLU,
+//! GeGLU; Shazeer 2020) multiply the activated gate rows with the up rows.
 
-use super::linear::{Linear, QuantizeScratch};
-use crate::format::Activation;
-use crate::format::Role;
+use super::ctx::Ctx;
+use super::linear::Linear;
+use crate::format::{Activation, Role};
 use crate::image::Image;
-use crate::kernels::Kernels;
-use crate::slices::{prefix_mut, rows, rows_mut};
+use crate::probe::{Part, Probe};
+use crate::slices::{prefix_mut, rows, rows_mut, split};
 
 /// One block's MLP.
 #[derive(Clone, Copy, Debug)]
@@ -30,44 +31,25 @@ impl<'a> Mlp<'a> {
         }
     }
 
-    /// Neurons.
-    pub fn d_hidden(&self) -> usize {
-        self.d_hidden
-    }
-
-    /// The MLP's output for `tokens` rows, in the front of `wide` as `(tokens, d_model)`.
-    ///
-    /// `see` is shown the neurons `(tokens, d_hidden)`. `inner` holds the normed rows `(tokens, d_model)` and is used up; `wide` has room for `(tokens, mlp_up_dim)`.
-    pub fn apply<'w>(
-        &self,
-        kernels: &Kernels,
-        tokens: usize,
-        inner: &mut [f32],
-        wide: &'w mut [f32],
-        scratch: &mut QuantizeScratch<'_>,
-        see: impl FnOnce(&mut [f32]),
-    ) -> &'w mut [f32] {
-        let d_model = self.up.matrix().columns;
+    /// Computes the output `(tokens, d_model)` in the front of `proj`, which has space for `(tokens, mlp_up_dim)`. `normed` holds the input
+    /// `(tokens, d_model)` and is overwritten with the neurons.
+    pub fn apply<'o, P: Probe>(&self, ctx: &mut Ctx<'_, P>, tokens: usize, normed: &mut [f32], proj: &'o mut [f32]) -> &'o mut [f32] {
         let up_dim = self.up.matrix().rows;
-        let projected = prefix_mut(wide, tokens * up_dim);
-        self.up.apply(kernels, prefix_mut(inner, tokens * d_model), scratch, projected);
-        let hidden = prefix_mut(inner, tokens * self.d_hidden);
+        let ffn_up = self.up.apply(ctx, prefix_mut(normed, tokens * self.up.matrix().columns), proj);
+        let hidden = prefix_mut(normed, tokens * self.d_hidden);
         if self.gated {
-            for (row, out) in rows(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
-                if let Some((gate, up)) = row.split_at_checked(self.d_hidden) {
-                    kernels.gate(self.activation, gate, up, out);
-                }
+            for (row, out) in rows(ffn_up, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
+                let (gate, up) = split(row, self.d_hidden);
+                ctx.kernels.gate(self.activation, gate, up, out);
             }
         } else {
-            // Row by row, so that what is copied is still at hand.
-            for (row, out) in rows_mut(projected, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
-                kernels.activate(self.activation, row);
+            // Row by row, so that the copied row is still in the CPU's cache.
+            for (row, out) in rows_mut(ffn_up, up_dim).zip(rows_mut(hidden, self.d_hidden)) {
+                ctx.kernels.activate(self.activation, row);
                 out.iter_mut().zip(row).for_each(|(x, y)| *x = *y);
             }
         }
-        see(hidden);
-        let out = prefix_mut(wide, tokens * d_model);
-        self.down.apply(kernels, hidden, scratch, out);
-        out
+        ctx.show(Part::Neurons, self.d_hidden, hidden);
+        self.down.apply(ctx, hidden, proj)
     }
 }

@@ -1,7 +1,8 @@
-//! What a textbook calls the parts of a transformer. Each layer is a small copyable view of the image plus the rows it is given.
+//! The layers of a transformer. Each is a small copyable view of the image that is applied to token rows.
 
 pub mod attention;
 pub mod block;
+pub mod ctx;
 pub mod embedding;
 pub mod input_stem;
 pub mod layer_embedding;

@@ -1,4 +1,4 @@
-//! Layer norm and RMS norm over token rows.
+//! RMSNorm (Zhang and Sennrich 2019) and layer norm (Ba et al. 2016) of token rows.
 
 use crate::format::NormKind;
 use crate::format::Role;
@@ -13,7 +13,7 @@ pub struct Norm<'a> {
     eps: f32,
     /// `(width)`.
     scale: &'a [f32],
-    /// `(width)`; empty for RMS norm.
+    /// `(width)`; empty for RMSNorm.
     bias: &'a [f32],
 }
 
@@ -34,7 +34,7 @@ impl<'a> Norm<'a> {
         }
     }
 
-    /// Normalises each row of `x` `(tokens, width)` into `out`.
+    /// Normalizes each row of `x` `(tokens, width)` into `out`.
     pub fn apply(&self, kernels: &Kernels, x: &[f32], out: &mut [f32]) {
         let width = self.scale.len();
         for (x, out) in rows(x, width).zip(rows_mut(out, width)) {
@@ -42,7 +42,7 @@ impl<'a> Norm<'a> {
         }
     }
 
-    /// Normalises each row of `x` `(tokens, width)` in place, through `scratch` `(width)`.
+    /// Normalizes each row of `x` `(tokens, width)` in place; `scratch` is `(width)`.
     pub fn apply_in_place(&self, kernels: &Kernels, x: &mut [f32], scratch: &mut [f32]) {
         let scratch = prefix_mut(scratch, self.scale.len());
         for row in rows_mut(x, self.scale.len()) {

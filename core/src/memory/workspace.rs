@@ -7,48 +7,48 @@ use crate::format::Config;
 use crate::parallel::{Inline, Parallel};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The arena in its parts. Shapes are maxima: a smaller last block uses the front.
+/// The arena in its parts. Shapes are maxima: a smaller last block uses the front. A part that the model does not need is `None`, or empty as stated.
 #[derive(Debug)]
 pub(crate) struct Workspace<'a> {
-    /// Keys and values of the sequence, a place for each layer; one place of an encoder.
+    /// KV cache of the sequence, one part per layer; a single part for an encoder.
     pub kv: &'a mut [u8],
-    /// Keys and values of an encoder-decoder's encoder, a place for each layer of the decoder.
-    pub cross: &'a mut [u8],
-    /// Residual stream, `(block, d_model)`, or of a whole sequence where every token sees all.
+    /// KV cache of an encoder-decoder's encoder output, one part per decoder layer.
+    pub cross: Option<&'a mut [u8]>,
+    /// Residual stream, `(block, d_model)`, or `(context, d_model)` where every token attends to its whole sequence.
     pub x: &'a mut [f32],
-    /// Queries of a whole sequence; a decoder's stay in `projected`.
-    pub queries: &'a mut [f32],
-    /// Normed rows, attended values, the MLP's inner rows or a convolution's inputs, `(block, widest of them)`.
-    pub inner: &'a mut [f32],
-    /// Queries, keys and values, the MLP's first product, or a layer's output, `(block, max(qkv_dim, mlp_up_dim, d_model))`.
-    pub projected: &'a mut [f32],
-    /// The attention's output beside a parallel MLP, `(block, d_model)`.
-    pub aside: &'a mut [f32],
-    /// The first convolution's rows, `(2 * block + 1, d_model)`.
-    pub stem: &'a mut [f32],
+    /// Queries of a whole sequence, where every token attends to it; a causal decoder's queries stay in `proj`.
+    pub queries: Option<&'a mut [f32]>,
+    /// Normed rows, attended rows, the MLP's neurons or a convolution's gathered inputs, `(block, widest of them)`.
+    pub normed: &'a mut [f32],
+    /// Queries, keys and values, the MLP's up projection, or a sublayer's output, `(block, max(qkv_dim, mlp_up_dim, d_model))`.
+    pub proj: &'a mut [f32],
+    /// The attention's output while a parallel MLP runs, `(block, d_model)`; only for parallel blocks.
+    pub attn_out: Option<&'a mut [f32]>,
+    /// Rows of the first convolution, `(2 * block + 1, d_model)`; only for models with convolutions.
+    pub conv_out: Option<&'a mut [f32]>,
     /// A matrix's quantized input, `(block, columns)`.
     pub quantized: &'a mut [i16],
     /// Scales of the quantized rows, `(block)`.
     pub row_scales: &'a mut [f32],
     /// Sine and cosine of each rotary pair, `(block, head_dim / 2)`.
-    pub turns: &'a mut [[f32; 2]],
-    /// One head's quantized query, `(head_dim)`.
+    pub sin_cos: &'a mut [[f32; 2]],
+    /// Quantized queries of one head, `(tile, head_dim)`.
     pub query: &'a mut [i16],
-    /// One head's weighted sum of values, `(head_dim)`.
-    pub mixed: &'a mut [i32],
-    /// One head's scores, `(context)`; as f32 with a float cache.
+    /// Weighted sums of one head's values, `(tile, head_dim)`.
+    pub weighted_sum: &'a mut [i32],
+    /// Scores of one head, `(tile, context)`; bits of f32 with a float cache. Empty for linear attention, which has no scores.
     pub scores: &'a mut [i32],
-    /// One head's weights, `(context)`.
+    /// Softmax weights of one head, `(tile, context)`. Empty for linear attention.
     pub weights: &'a mut [i16],
-    /// Scales of the values of two runs of keys, `(context)`.
-    pub run_scales: &'a mut [f32],
-    /// A head behind its feature map or its norm, `(head_dim)`.
-    pub mapped: &'a mut [f32],
-    /// Tokens fed so far, `(context)`.
+    /// Value scales of two key ranges, `(context)`; only for masks with global tokens.
+    pub range_scales: Option<&'a mut [f32]>,
+    /// The feature map of a query (linear attention), or a normed head (QK norm), `(head_dim)`; only for models with either.
+    pub phi_q: Option<&'a mut [f32]>,
+    /// Tokens of the sequence so far, `(context)`.
     pub tokens: &'a mut [u32],
     /// Logits `(vocab)`, an embedding `(d_model)` or labels.
     pub output: &'a mut [f32],
-    /// Who runs halves of the work.
+    /// The threads.
     pub parallel: &'a dyn Parallel,
 }
 
@@ -63,22 +63,22 @@ impl<'a> Workspace<'a> {
         let sizes = &mut Sizes::new(config, plan).0.into_iter();
         Ok(Workspace {
             kv: take(rest, sizes).ok_or(too_small)?,
-            cross: take(rest, sizes).ok_or(too_small)?,
+            cross: take(rest, sizes).map(some).ok_or(too_small)?,
             x: take(rest, sizes).ok_or(too_small)?,
-            queries: take(rest, sizes).ok_or(too_small)?,
-            inner: take(rest, sizes).ok_or(too_small)?,
-            projected: take(rest, sizes).ok_or(too_small)?,
-            aside: take(rest, sizes).ok_or(too_small)?,
-            stem: take(rest, sizes).ok_or(too_small)?,
+            queries: take(rest, sizes).map(some).ok_or(too_small)?,
+            normed: take(rest, sizes).ok_or(too_small)?,
+            proj: take(rest, sizes).ok_or(too_small)?,
+            attn_out: take(rest, sizes).map(some).ok_or(too_small)?,
+            conv_out: take(rest, sizes).map(some).ok_or(too_small)?,
             quantized: take(rest, sizes).ok_or(too_small)?,
             row_scales: take(rest, sizes).ok_or(too_small)?,
-            turns: take(rest, sizes).ok_or(too_small)?,
+            sin_cos: take(rest, sizes).ok_or(too_small)?,
             query: take(rest, sizes).ok_or(too_small)?,
-            mixed: take(rest, sizes).ok_or(too_small)?,
+            weighted_sum: take(rest, sizes).ok_or(too_small)?,
             scores: take(rest, sizes).ok_or(too_small)?,
             weights: take(rest, sizes).ok_or(too_small)?,
-            run_scales: take(rest, sizes).ok_or(too_small)?,
-            mapped: take(rest, sizes).ok_or(too_small)?,
+            range_scales: take(rest, sizes).map(some).ok_or(too_small)?,
+            phi_q: take(rest, sizes).map(some).ok_or(too_small)?,
             tokens: take(rest, sizes).ok_or(too_small)?,
             output: take(rest, sizes).ok_or(too_small)?,
             parallel: &Inline,
@@ -86,12 +86,17 @@ impl<'a> Workspace<'a> {
     }
 }
 
-/// Takes the next part off the front of `rest`.
+/// Splits the next part from the front of `rest`.
 fn take<'a, T: FromBytes + IntoBytes + Immutable + KnownLayout>(
     rest: &mut &'a mut [u8],
     sizes: &mut impl Iterator<Item = u64>,
 ) -> Option<&'a mut [T]> {
-    let (part, behind) = core::mem::take(rest).split_at_mut_checked(sizes.next()? as usize)?;
-    *rest = behind;
+    let (part, later) = core::mem::take(rest).split_at_mut_checked(sizes.next()? as usize)?;
+    *rest = later;
     <[T]>::mut_from_bytes(part).ok()
+}
+
+/// A part that only some models have.
+fn some<T>(part: &mut [T]) -> Option<&mut [T]> {
+    (!part.is_empty()).then_some(part)
 }

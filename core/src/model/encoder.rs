@@ -1,21 +1,21 @@
-//! What sees whole sequences: encoders, the encoder of an encoder-decoder, and a decoder's prefix.
+//! Bidirectional stacks, in which every token attends to its whole sequence: encoders, the encoder of an encoder-decoder, and the prefix of a prefix
+//! decoder.
 
-use crate::format::Role;
-use crate::format::{Architecture, Classifier, Pooler, Pooling};
-use crate::kernels::Kernels;
-use crate::layers::attention::CrossAttention;
-use crate::layers::attention::heads::Sight;
-use crate::layers::block::Block;
-use crate::layers::input_stem::{InputStem, InputStemScratch};
-use crate::layers::linear::{Linear, QuantizeScratch};
+use super::{Buffers, Model, Pass};
+use crate::format::{Architecture, Classifier, Config, InputStem as InputStemKind, Pooler, Pooling, Role};
+use crate::layers::attention::cross::CrossAttention;
+use crate::layers::attention::key_ranges::QueryPos;
+use crate::layers::attention::kv_cache::KvCache;
+use crate::layers::block::{Block, EncoderRows};
+use crate::layers::ctx::Ctx;
+use crate::layers::input_stem::{InputStem, InputStemBuffers};
+use crate::layers::linear::Linear;
 use crate::layers::norm::Norm;
-use crate::memory::{Plan, workspace::Workspace};
-use crate::model::{Model, Rooms};
 use crate::numeric::{l2_normalize, relu, tanh};
-use crate::probe::{Part, Probe, Site};
-use crate::slices::{prefix_mut, rows};
+use crate::probe::{Part, Probe};
+use crate::slices::{part_mut, prefix_mut, rows, rows_mut};
 
-/// What an encoder reads.
+/// An encoder's input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Input<'i> {
     /// Tokens of one sequence or several.
@@ -24,150 +24,189 @@ pub(crate) enum Input<'i> {
     Features(&'i [f32]),
 }
 
-/// Each sequence's first place in the cache and its length. Rows are packed one behind another; a sequence's keys begin at a whole block of four,
-/// so that its sums run over the same keys as those of the sequence alone (rule 7 of the numeric specification).
-pub(crate) fn places(lengths: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
-    lengths.iter().scan(0usize, |end, &tokens| {
-        let first = end.saturating_add(3) & !3;
-        *end = first.saturating_add(tokens);
-        Some((first, tokens))
+/// Rows of the residual stream for `frames` rows of features.
+pub(crate) fn input_stem_rows(config: &Config, frames: usize) -> usize {
+    match config.input_stem {
+        InputStemKind::Convolution => frames.div_ceil(2),
+        _ => frames + usize::from(config.class_token),
+    }
+}
+
+/// Each sequence's first index in the cache, and its length. Rows of sequences are packed without padding; their keys each begin at a whole block of
+/// four, so that weighted sums run over the same blocks as for the sequence alone (rule 7 of the numeric specification).
+pub(crate) fn seq_starts(lengths: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
+    lengths.iter().scan(0usize, |end, &seq_len| {
+        let seq_start = end.saturating_add(3) & !3;
+        *end = seq_start.saturating_add(seq_len);
+        Some((seq_start, seq_len))
     })
 }
 
-/// Where each row of sequences of these lengths stands, from row `start` on.
-fn sights(lengths: &[usize], start: usize) -> impl Iterator<Item = Sight> + Clone {
-    // Rows before `start` are not stepped through: a long sequence has many blocks.
-    let rest = places(lengths).scan(start, |before, (first, tokens)| {
-        let done = tokens.min(*before);
+/// The position of each row of packed sequences of these lengths, from row `start` on.
+fn positions(lengths: &[usize], start: usize) -> impl Iterator<Item = QueryPos> + Clone {
+    // Rows before `start` are skipped at once: a long sequence has many blocks.
+    let rest = seq_starts(lengths).scan(start, |before, (seq_start, seq_len)| {
+        let done = seq_len.min(*before);
         *before -= done;
-        Some((first, done, tokens))
+        Some((seq_start, done, seq_len))
     });
-    rest.flat_map(|(first, done, tokens)| (done..tokens).map(move |position| Sight { position, first, tokens }))
+    rest.flat_map(|(seq_start, done, seq_len)| (done..seq_len).map(move |pos| QueryPos { pos, seq_start, seq_len }))
 }
 
 impl Model<'_> {
-    /// Runs whole sequences of `lengths` rows, packed one behind another, through a stack, every row of which sees its own sequence, `plan.block`
-    /// rows at a time. A layer has two halves: first all rows leave their keys, values and queries, then all rows go on. The rows
-    /// `(rows, d_model)` stay in the workspace.
-    pub(crate) fn encode(
-        &self,
-        kernels: &Kernels,
-        workspace: &mut Workspace<'_>,
-        plan: Plan,
-        input: Input<'_>,
-        lengths: &[usize],
-        probe: &mut impl Probe,
-    ) {
+    /// Runs whole sequences of `lengths` rows, packed without padding, through a bidirectional stack, `plan.block` rows at a time. A layer has two
+    /// halves: first the keys, values and queries of all rows are computed, then the rest of the layer. The rows `(rows, d_model)` stay in the
+    /// workspace.
+    pub(crate) fn encode<P: Probe>(&self, mut pass: Pass<'_, '_, P>, input: Input<'_>, lengths: &[usize]) {
         let config = self.image().config();
-        let count = lengths.iter().sum();
-        let mut rooms = Rooms::of(workspace, config, plan, count);
-        let block = plan.block as usize;
-        let (rows_at_once, queries_at_once) = ((block * config.d_model as usize).max(1), (block * config.q_dim() as usize).max(1));
-        let starts = || (0..).step_by(block.max(1));
-        self.enter(kernels, input, lengths, rows_at_once, &mut rooms);
-        probe.rows(Site { layer: 0, part: Part::Embedded, start: 0 }, config.d_model as usize, rooms.x);
-        // A decoder's prefix leaves its keys to the tokens behind it; an encoder's layers take turns in one place.
-        let (layers, keeps) = match config.architecture {
+        let (block_rows, context) = ((pass.plan.block as usize).max(1), pass.plan.context);
+        let (mut ctx, mut buffers) = pass.split();
+        self.encoder_input(&mut ctx, input, lengths, block_rows, &mut buffers);
+        let (d_model, q_dim, count) = (config.d_model as usize, config.q_dim() as usize, lengths.iter().sum::<usize>());
+        let Some(queries) = buffers.queries else {
+            debug_assert!(false, "a bidirectional stack without its queries");
+            return;
+        };
+        let (x, queries) = (prefix_mut(buffers.x, count * d_model), prefix_mut(queries, count * q_dim));
+        ctx.show(Part::Embedded, d_model, x);
+        // A decoder's prefix keeps its keys for the tokens after it; an encoder's layers share one layer's memory.
+        let (layers, is_prefix) = match config.architecture {
             Architecture::Decoder => (config.layers, true),
             Architecture::Encoder => (config.layers, false),
             Architecture::EncoderDecoder => (config.encoder_layers, false),
         };
-        let Rooms { x, queries, cache, cross, scratch, turns, .. } = &mut rooms;
-        let caches = if config.has_cross() { cross } else { cache };
+        let mut caches = match buffers.cross {
+            Some(bytes) => KvCache::new(bytes, config, config.encoder_context),
+            None => KvCache::new(buffers.kv, config, context),
+        };
         for layer in 0..layers {
-            let Some(mut cache) = caches.layer(if keeps { layer } else { 0 }) else { return };
+            let Some(mut cache) = caches.layer(if is_prefix { layer } else { 0 }) else {
+                debug_assert!(false, "layer {layer} is outside the cache");
+                return;
+            };
             cache.clear();
+            ctx.layer = layer;
             let block = Block::new(self.image(), layer);
-            let block = if keeps { block.seeing_all() } else { block };
-            for ((x, queries), start) in x.chunks(rows_at_once).zip(queries.chunks_mut(queries_at_once)).zip(starts()) {
-                let sights = sights(lengths, start);
-                let rotary = self.rotary(sights.clone().map(|sight| sight.position), turns);
-                block.ask(kernels, sights.map(|sight| sight.first + sight.position), x, rotary, &mut cache, scratch, queries);
-            }
-            for ((x, queries), start) in x.chunks_mut(rows_at_once).zip(queries.chunks(queries_at_once)).zip(starts()) {
-                block.answer(kernels, start, x, sights(lengths, start), &cache, scratch, queries, probe);
-            }
-        }
-    }
-
-    /// Rows before the first block.
-    fn enter(&self, kernels: &Kernels, input: Input<'_>, lengths: &[usize], rows_at_once: usize, rooms: &mut Rooms<'_>) {
-        let Rooms { x, scratch, stem, .. } = rooms;
-        match input {
-            Input::Tokens(tokens) => {
-                let positions = sights(lengths, 0).map(|sight| sight.position);
-                self.embed(kernels, tokens.iter().copied().zip(positions), true, x, scratch.inner);
-            }
-            Input::Features(features) => {
-                let layer = InputStem::new(self.image());
-                let mut scratch = InputStemScratch { inner: scratch.inner, stem, quantize: &mut scratch.quantize };
-                let mut start = 0;
-                for x in x.chunks_mut(rows_at_once) {
-                    layer.apply(kernels, features, start, x, &mut scratch);
-                    start += rows(x, self.image().config().d_model as usize).len();
+            let block = if is_prefix { block.bidirectional() } else { block };
+            for is_second_half in [false, true] {
+                let blocks = x.chunks_mut(block_rows * d_model).zip(queries.chunks_mut(block_rows * q_dim));
+                for ((x, queries), start) in blocks.zip((0..).step_by(block_rows)) {
+                    ctx.start = start;
+                    let positions = positions(lengths, start);
+                    let mut rows = EncoderRows { x, queries, cache: &mut cache };
+                    if is_second_half {
+                        block.attend_and_mlp(&mut ctx, &mut rows, positions, &mut buffers.block);
+                    } else {
+                        let rotary = self.rotary(positions.clone().map(|query| query.pos), buffers.sin_cos);
+                        block.project_qkv(&mut ctx, &mut rows, positions, rotary, &mut buffers.block);
+                    }
                 }
             }
         }
     }
 
-    /// Norms the first `count` rows of the last [`Model::encode`] of an encoder-decoder, and leaves their keys and values to its decoder's layers.
-    pub(crate) fn hand_over(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, plan: Plan, count: usize) {
+    /// Computes the rows before the first block, into `buffers.x`: embedded tokens, or the input stem's output.
+    fn encoder_input<P: Probe>(
+        &self,
+        ctx: &mut Ctx<'_, P>,
+        input: Input<'_>,
+        lengths: &[usize],
+        block_rows: usize,
+        buffers: &mut Buffers<'_>,
+    ) {
         let config = self.image().config();
-        let Rooms { x, mut cross, scratch, .. } = Rooms::of(workspace, config, plan, count);
-        let mut scratch = scratch;
-        if config.final_norm {
-            Norm::new(self.image(), Role::EncoderNorm, 0).apply_in_place(kernels, x, scratch.inner);
-        }
-        let rows_at_once = (plan.block as usize * config.d_model as usize).max(1);
-        for layer in 0..config.layers {
-            let Some(attention) = CrossAttention::new(self.image(), config.encoder_layers + layer) else { return };
-            let Some(mut cache) = cross.layer(layer) else { return };
-            for (x, first) in x.chunks(rows_at_once).zip((0..).step_by((plan.block as usize).max(1))) {
-                attention.read(kernels, first, x, &mut cache, scratch.wide, &mut scratch.quantize);
+        let d_model = config.d_model as usize;
+        let x = prefix_mut(buffers.x, lengths.iter().sum::<usize>() * d_model);
+        let table = if config.has_cross() { Role::EncoderPositions } else { Role::Positions };
+        match input {
+            Input::Tokens(tokens) => {
+                let positions = positions(lengths, 0).map(|query| query.pos);
+                self.embed(ctx.kernels, tokens.iter().copied().zip(positions), table, x, buffers.block.normed);
+            }
+            Input::Features(features) => {
+                let stem = InputStem::new(self.image(), table);
+                let mut scratch = InputStemBuffers { gathered: buffers.block.normed, conv_out: buffers.conv_out.as_deref_mut() };
+                for (x, start) in x.chunks_mut(block_rows * d_model).zip((0..).step_by(block_rows)) {
+                    ctx.start = start;
+                    stem.apply(ctx, features, x, &mut scratch);
+                }
+                ctx.start = 0;
             }
         }
     }
 
-    /// What an encoder makes of `tokens` rows from row `first` on of the last [`Model::encode`]: an embedding `(d_model)`, or the `(labels)` of the
-    /// sequence or of each row.
-    pub(crate) fn conclude(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, first: usize, tokens: usize) {
+    /// Applies the encoder's final norm to the first `count` rows of the last [`Model::encode`] of an encoder-decoder, and caches their keys and values
+    /// for the cross-attention of every decoder layer.
+    pub(crate) fn project_encoder_kv<P: Probe>(&self, mut pass: Pass<'_, '_, P>, count: usize) {
         let config = self.image().config();
-        let d_model = config.d_model as usize;
-        let x = workspace.x.get_mut(first * d_model..(first + tokens) * d_model).unwrap_or_default();
+        let (d_model, block_rows) = (config.d_model as usize, (pass.plan.block as usize).max(1));
+        let (mut ctx, buffers) = pass.split();
+        let x = prefix_mut(buffers.x, count * d_model);
         if config.final_norm {
-            Norm::new(self.image(), Role::FinalNorm, 0).apply_in_place(kernels, x, workspace.inner);
+            Norm::new(self.image(), Role::EncoderNorm, 0).apply_in_place(ctx.kernels, x, buffers.block.normed);
         }
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
+        let Some(bytes) = buffers.cross else {
+            debug_assert!(false, "an encoder-decoder without a cache for its encoder");
+            return;
+        };
+        let mut cross = KvCache::new(bytes, config, config.encoder_context);
+        for layer in 0..config.layers {
+            ctx.layer = config.encoder_layers + layer;
+            let (Some(attention), Some(mut cache)) = (CrossAttention::new(self.image(), ctx.layer), cross.layer(layer)) else {
+                debug_assert!(false, "layer {layer} has no cross-attention or no cache");
+                return;
+            };
+            for (x, start) in x.chunks(block_rows * d_model).zip((0..).step_by(block_rows)) {
+                ctx.start = start;
+                attention.cache_encoder_kv(&mut ctx, x, &mut cache, buffers.block.proj);
+            }
+        }
+    }
+
+    /// Pools or classifies `tokens` rows from row `pass.start` on of the last [`Model::encode`]: writes an embedding `(d_model)`, or the `(labels)` of the
+    /// sequence or of each row, to the workspace's output.
+    pub(crate) fn pool_or_classify<P: Probe>(&self, mut pass: Pass<'_, '_, P>, tokens: usize) {
+        let config = self.image().config();
+        let (d_model, labels) = (config.d_model as usize, config.labels as usize);
+        let first = pass.start;
+        let (mut ctx, buffers) = pass.split();
+        let (normed, output) = (buffers.block.normed, buffers.output);
+        let x = part_mut(buffers.x, first * d_model..(first + tokens) * d_model);
+        if config.final_norm {
+            Norm::new(self.image(), Role::FinalNorm, 0).apply_in_place(ctx.kernels, x, normed);
+        }
         let classifier = Linear::new(self.image(), Role::Classifier, 0);
-        let labels = config.labels as usize;
-        if config.classifier == Classifier::Tokens {
-            let logits = prefix_mut(workspace.output, tokens * labels);
-            for (x, out) in rows(x, d_model).zip(logits.chunks_exact_mut(labels.max(1))) {
-                classifier.apply(kernels, x, &mut quantize, out);
+        match config.classifier {
+            Classifier::Tokens => {
+                let logits = prefix_mut(output, tokens * labels);
+                for ((x, out), start) in rows(x, d_model).zip(rows_mut(logits, labels)).zip(first..) {
+                    ctx.start = start;
+                    classifier.apply(&mut ctx, x, out);
+                }
             }
-            return;
-        }
-        if config.classifier == Classifier::None {
-            pool(config.pooling, x, tokens, prefix_mut(workspace.output, d_model));
-            if config.l2_normalize {
-                l2_normalize(prefix_mut(workspace.output, d_model));
+            Classifier::None => {
+                let embedding = prefix_mut(output, d_model);
+                pool(config.pooling, x, tokens, embedding);
+                if config.l2_normalize {
+                    l2_normalize(embedding);
+                }
             }
-            return;
+            _ => {
+                let mut pooled = prefix_mut(normed, d_model);
+                pool(config.pooling, x, tokens, pooled);
+                if config.pooler != Pooler::None {
+                    let dense = Linear::new(self.image(), Role::Pooler, 0).apply(&mut ctx, pooled, buffers.block.proj);
+                    let activation = if config.pooler == Pooler::Tanh { tanh } else { relu };
+                    dense.iter_mut().for_each(|x| *x = activation(*x));
+                    pooled = dense;
+                }
+                classifier.apply(&mut ctx, pooled, output);
+            }
         }
-        let mut pooled = prefix_mut(workspace.inner, d_model);
-        pool(config.pooling, x, tokens, pooled);
-        if config.pooler != Pooler::None {
-            let dense = prefix_mut(workspace.projected, d_model);
-            Linear::new(self.image(), Role::Pooler, 0).apply(kernels, pooled, &mut quantize, dense);
-            let non_linearity = if config.pooler == Pooler::Tanh { tanh } else { relu };
-            dense.iter_mut().for_each(|x| *x = non_linearity(*x));
-            pooled = dense;
-        }
-        classifier.apply(kernels, pooled, &mut quantize, prefix_mut(workspace.output, labels));
     }
 }
 
-/// One row `(d_model)` of a sequence's rows.
+/// Pools the rows `x` of a sequence of `tokens` rows into one row, `out` `(d_model)`.
 fn pool(pooling: Pooling, x: &[f32], tokens: usize, out: &mut [f32]) {
     out.fill(0.0);
     let (skip, take) = match pooling {

@@ -1,30 +1,85 @@
-//! The image wired into layers: what a decoder does with tokens.
+//! The model: an image wired into layers. Here are the parts that every stack shares: embedding, final norm and head.
 
+mod decoder;
 pub(crate) mod encoder;
 
-use crate::format::Role;
-use crate::format::{Config, PositionKind};
+use crate::format::{PositionKind, Role};
 use crate::image::Image;
 use crate::kernels::Kernels;
-use crate::layers::attention::heads::HeadScratch;
-use crate::layers::attention::kv_cache::KvCache;
-use crate::layers::block::{Block, BlockScratch, Step};
+use crate::layers::block::BlockBuffers;
+use crate::layers::ctx::{Ctx, HeadScratch, QuantizeScratch};
 use crate::layers::embedding::Embedding;
-use crate::layers::linear::{Linear, QuantizeScratch};
+use crate::layers::linear::Linear;
 use crate::layers::norm::Norm;
 use crate::layers::rope::Rotary;
 use crate::memory::{Plan, workspace::Workspace};
-use crate::probe::{Part, Probe, Site};
-use crate::slices::{prefix_mut, rows};
+use crate::probe::Probe;
+use crate::slices::{prefix_mut, row};
 
-/// Embedding, blocks, final norm; then a head, a pooling or a classifier. `encoder.rs` runs what sees whole sequences.
+/// Embedding, blocks, final norm; then a head, a pooling or a classifier.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     image: Image<'a>,
 }
 
+/// A forward pass: its kernels, memory and probe.
+#[derive(Debug)]
+pub(crate) struct Pass<'r, 'w, P> {
+    pub kernels: &'r Kernels,
+    pub workspace: &'r mut Workspace<'w>,
+    pub plan: Plan,
+    /// Position of the first row.
+    pub start: usize,
+    pub probe: &'r mut P,
+}
+
+/// The workspace's buffers that hold activations and caches; [`Ctx`] has the others. [`Workspace`] describes them.
+pub(crate) struct Buffers<'r> {
+    pub x: &'r mut [f32],
+    pub queries: Option<&'r mut [f32]>,
+    pub kv: &'r mut [u8],
+    pub cross: Option<&'r mut [u8]>,
+    pub block: BlockBuffers<'r>,
+    pub conv_out: Option<&'r mut [f32]>,
+    pub sin_cos: &'r mut [[f32; 2]],
+    pub output: &'r mut [f32],
+}
+
+impl<P: Probe> Pass<'_, '_, P> {
+    /// Splits the workspace into the layers' context and the buffers.
+    fn split(&mut self) -> (Ctx<'_, P>, Buffers<'_>) {
+        let workspace = &mut *self.workspace;
+        let ctx = Ctx {
+            kernels: self.kernels,
+            quantize: QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel },
+            head: HeadScratch {
+                query: workspace.query,
+                weighted_sum: workspace.weighted_sum,
+                scores: workspace.scores,
+                weights: workspace.weights,
+                range_scales: workspace.range_scales.as_deref_mut(),
+                phi_q: workspace.phi_q.as_deref_mut(),
+            },
+            layer: 0,
+            start: self.start,
+            probe: self.probe,
+        };
+        let buffers = Buffers {
+            x: workspace.x,
+            queries: workspace.queries.as_deref_mut(),
+            kv: workspace.kv,
+            cross: workspace.cross.as_deref_mut(),
+            block: BlockBuffers { normed: workspace.normed, proj: workspace.proj, attn_out: workspace.attn_out.as_deref_mut() },
+            conv_out: workspace.conv_out.as_deref_mut(),
+            sin_cos: workspace.sin_cos,
+            output: workspace.output,
+        };
+        (ctx, buffers)
+    }
+}
+
 impl<'a> Model<'a> {
-    /// Over a checked image.
+    /// The model of a checked image.
     pub fn new(image: Image<'a>) -> Self {
         Model { image }
     }
@@ -34,117 +89,45 @@ impl<'a> Model<'a> {
         &self.image
     }
 
-    /// Runs `tokens` (at most a block of them), the first of which stands at position `start`, through a decoder's stack. Keys and values go to the
-    /// cache; the rows `(tokens, d_model)` stay in the workspace for [`Model::logits`]. `source` rows of an encoder are there to look at.
-    #[expect(clippy::too_many_arguments, reason = "a machine, its memory, and what it is given")]
-    pub(crate) fn forward(
-        &self,
-        kernels: &Kernels,
-        workspace: &mut Workspace<'_>,
-        plan: Plan,
-        start: usize,
-        tokens: &[u32],
-        source: usize,
-        probe: &mut impl Probe,
-    ) {
-        let config = self.image.config();
-        let Rooms { x, mut cache, mut cross, mut scratch, turns, .. } = Rooms::of(workspace, config, plan, tokens.len());
-        self.embed(kernels, tokens.iter().copied().zip(start..), false, x, scratch.inner);
-        probe.rows(Site { layer: 0, part: Part::Embedded, start }, config.d_model as usize, x);
-        let rotary = self.rotary(start..start + tokens.len(), turns);
-        for layer in probe.first_layer()..config.layers {
-            let Some(mut cache) = cache.layer(layer) else { return };
-            if start == 0 {
-                cache.clear();
-            }
-            let source = cross.layer(layer).map(|cache| (cache, source));
-            let mut step = Step { tokens, start, rotary, cache, source };
-            Block::new(&self.image, config.encoder_layers + layer).apply(kernels, x, &mut step, &mut scratch, probe);
-        }
-    }
-
-    /// Rows of tokens with their positions, normed where the model does so.
-    pub(crate) fn embed(
-        &self,
-        kernels: &Kernels,
-        tokens: impl Iterator<Item = (u32, usize)>,
-        encodes: bool,
-        x: &mut [f32],
-        scratch: &mut [f32],
-    ) {
-        Embedding::new(&self.image, encodes).apply(tokens, scratch, x);
+    /// Writes the embeddings of tokens, each given with its position, to `x` `(tokens, d_model)`, normed if the model has an embedding norm.
+    /// `positions` is the role of the position table.
+    fn embed(&self, kernels: &Kernels, tokens: impl Iterator<Item = (u32, usize)>, positions: Role, x: &mut [f32], scratch: &mut [f32]) {
+        Embedding::new(&self.image, positions).apply(tokens, scratch, x);
         if self.image.config().embedding_norm {
             Norm::new(&self.image, Role::EmbeddingNorm, 0).apply_in_place(kernels, x, scratch);
         }
     }
 
-    /// Turns of tokens at these positions, for models that turn.
-    pub(crate) fn rotary<'t>(&self, positions: impl Iterator<Item = usize>, turns: &'t mut [[f32; 2]]) -> Option<Rotary<'t>> {
+    /// The rotations of tokens at these positions; `None` for models without RoPE.
+    fn rotary<'t>(&self, positions: impl Iterator<Item = usize>, sin_cos: &'t mut [[f32; 2]]) -> Option<Rotary<'t>> {
         let config = self.image.config();
-        let turning = config.positions == PositionKind::Rotary;
-        turning.then(|| Rotary::new(self.image.rotary(), config.head_dim as usize, positions, turns))
+        let has_rope = config.positions == PositionKind::Rotary;
+        has_rope.then(|| Rotary::new(self.image.rotary(), config.head_dim as usize, positions, sin_cos))
     }
 
-    /// Logits `(vocab)` of row `row` of the last [`Model::forward`].
-    pub(crate) fn logits(&self, kernels: &Kernels, workspace: &mut Workspace<'_>, row: usize) {
-        let d_model = self.image.config().d_model as usize;
-        let Some(x) = rows(workspace.x, d_model).nth(row) else { return };
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
-        self.head(kernels, x, workspace.inner, &mut quantize, workspace.output);
+    /// Writes the logits `(vocab)` of row `index` of the last decoder pass to the workspace's output.
+    pub(crate) fn logits<P: Probe>(&self, mut pass: Pass<'_, '_, P>, index: usize) {
+        let (mut ctx, buffers) = pass.split();
+        let x = row(buffers.x, self.image.config().d_model as usize, index);
+        self.head(&mut ctx, x, buffers.block.normed, buffers.output);
     }
 
-    /// Logits `(vocab)` that one row `(d_model)` of the residual stream has behind the final norm; `inner` is scratch.
-    pub(crate) fn head(&self, kernels: &Kernels, x: &[f32], inner: &mut [f32], quantize: &mut QuantizeScratch<'_>, out: &mut [f32]) {
+    /// Writes the logits `(vocab)` of a row `(d_model)` of the residual stream to the workspace's output.
+    pub(crate) fn logits_of<P: Probe>(&self, mut pass: Pass<'_, '_, P>, x: &[f32]) {
+        let (mut ctx, buffers) = pass.split();
+        self.head(&mut ctx, x, buffers.block.normed, buffers.output);
+    }
+
+    /// Final norm and head (with tied embeddings, the token table) of one row `(d_model)`; `normed` is scratch.
+    fn head<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &[f32], normed: &mut [f32], out: &mut [f32]) {
         let config = self.image.config();
-        let normed = prefix_mut(inner, x.len());
+        let normed = prefix_mut(normed, x.len());
         if config.final_norm {
-            Norm::new(&self.image, Role::FinalNorm, 0).apply(kernels, x, normed);
+            Norm::new(&self.image, Role::FinalNorm, 0).apply(ctx.kernels, x, normed);
         } else {
             normed.iter_mut().zip(x).for_each(|(out, &x)| *out = x);
         }
         let head = if config.tied_head { Role::Embedding } else { Role::Head };
-        Linear::new(&self.image, head, 0).apply(kernels, normed, quantize, prefix_mut(out, config.vocab as usize));
-    }
-}
-
-/// The workspace as a run through a stack uses it.
-pub(crate) struct Rooms<'w> {
-    /// `(rows, d_model)`.
-    pub x: &'w mut [f32],
-    /// `(rows, q_dim)` of an encoder.
-    pub queries: &'w mut [f32],
-    pub cache: KvCache<'w>,
-    /// Keys and values of the encoder's rows.
-    pub cross: KvCache<'w>,
-    pub scratch: BlockScratch<'w>,
-    pub turns: &'w mut [[f32; 2]],
-    /// The first convolution's rows.
-    pub stem: &'w mut [f32],
-}
-
-impl<'w> Rooms<'w> {
-    pub fn of(workspace: &'w mut Workspace<'_>, config: &Config, plan: Plan, count: usize) -> Self {
-        Rooms {
-            x: prefix_mut(workspace.x, count * config.d_model as usize),
-            queries: prefix_mut(workspace.queries, count * config.q_dim() as usize),
-            cache: KvCache::new(workspace.kv, config, plan.context),
-            cross: KvCache::new(workspace.cross, config, config.encoder_context),
-            scratch: BlockScratch {
-                inner: workspace.inner,
-                wide: workspace.projected,
-                aside: workspace.aside,
-                quantize: QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel },
-                head: HeadScratch {
-                    query: workspace.query,
-                    mixed: workspace.mixed,
-                    scores: workspace.scores,
-                    weights: workspace.weights,
-                    scales: workspace.run_scales,
-                    mapped: workspace.mapped,
-                },
-            },
-            turns: workspace.turns,
-            stem: workspace.stem,
-        }
+        Linear::new(&self.image, head, 0).apply(ctx, normed, out);
     }
 }

@@ -3,8 +3,7 @@
 use super::sequence::{Session, finite};
 use crate::error::Error;
 use crate::format::{Architecture, AttentionKind, Classifier, InputStem, MaskKind};
-use crate::layers::input_stem::InputStem as InputStemLayer;
-use crate::model::encoder::{Input, places};
+use crate::model::encoder::{Input, input_stem_rows, seq_starts};
 use crate::probe::Probe;
 use crate::slices::prefix_mut;
 
@@ -54,7 +53,7 @@ impl Session<'_> {
         if features.is_empty() || !features.len().is_multiple_of(width) || !features.iter().all(|x| x.is_finite()) {
             return Err(Error::Features { width, values: features.len() });
         }
-        let count = InputStemLayer::new(self.image()).rows_of(features.len() / width);
+        let count = input_stem_rows(self.config(), features.len() / width);
         self.run(Input::Features(features), count, probe)
     }
 
@@ -72,20 +71,22 @@ impl Session<'_> {
         let (mut rest, mut waiting, mut number) = (tokens, lengths, 0);
         while !waiting.is_empty() {
             let together = self.fitting(waiting);
-            let (batch, behind) = waiting.split_at_checked(together).unwrap_or_default();
+            let (batch, later_lengths) = waiting.split_at_checked(together).unwrap_or_default();
             if let Some(&tokens) = batch.iter().find(|&&tokens| tokens == 0 || tokens > self.row_limit()) {
                 return Err(if tokens == 0 { Error::EmptyPrompt } else { Error::ContextFull { tokens, context: self.row_limit() } });
             }
             let need = batch.iter().sum();
             let (rows, later) = rest.split_at_checked(need).ok_or(Error::BufferTooSmall { need, have: rest.len() })?;
             self.check_vocabulary(rows)?;
-            self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(rows), batch, &mut ());
+            let mut probe = ();
+            let (model, pass) = self.pass(0, &mut probe);
+            model.encode(pass, Input::Tokens(rows), batch);
             let mut first = 0;
             for &tokens in batch {
-                on_output(number, self.conclude(first, tokens)?);
+                on_output(number, self.pool_or_classify(first, tokens, &mut ())?);
                 (first, number) = (first + tokens, number + 1);
             }
-            (rest, waiting) = (later, behind);
+            (rest, waiting) = (later, later_lengths);
         }
         Ok(())
     }
@@ -100,9 +101,11 @@ impl Session<'_> {
             return Err(Error::Architecture { asked: "prefix prefill" });
         }
         self.check_decoder_input(tokens)?;
-        self.model.encode(self.kernels, &mut self.workspace, self.plan, Input::Tokens(tokens), &[tokens.len()], &mut ());
+        let mut probe = ();
+        let (model, pass) = self.pass(0, &mut probe);
+        model.encode(pass, Input::Tokens(tokens), &[tokens.len()]);
         self.record(tokens);
-        self.logits_of(tokens.len() - 1)
+        self.logits_of(tokens.len() - 1, &mut ())
     }
 
     /// Number of sequences that fit the context together, at least one. Linear attention's state holds one sequence at a time.
@@ -111,7 +114,7 @@ impl Session<'_> {
             return 1;
         }
         let limit = self.row_limit();
-        let ends = places(lengths).map(|(first, tokens)| first.saturating_add(tokens));
+        let ends = seq_starts(lengths).map(|(seq_start, tokens)| seq_start.saturating_add(tokens));
         ends.take_while(|&end| end <= limit).count().max(1)
     }
 
@@ -126,19 +129,22 @@ impl Session<'_> {
         if count > self.row_limit() {
             return Err(Error::ContextFull { tokens: count, context: self.row_limit() });
         }
-        self.model.encode(self.kernels, &mut self.workspace, self.plan, input, &[count], probe);
+        let (model, pass) = self.pass(0, probe);
+        model.encode(pass, input, &[count]);
         if !self.config().has_cross() {
-            return self.conclude(0, count);
+            return self.pool_or_classify(0, count, probe);
         }
-        self.model.hand_over(self.kernels, &mut self.workspace, self.plan, count);
+        let (model, pass) = self.pass(0, probe);
+        model.project_encoder_kv(pass, count);
         (self.encoder_len, self.position) = (count, 0);
         let d_model = self.config().d_model as usize;
         finite(prefix_mut(self.workspace.x, count * d_model), count - 1)
     }
 
     /// Output for `tokens` rows from row `first` on.
-    fn conclude(&mut self, first: usize, tokens: usize) -> Result<&[f32], Error> {
-        self.model.conclude(self.kernels, &mut self.workspace, first, tokens);
+    fn pool_or_classify(&mut self, first: usize, tokens: usize, probe: &mut impl Probe) -> Result<&[f32], Error> {
+        let (model, pass) = self.pass(first, probe);
+        model.pool_or_classify(pass, tokens);
         let count = match self.config().classifier {
             Classifier::Tokens => tokens * self.config().labels as usize,
             _ => self.config().output_dim(0) as usize,

@@ -3,7 +3,6 @@
 use super::sequence::{Session, finite};
 use crate::error::Error;
 use crate::format::Architecture;
-use crate::layers::linear::QuantizeScratch;
 use crate::slices::prefix_mut;
 
 impl Session<'_> {
@@ -23,9 +22,9 @@ impl Session<'_> {
         if row.len() != d_model || !row.iter().all(|x| x.is_finite()) {
             return Err(Error::Features { width: d_model, values: row.len() });
         }
-        let workspace = &mut self.workspace;
-        let mut quantize = QuantizeScratch { values: workspace.quantized, scales: workspace.row_scales, parallel: workspace.parallel };
-        self.model.head(self.kernels, row, workspace.inner, &mut quantize, workspace.output);
-        finite(prefix_mut(workspace.output, vocab), self.position.saturating_sub(1))
+        let mut probe = ();
+        let (model, pass) = self.pass(self.position.saturating_sub(1), &mut probe);
+        model.logits_of(pass, row);
+        finite(prefix_mut(self.workspace.output, vocab), self.position.saturating_sub(1))
     }
 }

@@ -5,7 +5,7 @@ use crate::format::{Architecture, Config};
 use crate::image::Image;
 use crate::kernels::{self, Kernels};
 use crate::memory::{Plan, workspace::Workspace};
-use crate::model::Model;
+use crate::model::{Model, Pass};
 use crate::numeric::float_mode_is_ieee;
 use crate::parallel::Parallel;
 use crate::probe::Probe;
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
             self.forward(block, probe);
             last = block.len() - 1;
         }
-        self.logits_of(last)
+        self.logits_of(last, probe)
     }
 
     /// Feeds tokens like [`Session::prefill`] and passes the logits `(vocab)` after each of them to `on_logits`, with its position.
@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
             let start = self.position;
             self.forward(block, &mut ());
             for row in 0..block.len() {
-                on_logits(start + row, self.logits_of(row)?);
+                on_logits(start + row, self.logits_of(row, &mut ())?);
             }
         }
         Ok(())
@@ -191,9 +191,17 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The model, and a pass whose first row has this position.
+    pub(super) fn pass<'s, P>(&'s mut self, start: usize, probe: &'s mut P) -> (&'s Model<'a>, Pass<'s, 'a, P>) {
+        let Session { model, kernels, workspace, plan, .. } = self;
+        (model, Pass { kernels, workspace, plan: *plan, start, probe })
+    }
+
     /// Runs one block of checked tokens.
     fn forward(&mut self, block: &[u32], probe: &mut impl Probe) {
-        self.model.forward(self.kernels, &mut self.workspace, self.plan, self.position, block, self.encoder_len, probe);
+        let encoder_len = self.encoder_len;
+        let (model, pass) = self.pass(self.position, probe);
+        model.forward(pass, block, encoder_len);
         self.record(block);
     }
 
@@ -205,8 +213,9 @@ impl<'a> Session<'a> {
     }
 
     /// Logits `(vocab)` of one row of the last block.
-    pub(super) fn logits_of(&mut self, row: usize) -> Result<&[f32], Error> {
-        self.model.logits(self.kernels, &mut self.workspace, row);
+    pub(super) fn logits_of(&mut self, row: usize, probe: &mut impl Probe) -> Result<&[f32], Error> {
+        let (model, pass) = self.pass(self.position.saturating_sub(1), probe);
+        model.logits(pass, row);
         let vocab = self.config().vocab as usize;
         finite(prefix_mut(self.workspace.output, vocab), self.position.saturating_sub(1))
     }

@@ -93,7 +93,7 @@ impl Probe for Means {
                 }
                 return self.read = rows.to_vec();
             }
-            Part::Neurons => return,
+            _ => return,
         };
         for row in rows.chunks(width) {
             sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x as f64);

@@ -1,17 +1,17 @@
-//! Keys and values of the tokens seen so far, one layer at a time.
+//! KV cache: the keys and values of a sequence's tokens, layer by layer, or the state of linear attention.
 //!
-//! Keys lie token by token. Values lie in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four neighbours
-//! of a dimension at once. int8 rows have one scale per token over all heads.
+//! Keys are stored token by token. Values are stored in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four
+//! neighboring tokens of a dimension at once. int8 rows are quantized by their absmax, with one scale per token over all heads.
 
-use super::linear as linear_attention;
+use super::linear;
 use crate::format::{AttentionKind, Config, KvType};
 use crate::memory::layout::{kv_layer_bytes, kv_stride};
 use crate::numeric::{Quantizer, max_magnitude_bits};
-use crate::slices::{rows, rows_mut};
+use crate::slices::{rows, rows_mut, split};
 use half::f16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The cache of some layers; an encoder's layers take turns in one place.
+/// The cache of several layers. An encoder's layers share one layer's memory, one after another.
 #[derive(Debug)]
 pub struct KvCache<'a> {
     bytes: &'a mut [u8],
@@ -24,7 +24,7 @@ struct Shape {
     attention: AttentionKind,
     kv: KvType,
     head_dim: usize,
-    /// Room for tokens: whole blocks of four.
+    /// Capacity in tokens: whole blocks of four.
     tokens: usize,
     /// Elements of a row.
     stride: usize,
@@ -35,7 +35,7 @@ struct Shape {
 pub enum LayerCache<'c> {
     /// The state of linear attention.
     State {
-        /// `(kv_heads, head_dim * (head_dim + 1))`.
+        /// `(kv_heads, state_len)`.
         sums: &'c mut [f32],
         /// Width of a head.
         head_dim: usize,
@@ -44,7 +44,7 @@ pub enum LayerCache<'c> {
     F32(Rows<'c, f32>),
     /// Half floats, as bits.
     F16(Rows<'c, u16>),
-    /// Eight bits, with a scale per token.
+    /// 8-bit integers with a scale per token.
     Int8 {
         /// Integers.
         rows: Rows<'c, i8>,
@@ -67,7 +67,7 @@ pub struct Rows<'c, T> {
 }
 
 impl<'a> KvCache<'a> {
-    /// Over the arena's part for it.
+    /// A cache for `context` tokens in its part of the arena.
     pub fn new(bytes: &'a mut [u8], config: &Config, context: u32) -> Self {
         let shape = Shape {
             attention: config.attention,
@@ -79,7 +79,7 @@ impl<'a> KvCache<'a> {
         KvCache { bytes, layer_bytes: kv_layer_bytes(config, context) as usize, shape }
     }
 
-    /// The cache of the layer at this place.
+    /// The keys and values of layer `layer`; `None` beyond the last one.
     pub fn layer(&mut self, layer: u32) -> Option<LayerCache<'_>> {
         let Shape { attention, kv, head_dim, tokens, stride } = self.shape;
         let bytes = rows_mut(self.bytes, self.layer_bytes).nth(layer as usize)?;
@@ -108,14 +108,17 @@ impl<'c, T: FromBytes + IntoBytes + Immutable + KnownLayout> Rows<'c, T> {
 }
 
 impl<T> Rows<'_, T> {
-    /// Stores one token's key and value, each element through `key` and `value`.
-    fn store(&mut self, position: usize, keys: &[f32], values: &[f32], key: impl Fn(f32) -> T, value: impl Fn(f32) -> T) {
-        if let Some(row) = rows_mut(self.keys, self.stride).nth(position) {
+    /// Stores one token's key and value row at `index`, converted by `key` and `value`.
+    fn store(&mut self, index: usize, keys: &[f32], values: &[f32], key: impl Fn(f32) -> T, value: impl Fn(f32) -> T) {
+        let row = rows_mut(self.keys, self.stride).nth(index);
+        let block = rows_mut(self.values, self.stride).nth(index / 4);
+        debug_assert!(row.is_some() && block.is_some(), "key {index} is outside the cache");
+        if let Some(row) = row {
             row.iter_mut().zip(keys).for_each(|(out, &x)| *out = key(x));
         }
-        if let Some(block) = rows_mut(self.values, self.stride).nth(position / 4) {
+        if let Some(block) = block {
             for (lanes, &x) in block.iter_mut().zip(values) {
-                if let Some(out) = lanes.get_mut(position % 4) {
+                if let Some(out) = lanes.get_mut(index % 4) {
                     *out = value(x);
                 }
             }
@@ -124,48 +127,45 @@ impl<T> Rows<'_, T> {
 }
 
 impl LayerCache<'_> {
-    /// Stores one token's key and value rows, `(kv_dim)` each, at `position`.
-    pub fn store(&mut self, position: usize, keys: &[f32], values: &[f32]) {
-        match self {
-            LayerCache::State { .. } => {}
-            LayerCache::F32(rows) => rows.store(position, keys, values, |x| x, |x| x),
-            LayerCache::F16(rows) => rows.store(position, keys, values, to_f16, to_f16),
-            LayerCache::Int8 { rows, key_scales, value_scales } => {
-                let key = Quantizer::new(max_magnitude_bits(keys.iter().copied()));
-                let value = Quantizer::new(max_magnitude_bits(values.iter().copied()));
-                rows.store(position, keys, values, |x| key.quantize(x) as i8, |x| value.quantize(x) as i8);
-                if let (Some(key_scale), Some(value_scale)) = (key_scales.get_mut(position), value_scales.get_mut(position)) {
-                    *key_scale = key.scale;
-                    *value_scale = value.scale;
-                }
-            }
-        }
-    }
-
-    /// Forgets what came before; keys and values need no forgetting, since nothing reads what was not stored.
+    /// Clears the linear-attention state. Keys and values need no clearing: only stored positions are read.
     pub fn clear(&mut self) {
         if let LayerCache::State { sums, .. } = self {
             sums.fill(0.0);
         }
     }
 
-    /// Stores the keys and values of token rows, each at its place: the last `2 * kv_dim` columns of `projected` `(tokens, width)`.
-    pub fn store_rows(&mut self, places: impl Iterator<Item = usize>, projected: &[f32], width: usize, kv_dim: usize) {
-        for (row, position) in rows(projected, width).zip(places) {
-            let Some((_, keys_values)) = row.split_at_checked(width.wrapping_sub(2 * kv_dim)) else { continue };
-            if let Some((keys, values)) = keys_values.split_at_checked(kv_dim) {
-                match self {
-                    LayerCache::State { sums, head_dim } => linear_attention::absorb(sums, *head_dim, keys, values),
-                    _ => self.store(position, keys, values),
+    /// Stores keys and values, each token's at its index: the last `2 * kv_dim` columns of the rows of `projected` `(tokens, width)`.
+    pub fn store_rows(&mut self, indices: impl Iterator<Item = usize>, projected: &[f32], width: usize, kv_dim: usize) {
+        for (row, index) in rows(projected, width).zip(indices) {
+            let (_, keys_values) = split(row, width.wrapping_sub(2 * kv_dim));
+            let (keys, values) = split(keys_values, kv_dim);
+            self.store(index, keys, values);
+        }
+    }
+
+    /// Stores one token's key and value rows, `(kv_dim)` each, at `index`, or adds them to the state.
+    fn store(&mut self, index: usize, keys: &[f32], values: &[f32]) {
+        match self {
+            LayerCache::State { sums, head_dim } => linear::absorb(sums, *head_dim, keys, values),
+            LayerCache::F32(rows) => rows.store(index, keys, values, |x| x, |x| x),
+            LayerCache::F16(rows) => rows.store(index, keys, values, to_f16, to_f16),
+            LayerCache::Int8 { rows, key_scales, value_scales } => {
+                let key = Quantizer::new(max_magnitude_bits(keys.iter().copied()));
+                let value = Quantizer::new(max_magnitude_bits(values.iter().copied()));
+                rows.store(index, keys, values, |x| key.quantize(x) as i8, |x| value.quantize(x) as i8);
+                if let (Some(key_scale), Some(value_scale)) = (key_scales.get_mut(index), value_scales.get_mut(index)) {
+                    *key_scale = key.scale;
+                    *value_scale = value.scale;
                 }
             }
         }
     }
 }
 
-/// Nearest f16 as bits, ties to even; magnitudes beyond the largest one become it.
+/// The bits of the nearest f16, ties to even; larger magnitudes saturate at the largest finite one.
 fn to_f16(x: f32) -> u16 {
     let largest = f16::MAX.to_f32_const();
-    let magnitude = if f32::from_bits(x.to_bits() & 0x7fff_ffff) > largest { largest } else { f32::from_bits(x.to_bits() & 0x7fff_ffff) };
+    let magnitude = f32::from_bits(x.to_bits() & 0x7fff_ffff);
+    let magnitude = if magnitude > largest { largest } else { magnitude };
     f16::from_f32_const(magnitude).to_bits() | (x.to_bits() >> 16) as u16 & 0x8000
 }

@@ -1,154 +1,43 @@
-//! Attention (Vaswani et al. 2017, section 3.2): of a stack to itself, and of a decoder to an encoder's rows.
+//! Multi-head self-attention (Vaswani et al. 2017, section 3.2) of a block, over its KV cache.
 
+pub mod attend;
 pub mod bias;
+pub mod cross;
 pub mod heads;
+pub mod key_ranges;
 pub mod kv_cache;
 pub mod linear;
-pub mod mask;
+pub mod softmax_float;
 pub mod softmax_int8;
 pub mod tile;
 
-use super::linear::{Linear, QuantizeScratch};
+use super::ctx::Ctx;
+use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rotary;
-use crate::format::AttentionKind;
-use crate::format::Role;
+use crate::format::{AttentionKind, Role};
 use crate::image::Image;
-use crate::kernels::Kernels;
-use crate::probe::Probe;
-use crate::slices::{prefix_mut, rows, rows_mut};
+use crate::probe::{Part, Probe, Site};
+use crate::slices::{part_mut, prefix_mut, rows, rows_mut, split_mut};
+use attend::AttentionCall;
 use bias::ScoreBias;
-use heads::{Attend, HeadScratch, Heads, QueryRows, Sight};
+use heads::{Heads, QueryRows};
+use key_ranges::{KeyRanges, Mask, QueryPos};
 use kv_cache::LayerCache;
-use mask::Mask;
 
-/// One block's attention to its own sequence.
+/// One block's self-attention.
 #[derive(Clone, Copy, Debug)]
-pub struct Attention<'a> {
+pub struct SelfAttention<'a> {
     qkv: Linear<'a>,
     out: Linear<'a>,
-    /// Norms of each query and key head (Henry et al. 2020).
+    /// QK norm: norms of each query head and each key head (Henry et al. 2020).
     head_norms: Option<[Norm<'a>; 2]>,
     heads: Heads<'a>,
     mask: Mask,
     kind: AttentionKind,
 }
 
-impl<'a> Attention<'a> {
-    /// The attention of layer `layer`.
-    pub fn new(image: &Image<'a>, layer: u32) -> Self {
-        let config = image.config();
-        let encodes = config.has_cross() && layer < config.encoder_layers;
-        let bias = if encodes { Role::EncoderScoreBias } else { Role::ScoreBias };
-        let norms = [Role::QueryNorm, Role::KeyNorm].map(|role| config.qk_norm.then(|| Norm::new(image, role, layer)));
-        Attention {
-            qkv: Linear::new(image, Role::Qkv, layer),
-            out: Linear::new(image, Role::AttnOut, layer),
-            head_norms: match norms {
-                [Some(query), Some(key)] => Some([query, key]),
-                _ => None,
-            },
-            heads: Heads::new(config, ScoreBias::new(image, bias)),
-            mask: if encodes { Mask::ALL } else { Mask::new(config) },
-            kind: config.attention,
-        }
-    }
-
-    /// The same attention, but every query sees the whole sequence.
-    pub fn seeing_all(self) -> Self {
-        Attention { mask: Mask::ALL, ..self }
-    }
-
-    /// Width of all queries of a token.
-    pub fn q_dim(&self) -> usize {
-        self.heads.q_dim()
-    }
-
-    /// Queries, keys and values of the normed rows `x` `(tokens, d_model)`, in the front of `wide` `(tokens, qkv_dim)`: normed and turned.
-    pub fn project<'w>(
-        &self,
-        kernels: &Kernels,
-        x: &[f32],
-        rotary: Option<Rotary<'_>>,
-        wide: &'w mut [f32],
-        quantize: &mut QuantizeScratch<'_>,
-        mapped: &mut [f32],
-    ) -> Projected<'w> {
-        let width = self.qkv.matrix().rows;
-        let projected = prefix_mut(wide, rows(x, self.qkv.matrix().columns).len() * width);
-        self.qkv.apply(kernels, x, quantize, projected);
-        let (q_dim, kv_dim) = (self.q_dim(), self.heads.kv_dim());
-        if let Some([query, key]) = &self.head_norms {
-            for row in rows_mut(projected, width) {
-                let (queries, keys) = row.split_at_mut_checked(q_dim).unwrap_or_default();
-                query.apply_in_place(kernels, queries, mapped);
-                key.apply_in_place(kernels, prefix_mut(keys, kv_dim), mapped);
-            }
-        }
-        if let Some(rotary) = rotary {
-            rotary.apply(projected, width, q_dim + kv_dim);
-        }
-        Projected { values: projected, width }
-    }
-
-    /// Keys and values go to the cache, each row's to its place.
-    pub fn store(&self, places: impl Iterator<Item = usize>, projected: Projected<'_>, cache: &mut LayerCache<'_>) {
-        cache.store_rows(places, projected.values, projected.width, self.heads.kv_dim());
-    }
-
-    /// What the queries find in the cache: the front of `inner`, `(queries, q_dim)`.
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
-    pub fn attend<'i>(
-        &self,
-        kernels: &Kernels,
-        queries: QueryRows<'_>,
-        sights: impl Iterator<Item = Sight>,
-        cache: &LayerCache<'_>,
-        head: &mut HeadScratch<'_>,
-        inner: &'i mut [f32],
-        layer: u32,
-        probe: &mut impl Probe,
-    ) -> &'i mut [f32] {
-        Attend { kernels, mask: self.mask, cache, layer }.rows(&self.heads, queries, sights, head, inner, probe)
-    }
-
-    /// A decoder's rows: each leaves its key and value, then looks for its answer. With softmax all rows of a block may leave theirs first,
-    /// since the mask hides what lies behind a query; a running state takes them one by one.
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
-    pub fn look_back<'i>(
-        &self,
-        kernels: &Kernels,
-        start: usize,
-        projected: Projected<'_>,
-        cache: &mut LayerCache<'_>,
-        head: &mut HeadScratch<'_>,
-        inner: &'i mut [f32],
-        layer: u32,
-        probe: &mut impl Probe,
-    ) -> &'i mut [f32] {
-        let width = projected.width;
-        if self.kind == AttentionKind::Softmax {
-            self.store(start.., projected, cache);
-            let end = start + rows(projected.values, width).len();
-            let sights = (start..end).map(|position| Sight { position, first: 0, tokens: end });
-            return self.attend(kernels, QueryRows { values: projected.values, width }, sights, cache, head, inner, layer, probe);
-        }
-        let attended = prefix_mut(inner, rows(projected.values, width).len() * self.q_dim());
-        for ((row, out), position) in rows(projected.values, width).zip(rows_mut(attended, self.q_dim())).zip(start..) {
-            self.store(position.., Projected { values: row, width }, cache);
-            let sight = Sight { position, first: 0, tokens: position + 1 };
-            self.heads.attend_row(kernels, row, self.mask, sight, cache, head, out, layer, probe);
-        }
-        attended
-    }
-
-    /// The attention's output for attended rows, in the front of `wide` as `(tokens, d_model)`.
-    pub fn output<'w>(&self, kernels: &Kernels, attended: &[f32], wide: &'w mut [f32], scratch: &mut QuantizeScratch<'_>) -> &'w mut [f32] {
-        project_out(&self.out, kernels, attended, wide, scratch)
-    }
-}
-
-/// Queries, keys and values of some rows.
+/// Queries, keys and values of some tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Projected<'w> {
     /// `(tokens, width)`.
@@ -157,78 +46,113 @@ pub struct Projected<'w> {
     pub width: usize,
 }
 
-/// A decoder block's attention to the encoder's rows (Vaswani et al. 2017, section 3.2.3). Their keys and values are made once per input.
-#[derive(Clone, Copy, Debug)]
-pub struct CrossAttention<'a> {
-    query: Linear<'a>,
-    kv: Linear<'a>,
-    out: Linear<'a>,
-    heads: Heads<'a>,
-}
-
-impl<'a> CrossAttention<'a> {
-    /// The attention of layer `layer` to the encoder; `None` in stacks that have none.
-    pub fn new(image: &Image<'a>, layer: u32) -> Option<Self> {
+impl<'a> SelfAttention<'a> {
+    /// The self-attention of layer `layer`.
+    pub fn new(image: &Image<'a>, layer: u32) -> Self {
         let config = image.config();
-        (config.has_cross() && layer >= config.encoder_layers).then(|| CrossAttention {
-            query: Linear::new(image, Role::CrossQuery, layer),
-            kv: Linear::new(image, Role::CrossKv, layer),
-            out: Linear::new(image, Role::CrossOut, layer),
-            heads: Heads::new(config, ScoreBias::None),
-        })
+        let in_encoder = config.has_cross() && layer < config.encoder_layers;
+        let bias = if in_encoder { Role::EncoderScoreBias } else { Role::ScoreBias };
+        let norms = [Role::QueryNorm, Role::KeyNorm].map(|role| config.qk_norm.then(|| Norm::new(image, role, layer)));
+        SelfAttention {
+            qkv: Linear::new(image, Role::Qkv, layer),
+            out: Linear::new(image, Role::AttnOut, layer),
+            head_norms: match norms {
+                [Some(query), Some(key)] => Some([query, key]),
+                _ => None,
+            },
+            heads: Heads::new(config, ScoreBias::new(image, bias)),
+            mask: if in_encoder { Mask::BIDIRECTIONAL } else { Mask::new(config) },
+            kind: config.attention,
+        }
     }
 
-    /// Keys and values of the encoder's rows `x` `(rows, d_model)` go to the cache, from place `first` on; `wide` is scratch.
-    pub fn read(
+    /// The same attention without a causal mask: every query attends to its whole sequence.
+    pub fn bidirectional(self) -> Self {
+        SelfAttention { mask: Mask::BIDIRECTIONAL, ..self }
+    }
+
+    /// Width of all queries of a token.
+    pub fn q_dim(&self) -> usize {
+        self.heads.q_dim()
+    }
+
+    /// Projects the normed rows `x` `(tokens, d_model)` to queries, keys and values in the front of `proj` `(tokens, qkv_dim)`, then applies QK norm
+    /// and RoPE.
+    pub fn project_qkv<'w, P: Probe>(
         &self,
-        kernels: &Kernels,
-        first: usize,
+        ctx: &mut Ctx<'_, P>,
         x: &[f32],
-        cache: &mut LayerCache<'_>,
-        wide: &mut [f32],
-        quantize: &mut QuantizeScratch<'_>,
-    ) {
-        let matrix = self.kv.matrix();
-        let projected = prefix_mut(wide, rows(x, matrix.columns).len() * matrix.rows);
-        self.kv.apply(kernels, x, quantize, projected);
-        cache.store_rows(first.., projected, matrix.rows, self.heads.kv_dim());
+        rotary: Option<Rotary<'_>>,
+        proj: &'w mut [f32],
+    ) -> Projected<'w> {
+        let width = self.qkv.matrix().rows;
+        let qkv = self.qkv.apply(ctx, x, proj);
+        let (q_dim, kv_dim) = (self.q_dim(), self.heads.kv_dim());
+        if let (Some([query, key]), Some(scratch)) = (&self.head_norms, &mut ctx.head.phi_q) {
+            for row in rows_mut(qkv, width) {
+                let (queries, keys) = split_mut(row, q_dim);
+                query.apply_in_place(ctx.kernels, queries, scratch);
+                key.apply_in_place(ctx.kernels, prefix_mut(keys, kv_dim), scratch);
+            }
+        }
+        if let Some(rotary) = rotary {
+            rotary.apply(qkv, width, q_dim + kv_dim);
+        }
+        for (row, start) in rows_mut(qkv, width).zip(ctx.start..) {
+            let site = Site { layer: ctx.layer, part: Part::Keys, start };
+            ctx.probe.rows(site, kv_dim, part_mut(row, q_dim..q_dim + kv_dim));
+        }
+        Projected { values: qkv, width }
     }
 
-    /// What the decoder's normed rows `(tokens, d_model)` in the front of `inner` find among `source` rows of the encoder; the output lies in the
-    /// front of `wide` as `(tokens, d_model)`.
-    #[expect(clippy::too_many_arguments, reason = "each is one thing that a textbook's attention takes")]
-    pub fn apply<'w>(
+    /// Stores keys and values in the cache, each token's at its index.
+    pub fn store(&self, indices: impl Iterator<Item = usize>, projected: Projected<'_>, cache: &mut LayerCache<'_>) {
+        cache.store_rows(indices, projected.values, projected.width, self.heads.kv_dim());
+    }
+
+    /// Attends with the query rows to keys in the cache. Returns the front of `out`, `(queries, q_dim)`.
+    pub fn attend<'o, P: Probe>(
         &self,
-        kernels: &Kernels,
-        tokens: usize,
-        start: usize,
-        source: usize,
+        ctx: &mut Ctx<'_, P>,
+        queries: QueryRows<'_>,
+        positions: impl Iterator<Item = QueryPos>,
         cache: &LayerCache<'_>,
-        inner: &mut [f32],
-        wide: &'w mut [f32],
-        quantize: &mut QuantizeScratch<'_>,
-        head: &mut HeadScratch<'_>,
-    ) -> &'w mut [f32] {
-        let matrix = self.query.matrix();
-        let queries = prefix_mut(wide, tokens * matrix.rows);
-        self.query.apply(kernels, prefix_mut(inner, tokens * matrix.columns), quantize, queries);
-        let sights = (start..).map(|position| Sight { position, first: 0, tokens: source });
-        let queries = QueryRows { values: queries, width: matrix.rows };
-        let attend = Attend { kernels, mask: Mask::ALL, cache, layer: 0 };
-        let attended = attend.rows(&self.heads, queries, sights, head, inner, &mut ());
-        project_out(&self.out, kernels, attended, wide, quantize)
+        out: &'o mut [f32],
+    ) -> &'o mut [f32] {
+        AttentionCall { heads: &self.heads, mask: self.mask, cache }.attend(ctx, queries, positions, out)
     }
-}
 
-fn project_out<'w>(
-    out: &Linear<'_>,
-    kernels: &Kernels,
-    attended: &[f32],
-    wide: &'w mut [f32],
-    scratch: &mut QuantizeScratch<'_>,
-) -> &'w mut [f32] {
-    let matrix = out.matrix();
-    let projected = prefix_mut(wide, rows(attended, matrix.columns).len() * matrix.rows);
-    out.apply(kernels, attended, scratch, projected);
-    projected
+    /// Causal attention of a decoder's tokens from position `ctx.start` on: stores their keys and values, then attends. Returns the front of `out`,
+    /// `(tokens, q_dim)`.
+    ///
+    /// With softmax all tokens are stored first, since the causal mask excludes the keys after a query; a linear-attention state takes one token
+    /// at a time.
+    pub fn causal_attend<'o, P: Probe>(
+        &self,
+        ctx: &mut Ctx<'_, P>,
+        projected: Projected<'_>,
+        cache: &mut LayerCache<'_>,
+        out: &'o mut [f32],
+    ) -> &'o mut [f32] {
+        let Projected { values, width } = projected;
+        let (start, count) = (ctx.start, rows(values, width).len());
+        if self.kind == AttentionKind::Softmax {
+            self.store(start.., projected, cache);
+            let seq_len = start + count;
+            let positions = (start..seq_len).map(|pos| QueryPos { pos, seq_start: 0, seq_len });
+            return self.attend(ctx, QueryRows { values, width }, positions, cache, out);
+        }
+        let attended = prefix_mut(out, count * self.q_dim());
+        for ((row, out), pos) in rows(values, width).zip(rows_mut(attended, self.q_dim())).zip(start..) {
+            self.store(pos.., Projected { values: row, width }, cache);
+            let ranges = KeyRanges::new(self.mask, QueryPos { pos, seq_start: 0, seq_len: pos + 1 });
+            AttentionCall { heads: &self.heads, mask: self.mask, cache }.attend_one(ctx, row, &ranges, out);
+        }
+        attended
+    }
+
+    /// The output projection of attended rows, in the front of `proj` as `(tokens, d_model)`.
+    pub fn output<'o, P: Probe>(&self, ctx: &mut Ctx<'_, P>, attended: &[f32], proj: &'o mut [f32]) -> &'o mut [f32] {
+        self.out.apply(ctx, attended, proj)
+    }
 }

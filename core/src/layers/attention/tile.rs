@@ -1,93 +1,94 @@
-//! Softmax attention of several neighbouring queries over an int8 cache: each key and value is widened once for all of them.
+//! Softmax attention of several neighboring queries over an int8 KV cache: each key and value is widened once for all of them.
 
-use super::heads::{Attend, HeadScratch, Heads, QueryRows, Seen, Sight};
-use super::kv_cache::LayerCache;
-use super::softmax_int8::Int8Head;
+use super::heads::{Heads, QueryRows};
+use super::key_ranges::KeyRanges;
+use super::softmax_int8::Int8Cache;
 use crate::kernels::{Kernels, KeyRows, QueryTile, ValueBlocks};
+use crate::layers::ctx::HeadScratch;
 use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::pow2;
-use crate::slices::{prefix_mut, rows, rows_mut};
+use crate::slices::{part, part_mut, prefix_mut, rows, rows_mut, split_mut, suffix};
 
 /// Most queries of a tile.
 const QUERIES: usize = 8;
 
-/// What the queries of a tile see: runs of keys with one beginning.
-pub type Tile<'a> = heapless::Vec<Seen<'a>, QUERIES>;
+/// The key ranges of a tile's queries: one range each, all with the same first key.
+pub type Tile = heapless::Vec<KeyRanges, QUERIES>;
 
-impl Heads<'_> {
-    /// Whether a row may join the tile: it sees one run of keys that begins where the tile's does, and there is room for all of them.
-    pub(super) fn joins(&self, attend: &Attend<'_, '_>, tile: &Tile<'_>, sight: Sight, scratch: &HeadScratch<'_>) -> bool {
-        let seen = Seen::new(attend.mask, sight, self.bias);
-        let number = tile.len() + 1;
-        let stride = tile.iter().chain([&seen]).map(|seen| seen.near.scores().end).max().unwrap_or(0).next_multiple_of(4);
-        let alike = tile.iter().all(|other| other.far.is_none() && other.near.keys.start == seen.near.keys.start);
-        matches!(attend.cache, LayerCache::Int8 { .. })
-            && alike
-            && seen.far.is_none()
-            && number <= QUERIES
-            && stride <= KEYS_PER_SUM
-            && number * stride <= scratch.scores.len().min(scratch.weights.len())
-            && number * self.head_dim <= scratch.query.len().min(scratch.mixed.len())
-    }
+/// Score buffer of each query of a tile: whole blocks of four.
+fn score_stride<'t>(tile: impl Iterator<Item = &'t KeyRanges>) -> usize {
+    tile.map(|ranges| ranges.near.scores().end).max().unwrap_or(0).next_multiple_of(4)
+}
 
-    /// Query rows over the keys that they see; `out` is `(queries, q_dim)`.
-    pub(super) fn attend_tile(
+/// Whether a query can be added to the tile: it has one range of keys, which begins where the tile's ranges begin, and the buffers hold one more
+/// query.
+pub fn fits_in_tile(head_dim: usize, tile: &Tile, next: &KeyRanges, scratch: &HeadScratch<'_>) -> bool {
+    let count = tile.len() + 1;
+    let stride = score_stride(tile.iter().chain([next]));
+    next.far.is_none()
+        && tile.iter().all(|other| other.far.is_none() && other.near.keys.start == next.near.keys.start)
+        && count <= QUERIES
+        && stride <= KEYS_PER_SUM
+        && count * stride <= scratch.scores.len().min(scratch.weights.len())
+        && count * head_dim <= scratch.query.len().min(scratch.weighted_sum.len())
+}
+
+impl Int8Cache<'_, '_> {
+    /// Attends with all heads of the tile's queries; `out` is `(queries, q_dim)`.
+    pub fn attend_tile(
         &self,
-        kernels: &Kernels,
+        heads: &Heads<'_>,
         queries: QueryRows<'_>,
-        tile: &mut Tile<'_>,
-        cache: Int8Head<'_, '_>,
-        scratch: &mut HeadScratch<'_>,
+        tile: &Tile,
+        (kernels, scratch): (&Kernels, &mut HeadScratch<'_>),
         out: &mut [f32],
     ) {
-        let (number, width) = (tile.len(), self.head_dim);
-        let group = (self.heads / self.kv_heads.max(1)).max(1);
-        let Some(first) = tile.first().map(|seen| seen.near.keys.start) else { return };
-        let stride = tile.iter().map(|seen| seen.near.scores().end).max().unwrap_or(0).next_multiple_of(4);
+        let (count, width) = (tile.len(), heads.head_dim);
+        let first = tile.first().map_or(0, |ranges| ranges.near.keys.start);
+        let stride = score_stride(tile.iter());
         let hidden = first % 4;
         let mut counts = [0; QUERIES];
-        counts.iter_mut().zip(&*tile).for_each(|(count, seen)| *count = seen.near.keys.len());
-        let row_stride = cache.rows.stride;
-        let blocks = cache.rows.values.get(first / 4 * row_stride..).unwrap_or_default();
-        let value_scales = cache.value_scales.get(first..).unwrap_or_default();
-        for head in 0..self.heads {
-            let offset = head / group * width;
-            let q = prefix_mut(scratch.query, number * width);
+        counts.iter_mut().zip(tile).for_each(|(count, ranges)| *count = ranges.near.keys.len());
+        let row_stride = self.rows.stride;
+        let blocks = suffix(self.rows.values, first / 4 * row_stride);
+        let value_scales = suffix(self.value_scales, first);
+        for head in 0..heads.heads {
+            let offset = head / heads.group() * width;
+            let own = head * width..(head + 1) * width;
+            let q = prefix_mut(scratch.query, count * width);
             let (mut exponents, mut largest) = ([0; QUERIES], [i32::MIN; QUERIES]);
             for ((row, q), exponent) in rows(queries.values, queries.width).zip(rows_mut(q, width)).zip(&mut exponents) {
-                let query = row.get(head * width..(head + 1) * width).unwrap_or_default();
-                *exponent = kernels.quantize_query(query, cache.factor, q);
+                *exponent = kernels.quantize_query(part(row, own.clone()), heads.scale_log2, q);
             }
             let keys = KeyRows {
-                values: cache.rows.keys.get(first * row_stride..).unwrap_or_default(),
+                values: suffix(self.rows.keys, first * row_stride),
                 stride: row_stride,
                 offset,
-                scales: cache.key_scales.get(first..).unwrap_or_default(),
+                scales: suffix(self.key_scales, first),
             };
-            let (exponents, visible) = (prefix_mut(&mut exponents, number), prefix_mut(&mut counts, number));
-            let asked = QueryTile { values: q, head_dim: width, exponents, visible };
-            let scores = prefix_mut(scratch.scores, number * stride);
-            kernels.scores_tile(&asked, &keys, stride, scores, prefix_mut(&mut largest, number));
-            let weights = prefix_mut(scratch.weights, number * stride);
+            let (exponents, visible) = (prefix_mut(&mut exponents, count), prefix_mut(&mut counts, count));
+            let query_tile = QueryTile { values: q, head_dim: width, exponents, visible };
+            let scores = prefix_mut(scratch.scores, count * stride);
+            kernels.scores_tile(&query_tile, &keys, stride, scores, prefix_mut(&mut largest, count));
+            let weights = prefix_mut(scratch.weights, count * stride);
             let mut units = [0.0; QUERIES];
             let rows_of_scores = rows_mut(scores, stride).zip(rows_mut(weights, stride));
-            for (((seen, (scores, weights)), unit), &largest) in tile.iter().zip(rows_of_scores).zip(&mut units).zip(&largest) {
-                let scores = prefix_mut(scores, seen.near.keys.len());
-                let largest = if self.bias.is_none() {
+            for (((ranges, (scores, weights)), unit), &largest) in tile.iter().zip(rows_of_scores).zip(&mut units).zip(&largest) {
+                let scores = prefix_mut(scores, ranges.near.keys.len());
+                let largest = if heads.bias.is_none() {
                     largest
                 } else {
-                    self.bias.add(head, seen.sight.position, seen.near.positions.clone(), scores)
+                    heads.bias.add(head, ranges.query.pos, ranges.near.positions.clone(), scores)
                 };
-                let (before, visible) = weights.split_at_mut_checked(hidden).unwrap_or_default();
+                let (before, visible) = split_mut(weights, hidden);
                 before.fill(0);
-                let weighting = kernels.softmax_weights(scores, largest, value_scales, visible);
-                *unit = pow2(weighting.exponent) / weighting.sum as f32;
+                let norm = kernels.softmax_weights(scores, largest, value_scales, visible);
+                *unit = pow2(norm.exponent) / norm.sum as f32;
             }
-            let mixed = prefix_mut(scratch.mixed, number * width);
-            kernels.weighted_value_sum_tile(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, mixed);
-            for ((out, mixed), unit) in rows_mut(out, self.q_dim()).zip(rows(mixed, width)).zip(units) {
-                let out = out.get_mut(head * width..(head + 1) * width).unwrap_or_default();
-                out.iter_mut().zip(mixed).for_each(|(out, &sum)| *out = sum as f32 * unit);
+            let sums = prefix_mut(scratch.weighted_sum, count * width);
+            kernels.weighted_value_sum_tile(weights, stride, &ValueBlocks { values: blocks, stride: row_stride, offset }, width, sums);
+            for ((out, sums), unit) in rows_mut(out, heads.q_dim()).zip(rows(sums, width)).zip(units) {
+                part_mut(out, own.clone()).iter_mut().zip(sums).for_each(|(out, &sum)| *out = sum as f32 * unit);
             }
         }
     }
