@@ -3,6 +3,12 @@
 /// Bytes of the section's header: eight u32 (kind, vocabulary, longest piece, flags, BOS, EOS, parameter of the kind, UNK).
 pub const HEADER_BYTES: usize = 32;
 
+/// Bytes of the longest piece.
+pub const MAX_PIECE_BYTES: usize = 255;
+
+/// The character that SentencePiece writes for a space. Pieces have the space.
+pub const METASPACE: char = '\u{2581}';
+
 /// SentencePiece-style BPE. The header's parameter is the token of byte 0.
 pub const KIND_BPE: u32 = 1;
 /// WordPiece. The header's parameter is the number of characters of the longest word that is split.
@@ -29,7 +35,7 @@ pub mod added {
     pub const ALL: u32 = SPECIAL | LSTRIP | RSTRIP | NORMALIZED;
 }
 
-/// Flags of SentencePiece-style BPE.
+/// Flags of SentencePiece-style BPE, and the lowest score.
 pub mod bpe {
     /// A space is put before the text.
     pub const ADD_DUMMY_PREFIX: u32 = 1;
@@ -47,6 +53,8 @@ pub mod bpe {
     pub const PREFIX_UNLESS_SPACE: u32 = 64;
     /// All flags of this kind.
     pub const ALL: u32 = 127;
+    /// The score of a piece that no two tokens merge to.
+    pub const NEVER: f32 = f32::MIN;
 }
 
 /// Flags of WordPiece, named as the options of BERT's tokenizer in the `tokenizers` crate.
@@ -79,7 +87,7 @@ pub mod byte_bpe {
     pub const ABSENT: u32 = u32::MAX;
 }
 
-/// Flags of Unigram.
+/// Flags of Unigram, and the form of its map of characters.
 pub mod unigram {
     /// Inputs start with BOS.
     pub const ADD_BOS: u32 = 1;
@@ -107,6 +115,14 @@ pub mod unigram {
     pub const STRIP: u32 = 4096;
     /// A run of spaces becomes one plain space instead of U+2581.
     pub const COLLAPSE_TO_SPACE: u32 = 8192;
+    /// Bytes of the longest key of the map. A row of the map is a u64: the key, first byte highest, then where its replacement starts.
+    pub const CHARSMAP_KEY_BYTES: usize = 5;
+    /// Bits of a row for the start of the replacement.
+    pub const CHARSMAP_START_BITS: u32 = 24;
+    /// The end of each replacement.
+    pub const CHARSMAP_END: char = '\0';
+    /// Bytes of the longest replacement, so that the time to check a map is bounded by its size.
+    pub const CHARSMAP_REPLACEMENT_BYTES: usize = 255;
     /// All flags of this kind.
     pub const ALL: u32 = ADD_BOS | ADD_EOS | BYTE_FALLBACK | WIDE_SCORES | CHARSMAP | SPACES;
     /// The flags that say how spaces are treated.

@@ -1,14 +1,14 @@
-//! Ending a text at a stop string.
+//! Ending a text at a stop sequence.
 
 use crate::error::Error;
 
-/// The longest stop string, in bytes. It bounds the work per character, which is quadratic in it at worst.
+/// Bytes of the longest stop sequence. It bounds the work per character, which in the worst case is quadratic in it.
 pub const MAX_STOP_BYTES: usize = 64;
 
-/// Passes a stream of text on up to the first stop string, and holds back what may turn out to be the start of one.
+/// Passes on a stream of text up to the first stop sequence, and holds back what may turn out to be the start of one.
 ///
-/// The first stop string is the one that ends first, and of several that end together the longest; so the result does not depend on how
-/// the stream is cut into calls. Nothing is copied: text that is held back is always the start of a stop string, and is kept as that.
+/// The first stop sequence is the one that ends first, and of several that end together the longest. So the result does not depend on how the
+/// stream is divided into calls. Nothing is copied: text that is held back is always a prefix of a stop sequence, and is kept as that.
 ///
 /// ```
 /// # use attoformer::tokenizer::StopMatcher;
@@ -22,7 +22,7 @@ pub const MAX_STOP_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct StopMatcher<'s> {
     stops: &'s [&'s str],
-    /// The longest end of the text so far that is the start of a stop string.
+    /// The longest suffix of the text so far that is a prefix of a stop sequence.
     held: &'s str,
     stopped: bool,
 }
@@ -31,7 +31,7 @@ impl<'s> StopMatcher<'s> {
     /// A matcher for `stops`. Empty ones are ignored; without any, all text passes.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] when one is longer than [`MAX_STOP_BYTES`].
+    /// [`Error::BufferTooSmall`] if one is longer than [`MAX_STOP_BYTES`].
     pub fn new(stops: &'s [&'s str]) -> Result<Self, Error> {
         match stops.iter().find(|stop| stop.len() > MAX_STOP_BYTES) {
             Some(stop) => Err(Error::BufferTooSmall { need: stop.len(), have: MAX_STOP_BYTES }),
@@ -39,8 +39,8 @@ impl<'s> StopMatcher<'s> {
         }
     }
 
-    /// Takes the next text and returns what is now certain to come before any stop string, in two parts that follow one another (each may
-    /// be empty): text held back earlier, then the start of `text`. After a stop string everything is swallowed.
+    /// Takes the next text and returns what is now certain to precede any stop sequence, as two consecutive parts (each may be empty): text
+    /// held back earlier, then the start of `text`. Everything after a stop sequence is dropped.
     pub fn push<'t>(&mut self, text: &'t str) -> [&'t str; 2]
     where
         's: 't,
@@ -49,7 +49,7 @@ impl<'s> StopMatcher<'s> {
             return ["", ""];
         }
         let before = self.held;
-        let mut seen = before.len(); // bytes of `before` and `text` looked at so far
+        let mut seen = before.len(); // bytes of `before` and `text` that were read
         let mut rest = text;
         while let Some(character) = rest.chars().next() {
             let Some((_, tail)) = rest.split_at_checked(character.len_utf8()) else { break };
@@ -70,26 +70,29 @@ impl<'s> StopMatcher<'s> {
         }
     }
 
-    /// Whether a stop string was found.
+    /// Whether a stop sequence was found.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Ends the stream and returns the text still held back. The matcher is then as good as new.
+    /// Ends the stream and returns the text that is still held back. The matcher is then as new.
     pub fn finish(&mut self) -> &'s str {
         self.stopped = false;
         core::mem::take(&mut self.held)
     }
 
-    /// The longest start of a stop string that ends the text after one more character, and whether it is a whole one. A whole one is
-    /// preferred to a longer start.
+    /// The longest prefix of a stop sequence that the text, extended by `character`, ends with, and whether it is a whole one. A whole one is
+    /// preferred to a longer prefix.
     fn advance(&self, character: char) -> (&'s str, bool) {
         let mut best = ("", false);
         for stop in self.stops {
             for (at, own) in stop.char_indices().filter(|&(_, own)| own == character) {
-                let (Some(front), Some(start)) = (stop.get(..at), stop.get(..at.saturating_add(own.len_utf8()))) else { continue };
+                let (Some(prefix), Some(start)) = (stop.get(..at), stop.get(..at.saturating_add(own.len_utf8()))) else {
+                    debug_assert!(false, "`char_indices` gives boundaries of characters");
+                    continue;
+                };
                 let whole = start.len() == stop.len();
-                if (whole, start.len()) > (best.1, best.0.len()) && self.held.as_bytes().ends_with(front.as_bytes()) {
+                if (whole, start.len()) > (best.1, best.0.len()) && self.held.as_bytes().ends_with(prefix.as_bytes()) {
                     best = (start, whole);
                 }
             }

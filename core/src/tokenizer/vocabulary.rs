@@ -1,12 +1,9 @@
 //! The vocabulary: the pieces in the order of their ids and of their bytes, the special tokens, the byte tokens and the added tokens.
 
-use super::flags::added;
+use super::flags::{MAX_PIECE_BYTES, added};
 use super::reader::{Le32, Le32Slice, invalid};
 use crate::error::Error;
 use core::cmp::Ordering;
-
-/// Bytes of the longest piece that the buffer of a [`Decoder`](super::Decoder) holds.
-pub const MAX_PIECE_BYTES: usize = 255;
 
 /// A row of the table of added tokens: token and flags.
 pub type AddedRow = [Le32; 2];

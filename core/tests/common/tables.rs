@@ -1,10 +1,10 @@
-//! Source files of tables, as generators write them.
+//! Writes source files of tables.
 
 use std::fmt::Write as _;
 
 const COLUMNS: usize = 138;
 
-/// Neighbours with the same tag, as first character, number, tag.
+/// Runs of neighbouring characters with the same tag: first character, length, tag.
 pub fn runs(keys: impl IntoIterator<Item = (char, u32)>, longest: u32) -> Vec<(u32, u32, u32)> {
     let mut all: Vec<(u32, u32, u32)> = Vec::new();
     for (character, tag) in keys {
@@ -16,7 +16,7 @@ pub fn runs(keys: impl IntoIterator<Item = (char, u32)>, longest: u32) -> Vec<(u
     all
 }
 
-/// Appends a table to the source, and counts its bytes.
+/// Appends a table to the source, and adds up its bytes.
 pub fn put<T>(source: &mut String, bytes: &mut usize, doc: &str, name: &str, kind: &str, rows: &[T], show: impl Fn(&T) -> String) {
     *bytes += size_of_val(rows);
     write!(source, "\n/// {doc}\n#[rustfmt::skip]\npub(super) static {name}: [{kind}; {}] = [", rows.len()).unwrap();

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::Metadata;
+use attoformer::tokenizer::flags;
 
-use crate::import::tokenizer::{AddedToken, UnigramSpaces};
+use crate::import::tokenizer::AddedToken;
 use crate::import::{Checkpoint, GenerationConfig, Piece, Scheme, Tokenizer};
 
 /// Appends the tokenizer section.
@@ -61,7 +62,14 @@ fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
         return;
     }
     put_words(out, [added.len() as u32]);
-    let properties = |added: &AddedToken| flags(&[added.special, added.lstrip, added.rstrip, added.normalized]);
+    let properties = |added: &AddedToken| {
+        bits([
+            (flags::added::SPECIAL, added.special),
+            (flags::added::LSTRIP, added.lstrip),
+            (flags::added::RSTRIP, added.rstrip),
+            (flags::added::NORMALIZED, added.normalized),
+        ])
+    };
     put_words(out, added.iter().flat_map(|added| [added.token, properties(added)]));
 }
 
@@ -70,7 +78,7 @@ fn put_added(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
 fn put_pairs(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     let is_added = |token: usize| tokenizer.added.iter().any(|added| added.token as usize == token);
     let of_byte = |byte: u8| tokenizer.pieces.iter().enumerate().position(|(id, piece)| piece.bytes == [byte] && !is_added(id));
-    put_words(out, (0..=255).map(|byte| of_byte(byte).map_or(u32::MAX, |token| token as u32)));
+    put_words(out, (0..=255).map(|byte| of_byte(byte).map_or(flags::byte_bpe::ABSENT, |token| token as u32)));
     let mut pairs: Vec<(u32, u32, u32, u32)> =
         tokenizer.merges.iter().zip(0..).map(|(merge, rank)| (merge.left, merge.right, rank, merge.merged)).collect();
     pairs.sort_unstable();
@@ -92,11 +100,12 @@ fn put_charmap(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     for (key, replacement) in charmap {
         let start = *starts.entry(replacement).or_insert_with(|| {
             strings.push_str(replacement);
-            strings.push('\0');
+            strings.push(flags::unigram::CHARSMAP_END);
             strings.len() - replacement.len() - 1
         });
-        let key = (0..5).fold(0, |bytes, at| bytes << 8 | u64::from(key.as_bytes().get(at).copied().unwrap_or(0)));
-        rows.push(key << 24 | start as u64);
+        let key = (0..flags::unigram::CHARSMAP_KEY_BYTES)
+            .fold(0, |bytes, at| bytes << 8 | u64::from(key.as_bytes().get(at).copied().unwrap_or(0)));
+        rows.push(key << flags::unigram::CHARSMAP_START_BITS | start as u64);
     }
     put_words(out, [rows.len() as u32]);
     out.extend(rows.into_iter().flat_map(u64::to_le_bytes));
@@ -104,55 +113,64 @@ fn put_charmap(tokenizer: &Tokenizer, out: &mut Vec<u8>) {
     out.extend(strings.bytes());
 }
 
-/// Packs flags into bits, the first into bit 0.
-fn flags(flags: &[bool]) -> u32 {
-    flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u32::from(flag))
+/// The bits of the flags that are set.
+fn bits<const N: usize>(flags: [(u32, bool); N]) -> u32 {
+    flags.iter().filter(|(_, set)| *set).fold(0, |bits, (bit, _)| bits | bit)
 }
 
 /// The kind, the flags and the kind-specific header field of a tokenizer.
 fn scheme_fields(tokenizer: &Tokenizer) -> (u32, u32, u32) {
-    const SENTENCEPIECE_BPE: u32 = 1;
-    const WORDPIECE: u32 = 2;
-    const BYTE_BPE: u32 = 3;
-    const UNIGRAM: u32 = 4;
-    let added = u32::from(!tokenizer.added.is_empty()) << 8;
+    let Tokenizer { add_bos, add_eos, .. } = *tokenizer;
+    let added = bits([(flags::ADDED_TOKENS, !tokenizer.added.is_empty())]);
     match tokenizer.scheme {
         Scheme::SentencePiece { first_byte, spaces } => {
             let space_after_start = |piece: &Piece| piece.bytes.iter().skip(1).any(|&byte| byte == b' ');
-            let only_in_front = !tokenizer.pieces.iter().any(space_after_start);
-            let own = flags(&[
-                spaces.add_dummy_prefix,
-                only_in_front,
-                !tokenizer.add_bos,
-                tokenizer.add_eos,
-                spaces.metaspace_is_space,
-                spaces.start_of_text_only,
-                spaces.unless_present,
+            let own = bits([
+                (flags::bpe::ADD_DUMMY_PREFIX, spaces.add_dummy_prefix),
+                (flags::bpe::SPACE_ONLY_FIRST, !tokenizer.pieces.iter().any(space_after_start)),
+                (flags::bpe::NO_BOS, !add_bos),
+                (flags::bpe::ADD_EOS, add_eos),
+                (flags::bpe::METASPACE, spaces.metaspace_is_space),
+                (flags::bpe::PREFIX_FIRST, spaces.start_of_text_only),
+                (flags::bpe::PREFIX_UNLESS_SPACE, spaces.unless_present),
             ]);
-            (SENTENCEPIECE_BPE, own | added, first_byte)
+            (flags::KIND_BPE, own | added, first_byte)
         }
         Scheme::WordPiece { clean_text, handle_chinese_chars, strip_accents, lowercase, max_word_characters } => {
-            (WORDPIECE, flags(&[clean_text, handle_chinese_chars, strip_accents, lowercase]), max_word_characters)
+            let own = bits([
+                (flags::wordpiece::CLEAN_TEXT, clean_text),
+                (flags::wordpiece::HANDLE_CHINESE_CHARS, handle_chinese_chars),
+                (flags::wordpiece::STRIP_ACCENTS, strip_accents),
+                (flags::wordpiece::LOWERCASE, lowercase),
+            ]);
+            (flags::KIND_WORDPIECE, own, max_word_characters)
         }
         Scheme::ByteBpe { split, nfc, ignore_merges } => {
-            (BYTE_BPE, flags(&[tokenizer.add_bos, tokenizer.add_eos, ignore_merges, nfc]) | added, split as u32)
+            let own = bits([
+                (flags::byte_bpe::ADD_BOS, add_bos),
+                (flags::byte_bpe::ADD_EOS, add_eos),
+                (flags::byte_bpe::IGNORE_MERGES, ignore_merges),
+                (flags::byte_bpe::NFC, nfc),
+            ]);
+            (flags::KIND_BYTE_BPE, own | added, split as u32)
         }
         Scheme::Unigram { first_byte, spaces } => {
-            let UnigramSpaces {
-                strip,
-                trim_end,
-                collapse_spaces,
-                collapse_to_plain_space,
-                split_whitespace,
-                add_dummy_prefix,
-                first_word_only,
-                split_at_spaces,
-            } = spaces;
-            let own = flags(&[tokenizer.add_bos, tokenizer.add_eos, first_byte.is_some(), is_wide(tokenizer)]);
-            let of_spaces = flags(&[trim_end, collapse_spaces, split_whitespace, add_dummy_prefix]) << 4
-                | flags(&[first_word_only, split_at_spaces]) << 9;
-            let of_spaces = of_spaces | flags(&[!tokenizer.charmap.is_empty(), strip, collapse_to_plain_space]) << 11;
-            (UNIGRAM, own | of_spaces | added, first_byte.unwrap_or(0))
+            let own = bits([
+                (flags::unigram::ADD_BOS, add_bos),
+                (flags::unigram::ADD_EOS, add_eos),
+                (flags::unigram::BYTE_FALLBACK, first_byte.is_some()),
+                (flags::unigram::WIDE_SCORES, is_wide(tokenizer)),
+                (flags::unigram::CHARSMAP, !tokenizer.charmap.is_empty()),
+                (flags::unigram::STRIP, spaces.strip),
+                (flags::unigram::TRIM_END, spaces.trim_end),
+                (flags::unigram::COLLAPSE_SPACES, spaces.collapse_spaces),
+                (flags::unigram::COLLAPSE_TO_SPACE, spaces.collapse_to_plain_space),
+                (flags::unigram::SPLIT_WHITESPACE, spaces.split_whitespace),
+                (flags::unigram::ADD_DUMMY_PREFIX, spaces.add_dummy_prefix),
+                (flags::unigram::PREFIX_FIRST, spaces.first_word_only),
+                (flags::unigram::SPLIT_AT_SPACES, spaces.split_at_spaces),
+            ]);
+            (flags::KIND_UNIGRAM, own | added, first_byte.unwrap_or(0))
         }
     }
 }

@@ -3,12 +3,10 @@
 use super::merge::Merger;
 use super::model::{Bpe, WordSplit};
 use crate::tokenizer::added::Segment;
+use crate::tokenizer::flags::METASPACE;
 use crate::tokenizer::vocabulary::Vocabulary;
 use crate::tokenizer::windows::{self, Word};
 use core::str::Chars;
-
-/// SentencePiece writes a space as this character.
-const METASPACE: char = '\u{2581}';
 
 /// Writes the tokens of a segment to `out`, by the rule of llama2.c: a space is put before the text (the dummy prefix, if the vocabulary says
 /// so); each character becomes the token of its piece or, if there is none, one byte token per UTF-8 byte; then the adjacent tokens whose

@@ -6,9 +6,6 @@ use crate::tokenizer::reader::{Le32Slice, invalid};
 use crate::tokenizer::rules::{Spacing, TextRules};
 use crate::tokenizer::vocabulary::Vocabulary;
 
-/// The score of a piece that no two tokens merge to.
-const NEVER: f32 = f32::MIN;
-
 /// The scores of the pieces, and what is done to spaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Bpe<'a> {
@@ -83,7 +80,7 @@ impl<'a> Bpe<'a> {
 
     /// Whether two tokens may merge to `token`.
     pub fn is_mergeable(&self, token: u32) -> bool {
-        self.score(token) > NEVER
+        self.score(token) > flags::NEVER
     }
 
     /// Whether text may become `token` as part of a word.

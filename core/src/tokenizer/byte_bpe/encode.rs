@@ -4,8 +4,9 @@ use super::merge::Merger;
 use super::model::ByteBpe;
 use super::pre_tokenizer::Cursor;
 use crate::tokenizer::added::Segment;
+use crate::tokenizer::flags::MAX_PIECE_BYTES;
 use crate::tokenizer::nfc::Characters;
-use crate::tokenizer::vocabulary::{MAX_PIECE_BYTES, Vocabulary};
+use crate::tokenizer::vocabulary::Vocabulary;
 use crate::tokenizer::windows::{self, Word};
 
 /// Writes the tokens of a segment to `out`; `None` if it is too short for the tokens, or for the bytes of a word.

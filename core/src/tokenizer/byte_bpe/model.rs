@@ -2,11 +2,11 @@
 
 use super::pre_tokenizer::Pattern;
 use crate::error::Error;
-use crate::tokenizer::flags::byte_bpe as flags;
+use crate::tokenizer::flags::{MAX_PIECE_BYTES, byte_bpe as flags};
 use crate::tokenizer::nfc;
 use crate::tokenizer::reader::{Le32, Le32Slice, Reader, invalid};
 use crate::tokenizer::rules::{Spacing, TextRules};
-use crate::tokenizer::vocabulary::{MAX_PIECE_BYTES, Vocabulary};
+use crate::tokenizer::vocabulary::Vocabulary;
 
 /// The merges, the tokens of the bytes, and the pre-tokenizer.
 #[derive(Clone, Copy, Debug)]

@@ -5,16 +5,10 @@
 //! its replacement.
 
 use crate::error::Error;
+use crate::tokenizer::flags::unigram::{
+    CHARSMAP_END as END, CHARSMAP_KEY_BYTES as KEY_BYTES, CHARSMAP_REPLACEMENT_BYTES as REPLACEMENT_BYTES,
+};
 use crate::tokenizer::reader::{Le32, invalid};
-
-/// Bytes of the longest key. A longer cluster is replaced character by character.
-pub const KEY_BYTES: usize = 5;
-
-/// The end of each replacement.
-pub const END: char = '\0';
-
-/// Bytes of the longest replacement, so that the time to check a map is bounded by its size.
-const REPLACEMENT_BYTES: usize = 255;
 
 /// A checked view of the section's map.
 #[derive(Clone, Copy, Debug)]

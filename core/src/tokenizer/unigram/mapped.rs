@@ -1,7 +1,8 @@
 //! The characters of a text after the vocabulary's map, as the `tokenizers` crate's `Precompiled` normalizer replaces them.
 
-use super::charmap::{Charmap, END, KEY_BYTES};
+use super::charmap::Charmap;
 use super::clusters::Boundaries;
+use crate::tokenizer::flags::unigram::{CHARSMAP_END as END, CHARSMAP_KEY_BYTES as KEY_BYTES};
 use core::str::Chars;
 
 /// The characters of a text. With a map, each grapheme cluster of at most five bytes that starts with a key becomes the replacement of that

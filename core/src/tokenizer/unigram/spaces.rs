@@ -3,11 +3,8 @@
 use super::charmap::Charmap;
 use super::mapped::Mapped;
 use crate::tokenizer::added::Segment;
-use crate::tokenizer::flags::unigram as flags;
+use crate::tokenizer::flags::{METASPACE, unigram as flags};
 use crate::tokenizer::unicode::{is_whitespace, trim_end, trim_start};
-
-/// SentencePiece writes a space as this character.
-const METASPACE: char = '\u{2581}';
 
 /// What a vocabulary does to the spaces of a text, in the order of the fields.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,9 @@
 
 use super::model::Unigram;
 use super::spaces::Word;
+use crate::tokenizer::flags::MAX_PIECE_BYTES;
 use crate::tokenizer::reader::{Le32, Le32Slice};
-use crate::tokenizer::vocabulary::{MAX_PIECE_BYTES, Vocabulary};
+use crate::tokenizer::vocabulary::Vocabulary;
 
 /// Sums that are kept: a piece has fewer characters.
 const REACH: usize = MAX_PIECE_BYTES + 1;

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use attoformer::tokenizer::flags::unigram as flags;
+
 /// Longest key that can match, bytes: of a longer grapheme cluster each character, of at most four bytes, is looked up by itself.
-const KEY_BYTES_MAX: usize = 5;
+const KEY_BYTES_MAX: usize = flags::CHARSMAP_KEY_BYTES;
 /// Longest replacement that an image stores, bytes.
-const REPLACEMENT_BYTES_MAX: usize = 255;
+const REPLACEMENT_BYTES_MAX: usize = flags::CHARSMAP_REPLACEMENT_BYTES;
 /// All replacements that an image stores, bytes: their offsets have 24 bits.
-const BYTES_MAX: usize = 1 << 24;
+const BYTES_MAX: usize = 1 << flags::CHARSMAP_START_BITS;
 
 /// Replacements by key: keys of at most five bytes that can match. No key begins with another one, because the shortest match of a cluster counts.
 pub type Charmap = BTreeMap<String, String>;

@@ -1,11 +1,13 @@
 //! Vocabulary and settings of a tokenizer in memory, whatever file they come from.
 
+use attoformer::tokenizer::flags;
+
 use super::charsmap::Charmap;
 use super::error::VocabularyError;
 use super::limits::PIECE_BYTES_MAX;
 
 /// Character that SentencePiece writes for a space.
-pub(super) const METASPACE: char = '\u{2581}';
+pub(super) const METASPACE: char = flags::METASPACE;
 
 /// Vocabulary and settings of a tokenizer.
 #[derive(Clone, Debug)]
@@ -138,7 +140,7 @@ pub struct Piece {
 }
 
 /// Score of a piece that no two tokens merge to.
-pub const NEVER: f32 = f32::MIN;
+pub const NEVER: f32 = flags::bpe::NEVER;
 
 /// Merge rule of byte-level BPE; its place in the list is the merge rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
