@@ -1,4 +1,4 @@
-//! The tokenizer against a slow encoder, and against sections that lie.
+//! SentencePiece-style BPE against a slow encoder, and against malformed sections.
 
 #[path = "common/random.rs"]
 mod random;
@@ -9,6 +9,7 @@ mod vocabulary;
 
 use attoformer::Error;
 use attoformer::tokenizer::{Decoder, Tokenizer};
+use attoformer_needs::needs;
 use random::Random;
 use vocabulary::{Vocabulary, random_text};
 
@@ -26,12 +27,12 @@ fn decode(tokenizer: &Tokenizer<'_>, tokens: &[u32]) -> String {
     text
 }
 
-/// Encoding equals the slow one's with plenty of room and with little, and decoding brings the text back.
+/// Encoding gives the tokens of the slow encoder, with a large buffer and with small ones, and decoding gives the text.
 fn check(vocabulary: &Vocabulary, tokenizer: &Tokenizer<'_>, text: &str) {
     let expected = vocabulary.encode_slowly(text);
     assert_eq!(encode(tokenizer, text), expected, "{text:?}");
     assert_eq!(decode(tokenizer, &expected), text);
-    // Much room means a memo of pairs, little means none: the result is the same, or a refusal.
+    // A large buffer has memory for a memo of pairs, a small one has none: the result is the same, or an error.
     let mut out = vec![0; 2 * text.len() + 10];
     let count = tokenizer.encode(text, &mut out).unwrap();
     assert_eq!(out[..count], expected);
@@ -47,7 +48,7 @@ fn check(vocabulary: &Vocabulary, tokenizer: &Tokenizer<'_>, text: &str) {
 }
 
 #[test]
-fn small_vocabulary_equals_the_slow_encoder() {
+fn a_small_vocabulary_gives_the_tokens_of_the_slow_encoder() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
@@ -61,11 +62,11 @@ fn small_vocabulary_equals_the_slow_encoder() {
 }
 
 #[test]
-fn any_vocabulary_equals_the_slow_encoder() {
+fn any_vocabulary_gives_the_tokens_of_the_slow_encoder() {
     let mut random = Random(2);
     for round in 0..300 {
         let mut vocabulary = Vocabulary::random(&mut random, round % 3);
-        vocabulary.space_in_front = round % 4 != 0;
+        vocabulary.add_dummy_prefix = round % 4 != 0;
         let section = vocabulary.section();
         let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
         for _ in 0..20 {
@@ -77,9 +78,10 @@ fn any_vocabulary_equals_the_slow_encoder() {
     }
 }
 
+#[needs(file = "../shared/models/stories260K/tok512.bin", file = "../shared/data/tinystories_dev.txt")]
 #[test]
-fn stories_vocabulary_equals_the_slow_encoder() {
-    let Some(vocabulary) = Vocabulary::stories() else { return };
+fn the_stories_vocabulary_gives_the_tokens_of_the_slow_encoder() {
+    let vocabulary = Vocabulary::stories();
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
     assert_eq!(encode(&tokenizer, "Once upon a time"), [403, 407, 261, 378]);
@@ -87,35 +89,31 @@ fn stories_vocabulary_equals_the_slow_encoder() {
     for _ in 0..3000 {
         check(&vocabulary, &tokenizer, &random_text(&mut random, 12));
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tinystories_dev.txt");
-    let Ok(stories) = std::fs::read_to_string(path) else {
-        println!("skipped: {path} is not there");
-        return;
-    };
+    let stories = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/tinystories_dev.txt")).unwrap();
     stories.lines().for_each(|line| check(&vocabulary, &tokenizer, line));
     stories.split("<|endoftext|>").take(10).for_each(|story| check(&vocabulary, &tokenizer, story.trim()));
-    // Each word alone must give what the whole gives, so all of the file at once needs no slow encoder.
+    // Encoding word by word gives the same tokens as the whole, so the slow encoder need not encode the whole file at once.
     let words = stories.split_inclusive(' ').scan(String::new(), |space, word| {
         let text = format!("{space}{}", word.strip_suffix(' ').unwrap_or(word));
         *space = " ".to_string();
         Some(text)
     });
     let mut plain = vocabulary.clone();
-    plain.space_in_front = false;
+    plain.add_dummy_prefix = false;
     let expected: Vec<u32> =
         words.enumerate().flat_map(|(at, word)| if at == 0 { &vocabulary } else { &plain }.encode_slowly(&word)).collect();
     assert_eq!(encode(&tokenizer, &stories), expected);
 }
 
-/// `"<s>"` spelled out, merged step by step, reaches a piece equal to the begin token's only if that is matched against text.
+/// The merges of the text `<s>` reach the piece of BOS only if that is matched against text.
 #[test]
-fn text_makes_no_control_tokens() {
+fn text_never_becomes_a_special_token() {
     let mut vocabulary = Vocabulary::new(&[("<", -1.0), ("s", -1.0), (">", -1.0), ("<s", -2.0), ("0", -1.0), ("<0", -2.0)]);
     vocabulary.pieces[0].0 = b"<0".to_vec();
     vocabulary.pieces[1].0 = b"<s>".to_vec();
     vocabulary.pieces[2].0 = b"s>".to_vec();
     vocabulary.pieces[3].0 = b"<0>".to_vec();
-    vocabulary.space_in_front = false;
+    vocabulary.add_dummy_prefix = false;
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
     assert_eq!(encode(&tokenizer, "<s>"), [262, 261]);
@@ -123,7 +121,7 @@ fn text_makes_no_control_tokens() {
     assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab()), (1, 2, 0, 265));
 }
 
-/// A byte token's spelling is not its text.
+/// The piece that spells a byte token is not its text.
 #[test]
 fn byte_tokens_do_not_merge() {
     let vocabulary = Vocabulary::new(&[("x", -1.0), ("<0x41>x", -2.0), ("x<0x41>", -2.0), (" ", -3.0), ("xx", -4.0)]);
@@ -133,14 +131,14 @@ fn byte_tokens_do_not_merge() {
     check(&vocabulary, &tokenizer, "AxAxxA");
 }
 
-/// Of equal scores the leftmost pair is merged first, also when a merge made both pairs; a better one comes before either.
+/// Of pairs with equal scores the leftmost merges first, also if one merge created both; a better pair comes before either.
 #[test]
-fn ties_go_to_the_left() {
+fn of_equal_scores_the_leftmost_pair_merges_first() {
     for (left, right, expected) in [(1.0, 1.0, ["abc", "d"]), (1.0, 2.0, ["a", "bcd"]), (2.0, 2.0, ["abc", "d"]), (0.5, 1.0, ["a", "bcd"])]
     {
         let letters = [("a", 0.0), ("bcd", right), ("abc", left), ("d", 0.0), ("b", 0.0), ("c", 0.0), ("bc", 1.0)];
         let mut vocabulary = Vocabulary::new(&letters);
-        vocabulary.space_in_front = false;
+        vocabulary.add_dummy_prefix = false;
         let section = vocabulary.section();
         let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
         let pieces: Vec<&[u8]> = encode(&tokenizer, "abcd").iter().map(|&token| tokenizer.piece(token).unwrap()).collect();
@@ -149,9 +147,9 @@ fn ties_go_to_the_left() {
     }
 }
 
-/// A megabyte without a space: neither a small buffer nor a large one makes it take long.
+/// A megabyte without a space takes little time, with a small buffer and with a large one.
 #[test]
-fn very_long_words() {
+fn a_very_long_word_takes_linear_time() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
@@ -167,7 +165,7 @@ fn very_long_words() {
 }
 
 #[test]
-fn pieces() {
+fn every_token_has_its_piece_and_ids_out_of_range_are_errors() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
@@ -182,7 +180,7 @@ fn pieces() {
     }
 }
 
-/// Everything a caller can do with a tokenizer: must not panic, whatever the section said.
+/// Does everything that a caller can do with a tokenizer: nothing may panic, whatever the section says.
 fn exercise(tokenizer: &Tokenizer<'_>) {
     let mut out = [0; 64];
     for text in ["the abc aaaa", "日本 éa \u{1F600} <s>", ""] {
@@ -233,9 +231,9 @@ fn damaged_sections_never_panic() {
     assert!(accepted > 100, "{accepted} altered scores or pieces should have passed");
 }
 
-/// Each rule of the section, broken alone.
+/// Breaks each rule of the section alone.
 #[test]
-fn each_contradiction_is_named() {
+fn each_contradiction_of_a_section_is_named() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let vocab = vocabulary.vocab() as usize;
@@ -268,18 +266,18 @@ fn each_contradiction_is_named() {
     let mut spaced = Vocabulary::new(&[("a b", -1.0)]).section();
     spaced[12] |= 2;
     assert!(matches!(Tokenizer::new(&spaced, 260), Err(Error::Tokenizer { what }) if what.contains("flag 2")));
-    // An empty piece is useless, not wrong.
+    // An empty piece is useless but valid.
     assert!(Tokenizer::new(&Vocabulary::new(&[("", 0.0)]).section(), 260).is_ok());
-    // Neither is a piece of 255 bytes, but one more does not fit.
+    // A piece of 255 bytes is valid, one more byte is not.
     let piece = "x".repeat(256);
     assert!(Tokenizer::new(&Vocabulary::new(&[(&piece[1..], 0.0)]).section(), 260).is_ok());
     assert!(Tokenizer::new(&Vocabulary::new(&[(&piece, 0.0)]).section(), 260).is_err());
 }
 
-/// What the `tokenizers` crate's forms need: U+2581 as a space, no space behind an added token or before one that is there, pieces that nothing
-/// merges to.
+/// Flags for models of the `tokenizers` crate: U+2581 is a space, no dummy prefix after an added token or before a space; and pieces that no
+/// two tokens merge to.
 #[test]
-fn flags_of_spaces_and_pieces_that_are_never_made() {
+fn space_flags_apply_and_unmergeable_pieces_are_never_made() {
     let vocabulary = Vocabulary::small();
     let with_flags = |flags: u32, text: &str| {
         let mut section = vocabulary.section();

@@ -1,4 +1,4 @@
-//! Tokens to text, and stop strings, in streams cut anywhere.
+//! Tokens to text, and stop sequences, in streams divided anywhere.
 
 #[path = "common/random.rs"]
 mod random;
@@ -10,18 +10,18 @@ use attoformer::tokenizer::{Decoder, MAX_STOP_BYTES, StopMatcher, Tokenizer};
 use random::Random;
 use vocabulary::{Vocabulary, random_text};
 
-/// The text of all tokens at once: bytes joined, then made into text.
+/// The text of all tokens at once: their bytes joined, then decoded.
 fn decode_at_once(vocabulary: &Vocabulary, tokens: &[u32], mut at_start: bool) -> String {
     let mut bytes = Vec::new();
     for &token in tokens {
         let piece = match token.checked_sub(vocabulary.first_byte) {
             Some(byte @ 0..=255) => vec![byte as u8],
-            _ if token == vocabulary.begin || token == vocabulary.end => Vec::new(),
+            _ if token == vocabulary.bos || token == vocabulary.eos => Vec::new(),
             _ => vocabulary.pieces[token as usize].0.clone(),
         };
-        let strip = at_start && vocabulary.space_in_front && piece.first() == Some(&b' ');
+        let strip = at_start && vocabulary.add_dummy_prefix && piece.first() == Some(&b' ');
         bytes.extend(&piece[usize::from(strip)..]);
-        at_start = token == vocabulary.begin;
+        at_start = token == vocabulary.bos;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -33,7 +33,7 @@ fn any_tokens_decode_as_if_all_at_once() {
     let bytes = [0x00, 0x20, 0x41, 0x80, 0x9f, 0xa0, 0xbf, 0xc0, 0xc3, 0xe0, 0xe6, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff];
     for round in 0..6000 {
         let mut vocabulary = Vocabulary::random(&mut random, 2);
-        vocabulary.space_in_front = round % 5 != 0;
+        vocabulary.add_dummy_prefix = round % 5 != 0;
         let section = vocabulary.section();
         let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();
         let tokens: Vec<u32> = (0..random.below(30))
@@ -78,9 +78,9 @@ fn a_character_comes_with_its_last_byte() {
     assert_eq!(decoder.push(&tokenizer, vocab), Err(Error::TokenOutOfRange { token: vocab, vocab }));
 }
 
-/// The most text that one token can complete.
+/// The longest text that one token can complete.
 #[test]
-fn the_longest_piece_behind_a_broken_character() {
+fn the_longest_piece_after_a_broken_character_fits_the_decoder() {
     let longest = "x".repeat(255);
     let vocabulary = Vocabulary::new(&[(&longest, 0.0)]);
     let section = vocabulary.section();
@@ -91,7 +91,7 @@ fn the_longest_piece_behind_a_broken_character() {
     assert!(size_of::<Decoder>() <= 300, "{} bytes", size_of::<Decoder>());
 }
 
-/// The text before the stop string that ends first (the longest of those that end together), and whether there is one.
+/// The text before the stop sequence that ends first (the longest of those that end together), and whether one was found.
 fn before_stop<'t>(text: &'t str, stops: &[&str]) -> (&'t str, bool) {
     for end in (0..=text.len()).filter(|&end| text.is_char_boundary(end)) {
         let found = stops.iter().filter(|stop| !stop.is_empty() && text[..end].ends_with(**stop)).map(|stop| stop.len()).max();
@@ -103,7 +103,7 @@ fn before_stop<'t>(text: &'t str, stops: &[&str]) -> (&'t str, bool) {
 }
 
 #[test]
-fn stop_strings_in_any_stream() {
+fn stop_sequences_are_found_in_any_stream() {
     let mut random = Random(12);
     let letters = ['a', 'b', 'é', '\u{1F600}'];
     let mut stopped_count = 0;
@@ -124,7 +124,7 @@ fn stop_strings_in_any_stream() {
             let (part, tail) = rest.split_at(cut);
             passed.extend(matcher.push(part));
             rest = tail;
-            // Nothing is held back but the start of a stop string.
+            // Only a prefix of a stop sequence is held back.
             let seen = &text[..text.len() - rest.len()];
             let held = &seen[passed.len()..];
             assert!(matcher.stopped() || stops.iter().any(|stop| stop.starts_with(held)) || held.is_empty(), "{held:?} of {stops:?}");
@@ -142,7 +142,7 @@ fn stop_strings_in_any_stream() {
 }
 
 #[test]
-fn stop_string_lengths() {
+fn stop_sequences_have_at_most_64_bytes() {
     let long = "x".repeat(MAX_STOP_BYTES + 1);
     assert_eq!(StopMatcher::new(&[&long]).err(), Some(Error::BufferTooSmall { need: MAX_STOP_BYTES + 1, have: MAX_STOP_BYTES }));
     let stops = [&long[1..]];
@@ -155,9 +155,9 @@ fn stop_string_lengths() {
     assert_eq!((none.push("text"), none.finish(), none.stopped()), (["", "text"], "", false));
 }
 
-/// The whole way: text, tokens, text, stop.
+/// Text to tokens to text, up to a stop sequence.
 #[test]
-fn decoder_and_matcher_together() {
+fn decoded_text_ends_at_a_stop_sequence() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let tokenizer = Tokenizer::new(&section, vocabulary.vocab()).unwrap();

@@ -1,4 +1,4 @@
-//! WordPiece by its rules, and against sections that lie. `host-tools/tests/wordpiece.rs` compares it with the `tokenizers` crate.
+//! WordPiece by its rules, and against malformed sections. `host-tools/tests/wordpiece.rs` compares it with the `tokenizers` crate.
 
 #[path = "common/random.rs"]
 mod random;
@@ -7,9 +7,9 @@ use attoformer::Error;
 use attoformer::tokenizer::{Decoder, Encoding, Tokenizer};
 use random::Random;
 
-const UNKNOWN: u32 = 1;
-const BEGIN: u32 = 2;
-const END: u32 = 3;
+const UNK: u32 = 1;
+const BOS: u32 = 2;
+const EOS: u32 = 3;
 const UNCASED: u32 = 15;
 const PIECES: [&str; 24] = [
     "[PAD]",
@@ -38,10 +38,10 @@ const PIECES: [&str; 24] = [
     "i\u{307}",
 ];
 
-/// The section that `docs/image.md` describes.
+/// A section as `docs/image.md` describes it.
 fn section(pieces: &[&str], flags: u32) -> Vec<u8> {
     let longest = pieces.iter().map(|piece| piece.len()).max().unwrap_or(0) as u32;
-    let mut words = vec![2, pieces.len() as u32, longest, flags, BEGIN, END, 100, UNKNOWN, 0];
+    let mut words = vec![2, pieces.len() as u32, longest, flags, BOS, EOS, 100, UNK, 0];
     for piece in pieces {
         words.push(words[words.len() - 1] + piece.len() as u32);
     }
@@ -51,7 +51,7 @@ fn section(pieces: &[&str], flags: u32) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_le_bytes).chain(pieces.concat().into_bytes()).collect()
 }
 
-/// The pieces that `text` becomes.
+/// The pieces of the tokens of `text`.
 fn split(text: &str, flags: u32) -> Vec<&'static str> {
     let section = section(&PIECES, flags);
     let tokenizer = Tokenizer::new(&section, PIECES.len() as u32).unwrap();
@@ -61,10 +61,10 @@ fn split(text: &str, flags: u32) -> Vec<&'static str> {
 }
 
 #[test]
-fn words_are_split_by_their_longest_pieces() {
+fn words_are_split_into_their_longest_pieces() {
     assert_eq!(split("unaffable", UNCASED), ["un", "##aff", "##able"]);
     assert_eq!(split("unaffableable un", UNCASED), ["un", "##aff", "##able", "##able", "un"]);
-    // A word that cannot be split to its end is unknown as a whole; what comes before and behind it is not.
+    // A word that cannot be split to its end is unknown as a whole; the words before and after it are not.
     assert_eq!(split("a unx a", UNCASED), ["a", "[UNK]", "a"]);
     assert_eq!(split("affable", UNCASED), ["[UNK]"]);
     assert_eq!(split("", UNCASED), [""; 0]);
@@ -75,13 +75,13 @@ fn words_are_split_by_their_longest_pieces() {
 fn a_word_has_at_most_a_hundred_characters() {
     assert_eq!(split(&"a".repeat(100), UNCASED).len(), 100);
     assert_eq!(split(&"a".repeat(101), UNCASED), ["[UNK]"]);
-    // Counted once normalised: the accents go first.
+    // Characters are counted after normalization, without the accents.
     assert_eq!(split(&"a\u{301}".repeat(100), UNCASED).len(), 100);
     assert_eq!(split(&format!("{} a", "é".repeat(1 << 20)), UNCASED), ["[UNK]", "a"]);
 }
 
 #[test]
-fn each_step_of_the_normaliser_has_its_flag() {
+fn each_step_of_the_normalizer_has_its_flag() {
     assert_eq!(split("U\0n\u{200B}\u{FFFD}", UNCASED), ["un"]);
     assert_eq!(split("un\u{200B}", UNCASED & !1), ["[UNK]"]);
     assert_eq!(split("a東a", UNCASED), ["a", "東", "a"]);
@@ -89,43 +89,43 @@ fn each_step_of_the_normaliser_has_its_flag() {
     assert_eq!(split("À\u{301}", UNCASED), ["a"]);
     assert_eq!(split("É", UNCASED & !4), ["é"]);
     assert_eq!(split("A", UNCASED & !8), ["[UNK]"]);
-    // The dotted capital I loses its dot with the accents, or becomes two characters; ß is lower case already.
+    // The dotted capital I loses its dot with the accents, or becomes two characters; ß is already lower case.
     assert_eq!(split("İ ẞ ß", UNCASED), ["i", "ß", "ß"]);
     assert_eq!(split("İ", UNCASED & !4), ["i\u{307}"]);
 }
 
-/// Marks that are not accents are sorted by their combining class (U+302E: 224, U+1D165: 216), but not across a character of class 0.
+/// Spacing marks are sorted by their combining class (U+302E: 224, U+1D165: 216), but not across a character of class 0.
 #[test]
-fn marks_stand_in_canonical_order() {
+fn marks_are_sorted_in_canonical_order() {
     let pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##\u{302E}", "##\u{1D165}"];
     let section = section(&pieces, UNCASED);
     let tokenizer = Tokenizer::new(&section, pieces.len() as u32).unwrap();
     let mut out = [0; 64];
     let mut encode = |text: &str| tokenizer.encode(text, &mut out).map(|count| out[..count].to_vec()).unwrap();
     assert_eq!(encode("a\u{302E}\u{301}\u{1D165}\u{302E}"), [4, 6, 5, 5]);
-    // U+0903 is Mc of class 0, U+0941 an accent of class 0: neither is passed.
+    // U+0941 is a nonspacing mark of class 0: marks are not sorted across it.
     assert_eq!(encode("a\u{302E}\u{941}\u{1D165}"), [4, 5, 6]);
     assert_eq!(encode("a\u{1D165}\u{302E} a"), [4, 6, 5, 4]);
-    assert_eq!(encode(&"\u{302E}\u{1D165}".repeat(1 << 16)), [UNKNOWN]);
+    assert_eq!(encode(&"\u{302E}\u{1D165}".repeat(1 << 16)), [UNK]);
 }
 
-/// Text must not be able to end a sequence, whatever it spells.
+/// Text cannot end a sequence, whatever it spells.
 #[test]
-fn text_makes_no_control_tokens() {
+fn text_never_becomes_a_special_token() {
     assert_eq!(split("[CLS]", UNCASED), ["[", "cls", "]"]);
     let pieces = ["pad", "unk", "cls", "sep", "c", "##l", "##s"];
     let section = section(&pieces, UNCASED);
     let tokenizer = Tokenizer::new(&section, pieces.len() as u32).unwrap();
     let mut out = [0; 8];
     assert_eq!(tokenizer.encode("cls sep pad", &mut out), Ok(5));
-    assert_eq!(out[..5], [4, 5, 6, UNKNOWN, 0]);
+    assert_eq!(out[..5], [4, 5, 6, UNK, 0]);
 }
 
 #[test]
-fn specials_stand_around_the_text_and_what_is_too_long_is_counted() {
+fn special_tokens_surround_the_text_and_truncated_tokens_are_counted() {
     let section = section(&PIECES, UNCASED);
     let tokenizer = Tokenizer::new(&section, PIECES.len() as u32).unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab()), (BEGIN, END, UNKNOWN, 24));
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.unk(), tokenizer.vocab()), (BOS, EOS, UNK, 24));
     for (room, expected, truncated) in
         [(6, vec![2, 4, 5, 6, 3], 0), (5, vec![2, 4, 5, 6, 3], 0), (4, vec![2, 4, 5, 3], 1), (2, vec![2, 3], 3)]
     {
@@ -150,17 +150,17 @@ fn decoding_joins_words_with_spaces() {
         let text: String = tokens.iter().map(|&token| decoder.push(&tokenizer, token).unwrap().to_owned()).collect();
         text + decoder.finish()
     };
-    assert_eq!(decode(Decoder::new(), &[BEGIN, 4, 5, 6, 18, 1, 14, END, 8, 9]), "unaffable 東 [UNK] . aa");
-    assert_eq!(decode(Decoder::new(), &[END, 5, 6, BEGIN, 8]), "##affablea");
+    assert_eq!(decode(Decoder::new(), &[BOS, 4, 5, 6, 18, 1, 14, EOS, 8, 9]), "unaffable 東 [UNK] . aa");
+    assert_eq!(decode(Decoder::new(), &[EOS, 5, 6, BOS, 8]), "##affablea");
     assert_eq!(decode(Decoder::mid_text(), &[4, 5]), " unaff");
     assert_eq!(decode(Decoder::mid_text(), &[5, 4]), "aff un");
     assert_eq!(tokenizer.piece(5), Ok(&b"##aff"[..]));
     assert_eq!(tokenizer.piece(24), Err(Error::TokenOutOfRange { token: 24, vocab: 24 }));
 }
 
-/// The longest pieces there may be, shown behind an unfinished character of another vocabulary's: the decoder's text holds them.
+/// The longest piece with the space before it fits the decoder.
 #[test]
-fn a_piece_of_255_bytes_is_shown() {
+fn a_piece_of_255_bytes_is_decoded() {
     let long = "é".repeat(127) + "x";
     let pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", &long];
     let section = section(&pieces, UNCASED);
@@ -170,9 +170,9 @@ fn a_piece_of_255_bytes_is_shown() {
     assert_eq!(decoder.push(&tokenizer, 4), Ok(format!(" {long}").as_str()));
 }
 
-/// Each rule of the section, broken alone.
+/// Breaks each rule of the section alone.
 #[test]
-fn each_contradiction_is_named() {
+fn each_contradiction_of_a_section_is_named() {
     let good = section(&PIECES, UNCASED);
     let vocab = PIECES.len();
     let sorted = 32 + 4 * (vocab + 1);

@@ -1,28 +1,28 @@
-//! Vocabularies and texts for the tokenizer's tests, and the section writer of `docs/image.md`.
+//! Vocabularies and texts for the tests of the tokenizer, and a writer of sections as `docs/image.md` describes them.
 
 use super::random::Random;
 
-/// What a tokenizer section holds, before it is one.
+/// The contents of a tokenizer section.
 #[derive(Clone)]
 pub struct Vocabulary {
     pub pieces: Vec<(Vec<u8>, f32)>,
-    pub begin: u32,
-    pub end: u32,
-    pub unknown: u32,
+    pub bos: u32,
+    pub eos: u32,
+    pub unk: u32,
     pub first_byte: u32,
-    pub space_in_front: bool,
+    pub add_dummy_prefix: bool,
 }
 
 impl Vocabulary {
-    /// Unknown, begin, end and the byte tokens, as in every llama2.c vocabulary; then `pieces`.
+    /// UNK, BOS, EOS and the byte tokens, as in every llama2.c vocabulary; then `pieces`.
     pub fn new(pieces: &[(&str, f32)]) -> Self {
         let mut all: Vec<(Vec<u8>, f32)> = ["<unk>", "\n<s>\n", "\n</s>\n"].iter().map(|piece| (piece.as_bytes().to_vec(), 0.0)).collect();
         all.extend((0..256).map(|byte| (format!("<0x{byte:02X}>").into_bytes(), 0.0)));
         all.extend(pieces.iter().map(|(piece, score)| (piece.as_bytes().to_vec(), *score)));
-        Self { pieces: all, begin: 1, end: 2, unknown: 0, first_byte: 3, space_in_front: true }
+        Self { pieces: all, bos: 1, eos: 2, unk: 0, first_byte: 3, add_dummy_prefix: true }
     }
 
-    /// Letters with merges in an ordinary order, and some characters of several bytes.
+    /// Letters with merges in an ordinary order, and some multi-byte characters.
     pub fn small() -> Self {
         Self::new(&[
             (" t", -1.0),
@@ -52,8 +52,8 @@ impl Vocabulary {
         ])
     }
 
-    /// Random pieces, most of them joined from others, with random scores of which many are equal: merges in no sensible order, pieces
-    /// there twice, and (with `spaces` above 0) runs of spaces or (above 1) pieces across words.
+    /// Random pieces, most of them concatenations of others, with random scores of which many are equal: merges in no sensible order, equal
+    /// pieces, and (with `spaces` above 0) runs of spaces or (above 1) pieces across words.
     pub fn random(random: &mut Random, spaces: usize) -> Self {
         let letters = ["a", "b", "é", "日", "\u{1F600}"];
         let mut pieces: Vec<String> = [" ", "a", "b", "é", "日"].iter().map(|piece| piece.to_string()).collect();
@@ -77,12 +77,12 @@ impl Vocabulary {
         self.pieces.len() as u32
     }
 
-    /// The section's bytes.
+    /// The bytes of the section.
     pub fn section(&self) -> Vec<u8> {
         let longest = self.pieces.iter().map(|(piece, _)| piece.len()).max().unwrap_or(0) as u32;
         let one_space = self.pieces.iter().all(|(piece, _)| !piece.iter().skip(1).any(|&byte| byte == b' '));
-        let flags = u32::from(self.space_in_front) | u32::from(one_space) << 1;
-        let mut words = vec![1, self.vocab(), longest, flags, self.begin, self.end, self.first_byte, self.unknown, 0];
+        let flags = u32::from(self.add_dummy_prefix) | u32::from(one_space) << 1;
+        let mut words = vec![1, self.vocab(), longest, flags, self.bos, self.eos, self.first_byte, self.unk, 0];
         for (piece, _) in &self.pieces {
             words.push(words[words.len() - 1] + piece.len() as u32);
         }

@@ -34,6 +34,7 @@ pub fn encode(bpe: &ByteBpe<'_>, vocabulary: &Vocabulary<'_>, segment: Segment<'
 }
 
 /// The token whose piece is the whole word.
+#[inline(never)]
 fn whole_word(vocabulary: &Vocabulary<'_>, word: Bytes<'_>) -> Option<u32> {
     let mut piece = heapless::Vec::<u8, MAX_PIECE_BYTES>::new();
     for byte in word {

@@ -72,6 +72,7 @@ impl<'a> ByteBpe<'a> {
     }
 
     /// The merge of two tokens, if there is one.
+    #[inline(never)]
     pub fn merge(&self, left: u32, right: u32) -> Option<Merge> {
         let pairs = self.merges_of(left)?;
         let at = pairs.partition_point(|[second, ..]| u32::from_le_bytes(*second) < right);

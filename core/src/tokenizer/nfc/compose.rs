@@ -190,7 +190,12 @@ fn rank(character: char) -> u32 {
 
 /// Whether text of such characters only is in form C.
 fn is_settled(character: char) -> bool {
-    character < '\u{300}' || (rank(character) == 0 && pair(character).is_none() && single(character).is_none())
+    /// Not inlined, and with it none of the searches, to save flash.
+    #[inline(never)]
+    fn has_no_properties(character: char) -> bool {
+        rank(character) == 0 && pair(character).is_none() && single(character).is_none()
+    }
+    character < '\u{300}' || has_no_properties(character)
 }
 
 /// The character that two compose to, if there is one.

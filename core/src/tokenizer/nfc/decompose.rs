@@ -75,6 +75,7 @@ fn syllable(character: char) -> Option<(char, char, Option<char>)> {
 }
 
 /// The two characters that one decomposes to.
+#[inline(never)]
 pub fn pair(character: char) -> Option<(char, char)> {
     let plane = character as u32 >> 16;
     let rows = match plane {
