@@ -1,16 +1,18 @@
 //! SiLU and GELU: a sigmoid by the fixed-point exponential, in registers from the argument's bits to the quotient.
 
-use super::super::scalar;
 use crate::format::types::Activation;
 use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31};
+use crate::numeric::{gelu_erf, relu, squared_relu};
 use core::arch::naked_asm;
 
-/// Activation in place: [`scalar::activate`].
+/// Activation in place: [`super::super::scalar::activate`].
 pub(super) fn activate(activation: Activation, x: &mut [f32]) {
     let function = match activation {
         Activation::Silu => silu,
         Activation::GeluTanh => gelu_tanh,
-        Activation::Relu | Activation::GeluErf | Activation::SquaredRelu => return scalar::activate(activation, x),
+        Activation::Relu => return each(x, relu),
+        Activation::GeluErf => return each(x, gelu_erf),
+        Activation::SquaredRelu => return each(x, squared_relu),
     };
     if !x.is_empty() {
         let ends = x.as_mut_ptr_range();
@@ -19,16 +21,28 @@ pub(super) fn activate(activation: Activation, x: &mut [f32]) {
     }
 }
 
-/// Activated gate times up projection: [`scalar::gate`].
+fn each(x: &mut [f32], of: impl Fn(f32) -> f32) {
+    x.iter_mut().for_each(|x| *x = of(*x));
+}
+
+/// Activated gate times up projection: [`super::super::scalar::gate`].
 pub(super) fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     let count = gate.len().min(up.len()).min(out.len());
-    if activation != Activation::Silu || count == 0 {
-        return scalar::gate(activation, gate, up, out);
+    let (Some(gate), Some(up), Some(out)) = (gate.get(..count), up.get(..count), out.get_mut(..count)) else {
+        return debug_assert!(false, "the shortest of three slices has {count} elements");
+    };
+    if activation != Activation::Silu {
+        // The bits of one pass: a product is rounded the same whether its factor is in memory or not.
+        out.copy_from_slice(gate);
+        activate(activation, out);
+        return out.iter_mut().zip(up).for_each(|(out, &up)| *out *= up);
     }
-    let start = out.as_mut_ptr();
-    let arguments = Arguments::new(gate.as_ptr(), up.as_ptr(), [start, start.wrapping_add(count)]);
-    // SAFETY: each of the three slices has `count` elements, at least one.
-    unsafe { silu_gate(&arguments) }
+    if count > 0 {
+        let ends = out.as_mut_ptr_range();
+        let arguments = Arguments::new(gate.as_ptr(), up.as_ptr(), [ends.start, ends.end]);
+        // SAFETY: each of the three slices has `count` elements, at least one.
+        unsafe { silu_gate(&arguments) }
+    }
 }
 
 /// The argument block of the functions below; the assembly reads it by offset.

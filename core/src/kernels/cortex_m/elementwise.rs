@@ -11,11 +11,18 @@ pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() && is_word_aligned(out) {
         return quantize_plain(x, out);
     }
-    if in_scale.is_empty() {
-        quantize_scaled(|| x.iter().copied(), out)
-    } else {
-        quantize_scaled(|| x.iter().zip(in_scale).map(|(&x, &scale)| x * scale), out)
+    // A missing scale counts as 1, which changes no bit.
+    let count = if in_scale.is_empty() { x.len() } else { x.len().min(in_scale.len()) };
+    let scaled = |(k, &x): (usize, &f32)| x * in_scale.get(k).copied().unwrap_or(1.0);
+    let row = || x.iter().enumerate().take(count).map(scaled);
+    let quantizer = Quantizer::new(max_magnitude_bits(row()));
+    out.fill(0);
+    for (k, x) in row().enumerate() {
+        if let Some(out) = out.get_mut(interleave_index(k)) {
+            *out = quantizer.quantize(x) as i16;
+        }
     }
+    quantizer.scale
 }
 
 fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
@@ -144,15 +151,4 @@ pub(super) fn largest_bits(x: &[f32]) -> u32 {
     largest!(x, bits, "");
     let (_, tail) = x.as_chunks::<4>();
     tail.iter().fold(bits, |bits, x| bits.max(x.to_bits()))
-}
-
-fn quantize_scaled<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -> f32 {
-    let quantizer = Quantizer::new(max_magnitude_bits(row()));
-    out.fill(0);
-    for (k, x) in row().enumerate() {
-        if let Some(out) = out.get_mut(interleave_index(k)) {
-            *out = quantizer.quantize(x) as i16;
-        }
-    }
-    quantizer.scale
 }

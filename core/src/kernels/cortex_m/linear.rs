@@ -1,17 +1,16 @@
 //! Matrix products: the choice of a microkernel for each range of rows, and the edges.
 
-use super::super::layout::interleave_index;
-use super::super::scalar;
+use super::super::layout::{interleave_index, rows_per_bundle};
 use super::super::views::{Matrix, QuantizedRows};
 use super::dsp::{self, is_word_aligned};
 use super::int4;
 use super::int8::{self, Arguments};
-use crate::format::directory::Layout;
+use crate::format::directory::{Dtype, Layout};
 
 /// Groups of four columns whose mixed sum of two rows fits 32 bits (512 columns: 512 * 127 * 32,768 < 2^31).
 const PAIR_GROUPS: usize = 128;
 
-/// int8 weights: [`scalar::matmul_i8`].
+/// int8 weights: [`super::super::scalar::matmul_i8`].
 pub(super) fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     let groups = matrix.columns.div_ceil(4);
     let stored_rows = match matrix.layout {
@@ -19,7 +18,7 @@ pub(super) fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
         Layout::CortexMDsp => matrix.rows.next_multiple_of(2),
     };
     match Operands::new(matrix, x, out, 4 * groups, stored_rows) {
-        None => slow_i8(matrix, x, out),
+        None => slow(matrix, x, out),
         Some(operands) => match matrix.layout {
             Layout::Portable => operands.products(int8::rows_by_token, int8::rows_by_two_tokens, 1),
             Layout::CortexMDsp if groups <= PAIR_GROUPS => operands.products(int8::pairs_by_token, int8::pairs_by_two_tokens, 2),
@@ -29,7 +28,7 @@ pub(super) fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
     add_bias(matrix, out);
 }
 
-/// int4 weights: [`scalar::matmul_i4`].
+/// int4 weights: [`super::super::scalar::matmul_i4`].
 pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     let row_bytes = matrix.columns.div_ceil(8) * 4;
     let stored_rows = match matrix.layout {
@@ -45,7 +44,7 @@ pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
             Layout::Portable => operands.nibbles(),
             Layout::CortexMDsp => operands.quads(groups),
         },
-        _ => slow_i4(matrix, x, out),
+        _ => slow(matrix, x, out),
     }
     add_bias(matrix, out);
 }
@@ -94,7 +93,7 @@ impl<'a> Operands<'a> {
     }
 
     /// All products: two tokens at a time, in bundles of `rows_for_two` rows; then an odd last token, in bundles of two rows.
-    #[inline(always)]
+    #[inline(never)]
     fn products(mut self, one: unsafe extern "C" fn(&Arguments), two: unsafe extern "C" fn(&Arguments), rows_for_two: usize) {
         let rows = self.matrix.rows;
         for token in (0..self.tokens & !1).step_by(2) {
@@ -217,6 +216,7 @@ impl<'a> Operands<'a> {
     }
 
     /// Pairs of rows too long for one mixed sum: block by block.
+    #[inline(never)]
     fn long_pairs(self) {
         let rows = self.matrix.rows;
         let (pairs, _) = self.matrix.values.as_chunks::<4>();
@@ -248,38 +248,40 @@ fn pair_sums(weights: &[[u8; 4]], x: &[[i16; 2]]) -> [i32; 2] {
     [even, odd]
 }
 
-/// int8 operands of any size at any address: the specification, with the columns in natural order again.
-fn slow_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
-    slow(matrix, x, out, |row, x| match matrix.layout {
-        Layout::Portable => in_order(matrix.row(row).iter().map(|&w| w as i8 as i32), x, 0),
-        Layout::CortexMDsp => in_order(scalar::paired_row(matrix, row), x, 0),
-    });
-}
-
-/// int4 operands of any size at any address.
-fn slow_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
-    let group = matrix.group.max(1);
-    slow(matrix, x, out, |row, x| {
-        let mut weights = scalar::nibbles(matrix, row);
-        let groups = (0..x.len()).step_by(group).zip(matrix.group_scales_of(row));
-        groups.fold(0i32, |sum, (first, &scale)| {
-            sum.wrapping_add(in_order(weights.by_ref().take(group), x, first).wrapping_mul(scale as i32))
-        })
-    });
-}
-
-/// Sum of products with the columns from `first` on.
-fn in_order(weights: impl Iterator<Item = i32>, x: &[i16], first: usize) -> i32 {
-    let at = |k| x.get(interleave_index(k)).map_or(0, |&x| x as i32);
-    weights.zip(first..).fold(0i32, |sum, (w, k)| sum.wrapping_add(w.wrapping_mul(at(k))))
-}
-
-/// Dequantizes `dot(row, x)` of every row and token.
-fn slow(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32], dot: impl Fn(usize, &[i16]) -> i32) {
+/// Operands of any size at any address: the specification, with the columns in natural order again. Images and arenas have no such operands, so
+/// this is small instead of fast.
+#[cold]
+#[inline(never)]
+fn slow(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    // int8 rows run on into their padding, as scalar's do.
+    let (columns, group) = if matrix.dtype == Dtype::Int4 { (matrix.columns, matrix.group.max(1)) } else { (matrix.row_bytes, 0) };
     for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
         for (row, out) in out.iter_mut().enumerate() {
-            *out = dot(row, x) as f32 * (matrix.scale(row) * token_scale);
+            let group_scales = matrix.group_scales_of(row);
+            let sum = (0..columns).fold(0i32, |sum, k| {
+                let x = x.get(interleave_index(k)).copied().unwrap_or(0) as i32;
+                let scale = k.checked_div(group).map_or(1, |group| group_scales.get(group).copied().unwrap_or(0) as i32);
+                sum.wrapping_add(weight(matrix, row, k).wrapping_mul(x).wrapping_mul(scale))
+            });
+            *out = sum as f32 * (matrix.scale(row) * token_scale);
         }
+    }
+}
+
+/// The weight in column `k` of a row, in either layout; 0 outside the matrix.
+fn weight(matrix: &Matrix<'_>, row: usize, k: usize) -> i32 {
+    let byte = |at: usize| matrix.values.get(at).copied().unwrap_or(0);
+    let bundle = rows_per_bundle(matrix.layout, matrix.dtype);
+    let first = (row / bundle).wrapping_mul(bundle * matrix.row_bytes);
+    let halfword_at = first.wrapping_add(2 * interleave_index(k));
+    let halfword = i16::from_le_bytes([byte(halfword_at), byte(halfword_at.wrapping_add(1))]) as i32;
+    match bundle {
+        // Four nibbles; 256 * odd + even; one nibble or byte of its own.
+        4 => (halfword << (28 - 4 * (row % 4))) >> 28,
+        2 if row % 2 == 1 => (halfword - halfword as i8 as i32) >> 8,
+        2 => halfword as i8 as i32,
+        _ if matrix.dtype == Dtype::Int4 => ((byte(first.wrapping_add(k / 2)) as i32) << (28 - 4 * (k % 2))) >> 28,
+        _ => byte(first.wrapping_add(k)) as i8 as i32,
     }
 }
 
