@@ -28,21 +28,24 @@ fn each(x: &mut [f32], of: impl Fn(f32) -> f32) {
 /// Activated gate times up projection: [`super::super::scalar::gate`].
 pub(super) fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
     let count = gate.len().min(up.len()).min(out.len());
-    let (Some(gate), Some(up), Some(out)) = (gate.get(..count), up.get(..count), out.get_mut(..count)) else {
-        return debug_assert!(false, "the shortest of three slices has {count} elements");
-    };
     if activation != Activation::Silu {
-        // The bits of one pass: a product is rounded the same whether its factor is in memory or not.
-        out.copy_from_slice(gate);
-        activate(activation, out);
-        return out.iter_mut().zip(up).for_each(|(out, &up)| *out *= up);
+        return gate_in_two_passes(activation, gate, up, out);
     }
     if count > 0 {
-        let ends = out.as_mut_ptr_range();
-        let arguments = Arguments::new(gate.as_ptr(), up.as_ptr(), [ends.start, ends.end]);
+        let start = out.as_mut_ptr();
+        let arguments = Arguments::new(gate.as_ptr(), up.as_ptr(), [start, start.wrapping_add(count)]);
         // SAFETY: each of the three slices has `count` elements, at least one.
         unsafe { silu_gate(&arguments) }
     }
+}
+
+/// Gates whose activation has no loop of its own with a product. The bits are those of one pass: a factor in memory is rounded like one in a register.
+fn gate_in_two_passes(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let count = gate.len().min(up.len()).min(out.len());
+    let out = out.get_mut(..count).unwrap_or_default();
+    out.iter_mut().zip(gate).for_each(|(out, &gate)| *out = gate);
+    activate(activation, out);
+    out.iter_mut().zip(up).for_each(|(out, &up)| *out *= up);
 }
 
 /// The argument block of the functions below; the assembly reads it by offset.

@@ -93,10 +93,11 @@ impl<'a> Operands<'a> {
     }
 
     /// All products: two tokens at a time, in bundles of `rows_for_two` rows; then an odd last token, in bundles of two rows.
-    #[inline(never)]
+    #[inline(always)]
     fn products(mut self, one: unsafe extern "C" fn(&Arguments), two: unsafe extern "C" fn(&Arguments), rows_for_two: usize) {
         let rows = self.matrix.rows;
-        for token in (0..self.tokens & !1).step_by(2) {
+        let mut token = 0;
+        while token + 2 <= self.tokens {
             let whole = rows & !(rows_for_two - 1);
             let Arguments { x, out, token_scale, .. } = self.arguments(token + 1, 0, whole);
             let arguments = Arguments { second_x: x, second_out: out, second_scale: token_scale, ..self.arguments(token, 0, whole) };
@@ -108,9 +109,9 @@ impl<'a> Operands<'a> {
                 self.last_row(token, one);
                 self.last_row(token + 1, one);
             }
+            token += 2;
         }
-        if self.tokens % 2 == 1 {
-            let token = self.tokens - 1;
+        if token < self.tokens {
             if rows > 1 {
                 // SAFETY: `new` found these rows, their scales, and the token's input and output.
                 unsafe { one(&self.arguments(token, 0, rows & !1)) }
