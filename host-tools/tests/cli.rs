@@ -127,7 +127,7 @@ fn failures_name_the_file() {
         (&["info", &string(tiny.folder.path())], "it is a directory"),
         (&["run", &image, "--prompt", &prompt], "tiny.atto: 62 tokens exceed the context of 20"),
         (&["run", &image, "--tokens-in", "1,283"], "token 283 is not in the vocabulary of 283"),
-        (&["run", &image, "--prompt", "a", "--context", "21"], "the image allows 1 to 20"),
+        (&["run", &image, "--prompt", "a", "--context", "21"], "not within the image's 1 to 20"),
         (&["run", &image, "--prompt", "a", "--kernels", "none"], "no kernel set \"none\""),
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
@@ -218,7 +218,7 @@ fn bench_reports_speeds() {
     let report = json(["bench", &image, "--prompt-len", "10", "--gen-len", "5", "--json"]);
     assert!(report["prefill_tokens_per_s"].as_f64().unwrap() > 0.0);
     assert!(report["decode_tokens_per_s"].as_f64().unwrap() > 0.0);
-    assert!(failure(["bench", &image, "--prompt-len", "100"]).contains("do not fit"));
+    assert!(failure(["bench", &image, "--prompt-len", "100"]).contains("exceed the context"));
 }
 
 #[test]
