@@ -318,7 +318,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// See [`Session::prefill`] and [`Session::encode`].
     pub fn golden_hash(&mut self, golden: &Golden<'_>) -> Result<u32, Error> {
+        #[cfg_attr(not(feature = "encoder"), expect(unused_mut, reason = "only an encoder's output changes it here"))]
         let mut hash = OutputHash::new();
+        #[cfg(feature = "encoder")]
         if self.config().has_encoder() {
             let output = if golden.features.is_empty() { self.encode(golden.tokens) } else { self.encode_features(golden.features) }?;
             hash.logits(output);
