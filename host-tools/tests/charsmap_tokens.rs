@@ -1,5 +1,5 @@
-//! Unigram behind a map of characters (T5, XLM-R and their like) as packed and run by the engine, against the `tokenizers` crate: the forms that
-//! published files have, from tokenizer.json and from GGUF. `unigram.rs` compares a published vocabulary where there is one.
+//! Unigram with a charsmap (T5, XLM-R and their relatives), packed and run by the engine, against the `tokenizers` crate: the forms of published
+//! files, from tokenizer.json and from GGUF. `unigram.rs` compares a published vocabulary, where there is one.
 
 use attoformer_tools::import;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
@@ -34,7 +34,7 @@ fn squeeze(to: &str) -> Value {
     json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": to })
 }
 
-/// The forms of published files, each with both maps.
+/// The forms of published files, each with both charsmaps.
 fn variants() -> Vec<Value> {
     let plain = trained();
     let white = json!({ "type": "WhitespaceSplit" });
@@ -45,7 +45,7 @@ fn variants() -> Vec<Value> {
     for map in maps() {
         let map = step(&map);
         let forms = [
-            // XLM-R, mBART and T5 of late; their first files; those between.
+            // Recent files of XLM-R, mBART and T5; their first files; those in between.
             (vec![map.clone(), strip(false), squeeze("▁")], metaspace("always", true)),
             (vec![map.clone()], parted("always")),
             (vec![map.clone(), squeeze(" ")], parted("always")),
@@ -68,7 +68,7 @@ fn variants() -> Vec<Value> {
 }
 
 #[test]
-fn chosen_and_own_texts_become_the_library_s_tokens() {
+fn chosen_texts_with_a_charsmap_become_the_library_s_tokens() {
     let (marks, spaces) = (format!("a{}b", "\u{301}".repeat(5_000)), "\u{3000}\u{1}".repeat(500));
     for file in variants() {
         let pair = Pair::new(&file);
@@ -87,9 +87,9 @@ fn chosen_and_own_texts_become_the_library_s_tokens() {
     }
 }
 
-/// Tokens that a user adds are looked for behind the normaliser, which works on what the others leave as a whole.
+/// Tokens that a user adds are matched in normalized text; the normalizer runs on the whole text between the other tokens.
 #[test]
-fn tokens_that_were_added_become_the_library_s() {
+fn normalized_added_tokens_become_the_library_s() {
     for (at, mut file) in variants().into_iter().enumerate() {
         let id = file["model"]["vocab"].as_array().unwrap().len();
         let token = |id: usize, name: &str, special: bool| {
@@ -98,7 +98,7 @@ fn tokens_that_were_added_become_the_library_s() {
         };
         file["added_tokens"].as_array_mut().unwrap().extend([token(id, "zap", false), token(id + 1, "<late>", true)]);
         if at >= 6 {
-            // The other map would change its characters.
+            // The other charsmap would replace its characters.
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
             let error = tokenizer_json::open(folder.path()).map(|_| ()).unwrap_err().to_string();
@@ -113,19 +113,19 @@ fn tokens_that_were_added_become_the_library_s() {
 }
 
 #[test]
-fn generated_strings_become_the_library_s_tokens() {
+fn generated_strings_with_a_charsmap_become_the_library_s_tokens() {
     check_all(variants(), &several(1_000, 33, OWN));
 }
 
 #[test]
 #[ignore = "minutes"]
-fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
+fn a_hundred_thousand_strings_with_a_charsmap_become_the_library_s_tokens() {
     check_all(variants(), &several(100_000, 34, OWN));
 }
 
-/// Time is linear in the text: also of one word, of one cluster, of what goes away.
+/// The time is linear in the length of the text, also for one word, one cluster and removed characters.
 #[test]
-fn a_megabyte_without_a_space_takes_no_time() {
+fn unigram_encodes_a_megabyte_without_a_space_in_seconds() {
     let files = variants();
     let pairs = [0, 4, 7].map(|at| Pair::new(&files[at]));
     let more = ["\u{301}", "\u{1}", "ﷺ", "a\u{301}", "\u{200B}", "\u{3000}", "\u{1F469}\u{200D}"];
@@ -140,9 +140,9 @@ fn a_megabyte_without_a_space_takes_no_time() {
     }
 }
 
-/// Each refusal names the file and the cause.
+/// Every message names the file and the cause.
 #[test]
-fn what_cannot_be_packed_is_refused() {
+fn normalizers_that_cannot_be_packed_are_refused() {
     let plain = trained();
     let refused = |normalizer: Value, cause: &str| {
         let mut file = plain.clone();
@@ -158,13 +158,13 @@ fn what_cannot_be_packed_is_refused() {
     refused(step(&[]), "is truncated");
     refused(step(&map[..100]), "is truncated");
     refused(step(&[&map[..], b"\xFF"].concat()), "not UTF-8");
-    refused(sequence(&[squeeze("▁"), step(&map)]), "normalizer step of type Precompiled");
-    refused(sequence(&[step(&map), step(&map)]), "normalizer step of type Precompiled");
-    refused(sequence(&[step(&map), strip(true)]), "normalizer step of type Strip");
-    refused(sequence(&[json!({ "type": "NFKD" }), step(&map)]), "type NFKD");
+    refused(sequence(&[squeeze("▁"), step(&map)]), "normalizer step Precompiled");
+    refused(sequence(&[step(&map), step(&map)]), "normalizer step Precompiled");
+    refused(sequence(&[step(&map), strip(true)]), "normalizer step Strip");
+    refused(sequence(&[json!({ "type": "NFKD" }), step(&map)]), "normalizer step NFKD");
     let of = |key: &str, replacement: &str| step(&precompiled(&Pairs::from([(key.to_owned(), replacement.to_owned())])));
     refused(of("a", &"x".repeat(256)), "256 bytes");
-    // Nodes below themselves, and a value that is nowhere.
+    // Nodes that are their own descendants, and a value outside the trie.
     let unit = |label: u8, ends: u32, offset: u32| offset << 10 | ends << 8 | u32::from(label);
     let trie = |units: &[u32]| {
         let bytes = units.iter().flat_map(|unit| unit.to_le_bytes());
@@ -181,7 +181,7 @@ fn what_cannot_be_packed_is_refused() {
     units[usize::from(b'a')] = unit(b'a', 1, u32::from(b'a') ^ 1);
     units[1] = 1 << 31 | 77;
     refused(trie(&units), "by text outside its replacements");
-    // A file that is beyond packing leaves the model fed tokens.
+    // A model whose tokenizer cannot be packed is fed tokens.
     let mut file = plain.clone();
     for (normalizer, can) in [(sequence(&[json!({ "type": "NFKD" }), step(&map)]), false), (step(&map), true)] {
         file["normalizer"] = normalizer;
@@ -191,7 +191,7 @@ fn what_cannot_be_packed_is_refused() {
     }
 }
 
-/// An array of a GGUF file.
+/// An array value of a GGUF file.
 fn array(kind: u32, values: &[Vec<u8>]) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &(values.len() as u64).to_le_bytes(), &values.concat()].concat()
 }
@@ -209,7 +209,7 @@ fn gguf(file: &Value, map: &[u8]) -> Builder {
     };
     let tokens: Vec<Vec<u8>> = names(0).map(|name| text(name.as_str().unwrap())).collect();
     let kinds: Vec<Vec<u8>> = (0..pieces.len()).map(|token| kind(token).to_le_bytes().to_vec()).collect();
-    // What the converter writes for those that are no text must not count.
+    // The scores that the converter writes for tokens that are not text must not count.
     let score = |(token, score): (usize, Value)| if kind(token) == 1 { score.as_f64().unwrap() as f32 } else { -10_000.0 };
     let scores: Vec<Vec<u8>> = names(1).enumerate().map(|piece| score(piece).to_le_bytes().to_vec()).collect();
     let file = Builder::new("bert")
@@ -253,7 +253,7 @@ fn gguf(file: &Value, map: &[u8]) -> Builder {
     tensors.iter().fold(file, |file, (name, shape)| file.tensor(name, shape, &values(name, shape)))
 }
 
-/// The file says less than a tokenizer.json; what it says means the same.
+/// A GGUF file has fewer settings than a tokenizer.json; they mean the same.
 #[test]
 fn a_gguf_file_gives_the_library_s_tokens() {
     let (files, maps) = (variants(), maps());
@@ -261,7 +261,7 @@ fn a_gguf_file_gives_the_library_s_tokens() {
     for (map, at) in maps.iter().zip([0, 6]) {
         let mut file = files[at].clone();
         for piece in file["model"]["vocab"].as_array_mut().unwrap() {
-            piece[1] = json!(piece[1].as_f64().unwrap() as f32); // as GGUF has them
+            piece[1] = json!(piece[1].as_f64().unwrap() as f32); // as GGUF stores them
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.gguf");

@@ -1,4 +1,4 @@
-//! Hugging Face decoders: every tensor in its place, from every family's own names.
+//! Hugging Face decoders: every tensor of every family is imported under its name, in the right order of rows.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -9,11 +9,11 @@ use attoformer::image::{Activation, MaskKind, NormKind, PositionKind};
 use attoformer_tools::import::{SourceRole, rotary_frequencies};
 use directory::Directory;
 use serde_json::json;
-use values::{expect, expect_bias, in_halves, value};
+use values::{expect, expect_bias, rotate_half_row, value};
 
 const LAYER: Option<u32> = Some(0);
 
-/// A place in rows of this many columns that nothing moved.
+/// Index of a value in a tensor with this many columns whose rows keep their order.
 fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
     move |row, column| row * columns + column
 }
@@ -48,12 +48,12 @@ fn llama(model_type: &str) -> Directory {
 }
 
 #[test]
-fn llama_and_its_kin_are_read_from_their_places() {
+fn llama_mistral_and_qwen_are_imported() {
     for family in ["llama", "mistral", "qwen2", "qwen3"] {
         let directory = llama(family);
         directory.assert_all_are_needed();
         let checkpoint = directory.open().unwrap();
-        let place = |row: usize| in_halves(row, 4, 4);
+        let place = |row: usize| rotate_half_row(row, 4, 4);
         let name = |rest: &str| format!("model.layers.0.{rest}");
         expect(&checkpoint, SourceRole::Embedding, None, "model.embed_tokens.weight", plain(8));
         expect(&checkpoint, SourceRole::Query, LAYER, &name("self_attn.q_proj.weight"), |row, column| place(row) * 8 + column);
@@ -83,11 +83,11 @@ fn llama_and_its_kin_are_read_from_their_places() {
 }
 
 #[test]
-fn what_llama_need_not_have_is_read() {
+fn optional_tensors_of_llama_are_imported() {
     let head = llama("llama").with(json!({"tie_word_embeddings": false})).tensor("lm_head.weight", &[11, 8]);
     expect(&head.open().unwrap(), SourceRole::Head, None, "lm_head.weight", plain(8));
     head.assert_all_are_needed();
-    // Files with a table twice, or with one that follows from the config.
+    // Files with the embedding table twice, or with a table that follows from the config.
     let twice = llama("llama").tensor("lm_head.weight", &[11, 8]).tensor("model.layers.0.self_attn.rotary_emb.inv_freq", &[2]);
     assert!(twice.open().unwrap().config.tied_head);
     let mut biased = llama("llama").with(json!({"attention_bias": true, "mlp_bias": true}));
@@ -97,14 +97,14 @@ fn what_llama_need_not_have_is_read() {
         biased = biased.tensor(&format!("model.layers.0.{part}_proj.bias"), &[size]);
     }
     biased.assert_all_are_needed();
-    // LlamaModel without a head has no prefix.
+    // A LlamaModel, without a head, has no prefix.
     let mut bare = llama("llama");
     bare.tensors = bare.tensors.into_iter().map(|(name, shape)| (name.trim_start_matches("model.").to_owned(), shape)).collect();
     assert!(bare.open().is_ok());
 }
 
 #[test]
-fn windows_are_those_of_their_family() {
+fn sliding_windows_follow_the_rules_of_their_family() {
     let window = |directory: Directory| directory.open().map(|checkpoint| (checkpoint.config.mask, checkpoint.config.window));
     assert_eq!(window(llama("mistral").with(json!({"sliding_window": 9}))), Ok((MaskKind::Window, Some(9))));
     assert_eq!(window(llama("mistral").with(json!({"sliding_window": 64}))), Ok((MaskKind::Causal, None)));
@@ -119,14 +119,14 @@ fn windows_are_those_of_their_family() {
 }
 
 #[test]
-fn rotary_scalings_are_computed_as_stated() {
+fn rope_scalings_are_computed() {
     let with = |scaling: serde_json::Value| llama("llama").with(json!({"rope_scaling": scaling}));
     let plain = rotary_frequencies(500.0, 4);
     let linear = with(json!({"type": "linear", "factor": 4.0})).open().unwrap();
     assert_eq!(linear.rotary, [plain[0] / 4.0, plain[1] / 4.0]);
     assert_eq!(with(json!({"rope_type": "dynamic", "factor": 4.0})).open().unwrap().rotary, plain);
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32});
-    // 32 tokens are 5.1 waves of the first pair, 0.23 of the second.
+    // In 32 tokens the first pair rotates 5.1 times, the second 0.23 times.
     assert_eq!(with(llama3).open().unwrap().rotary, [plain[0], plain[1] / 8.0]);
     let yarn = with(json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16})).open().unwrap();
     let scale = (0.1 * 4f64.ln() + 1.0).powi(2) / 2.0;
@@ -145,9 +145,9 @@ fn rotary_scalings_are_computed_as_stated() {
     }
 }
 
-/// Query, key and value in one matrix, all matrices with their inputs as rows.
+/// Queries, keys and values are one matrix, and all matrices are transposed.
 #[test]
-fn gpt2_is_read_from_its_places() {
+fn gpt2_is_imported() {
     let config = json!({"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 9, "vocab_size": 11,
         "layer_norm_epsilon": 1e-5, "bos_token_id": 10, "eos_token_id": 10});
     let tensors: [(&str, &[usize]); 16] = [
@@ -193,9 +193,9 @@ fn gpt2_is_read_from_its_places() {
     assert!(directory.with(json!({"n_head": 3})).refusal().contains("n_embd 8 is not divisible by 3 attention heads"));
 }
 
-/// Query, key and value of one head after another, of which a part turns.
+/// Queries, keys and values are one matrix, head by head, with RoPE on a part of each head.
 #[test]
-fn gpt_neox_is_read_from_its_places() {
+fn gpt_neox_is_imported() {
     let config = json!({"model_type": "gpt_neox", "hidden_size": 20, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2,
         "vocab_size": 11, "max_position_embeddings": 9, "rotary_pct": 0.4, "rotary_emb_base": 100, "hidden_act": "gelu"});
     let tensors: [(&str, &[usize]); 16] = [
@@ -219,10 +219,10 @@ fn gpt_neox_is_read_from_its_places() {
     let directory = Directory::new(config, &tensors);
     directory.assert_all_are_needed();
     let checkpoint = directory.clone().tensor("gpt_neox.layers.0.attention.masked_bias", &[1]).open().unwrap();
-    // Rows of a head in the file: ten of the query, ten of the key, ten of the value. Four of ten turn.
+    // Rows of a head in the file: ten of the query, ten of the key, ten of the value. RoPE rotates four of ten.
     for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
         let place = move |row: usize| {
-            let own = if part == SourceRole::Value { row % 10 } else { in_halves(row % 10, 10, 4) };
+            let own = if part == SourceRole::Value { row % 10 } else { rotate_half_row(row % 10, 10, 4) };
             row / 10 * 30 + which * 10 + own
         };
         let name = "gpt_neox.layers.0.attention.query_key_value";
@@ -239,9 +239,9 @@ fn gpt_neox_is_read_from_its_places() {
     assert!(directory.with(json!({"rotary_pct": 0.3})).refusal().contains("cannot rotate 3 dimensions of a head"));
 }
 
-/// Neighbour pairs as they are, one norm for attention and MLP, a bias of the head.
+/// Rotary pairs are interleaved, attention and MLP share a norm, the head has a bias.
 #[test]
-fn gptj_is_read_from_its_places() {
+fn gptj_is_imported() {
     let config = json!({"model_type": "gptj", "n_embd": 12, "n_layer": 1, "n_head": 2, "n_positions": 9, "vocab_size": 11, "rotary_dim": 4,
         "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5});
     let tensors: [(&str, &[usize]); 15] = [
@@ -277,7 +277,7 @@ fn gptj_is_read_from_its_places() {
 }
 
 #[test]
-fn weights_in_several_files_are_found_by_their_index() {
+fn weights_in_several_files_are_imported_by_their_index() {
     let directory = llama("llama");
     let folder = directory.write();
     let first = |name: &str| name.contains("mlp");
@@ -301,20 +301,20 @@ fn weights_in_several_files_are_found_by_their_index() {
         ("model.norm.weight", "nowhere.safetensors", "nowhere.safetensors: no such file"),
         ("nothing.weight", one, "places the tensor nothing.weight in"),
     ] {
-        let mut lies = files.clone();
-        lies.insert(name.to_owned(), json!(file));
-        write(&lies);
-        let sentence = open().map(|_| ()).expect_err("it was read").to_string();
+        let mut changed = files.clone();
+        changed.insert(name.to_owned(), json!(file));
+        write(&changed);
+        let sentence = open().map(|_| ()).expect_err("it was imported").to_string();
         assert!(sentence.contains(what), "{sentence}");
     }
-    // A tensor in both files.
+    // A tensor that both files have.
     write(&files);
     directory.write_weights(&folder.path().join(one), |name| first(name) || name == "model.norm.weight");
-    assert!(open().map(|_| ()).expect_err("it was read").to_string().contains("the tensor model.norm.weight occurs twice"));
+    assert!(open().map(|_| ()).expect_err("it was imported").to_string().contains("the tensor model.norm.weight occurs twice"));
 }
 
 #[test]
-fn configurations_that_contradict_themselves_or_their_tensors_are_refused() {
+fn decoder_configs_that_are_inconsistent_are_refused() {
     for (fields, what) in [
         (json!({"model_type": "mamba"}), "model_type is mamba"),
         (json!({"model_type": null}), "model_type is (not stated)"),

@@ -1,4 +1,4 @@
-//! Hugging Face encoders and classifiers, of texts and images: every tensor in its place, from every family's own names.
+//! Hugging Face encoders and classifiers, of texts and images: every tensor of every family is imported under its name.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -14,12 +14,12 @@ use values::{expect, expect_bias, value};
 const LAYER: Option<u32> = Some(0);
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n";
 
-/// A place in rows of this many columns that nothing moved.
+/// Index of a value in a tensor with this many columns whose rows keep their order.
 fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
     move |row, column| row * columns + column
 }
 
-/// A norm's scale and bias.
+/// Checks the scale and bias of a norm.
 fn expect_norm(checkpoint: &Checkpoint, part: SourceRole, layer: Option<u32>, name: &str) {
     let norm = checkpoint.tensor(part, layer).unwrap();
     for (index, &found) in norm.values.iter().enumerate() {
@@ -28,7 +28,7 @@ fn expect_norm(checkpoint: &Checkpoint, part: SourceRole, layer: Option<u32>, na
     }
 }
 
-/// Layers of weights and biases: `name.weight` (rows, columns) and `name.bias` (rows).
+/// Adds `name.weight` `(rows, columns)` and `name.bias` `(rows)` of each layer.
 fn layers(mut directory: Directory, layers: &[(&str, &[usize])]) -> Directory {
     for (name, shape) in layers {
         directory = directory.tensor(&format!("{name}.weight"), shape).tensor(&format!("{name}.bias"), &shape[..1]);
@@ -36,7 +36,7 @@ fn layers(mut directory: Directory, layers: &[(&str, &[usize])]) -> Directory {
     directory
 }
 
-/// An encoder with BERT's names behind `prefix`.
+/// An encoder with BERT's tensor names after `prefix`.
 fn bert(model_type: &str, prefix: &str, class: &str) -> Directory {
     let config = json!({"model_type": model_type, "architectures": [class], "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1,
         "num_attention_heads": 2, "vocab_size": 6, "max_position_embeddings": 8, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
@@ -62,7 +62,7 @@ fn bert(model_type: &str, prefix: &str, class: &str) -> Directory {
 }
 
 #[test]
-fn berts_classifiers_are_read_from_their_places() {
+fn bert_and_its_classifiers_are_imported() {
     let texts = layers(bert("bert", "bert.", "BertForSequenceClassification"), &[("bert.pooler.dense", &[4, 4]), ("classifier", &[3, 4])]);
     texts.assert_all_are_needed();
     let checkpoint = texts.open().unwrap();
@@ -85,7 +85,7 @@ fn berts_classifiers_are_read_from_their_places() {
 }
 
 #[test]
-fn labels_that_are_no_names_are_refused() {
+fn invalid_labels_are_refused() {
     let texts = layers(bert("bert", "", "BertForTokenClassification"), &[("classifier", &[2, 4])]);
     assert_eq!(texts.with(json!({"id2label": null})).open().unwrap().labels, ["LABEL_0", "LABEL_1"]);
     for (labels, what) in [
@@ -100,7 +100,7 @@ fn labels_that_are_no_names_are_refused() {
 }
 
 #[test]
-fn old_names_of_norms_are_known() {
+fn older_names_of_norms_are_known() {
     let mut directory = bert("bert", "", "BertModel");
     let old = |name: String| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
     directory.tensors = directory.tensors.into_iter().map(|(name, shape)| (old(name), shape)).collect();
@@ -110,9 +110,9 @@ fn old_names_of_norms_are_known() {
     assert_eq!((norm[1], norm[5]), (value(&format!("{name}.gamma"), 1), value(&format!("{name}.beta"), 1)));
 }
 
-/// The first token's position is the one behind the padding token's number.
+/// The first token's position is the one after the id of the padding token.
 #[test]
-fn roberta_is_read_from_its_places() {
+fn roberta_is_imported() {
     for family in ["roberta", "xlm-roberta"] {
         let directory = bert(family, "roberta.", "RobertaModel");
         directory.assert_all_are_needed();
@@ -136,7 +136,7 @@ fn roberta_is_read_from_its_places() {
 }
 
 #[test]
-fn distilbert_is_read_from_its_places() {
+fn distilbert_is_imported() {
     let config = json!({"model_type": "distilbert", "dim": 4, "hidden_dim": 6, "n_layers": 1, "n_heads": 2, "vocab_size": 6,
         "max_position_embeddings": 8, "activation": "gelu", "architectures": ["DistilBertForSequenceClassification"]});
     let tables: [(&str, &[usize]); 2] =
@@ -173,9 +173,9 @@ fn distilbert_is_read_from_its_places() {
     assert_eq!((config.pooler, config.labels, config.activation), (Pooler::Relu, 2, Activation::GeluErf));
 }
 
-/// A patch's values are its channels, each row after row, as the convolution's kernels have them.
+/// The values of a patch are its channels, each row by row, in the order of the convolution's kernels.
 #[test]
-fn vision_transformers_are_read_from_their_places() {
+fn vision_transformers_are_imported() {
     let config = json!({"model_type": "vit", "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 2,
         "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": 6, "patch_size": 2, "num_channels": 3,
         "architectures": ["ViTForImageClassification"], "id2label": {"0": "cat", "1": "dog"}});

@@ -1,4 +1,4 @@
-//! Hugging Face directories of the BERT family: what they hold, and how damaged or unknown ones are refused.
+//! Hugging Face directories of the BERT family: tensors, element types, pooling, and the refusal of invalid directories.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,14 +38,14 @@ const TENSORS: [(&str, &[usize]); 21] = [
     ("encoder.layer.0.output.LayerNorm.bias", &[4]),
 ];
 
-/// A directory in the making.
+/// A model directory whose tensors have explicit bytes.
 struct Directory {
     folder: TempDir,
     tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
 }
 
 impl Directory {
-    /// Value `i` of tensor `t` is `t + i / 16`, which every element type holds exactly.
+    /// A directory in which value `i` of tensor `t` is `t + i / 16`, exact in f32 and f16.
     fn new(dtype: Dtype) -> Self {
         let mut tensors = HashMap::new();
         for (index, (name, shape)) in TENSORS.iter().enumerate() {
@@ -76,20 +76,20 @@ impl Directory {
         import::open(self.folder.path(), None).map_err(|error| error.to_string())
     }
 
-    /// The sentence with which it is refused, which names one of its files.
+    /// The message of its refusal, which names one of its files.
     fn refusal(&self) -> String {
-        let sentence = self.open().map(|_| ()).expect_err("it was read");
+        let sentence = self.open().map(|_| ()).expect_err("it was imported");
         assert!(sentence.starts_with(&*self.folder.path().to_string_lossy()), "{sentence}");
         sentence
     }
 }
 
-/// Every tensor from its place, in every element type; the first segment is part of the positions.
+/// Every tensor is imported in every element type; the first segment is added to the positions.
 #[test]
-fn every_tensor_is_read_from_its_place() {
+fn bert_is_imported_in_every_element_type() {
     for (dtype, rounding) in [(Dtype::F32, 0.0), (Dtype::F16, 0.0), (Dtype::BF16, 0.06)] {
         let checkpoint = Directory::new(dtype).open().unwrap();
-        let near = |found: f32, wanted: f32| assert!((found - wanted).abs() <= rounding * 2.0, "{dtype:?}: {found} for {wanted}");
+        let near = |found: f32, expected: f32| assert!((found - expected).abs() <= rounding * 2.0, "{dtype:?}: {found}, not {expected}");
         let value = |part, layer, at: usize| checkpoint.tensor(part, layer).unwrap().values[at];
         near(value(SourceRole::Embedding, None, 5), 5.0 / 16.0);
         near(value(SourceRole::Positions, None, 6), 1.0 + 6.0 / 16.0 + 2.0 + 2.0 / 16.0);
@@ -105,7 +105,7 @@ fn every_tensor_is_read_from_its_place() {
 }
 
 #[test]
-fn a_sentence_model_states_how_it_pools() {
+fn pooling_of_a_sentence_model_is_imported() {
     let directory = Directory::new(Dtype::F32);
     let modules = r#"[{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "x.Pooling"},
         {"path": "2_Normalize", "type": "x.Normalize"}]"#;
@@ -126,25 +126,25 @@ fn a_sentence_model_states_how_it_pools() {
 }
 
 #[test]
-fn tensors_missing_left_over_or_of_another_shape_are_named() {
+fn missing_and_unexpected_tensors_of_a_directory_are_refused() {
     for (name, _) in TENSORS {
         let mut directory = Directory::new(Dtype::F32);
         directory.tensors.remove(name);
-        assert!(directory.refusal().ends_with(&format!("the tensor {name} is missing")));
+        assert!(directory.refusal().contains(&format!("the tensor {name} is missing")));
     }
     let mut directory = Directory::new(Dtype::F32);
     let norm = directory.tensors["embeddings.LayerNorm.bias"].clone();
     directory.tensors.insert("cls.predictions.bias".to_owned(), norm.clone());
-    assert!(directory.refusal().contains("the first is cls.predictions.bias"));
+    assert!(directory.refusal().contains("unexpected tensor cls.predictions.bias"));
     directory.tensors.remove("cls.predictions.bias");
     directory.tensors.insert("pooler.dense.bias".to_owned(), norm.clone());
-    assert!(directory.open().is_ok(), "the pooler is known and not needed");
+    assert!(directory.open().is_ok(), "the pooler is known and ignored");
     directory.tensors.insert("embeddings.word_embeddings.weight".to_owned(), norm);
     assert!(directory.refusal().contains("embeddings.word_embeddings.weight has the shape [4], but config.json implies [6, 4]"));
 }
 
 #[test]
-fn values_and_types_that_no_weight_has_are_refused() {
+fn unsupported_values_and_element_types_are_refused() {
     let mut directory = Directory::new(Dtype::F32);
     let bias = directory.tensors.get_mut("embeddings.LayerNorm.bias").unwrap();
     bias.2[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -154,7 +154,7 @@ fn values_and_types_that_no_weight_has_are_refused() {
 }
 
 #[test]
-fn a_configuration_that_contradicts_itself_is_refused() {
+fn inconsistent_bert_configs_are_refused() {
     let directory = Directory::new(Dtype::F32);
     for (from, to, what) in [
         ("\"bert\"", "\"gpt9\"", "gpt9"),
@@ -176,12 +176,12 @@ fn a_configuration_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn files_that_are_cut_or_missing_are_refused() {
+fn truncated_and_missing_weights_are_refused() {
     let directory = Directory::new(Dtype::F32);
     directory.open().unwrap();
     let path = directory.folder.path().join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
-    let sentence = |path: &Path| import::open(path, None).map(|_| ()).expect_err("it was read").to_string();
+    let sentence = |path: &Path| import::open(path, None).map(|_| ()).expect_err("it was imported").to_string();
     for end in [1, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..end]).unwrap();
         assert!(sentence(directory.folder.path()).contains("invalid safetensors file"), "cut at {end}");

@@ -1,4 +1,4 @@
-//! Unicode's form C before byte-level BPE, as Qwen's vocabularies want it, against the `tokenizers` crate.
+//! NFC normalization before byte-level BPE, as Qwen's tokenizers have it, against the `tokenizers` crate.
 
 use attoformer::Tokenizer;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
@@ -17,10 +17,10 @@ mod texts;
 use common::Numbers;
 use texts::{generated, open_texts};
 
-/// What form C takes apart and puts together.
+/// Characters that NFC decomposes and composes.
 const OWN: &[&str] = &["e\u{301}", "o\u{302}\u{323}", "\u{1100}\u{1161}\u{11A8}", "\u{212B}"];
 
-/// The library's tokenizer and ours, from its file.
+/// The library's tokenizer and the engine's, from its file.
 struct Pair {
     library: Library,
     section: Vec<u8>,
@@ -28,7 +28,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// A vocabulary with every byte, trained on accents.
+    /// A vocabulary with every byte, trained on accented letters.
     fn new() -> Self {
         let mut library = Library::new(BPE::default());
         library.with_normalizer(Some(NormalizerWrapper::from(NFC))).unwrap();
@@ -51,7 +51,7 @@ impl Pair {
         Pair { library, section, vocab: packed.pieces.len() as u32 }
     }
 
-    /// Compares the two on each text; every byte has a token, so that other characters are other tokens.
+    /// Compares the two on each text. Every byte has a token, so other characters give other tokens.
     fn check<'t>(&self, texts: impl IntoIterator<Item = &'t str>) {
         let tokenizer = Tokenizer::new(&self.section, self.vocab).unwrap();
         let mut out = Vec::new();
@@ -64,9 +64,9 @@ impl Pair {
     }
 }
 
-/// Texts with what normalisation is about: order, blocking, exclusions, growth, syllables.
+/// Texts with the cases of normalization: reordering, blocking, composition exclusions, growth, Hangul syllables.
 #[test]
-fn chosen_texts_become_the_library_s_tokens() {
+fn chosen_texts_are_normalized_as_the_library_does() {
     let marks = "\u{301}\u{323}\u{302}\u{315}\u{345}\u{300}".repeat(50);
     Pair::new().check([
         "",
@@ -87,7 +87,7 @@ fn chosen_texts_become_the_library_s_tokens() {
 }
 
 #[test]
-fn open_texts_become_the_library_s_tokens() {
+fn open_texts_are_normalized_as_the_library_does() {
     let pair = Pair::new();
     for (_, text) in open_texts() {
         assert!(text.len() > 10_000);
@@ -113,28 +113,28 @@ fn check_generated(count: usize, seed: u64) {
 }
 
 #[test]
-fn generated_strings_become_the_library_s_tokens() {
+fn generated_strings_are_normalized_as_the_library_does() {
     check_generated(2_000, 11);
 }
 
 #[test]
 #[ignore = "a minute"]
-fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
+fn a_hundred_thousand_generated_strings_are_normalized_as_the_library_does() {
     check_generated(100_000, 12);
 }
 
-/// Each character alone, and before and behind what it may join or be sorted around.
+/// Each character alone, and before and after characters that it composes or is reordered with.
 #[test]
 #[ignore = "a minute"]
-fn every_character_becomes_the_library_s_tokens() {
+fn every_character_is_normalized_as_the_library_does() {
     let texts = ('\0'..=char::MAX).map(|c| format!("{c}\u{301}a\u{301}{c}\u{323}b{c}\u{1161}\u{11A8}\u{1100}{c}\u{9C7}{c}{c}"));
     let texts: Vec<String> = texts.collect();
     Pair::new().check(texts.iter().map(String::as_str));
 }
 
-/// An image that promises both is refused: late tokens would have to be looked for in normalised text.
+/// NFC and added tokens that match in normalized text cannot be packed together.
 #[test]
-fn a_late_token_in_form_c_is_refused() {
+fn an_added_token_after_nfc_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut library = Pair::new().library;
     library.add_tokens([AddedToken::from("é!", false)]).unwrap();

@@ -1,5 +1,5 @@
-//! SentencePiece-style BPE from `tokenizer.json` gives the tokens of the `tokenizers` crate, and its texts back: the forms of Llama, Mistral and Gemma,
-//! with vocabularies trained here on the project's own texts.
+//! SentencePiece BPE from `tokenizer.json` against the `tokenizers` crate, tokens and decoded text: the forms of Llama, Mistral and Gemma with
+//! vocabularies trained here on the project's own texts.
 
 use attoformer::Tokenizer;
 use attoformer::tokenizer::Decoder;
@@ -17,7 +17,7 @@ mod texts;
 use common::Numbers;
 use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
-/// Texts to train on: this project's own.
+/// Training texts: this project's own.
 const TEXTS: [&str; 4] = [
     include_str!("byte_bpe.rs"),
     include_str!("sentencepiece.rs"),
@@ -25,11 +25,11 @@ const TEXTS: [&str; 4] = [
     include_str!("../src/pack/calibration.txt"),
 ];
 
-/// Added tokens and parts of them, byte tokens spelled out, and what stands for a space.
+/// Added tokens and parts of them, byte tokens spelled out, and U+2581.
 const OWN: &[&str] =
     &["<s>", " </s>", "<unk>", "<0x41>", "<think>", " <think> ", "<odd>", "  <odd>\n ", "\u{2581}", " \u{2581}a", "\u{2581}\u{2581}"];
 
-/// How a family's file treats spaces.
+/// Treatment of spaces in the file of a family.
 struct Form {
     normalizer: Value,
     pre_tokenizer: Value,
@@ -64,8 +64,8 @@ fn form(name: &str) -> Form {
     Form { normalizer, pre_tokenizer, decoder: decoder(strips) }
 }
 
-/// A file as the library writes it: marks, the bytes, then pieces that its trainer finds. `across` finds some that reach over spaces;
-/// `converted` lists every way to split a piece as a merge, as the files converted from SentencePiece's do.
+/// A file as the library writes it: special tokens, the bytes, then pieces that its trainer finds. With `across` some pieces contain spaces; with
+/// `converted` every split of a piece is a merge rule, as in files that were converted from SentencePiece.
 fn file(form: Form, across: bool, converted: bool) -> Value {
     let mut library = Library::new(BPE::default());
     library.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Never, !across)));
@@ -81,7 +81,7 @@ fn file(form: Form, across: bool, converted: bool) -> Value {
     let marks = ["<unk>", "<s>", "</s>"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let marks_and_bytes: Vec<String> = marks.into_iter().chain(bytes).collect();
-    // Some characters are left to their bytes, and texts that spell an added token are no pieces.
+    // Some characters have byte tokens only, and text that spells an added token is not a piece.
     let added = ["<think>", "<odd>"].map(str::to_owned);
     let is_piece = |piece: &&String| {
         !marks_and_bytes.iter().chain(&added).any(|mark| piece.contains(mark)) && !["é", "½", "日"].contains(&piece.as_str())
@@ -126,7 +126,7 @@ fn file(form: Form, across: bool, converted: bool) -> Value {
     })
 }
 
-/// What the importer makes of a file, packed; or the sentence with which it is refused.
+/// The packed tokenizer of a file, or the message of its refusal.
 fn packed(file: &Value) -> Result<(Vec<u8>, u32), String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
@@ -136,7 +136,7 @@ fn packed(file: &Value) -> Result<(Vec<u8>, u32), String> {
     Ok((section, tokenizer.pieces.len() as u32))
 }
 
-/// Compares the two on each text, where it may spell control tokens and where it may not, and what they make of the tokens.
+/// Compares the tokens of each text, with and without special tokens in the text, and the decoded texts.
 fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usize {
     let mut library: Library = serde_json::from_value(file.clone()).unwrap();
     let (section, vocab) = packed(file).unwrap();
@@ -154,7 +154,12 @@ fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usiz
             let shown =
                 |tokens: &[u32]| tokens.iter().map(|&token| String::from_utf8_lossy(tokenizer.piece(token).unwrap())).collect::<Vec<_>>();
             let ours = &out[..count];
-            assert!(ours == wanted.get_ids(), "{text:?}, control {with_control}: {:?}, not {:?}", shown(ours), shown(wanted.get_ids()));
+            assert!(
+                ours == wanted.get_ids(),
+                "{text:?}, special tokens {with_control}: {:?}, not {:?}",
+                shown(ours),
+                shown(wanted.get_ids())
+            );
             if !with_control {
                 let mut decoder = Decoder::new();
                 let mut back = String::new();
@@ -174,7 +179,7 @@ fn agrees(file: &Value, generated_texts: usize) {
         all += check(file, text.lines().take(100));
     }
     let mut numbers = Numbers(3);
-    // Gemma's runs of U+2581 are added tokens, which text does not spell here: see the importer.
+    // Gemma's runs of U+2581 are added tokens; the importer says why texts with them are left out here.
     let runs = file["added_tokens"].as_array().unwrap().iter().any(|added| added["content"] == "▁▁");
     let texts = (0..generated_texts).map(|_| generated(&mut numbers, OWN)).filter(|text| !(runs && text.contains("▁▁")));
     let texts: Vec<String> = texts.collect();
@@ -182,7 +187,7 @@ fn agrees(file: &Value, generated_texts: usize) {
     println!("{generated_texts} generated texts, {all} tokens in all");
 }
 
-/// Every form, with merges as the library trains them (most ways to split a piece are none) and as files from SentencePiece list them.
+/// Every form, with merge rules as the library trains them (most splits of a piece are not rules) and as files from SentencePiece list them.
 fn every_form_agrees(generated_texts: usize) {
     for name in ["llama", "gemma", "first", "always", "never"] {
         for (across, converted) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -193,36 +198,34 @@ fn every_form_agrees(generated_texts: usize) {
 }
 
 #[test]
-fn texts_become_the_library_s_tokens() {
+fn texts_of_every_form_become_the_library_s_tokens() {
     every_form_agrees(300);
 }
 
 #[test]
 #[ignore = "minutes"]
-fn a_hundred_thousand_texts_become_the_library_s_tokens() {
+fn a_hundred_thousand_texts_of_every_form_become_the_library_s_tokens() {
     every_form_agrees(100_000);
 }
 
 #[test]
 #[ignore = "a minute"]
-fn every_character_becomes_the_library_s_tokens() {
+fn every_character_of_every_form_becomes_the_library_s_tokens() {
     let file = file(form("llama"), false, true);
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character} {character}")).collect();
     check(&file, texts.iter().map(String::as_str));
 }
 
-/// A model's own file, such as Llama 2's, Mistral's or Gemma's.
+/// The file of a published model, such as Llama 2, Mistral or Gemma.
 #[test]
+#[ignore = "needs ATTOFORMER_SENTENCEPIECE to name a tokenizer.json of a SentencePiece BPE"]
 fn a_model_s_own_file_gives_the_library_s_tokens() {
-    let Some(path) = std::env::var_os("ATTOFORMER_SENTENCEPIECE") else {
-        println!("skipped: ATTOFORMER_SENTENCEPIECE names no tokenizer.json of a SentencePiece-style BPE");
-        return;
-    };
+    let path = std::env::var_os("ATTOFORMER_SENTENCEPIECE").expect("ATTOFORMER_SENTENCEPIECE names a tokenizer.json");
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     agrees(&file, 100_000);
 }
 
-/// The library's ranks need not follow the pieces' order: random merges, every pair of which may be absent.
+/// The library's merge ranks need not follow the order of the pieces: random merge rules, any of which may be absent.
 #[test]
 fn random_merges_give_the_library_s_tokens() {
     let mut numbers = Numbers(11);
@@ -237,7 +240,7 @@ fn random_merges_give_the_library_s_tokens() {
     }
 }
 
-/// Pieces over three letters and the space; merges in a random order, some left out.
+/// Pieces of three letters and the space; merge rules in a random order, some left out.
 fn file_of_random_merges(mut file: Value, numbers: &mut Numbers) -> Value {
     let mut pieces: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
     pieces.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
@@ -263,9 +266,9 @@ fn file_of_random_merges(mut file: Value, numbers: &mut Numbers) -> Value {
     file
 }
 
-/// What cannot be packed with the library's results is one sentence.
+/// Files that cannot be packed with the library's results are refused.
 #[test]
-fn what_cannot_be_packed_is_refused() {
+fn sentencepiece_files_that_cannot_be_packed_are_refused() {
     let good = file(form("llama"), false, false);
     let refusal = |change: &dyn Fn(&mut Value)| {
         let mut file = good.clone();
@@ -293,9 +296,9 @@ fn what_cannot_be_packed_is_refused() {
     assert!(bytes.contains("the byte tokens are not consecutive"), "{bytes}");
 }
 
-/// A megabyte without a space takes time in proportion to its length, a second or two; its first part becomes the library's tokens.
+/// The time for a megabyte without a space is linear in its length; its first part becomes the library's tokens.
 #[test]
-fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+fn sentencepiece_encodes_a_megabyte_without_a_space_in_seconds() {
     let file = file(form("llama"), false, true);
     let (section, vocab) = packed(&file).unwrap();
     let tokenizer = Tokenizer::new(&section, vocab).unwrap();
@@ -310,9 +313,9 @@ fn a_megabyte_without_a_space_is_encoded_in_seconds() {
     }
 }
 
-/// Where a space is put behind every added token, a text has more tokens than bytes: `room` is enough for them all the same.
+/// With a dummy prefix after every added token a text can have more tokens than bytes: `max_tokens` still suffices.
 #[test]
-fn added_tokens_of_one_byte_leave_room() {
+fn max_tokens_suffices_with_added_tokens_of_one_byte() {
     let mut file = file(form("always"), false, true);
     let vocab = file["model"]["vocab"].as_object().unwrap();
     let mark = ('\u{1}'..'\u{20}').map(String::from).find(|mark| !vocab.contains_key(mark) && mark.trim() == mark).unwrap();
@@ -320,7 +323,7 @@ fn added_tokens_of_one_byte_leave_room() {
     let added =
         json!({"id": id, "content": mark, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false});
     file["added_tokens"].as_array_mut().unwrap().push(added);
-    // This letter has no piece: a space and two bytes.
+    // This letter is not a piece: it becomes a space and two byte tokens.
     let text = format!("é{mark}").repeat(40);
     let tokens = check(&file, [&*text].into_iter());
     assert!(tokens > 2 * (text.len() + 3), "{tokens} of two runs over {} bytes", text.len());

@@ -1,4 +1,4 @@
-//! Hugging Face encoder-decoders: every tensor in its place, from every family's own names.
+//! Hugging Face encoder-decoders: every tensor of every family is imported under its name.
 
 #[path = "common/directory.rs"]
 mod directory;
@@ -11,7 +11,7 @@ use directory::Directory;
 use serde_json::json;
 use values::{expect, expect_bias, value, values};
 
-/// A place in rows of this many columns that nothing moved.
+/// Index of a value in a tensor with this many columns whose rows keep their order.
 fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
     move |row, column| row * columns + column
 }
@@ -37,9 +37,9 @@ fn marian() -> Directory {
     directory
 }
 
-/// Encoder layers are numbered first, the decoder's after them.
+/// The layers of the encoder are numbered first, then those of the decoder.
 #[test]
-fn marian_is_read_from_its_places() {
+fn marian_is_imported() {
     let directory = marian();
     directory.assert_all_are_needed();
     let checkpoint =
@@ -73,16 +73,16 @@ fn marian_is_read_from_its_places() {
     assert_eq!((decoding.prompt, decoding.suppress_tokens), (vec![10], vec![10]));
 }
 
-/// Sines, then cosines, of place / 10000^(2 pair / width); a table in the file comes first.
+/// Sines, then cosines, of position / 10000^(2 pair / width); a table of the file takes precedence.
 #[test]
-fn marians_positions_are_computed_or_read() {
+fn positions_of_marian_are_computed_or_imported() {
     let checkpoint = marian().open().unwrap();
     let table = checkpoint.tensor(SourceRole::EncoderPositions, None).unwrap();
-    for place in 0..7 {
+    for position in 0..7 {
         for pair in 0..3 {
-            let angle = place as f64 * 10_000f64.powf(-(pair as f64) / 3.0);
-            assert!((f64::from(table.values[place * 6 + pair]) - angle.sin()).abs() < 1e-6);
-            assert!((f64::from(table.values[place * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
+            let angle = position as f64 * 10_000f64.powf(-(pair as f64) / 3.0);
+            assert!((f64::from(table.values[position * 6 + pair]) - angle.sin()).abs() < 1e-6);
+            assert!((f64::from(table.values[position * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
         }
     }
     assert_eq!(table.values, checkpoint.tensor(SourceRole::Positions, None).unwrap().values);
@@ -93,7 +93,7 @@ fn marians_positions_are_computed_or_read() {
 }
 
 #[test]
-fn stacks_that_cannot_be_read_are_refused() {
+fn marian_configs_that_are_not_supported_are_refused() {
     for (fields, what) in [
         (json!({"decoder_ffn_dim": 6}), "different numbers of attention heads or MLP widths"),
         (json!({"share_encoder_decoder_embeddings": false}), "do not share one embedding table"),
@@ -136,7 +136,7 @@ fn t5(gated: bool) -> Directory {
 }
 
 #[test]
-fn t5_is_read_from_its_places() {
+fn t5_is_imported() {
     for gated in [false, true] {
         let directory = t5(gated);
         directory.assert_all_are_needed();
@@ -167,9 +167,9 @@ fn t5_is_read_from_its_places() {
     }
 }
 
-/// A head that is the token table reads rows divided by sqrt(d_model); one of its own reads them as they are.
+/// With tied embeddings the head reads rows divided by sqrt(d_model); a head of its own reads them unscaled.
 #[test]
-fn t5s_tied_head_reads_smaller_rows() {
+fn t5_with_tied_embeddings_scales_the_final_norm() {
     let norm = |directory: &Directory| directory.open().unwrap().tensor(SourceRole::FinalNorm, None).unwrap().values[2];
     let stated = value("decoder.final_layer_norm.weight", 2);
     assert!((norm(&t5(true)) - stated / 6f32.sqrt()).abs() < 1e-7);

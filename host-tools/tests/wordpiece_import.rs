@@ -1,4 +1,4 @@
-//! WordPiece vocabularies as they come: what is read of them, and how wrong ones are refused.
+//! WordPiece vocabularies from `tokenizer.json` and `vocab.txt`, and the refusal of invalid ones.
 
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::import::{Scheme, Tokenizer};
@@ -15,7 +15,7 @@ fn read(files: &[(&str, &[u8])]) -> Result<Tokenizer, String> {
     tokenizer_json::wordpiece(folder.path()).map_err(|error| error.to_string())
 }
 
-/// A `tokenizer.json`, altered.
+/// Imports an altered `tokenizer.json`.
 fn read_json(alter: impl FnOnce(&mut Value)) -> Result<Tokenizer, String> {
     let vocab: serde_json::Map<String, Value> = PIECES.iter().zip(0..).map(|(piece, id)| (piece.to_string(), Value::from(id))).collect();
     let special = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
@@ -43,7 +43,7 @@ fn scheme(lowercase: bool, handle_chinese_chars: bool, strip_accents: bool) -> S
 }
 
 #[test]
-fn both_files_give_the_same() {
+fn tokenizer_json_and_vocab_txt_give_the_same_vocabulary() {
     let json = read_json(|_| {}).unwrap();
     let text = read(&[("vocab.txt", PIECES.join("\n").as_bytes())]).unwrap();
     for tokenizer in [json, text] {
@@ -52,14 +52,14 @@ fn both_files_give_the_same() {
         assert_eq!((tokenizer.unk, tokenizer.bos, tokenizer.eos), (1, 2, 3));
         assert_eq!(tokenizer.scheme, scheme(true, true, true));
     }
-    // The JSON goes first, and line ends of either kind are no part of a piece.
+    // tokenizer.json takes precedence, and line ends of either kind are not part of a piece.
     let lines = format!("{}\r\n", PIECES.join("\r\n"));
     assert_eq!(read(&[("vocab.txt", lines.as_bytes())]).unwrap().pieces[4].bytes, b"a");
     assert!(read(&[("vocab.txt", lines.as_bytes()), ("tokenizer.json", b"{}")]).unwrap_err().contains("tokenizer.json"));
 }
 
 #[test]
-fn settings_are_read_from_where_they_stand() {
+fn settings_of_vocab_txt_come_from_tokenizer_config() {
     let lines = "<u>\n<s>\n</s>\na";
     let config = json!({
         "do_lower_case": false, "tokenize_chinese_chars": false, "strip_accents": true,
@@ -75,9 +75,9 @@ fn settings_are_read_from_where_they_stand() {
     assert_eq!((tokenizer.bos, tokenizer.eos), (2, 3));
 }
 
-/// Each refusal names the file and the cause.
+/// Every message names the file and the cause.
 #[test]
-fn a_wrong_tokenizer_json_is_refused() {
+fn an_invalid_tokenizer_json_is_refused() {
     let refused = |alter: &dyn Fn(&mut Value), cause: &str| {
         let error = read_json(alter).unwrap_err();
         assert!(error.contains("tokenizer.json") && error.contains(cause), "{error}");
@@ -89,15 +89,15 @@ fn a_wrong_tokenizer_json_is_refused() {
     refused(&|file| file["model"]["vocab"]["x".repeat(256)] = 6.into(), "256 bytes");
     refused(&|file| file["model"]["vocab"] = json!({}), "not token 2 of the vocabulary");
     refused(&|file| file["model"]["unk_token"] = "<unk>".into(), "\"<unk>\" is not in the vocabulary");
-    refused(&|file| file["model"]["type"] = "BPE".into(), "type BPE");
+    refused(&|file| file["model"]["type"] = "BPE".into(), "unsupported model BPE");
     refused(&|file| file["model"] = Value::Null, "unsupported model; supported: WordPiece");
     refused(&|file| file["model"]["continuing_subword_prefix"] = "@@".into(), "\"@@\"");
     for most in [0, 101, u64::MAX] {
         refused(&|file| file["model"]["max_input_chars_per_word"] = most.into(), "max_input_chars_per_word");
     }
     refused(&|file| file["normalizer"] = Value::Null, "unsupported normalizer; supported: BertNormalizer");
-    refused(&|file| file["normalizer"]["type"] = "NFC".into(), "type NFC");
-    refused(&|file| file["pre_tokenizer"]["type"] = "Whitespace".into(), "type Whitespace");
+    refused(&|file| file["normalizer"]["type"] = "NFC".into(), "unsupported normalizer NFC");
+    refused(&|file| file["pre_tokenizer"]["type"] = "Whitespace".into(), "unsupported pre_tokenizer Whitespace");
     refused(&|file| file["post_processor"]["single"] = json!([]), "one token before a text");
     refused(&|file| file["post_processor"]["type"] = "ByteLevel".into(), "post_processor");
     refused(&|file| file["added_tokens"][0]["id"] = 4.into(), "added token \"[CLS]\"");
@@ -109,7 +109,7 @@ fn a_wrong_tokenizer_json_is_refused() {
 }
 
 #[test]
-fn a_wrong_vocab_txt_is_refused() {
+fn an_invalid_vocab_txt_is_refused() {
     let refused = |lines: &[u8], cause: &str| {
         let error = read(&[("vocab.txt", lines)]).unwrap_err();
         assert!(error.contains("vocab.txt") && error.contains(cause), "{error}");

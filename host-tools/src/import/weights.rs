@@ -16,7 +16,7 @@ pub enum WeightsError {
     #[error("the tensor {0} occurs twice")]
     Duplicate(String),
     /// A tensor that the architecture needs is absent.
-    #[error("the tensor {0} is missing")]
+    #[error("the tensor {0} is missing; check that the files are complete and of one model")]
     Missing(String),
     /// A tensor has other sizes than the configuration implies.
     #[error("the tensor {name} has the shape {found:?}, but {stated_by} implies {expected:?}")]
@@ -49,7 +49,7 @@ pub enum WeightsError {
         value: f32,
     },
     /// Tensors that the architecture does not use.
-    #[error("{count} unexpected tensor(s), the first is {first}: the model's architecture does not use them")]
+    #[error("unexpected tensor {first}{}, which the model's architecture does not use", and_others(*count))]
     Unexpected {
         /// Name of the first of them.
         first: String,
@@ -64,6 +64,10 @@ pub enum WeightsError {
         /// Values of each.
         columns: u32,
     },
+}
+
+fn and_others(count: usize) -> String {
+    if count == 1 { String::new() } else { format!(" (and {} others)", count - 1) }
 }
 
 /// The tensors of one or several files, and which of them are not yet taken.

@@ -1,13 +1,13 @@
-//! A map of characters as SentencePiece writes it, made on the spot: a double-array trie, and the replacements.
+//! Builder of SentencePiece's `precompiled_charsmap`: a double-array trie, and the replacements.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Pairs of what is replaced and what stands for it then.
+/// Keys and their replacements.
 pub type Pairs = BTreeMap<String, String>;
 
-/// The file's bytes.
+/// The bytes of `precompiled_charsmap`.
 pub fn precompiled(pairs: &Pairs) -> Vec<u8> {
     let mut strings = Vec::new();
     let values = pairs.iter().map(|(key, replacement)| {
@@ -24,7 +24,7 @@ pub fn precompiled(pairs: &Pairs) -> Vec<u8> {
     size.to_le_bytes().into_iter().chain(units).chain(strings).collect()
 }
 
-/// The units of the array; a place that is none is taken by no node.
+/// The units of the double array.
 #[derive(Default)]
 struct Trie {
     units: Vec<u32>,
@@ -33,7 +33,7 @@ struct Trie {
 }
 
 impl Trie {
-    /// Places the nodes below one, to which `depth` bytes of sorted `keys` lead, and returns what its place is combined with.
+    /// Places the children of the node that is reached by the first `depth` bytes of the sorted `keys`; returns their base index.
     fn place(&mut self, keys: &[(&[u8], u32)], depth: usize) -> u32 {
         let byte = |key: &(&[u8], u32)| key.0.get(depth).copied().unwrap_or(0);
         let groups: Vec<&[(&[u8], u32)]> = keys.chunk_by(|a, b| byte(a) == byte(b)).collect();
@@ -41,7 +41,7 @@ impl Trie {
         while self.taken.contains(&self.first_free) || self.first_free == 0 {
             self.first_free += 1;
         }
-        // The place itself is where the value lies, if a key ends here; it is taken in any case, so that no two nodes share it.
+        // The unit at the base itself stores the value of a key that ends here; it is taken in any case, so that no two nodes share a base.
         let base = (self.first_free..).find(|&base| !self.taken.contains(&base) && is_free(base)).unwrap();
         self.taken.insert(base);
         self.taken.extend(groups.iter().map(|group| base ^ usize::from(byte(&group[0]))));
@@ -60,7 +60,7 @@ impl Trie {
     }
 
     fn set(&mut self, at: usize, unit: u32) {
-        // All 256 places that a byte may lead to exist; none of them has a label that leads there, unless it is set.
+        // All 256 units that a byte may lead to exist; a unit that is not set has no valid label.
         if self.units.len() <= at {
             self.units.resize((at / 256 + 1) * 256, 1 << 31);
         }

@@ -1,18 +1,19 @@
-//! GGUF files made up on the spot.
+//! Builder of GGUF files.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
-/// A file in the making.
+/// A file.
 #[derive(Clone)]
 pub struct Builder {
     pub version: u32,
-    /// Key, type, value as it is stored.
+    /// Key, type, stored bytes of the value.
     pub metadata: Vec<(String, u32, Vec<u8>)>,
-    /// Name, sizes (innermost first), type, bytes.
+    /// Name, sizes (innermost first), element type, bytes.
     pub tensors: Vec<(String, Vec<u64>, u32, Vec<u8>)>,
     pub alignment: usize,
 }
 
+/// The stored bytes of a string.
 pub fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
 }
@@ -41,7 +42,7 @@ impl Builder {
         self
     }
 
-    /// A tensor of f32, sizes outermost first.
+    /// Adds a tensor of f32, sizes outermost first.
     pub fn tensor(mut self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.push((name.to_owned(), shape.iter().rev().map(|&size| size as u64).collect(), 0, bytes));

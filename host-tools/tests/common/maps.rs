@@ -1,4 +1,4 @@
-//! Maps of characters made up here: one like the published, and one like none.
+//! Charsmaps: one like the published ones, and one of cases that no published one has.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use unicode_normalization_alignments::UnicodeNormalization as _;
 
-/// What such maps treat in a way of their own.
+/// Text with cases that are special to charsmaps.
 pub const OWN: &[&str] = &[
     "▁",
     "<unk>",
@@ -38,8 +38,7 @@ pub const OWN: &[&str] = &[
     "e",
 ];
 
-/// Unicode's form KC of each character and, as SentencePiece has it, of what composes to one; white space and controls as its `nmt` has them,
-/// roughly.
+/// NFKC of each character and, as in SentencePiece, of the sequences that compose to one; white space and controls roughly as in its `nmt_nfkc`.
 pub fn nfkc() -> Pairs {
     let form = |text: &str| text.nfkc().map(|(character, _)| character).collect::<String>();
     let mut pairs = Pairs::new();
@@ -61,8 +60,8 @@ pub fn nfkc() -> Pairs {
     pairs
 }
 
-/// What no published map has: keys that others begin with, keys of the longest cluster, empty and long replacements, marks and letters that go
-/// away, replacements that keys match again.
+/// Cases that no published charsmap has: keys that are prefixes of others, keys of the longest cluster, empty and long replacements, removed marks and
+/// letters, replacements that contain keys.
 pub fn contrary() -> Pairs {
     let pairs = [
         ("a", "b"),
@@ -93,12 +92,12 @@ pub fn contrary() -> Pairs {
     pairs.map(|(key, replacement)| (key.to_owned(), replacement.to_owned())).into()
 }
 
-/// Both, as files have them.
+/// The bytes of both.
 pub fn maps() -> [Vec<u8>; 2] {
     [nfkc(), contrary()].map(|pairs| precompiled(&pairs))
 }
 
-/// The step of a normaliser.
+/// The normalizer step of a charsmap.
 pub fn step(map: &[u8]) -> Value {
     json!({ "type": "Precompiled", "precompiled_charsmap": BASE64_STANDARD.encode(map) })
 }

@@ -1,4 +1,4 @@
-//! A tiny llama2.c checkpoint whose sizes divide by nothing, and where the large ones lie.
+//! A tiny llama2.c checkpoint with sizes that no block size divides, and the folder of large models.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
@@ -14,7 +14,7 @@ pub const KV_HEADS: usize = 1;
 pub const VOCAB: usize = 283;
 pub const CONTEXT: usize = 20;
 
-/// Numbers that look random and are the same everywhere: SplitMix64.
+/// SplitMix64: pseudo-random numbers that are the same everywhere.
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -24,7 +24,7 @@ impl Numbers {
         (mixed ^ (mixed >> 27)) >> 16
     }
 
-    /// Roughly normal around 0.
+    /// Roughly normal, mean 0.
     pub fn float(&mut self) -> f32 {
         (0..4).map(|_| (self.word() % 2001) as f32 / 1000.0 - 1.0).sum::<f32>() * 0.5
     }
@@ -35,7 +35,7 @@ pub fn header() -> [i32; 7] {
     [DIM, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT].map(|size| size as i32)
 }
 
-/// A checkpoint's bytes. The head is tied to the embedding.
+/// The bytes of a checkpoint with tied embeddings.
 pub fn checkpoint() -> Vec<u8> {
     let kv_dim = DIM / HEADS * KV_HEADS;
     let per_layer = DIM + 2 * DIM * DIM + 2 * kv_dim * DIM + DIM + 3 * HIDDEN * DIM;
@@ -46,12 +46,12 @@ pub fn checkpoint() -> Vec<u8> {
     header.chain((0..floats).flat_map(|_| numbers.float().to_le_bytes())).collect()
 }
 
-/// A tokenizer's bytes: marks, bytes, then letters and a word.
+/// The bytes of a tokenizer: special tokens, byte tokens, then letters and a word.
 pub fn tokenizer() -> Vec<u8> {
-    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
+    let special = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let texts = " abcdefghijklmnopqrstuv".chars().map(String::from).chain(["ab".to_owned()]);
-    let pieces: Vec<String> = marks.into_iter().chain(bytes).chain(texts).collect();
+    let pieces: Vec<String> = special.into_iter().chain(bytes).chain(texts).collect();
     assert_eq!(pieces.len(), VOCAB);
     let piece =
         |(id, text): (usize, &String)| [&(-(id as f32)).to_le_bytes()[..], &(text.len() as i32).to_le_bytes(), text.as_bytes()].concat();
@@ -59,7 +59,7 @@ pub fn tokenizer() -> Vec<u8> {
     longest.to_le_bytes().into_iter().chain(pieces.iter().enumerate().flat_map(piece)).collect()
 }
 
-/// A folder with `tiny.bin` and `tokenizer.bin` in it.
+/// A folder with `tiny.bin` and `tokenizer.bin`.
 pub struct Tiny {
     pub folder: TempDir,
 }
@@ -93,12 +93,12 @@ impl Tiny {
     }
 }
 
-/// A file beside the repository, or `None` with a printed reason.
+/// A file of the folder `shared` beside the repository; `None`, with a printed reason, if it does not exist.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).join(path);
     if path.exists() {
         return Some(path);
     }
-    eprintln!("skipped: {} is not there", path.display());
+    eprintln!("skipped: {} does not exist", path.display());
     None
 }

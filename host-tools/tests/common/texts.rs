@@ -1,24 +1,26 @@
-//! Texts that nobody writes: all planes of Unicode, joiners, mixed scripts, white space of every kind, long words.
+//! Texts to compare tokenizers on: open texts, and generated ones of all planes of Unicode, joiners, mixed scripts, white space of every kind and long
+//! words.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use crate::common::{Numbers, shared};
 
-/// The open texts beside the repository, each with its name; where they are absent it says so.
+/// A text of this repository and the open texts beside it, each with its name. Open texts that do not exist are left out with a message.
 pub fn open_texts() -> impl Iterator<Item = (&'static str, String)> {
-    ["sts-dev.csv", "tinystories_dev.txt", "wikitext2_dev.txt"].into_iter().filter_map(|name| {
+    let beside = ["sts-dev.csv", "tinystories_dev.txt", "wikitext2_dev.txt"].into_iter().filter_map(|name| {
         let path = shared(&format!("data/{name}"))?;
         Some((name, std::fs::read_to_string(path).unwrap()))
-    })
+    });
+    std::iter::once(("image.md", include_str!("../../../docs/image.md").to_owned())).chain(beside)
 }
 
-/// So many of [`generated`].
+/// `count` texts of [`generated`].
 pub fn several(count: usize, seed: u64, own: &[&str]) -> Vec<String> {
     let mut numbers = Numbers(seed);
     (0..count).map(|_| generated(&mut numbers, own)).collect()
 }
 
-/// A few pieces of text of every kind, joined; `own` are those that matter to one tokenizer.
+/// A few pieces of text of every kind, joined; `own` are pieces that matter to one tokenizer.
 pub fn generated(numbers: &mut Numbers, own: &[&str]) -> String {
     let mut below = |bound: usize| numbers.word() as usize % bound;
     let mut text = String::new();
@@ -113,7 +115,7 @@ const ODD: &[&str] = &[
     "\u{37E}",
 ];
 
-/// Texts of a megabyte without a space: letters of few and of many kinds, one letter, a pair, joined emoji, and what prose leaves without its spaces.
+/// Texts of a megabyte without a space: few and many different letters, one letter, a pair, joined emoji, and prose without its spaces.
 pub fn without_a_space(prose: &str) -> Vec<String> {
     const BYTES: usize = 1_000_000;
     let mut numbers = Numbers(13);
@@ -123,5 +125,5 @@ pub fn without_a_space(prose: &str) -> Vec<String> {
     vec![letters(26), letters(2), repeated("a"), repeated("="), repeated("ab"), repeated("\u{1F469}\u{200D}"), repeated(&prose)]
 }
 
-/// What such a text may take on a slow and busy machine; time that grows with the square of the length would be hours.
+/// Longest time for such a text on a slow and busy machine, seconds; quadratic time would take hours.
 pub const SECONDS_MAX: f64 = 60.0;

@@ -1,4 +1,4 @@
-//! A Unigram trained on the spot, as the library's file, and the library's tokenizer beside ours.
+//! A trained Unigram as the library's file, and the library's tokenizer to compare the engine's with.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
@@ -14,10 +14,10 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, Tokenizer as Library};
 
-/// Texts to train on: this project's own.
+/// Training texts: this project's own.
 pub const TEXTS: [&str; 3] = [include_str!("../unigram.rs"), include_str!("texts.rs"), include_str!("../../src/pack/calibration.txt")];
 
-/// The library's file of a trained vocabulary.
+/// A trained vocabulary as the library's file.
 pub fn trained() -> Value {
     let mut library = Library::new(Unigram::default());
     library.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Metaspace::new('▁', PrependScheme::Always, true))));
@@ -34,14 +34,14 @@ pub fn trained() -> Value {
     serde_json::from_str(&library.to_string(false).unwrap()).unwrap()
 }
 
-/// Compares the two on each text with each file.
+/// Compares the two tokenizers on each text with each file.
 pub fn check_all(files: Vec<Value>, texts: &[String]) {
     for file in files {
         Pair::new(&file).check(texts.iter().map(String::as_str));
     }
 }
 
-/// The library's tokenizer and ours, from its file.
+/// The library's tokenizer and the engine's, from one file.
 pub struct Pair {
     pub library: Library,
     pub section: Vec<u8>,
@@ -60,7 +60,7 @@ impl Pair {
         Pair::with(Library::from_file(folder.join("tokenizer.json")).unwrap(), &packed)
     }
 
-    /// The library's of its file, and ours of another.
+    /// The library's tokenizer of `file`, and the engine's of `packed`.
     pub fn of(file: &Value, packed: &Packed) -> Self {
         Pair::with(file.to_string().parse().unwrap(), packed)
     }
@@ -75,7 +75,7 @@ impl Pair {
         Tokenizer::new(&self.section, self.vocab).unwrap()
     }
 
-    /// Compares the two on each text; returns how many tokens there were.
+    /// Compares the two on each text; returns the number of tokens.
     pub fn check<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> usize {
         let tokenizer = self.ours();
         let mut out = Vec::new();

@@ -1,10 +1,10 @@
-//! Values that tell where they come from.
+//! Values that identify the tensor and the index they come from.
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 use attoformer_tools::import::{Checkpoint, SourceRole};
 
-/// Value `index` of the tensor of this name: another number for each, exact in f32.
+/// Value `index` of the tensor with this name: different for each, exact in f32.
 pub fn value(name: &str, index: usize) -> f32 {
     let mut mixed = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     mixed = (mixed ^ index as u32).wrapping_mul(0x9e37_79b1);
@@ -16,7 +16,7 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     (0..shape.iter().product()).map(|index| value(name, index)).collect()
 }
 
-/// Asserts that a tensor's row is `source` of a tensor: `source(row, column)` is the index of the value that belongs there.
+/// Asserts that an imported tensor has the values of the tensor `name`: `source(row, column)` is the index of the value at that place.
 pub fn expect(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, name: &str, source: impl Fn(usize, usize) -> usize) {
     let tensor = checkpoint.tensor(role, layer).unwrap_or_else(|| panic!("{role:?} {layer:?} is missing"));
     assert_eq!(tensor.values.len(), tensor.rows * tensor.columns);
@@ -26,7 +26,7 @@ pub fn expect(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, nam
     }
 }
 
-/// The same of its bias.
+/// Asserts that the bias of an imported tensor has the values of the tensor `name`: `source(row)` is the index of the value of that row.
 pub fn expect_bias(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, name: &str, source: impl Fn(usize) -> usize) {
     let bias = checkpoint.tensor(role, layer).and_then(|tensor| tensor.bias.clone()).unwrap_or_else(|| panic!("{role:?} has no bias"));
     for (row, found) in bias.into_iter().enumerate() {
@@ -34,13 +34,13 @@ pub fn expect_bias(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>
     }
 }
 
-/// Where row `row` of the engine's order lies in heads whose rows turn in halves: dimension `i` with `i + turning / 2`.
-pub fn in_halves(row: usize, head: usize, turning: usize) -> usize {
+/// Row in `rotate_half` order, where RoPE rotates dimensions `i` and `i + rotary_dim / 2`, of row `row` in the engine's interleaved order.
+pub fn rotate_half_row(row: usize, head: usize, rotary_dim: usize) -> usize {
     let (start, own) = (row / head * head, row % head);
     start
         + match own {
-            own if own >= turning => own,
+            own if own >= rotary_dim => own,
             own if own % 2 == 0 => own / 2,
-            own => (own - 1) / 2 + turning / 2,
+            own => (own - 1) / 2 + rotary_dim / 2,
         }
 }

@@ -25,7 +25,7 @@ pub enum ConfigError {
     #[error(transparent)]
     OtherFile(#[from] Box<Error>),
     /// A file that the family needs.
-    #[error("the folder has no {0}, which this family needs")]
+    #[error("the folder has no {0}, which this family needs; download it with the model")]
     FileMissing(&'static str),
     /// A field with a value that is not supported.
     #[error("{field} is {value}, which is not supported; supported: {supported}")]

@@ -13,7 +13,7 @@ pub enum TokenizerError {
     #[error(transparent)]
     Charsmap(#[from] CharsmapError),
     /// A part that is of another type than the engine supports.
-    #[error("unsupported {part} of type {found}; supported: {supported}")]
+    #[error("unsupported {part} {found}; supported: {supported}")]
     Unsupported {
         /// Name of the part, such as `normalizer`.
         part: &'static str,
