@@ -245,7 +245,9 @@ fn integer_attention_follows_softmax() {
                 (worst_stored, worst_given) = (worst_stored.max(error(&over_stored)), worst_given.max(error(&over_given)));
             }
         }
-        println!("sharpness {sharpness}: error {worst_stored:.2e} over what is stored, {worst_given:.2e} over what was given");
+        println!(
+            "sharpness {sharpness}: error {worst_stored:.2e} against the stored keys and values, {worst_given:.2e} against the given ones"
+        );
         assert!(worst_stored < stored_bound && worst_given < given_bound, "{worst_stored:e}, {worst_given:e}");
     }
 }

@@ -17,7 +17,7 @@ pub struct Kernels {
 /// A field of [`Functions`] and a method of [`Kernels`] for each kernel. A kernel whose Cargo feature is off has no field, so it is not linked.
 macro_rules! functions {
     ($($(#[$attribute:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)?;)+) => {
-        /// What a set consists of, for conformance tests and benchmarks.
+        /// The functions of a set, public for conformance tests and benchmarks.
         #[doc(hidden)]
         #[derive(Clone, Copy, Debug)]
         pub struct Functions {

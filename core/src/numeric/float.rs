@@ -1,4 +1,4 @@
-//! What the arithmetic needs of IEEE 754 besides `+ - * /`.
+//! Square root, and a check of the CPU's floating-point mode.
 
 /// Square root, correctly rounded.
 pub fn sqrt(x: f32) -> f32 {

@@ -106,7 +106,7 @@ impl Frontend<'_> {
         }
         let logs = if self.coefficients == 0 { &mut *row } else { &mut **bands };
         if any == 0 {
-            // Digital silence, most of a short clip's 30 seconds: this is what the transform would result in.
+            // Digital silence, most of a short clip's 30 seconds: the transform would result in these bits.
             logs.fill(self.log(0.0));
             return self.discrete_cosine_transform(bands, row);
         }

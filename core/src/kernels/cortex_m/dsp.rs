@@ -1,4 +1,4 @@
-//! Functions of one instruction, which `core::arch::arm` has on nightly only, and what its operands need.
+//! Functions of one instruction, which `core::arch::arm` has on nightly only, and the alignment of their operands.
 
 use core::arch::asm;
 

@@ -181,7 +181,7 @@ pub(super) unsafe extern "C" fn quads_by_token(arguments: &Arguments) {
 /// paired as (0, 4), (1, 5), (2, 6), (3, 7).
 ///
 /// Of the arguments, `block_groups` and `last_groups` count groups of eight columns (0 for a last block of four columns), `skip` is 1 if four
-/// more columns follow, and `group_stride` is what the end of a row adds to the group scales' address.
+/// more columns follow, and `group_stride` is added to the group scales' address at the end of a row.
 ///
 /// # Safety
 /// All that the arguments name must exist, words at addresses that are multiples of four.

@@ -1,4 +1,4 @@
-//! x86-64: AVX2, and AVX-512 with VNNI. What is the same in both is written once over [`vector::Vector`].
+//! x86-64: AVX2, and AVX-512 with VNNI. Code that both share is written once over [`vector::Vector`].
 
 #![allow(unsafe_code)]
 

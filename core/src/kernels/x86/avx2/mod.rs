@@ -27,7 +27,7 @@ pub fn kernels(_: Avx2) -> &'static Kernels {
 /// Private, and [`FUNCTIONS`] is used by sets of CPUs with AVX2 only: whoever has a set has the evidence that its functions rely on.
 static AVX2: Kernels = Kernels::new(FUNCTIONS);
 
-/// What `super::avx512` keeps of it has eight lanes by the specification.
+/// `super::avx512` keeps the functions that have eight lanes by the specification.
 pub const FUNCTIONS: Functions = Functions {
     name: "avx2",
     quantize,

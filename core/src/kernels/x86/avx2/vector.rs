@@ -188,7 +188,7 @@ fn sum(x: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32::<0b_10_11_00_01>(x)))
 }
 
-/// Methods made of functions that are compiled for AVX2 and that touch no memory but what their references name.
+/// Methods that call functions which are compiled for AVX2 and access memory through references only.
 macro_rules! methods {
     ($($name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $body:expr;)+) => {$(
         #[inline(always)]

@@ -38,8 +38,8 @@ pub unsafe fn dots_i8(rows: Strided<u8>, token: *const u8, columns: usize, start
     sums_i32(sums.map(|sum| halves(sum)))
 }
 
-/// What the weights' zero point of 128 adds to a dot, negated: -128 times the sum of a token's values, spread over the lanes that their
-/// products go to.
+/// The contribution of the weights' zero point of 128 to a dot, negated: -128 times the sum of a token's values, spread over the lanes of their
+/// products.
 ///
 /// # Safety
 /// `columns` bytes of the token may be read.

@@ -96,7 +96,7 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// All rows, a panel at a time. It takes the 73,728 bytes of stack of a [`Panel`].
+    /// All rows, a panel at a time. Its stack frame has the 73,728 bytes of a [`Panel`].
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn gemm(&self, out: &mut [f32]) {
         let mut panel = Panel::new();

@@ -79,7 +79,7 @@ fn offset_bytes(x: __m512i) -> __m128i {
     _mm_xor_si128(_mm512_cvtepi32_epi8(x), _mm_set1_epi8(i8::MIN))
 }
 
-/// Methods made of functions that are compiled for AVX-512 and touch registers only.
+/// Methods that call functions which are compiled for AVX-512 and access registers only.
 macro_rules! methods {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $out:ty = $body:expr;)+) => {$(
         #[inline(always)]
