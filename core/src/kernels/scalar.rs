@@ -3,7 +3,9 @@
 use super::layout::interleave_index;
 use super::set::Functions;
 use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
-use crate::format::directory::{Dtype, Layout};
+#[cfg(any(feature = "int8", feature = "int4", feature = "f16", feature = "f32"))]
+use crate::format::directory::Dtype;
+use crate::format::directory::Layout;
 use crate::format::types::Activation;
 use crate::numeric::{
     self, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu, rms_norm, silu,
@@ -297,25 +299,32 @@ pub fn gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
 /// Dequantizes row `row` of an embedding table, of any type and layout. `out` is `(columns)`.
 pub fn read_row(matrix: &Matrix<'_>, row: usize, out: &mut [f32]) {
     let scale = matrix.scale(row);
+    debug_assert!(row < matrix.rows && out.len() == matrix.columns, "row {row} as {} values", out.len());
     match matrix.dtype {
+        #[cfg(feature = "f32")]
         Dtype::F32 => {
             let (values, _) = matrix.row(row).as_chunks::<4>();
             out.iter_mut().zip(values).for_each(|(out, &w)| *out = f32::from_le_bytes(w));
         }
+        #[cfg(feature = "f16")]
         Dtype::F16 => {
             let (values, _) = matrix.row(row).as_chunks::<2>();
             out.iter_mut().zip(values).for_each(|(out, &w)| *out = f16::from_le_bytes(w).to_f32_const());
         }
+        #[cfg(feature = "int8")]
         Dtype::Int8 => match matrix.layout {
             Layout::Portable => out.iter_mut().zip(matrix.row(row)).for_each(|(out, &w)| *out = w as i8 as f32 * scale),
             Layout::CortexMDsp => out.iter_mut().zip(paired_row(matrix, row)).for_each(|(out, w)| *out = w as f32 * scale),
         },
+        #[cfg(feature = "int4")]
         Dtype::Int4 => {
             let mut weights = nibbles(matrix, row);
             for (out, &group_scale) in out.chunks_mut(matrix.group.max(1)).zip(matrix.group_scales_of(row)) {
                 out.iter_mut().zip(weights.by_ref()).for_each(|(out, w)| *out = (w * group_scale as i32) as f32 * scale);
             }
         }
+        #[cfg(not(all(feature = "f32", feature = "f16", feature = "int8", feature = "int4")))]
+        dtype => debug_assert!(false, "{dtype:?} is not built in; scale {scale}"),
     }
 }
 
