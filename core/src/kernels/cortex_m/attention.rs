@@ -2,7 +2,7 @@
 
 use super::super::scalar;
 use super::super::views::{KeyRows, ValueBlocks};
-use super::dsp::is_word_aligned;
+use super::dsp::are_words;
 use core::arch::naked_asm;
 
 /// One head's scores: [`scalar::scores`]. The assembly needs heads of whole words at word addresses.
@@ -10,19 +10,15 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
     let headroom = scalar::headroom(q.len());
     let shift = 109 + headroom as i32 + exponent;
     let count = out.len().min(keys.scales.len());
-    let fits = !q.is_empty()
-        && q.len().is_multiple_of(4)
-        && q.len() <= 512
-        && keys.stride.is_multiple_of(4)
-        && keys.offset.is_multiple_of(4)
-        && keys.offset.checked_add(q.len()).is_some_and(|end| end <= keys.stride)
-        && count.checked_mul(keys.stride).is_some_and(|bytes| bytes <= keys.values.len())
+    // A few instructions in all, since every head of every token passes them.
+    let fits = are_words([q.as_ptr().addr(), keys.values.as_ptr().addr(), q.len(), keys.stride, keys.offset])
+        && (1..=keys.stride.min(512)).contains(&q.len())
+        && keys.offset <= keys.stride - q.len()
         && (0..256).contains(&shift)
         && count > 0
-        && is_word_aligned(q)
-        && is_word_aligned(keys.values);
+        && count.checked_mul(keys.stride).is_some_and(|bytes| bytes <= keys.values.len());
     if !fits {
-        return scalar::scores(q, exponent, keys, out);
+        return scores_by_scalar(q, exponent, keys, out);
     }
     let out = out.as_mut_ptr();
     let arguments = ScoresArguments {
@@ -38,6 +34,13 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
     };
     // SAFETY: the checks above found `count` rows that contain this head, `count` scales and space for `count` scores, all at word addresses.
     unsafe { if q.len() == 8 { score_rows_of_eight(&arguments) } else { score_rows(&arguments) } }
+}
+
+/// A function of its own, so that its registers are not saved for every head of every token.
+#[cold]
+#[inline(never)]
+fn scores_by_scalar(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
+    scalar::scores(q, exponent, keys, out)
 }
 
 /// The argument block of [`score_rows`]; the assembly reads it by offset.
@@ -277,16 +280,13 @@ unsafe extern "C" fn score_rows_of_eight(arguments: &ScoresArguments) -> i32 {
 /// Weighted sums of values: [`scalar::weighted_value_sum`]. The assembly needs heads of whole groups of four dimensions.
 pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     let blocks = weights.len() / 4;
-    let fits = blocks > 0
-        && weights.len().is_multiple_of(4)
-        && !out.is_empty()
-        && out.len().is_multiple_of(4)
-        && values.offset.checked_add(out.len()).is_some_and(|end| end <= values.stride)
-        && blocks.checked_mul(values.stride).is_some_and(|all| all <= values.values.len())
-        && is_word_aligned(weights)
-        && is_word_aligned(values.values);
+    let fits = are_words([weights.as_ptr().addr(), values.values.as_ptr().addr(), weights.len(), out.len()])
+        && blocks > 0
+        && (1..=values.stride).contains(&out.len())
+        && values.offset <= values.stride - out.len()
+        && blocks.checked_mul(values.stride).is_some_and(|all| all <= values.values.len());
     if !fits {
-        return scalar::weighted_value_sum(weights, values, out);
+        return sum_by_scalar(weights, values, out);
     }
     let (weights, out) = (weights.as_ptr_range(), out.as_mut_ptr_range());
     let arguments = SumsArguments {
@@ -299,6 +299,13 @@ pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out:
     };
     // SAFETY: the checks above found a block of `stride` words for every four weights, with the head inside, and all at word addresses.
     unsafe { sum_blocks(&arguments) }
+}
+
+/// A function of its own, so that its registers are not saved for every head of every token.
+#[cold]
+#[inline(never)]
+fn sum_by_scalar(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
+    scalar::weighted_value_sum(weights, values, out);
 }
 
 /// The argument block of [`sum_blocks`]; the assembly reads it by offset.

@@ -8,6 +8,12 @@ pub(super) fn is_word_aligned<T>(slice: &[T]) -> bool {
     slice.as_ptr().addr().is_multiple_of(4)
 }
 
+/// Whether all of these addresses and sizes are multiples of four.
+#[inline(always)]
+pub(super) fn are_words<const N: usize>(numbers: [usize; N]) -> bool {
+    numbers.into_iter().fold(0, |bits, number| bits | number).is_multiple_of(4)
+}
+
 /// Two i16 as the word that they are in memory.
 #[inline(always)]
 pub(super) fn pair(&[low, high]: &[i16; 2]) -> u32 {

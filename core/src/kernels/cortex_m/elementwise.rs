@@ -11,6 +11,12 @@ pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() && is_word_aligned(out) {
         return quantize_plain(x, out);
     }
+    quantize_scaled(x, in_scale, out)
+}
+
+/// Rows with input scales, and rows at other addresses.
+#[inline(never)]
+fn quantize_scaled(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     // A missing scale counts as 1, which changes no bit.
     let count = if in_scale.is_empty() { x.len() } else { x.len().min(in_scale.len()) };
     let scaled = |(k, &x): (usize, &f32)| x * in_scale.get(k).copied().unwrap_or(1.0);

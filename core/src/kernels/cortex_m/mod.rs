@@ -33,7 +33,6 @@ mod int8;
 mod linear;
 mod softmax;
 
-use super::scalar;
 use super::set::{Functions, Kernels};
 
 /// The set.
@@ -49,18 +48,20 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     #[cfg(feature = "f32")]
     matmul_f32: float::matmul_f32,
     #[cfg(feature = "kv-int8")]
-    quantize_query: scalar::quantize_query,
+    quantize_query: super::scalar::quantize_query,
     #[cfg(feature = "kv-int8")]
     scores: attention::scores,
     #[cfg(feature = "kv-int8")]
-    scores_tile: |queries, keys, stride, out, largest| scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest),
+    scores_tile: |queries, keys, stride, out, largest| {
+        super::scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest)
+    },
     #[cfg(feature = "kv-int8")]
     softmax_weights: softmax::softmax_weights,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum: attention::weighted_value_sum,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
-        scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
+        super::scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
     },
     layer_norm: crate::numeric::layer_norm,
     rms_norm: float::rms_norm,

@@ -13,7 +13,7 @@ pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[
     let top = super::elementwise::largest_bits(bits) >> 23;
     // If the largest scale is positive and at least 2^-96, a scale of zero gets a weight of zero by its exponent alone.
     if count == 0 || scores.len() != count || out.len() < count || !(31..256).contains(&top) || !is_word_aligned(out) {
-        return scalar::softmax_weights(scores, largest, value_scales, out);
+        return by_scalar(scores, largest, value_scales, out);
     }
     let out = out.as_mut_ptr_range();
     let mut arguments = WeightsArguments {
@@ -31,6 +31,13 @@ pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[
     // SAFETY: the checks above found as many scores as scales, at least one, and space for at least as many weights at a word address.
     unsafe { weigh(&mut arguments) };
     SoftmaxNorm { sum: arguments.sum, exponent: arguments.shift as i32 + top as i32 - 141 }
+}
+
+/// A function of its own, so that its registers are not saved for every head of every token.
+#[cold]
+#[inline(never)]
+fn by_scalar(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
+    scalar::softmax_weights(scores, largest, value_scales, out)
 }
 
 /// The argument block of [`weigh`]; the assembly reads and writes it by offset.
