@@ -263,6 +263,10 @@ pub struct TensorOrder {
     /// Roles of any other layer.
     layer: RoleSet,
     output: RoleSet,
+    /// Sizes of the first three sets: counting bits is slow on microcontrollers.
+    input_len: u32,
+    encoder_len: u32,
+    layer_len: u32,
     encoder_layers: u32,
     layers: u32,
 }
@@ -270,11 +274,15 @@ pub struct TensorOrder {
 impl TensorOrder {
     /// The order under this config.
     pub const fn new(config: &Config) -> Self {
+        let (input, encoder, layer) = (input_roles(config), layer_roles(config, 0), layer_roles(config, config.encoder_layers));
         TensorOrder {
-            input: input_roles(config),
-            encoder: layer_roles(config, 0),
-            layer: layer_roles(config, config.encoder_layers),
+            input,
+            encoder,
+            layer,
             output: output_roles(config),
+            input_len: input.len(),
+            encoder_len: encoder.len(),
+            layer_len: layer.len(),
             encoder_layers: config.encoder_layers,
             layers: config.all_layers(),
         }
@@ -283,17 +291,17 @@ impl TensorOrder {
     /// Number of tensors in the layers below `layer`.
     const fn below(&self, layer: u32) -> u32 {
         let in_encoder = if layer < self.encoder_layers { layer } else { self.encoder_layers };
-        in_encoder * self.encoder.len() + (layer - in_encoder) * self.layer.len()
+        in_encoder * self.encoder_len + (layer - in_encoder) * self.layer_len
     }
 
     /// Number of tensors in the image.
     pub const fn count(&self) -> u32 {
-        self.input.len() + self.below(self.layers) + self.output.len()
+        self.input_len + self.below(self.layers) + self.output.len()
     }
 
     /// Role and layer of tensor `index`, for an index below [`TensorOrder::count`].
     pub const fn role_at(&self, index: u32) -> (Role, Option<u32>) {
-        let stack = self.input.len();
+        let stack = self.input_len;
         let end = stack + self.below(self.layers);
         if index < stack {
             return (self.input.nth(index), None);
@@ -302,9 +310,12 @@ impl TensorOrder {
             return (self.output.nth(index - end), None);
         }
         let (index, encoder) = (index - stack, self.below(self.encoder_layers));
-        let (first, index, roles) =
-            if index < encoder { (0, index, self.encoder) } else { (self.encoder_layers, index - encoder, self.layer) };
-        let of_layer = if roles.len() == 0 { 1 } else { roles.len() };
+        let (first, index, roles, len) = if index < encoder {
+            (0, index, self.encoder, self.encoder_len)
+        } else {
+            (self.encoder_layers, index - encoder, self.layer, self.layer_len)
+        };
+        let of_layer = if len == 0 { 1 } else { len };
         (roles.nth(index % of_layer), Some(first + index / of_layer))
     }
 
@@ -312,12 +323,12 @@ impl TensorOrder {
     pub const fn find(&self, role: Role, layer: u32) -> Option<(u32, Option<u32>)> {
         let roles = if layer < self.encoder_layers { self.encoder } else { self.layer };
         if roles.has(role) && layer < self.layers {
-            return Some((self.input.len() + self.below(layer) + roles.before(role), Some(layer)));
+            return Some((self.input_len + self.below(layer) + roles.before(role), Some(layer)));
         }
         if self.input.has(role) {
             return Some((self.input.before(role), None));
         }
-        if self.output.has(role) { Some((self.input.len() + self.below(self.layers) + self.output.before(role), None)) } else { None }
+        if self.output.has(role) { Some((self.input_len + self.below(self.layers) + self.output.before(role), None)) } else { None }
     }
 }
 

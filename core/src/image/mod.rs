@@ -54,6 +54,8 @@ pub struct Image<'a> {
     config: Config,
     order: TensorOrder,
     sections: Sections,
+    /// The directory section, which every layer of every token looks up.
+    directory: &'a [u8],
     golden: Golden<'a>,
     tokenizer: Option<Tokenizer<'a>>,
     #[cfg(feature = "audio")]
@@ -93,6 +95,7 @@ impl<'a> Image<'a> {
             config,
             order: TensorOrder::new(&config),
             sections,
+            directory: section(section::DIRECTORY),
             golden: Golden::EMPTY,
             tokenizer: None,
             #[cfg(feature = "audio")]
@@ -199,14 +202,14 @@ impl<'a> Image<'a> {
     /// A directory entry by role and layer (any layer for a role outside the layers).
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
         let (index, of_layer) = self.order.find(role, layer)?;
-        Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, of_layer)
+        Entry::parse(self.directory, index as usize * ENTRY_BYTES, role, of_layer)
     }
 
     /// All tensors in directory order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         (0..self.order.count()).filter_map(|index| {
             let (role, layer) = self.order.role_at(index);
-            Entry::parse(self.section(section::DIRECTORY), index as usize * ENTRY_BYTES, role, layer)
+            Entry::parse(self.directory, index as usize * ENTRY_BYTES, role, layer)
         })
     }
 
@@ -263,13 +266,12 @@ impl<'a> Image<'a> {
 
     fn check_directory(&self) -> Result<(), Error> {
         let count = self.order.count();
-        let directory = self.section(section::DIRECTORY);
-        if u32_at(self.bytes, at::TENSORS) != count || directory.len() != count as usize * ENTRY_BYTES {
+        if u32_at(self.bytes, at::TENSORS) != count || self.directory.len() != count as usize * ENTRY_BYTES {
             return Err(Error::Section { kind: section::DIRECTORY });
         }
         let weights = self.sections.range(section::WEIGHTS);
         for index in 0..count {
-            let entry = Entry::checked(directory, &self.config, index, self.order.role_at(index), weights)?;
+            let entry = Entry::checked(self.directory, &self.config, index, self.order.role_at(index), weights)?;
             if !entry.role.is_always_f32() {
                 built_in(features::of_weights(entry.dtype))?;
             }
