@@ -55,18 +55,10 @@ fn image(template: &str) -> AlignedBytes {
     let mut tensors = vec![matrix(SourceRole::Embedding, None, vocab as usize), matrix(SourceRole::FinalNorm, None, 1)];
     tensors.extend(layer.map(|(role, rows)| matrix(role, Some(0), rows)));
     let checkpoint = Checkpoint {
-        name: "chat".to_owned(),
-        path: "chat.bin".into(),
-        sha256: [0; 32],
-        config,
         rotary: vec![1.0, 0.01],
-        tensors,
         tokenizer: Some(byte_bpe(list, &[], "smollm").unwrap()),
-        labels: Vec::new(),
         chat_template: Some(template.to_owned()),
-        audio: None,
-        pictures: None,
-        generation_config: None,
+        ..Checkpoint::new("chat", config, tensors)
     };
     pack(&checkpoint, &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
 }

@@ -3,6 +3,8 @@
 //! The weights equal those of `tests/golden/weights.py`: the upper 16 bits of xorshift32 as a fraction, drawn in the same order.
 
 mod families;
+#[path = "../../host-tools/tests/common/llama2c.rs"]
+pub mod llama2c;
 mod long;
 mod tensors;
 
@@ -108,18 +110,11 @@ impl RandomModel {
     pub fn checkpoint(&self) -> Checkpoint {
         let config = self.config;
         Checkpoint {
-            name: "random".to_owned(),
-            path: PathBuf::from("random.bin"),
             sha256: [7; 32],
-            config,
             rotary: rotary_frequencies(10_000.0, config.rotary_dim()),
             labels: (0..config.labels).map(|label| format!("label {label}")).collect(),
-            chat_template: None,
-            audio: None,
-            pictures: None,
-            generation_config: None,
-            tensors: tensors::tensors(self),
             tokenizer: (config.vocab >= BASE_TOKENS).then(|| tokenizer(&config)),
+            ..Checkpoint::new("random", config, tensors::tensors(self))
         }
     }
 
@@ -151,8 +146,8 @@ impl RandomModel {
         let checkpoint = self.checkpoint();
         let tokenizer = checkpoint.tokenizer.as_ref().expect("llama2.c's vocabularies hold the base tokens");
         let model = folder.join("random.bin");
-        std::fs::write(&model, llama2c_model(&checkpoint)).expect("a file in the test's folder");
-        std::fs::write(folder.join("tokenizer.bin"), llama2c_tokenizer(tokenizer)).expect("a file in the test's folder");
+        std::fs::write(&model, llama2c::checkpoint(&checkpoint)).expect("a file in the test's folder");
+        std::fs::write(folder.join("tokenizer.bin"), llama2c::tokenizer(tokenizer)).expect("a file in the test's folder");
         model
     }
 }
@@ -164,10 +159,8 @@ pub fn feature_rows(config: &Config, frames: usize, seed: u32) -> Vec<f32> {
 
 /// A vocabulary of the config's size: special tokens, bytes, [`PIECES`], then combinations of them. An earlier piece has a better merge rank.
 pub fn tokenizer(config: &Config) -> Tokenizer {
-    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
-    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let made = (0..).map(|index: usize| format!("{}{}{}", PIECES[1 + index % 12], PIECES[1 + index / 12 % 12], "o".repeat(index / 144)));
-    let texts = marks.into_iter().chain(bytes).chain(PIECES.map(str::to_owned)).chain(made);
+    let texts = llama2c::base_pieces().chain(PIECES.map(str::to_owned)).chain(made);
     let pieces = texts.take(config.vocab as usize).enumerate();
     let pieces = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: FIRST_BYTE, spaces: SentencePieceSpaces::LLAMA2C };
@@ -197,46 +190,4 @@ pub fn scripted(script: &[u32]) -> Checkpoint {
         }
     }
     checkpoint
-}
-
-/// A llama2.c checkpoint, version 0.
-fn llama2c_model(checkpoint: &Checkpoint) -> Vec<u8> {
-    let config = &checkpoint.config;
-    let vocab = if config.tied_head { config.vocab as i32 } else { -(config.vocab as i32) };
-    let sizes = [config.d_model, config.d_hidden, config.layers, config.heads, config.kv_heads].map(|size| size as i32);
-    let header = sizes.into_iter().chain([vocab, config.context as i32]);
-    let mut bytes: Vec<u8> = header.flat_map(i32::to_le_bytes).collect();
-    let order = [
-        SourceRole::AttnNorm,
-        SourceRole::Query,
-        SourceRole::Key,
-        SourceRole::Value,
-        SourceRole::AttnOut,
-        SourceRole::MlpNorm,
-        SourceRole::Gate,
-        SourceRole::Down,
-        SourceRole::Up,
-    ];
-    let mut put = |role: SourceRole, layer: Option<u32>| {
-        let tensor = checkpoint.tensor(role, layer).expect("llama2.c's models have this tensor");
-        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
-    };
-    put(SourceRole::Embedding, None);
-    for role in order {
-        (0..config.layers).for_each(|layer| put(role, Some(layer)));
-    }
-    put(SourceRole::FinalNorm, None);
-    // The legacy rotary tables, which are not read.
-    bytes.resize(bytes.len() + 4 * (config.context * config.head_dim) as usize, 0);
-    if let Some(head) = checkpoint.tensor(SourceRole::Head, None) {
-        bytes.extend(head.values.iter().flat_map(|value| value.to_le_bytes()));
-    }
-    bytes
-}
-
-/// A llama2.c tokenizer file.
-fn llama2c_tokenizer(tokenizer: &Tokenizer) -> Vec<u8> {
-    let longest = tokenizer.pieces.iter().map(|piece| piece.bytes.len()).max().unwrap_or(0) as u32;
-    let piece = |piece: &Piece| [&piece.score.to_le_bytes()[..], &(piece.bytes.len() as i32).to_le_bytes(), &piece.bytes].concat();
-    longest.to_le_bytes().into_iter().chain(tokenizer.pieces.iter().flat_map(piece)).collect()
 }

@@ -5,6 +5,7 @@ use attoformer::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoi
 use attoformer::{Image, OutputHash, Sampler};
 use attoformer_tests::golden::{golden, list, number, whole};
 use attoformer_tests::random_model::RandomModel;
+use attoformer_tests::random_model::llama2c::base_pieces;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer};
 use attoformer_tools::pack::{Options, pack};
@@ -64,8 +65,7 @@ fn image_with_pieces(pieces: &[&str]) -> AlignedBytes {
     let small = RandomModel::small();
     let vocab = 259 + pieces.len() as u32;
     let mut checkpoint = RandomModel { config: attoformer::config! { vocab, ..small.config }, ..small }.checkpoint();
-    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
-    let texts = marks.into_iter().chain((0..256).map(|byte| format!("<0x{byte:02X}>"))).chain(pieces.iter().map(|&piece| piece.to_owned()));
+    let texts = base_pieces().chain(pieces.iter().map(|&piece| piece.to_owned()));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, spaces: SentencePieceSpaces::LLAMA2C };
     checkpoint.tokenizer = Some(Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme));

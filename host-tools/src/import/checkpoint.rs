@@ -153,6 +153,24 @@ pub struct Tensor {
 }
 
 impl Checkpoint {
+    /// A model without a tokenizer, labels, rotary positions and front ends, from the file `name.bin`.
+    pub fn new(name: &str, config: Config, tensors: Vec<Tensor>) -> Self {
+        Checkpoint {
+            name: name.to_owned(),
+            path: PathBuf::from(format!("{name}.bin")),
+            sha256: [0; 32],
+            config,
+            rotary: Vec::new(),
+            tensors,
+            tokenizer: None,
+            labels: Vec::new(),
+            chat_template: None,
+            audio: None,
+            pictures: None,
+            generation_config: None,
+        }
+    }
+
     /// The tensor with this role in this layer.
     pub fn tensor(&self, role: SourceRole, layer: Option<u32>) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.role == role && tensor.layer == layer)

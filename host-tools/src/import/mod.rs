@@ -39,7 +39,7 @@ pub enum SourceError {
     #[error("the model has a tokenizer of its own; leave --tokenizer out")]
     OwnTokenizer,
     /// An image instead of a checkpoint.
-    #[error("it is a packed image already; name the checkpoint that it was packed from")]
+    #[error("the file is a packed image already; name the checkpoint that it was packed from")]
     PackedImage,
 }
 
@@ -70,18 +70,12 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         None => None,
         Some(file) => Some(llama2c::tokenizer(&files::map(&file)?, config.vocab).map_err(Error::file(&file))?),
     };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Checkpoint {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         path: file,
         sha256: Sha256::digest(&bytes[..]).into(),
-        config,
         rotary: rotary_frequencies(llama2c::ROTARY_BASE, config.head_dim),
-        tensors,
         tokenizer,
-        labels: Vec::new(),
-        chat_template: None,
-        audio: None,
-        pictures: None,
-        generation_config: None,
+        ..Checkpoint::new(&name, config, tensors)
     })
 }

@@ -27,7 +27,7 @@ pub enum WeightsError {
         found: Vec<usize>,
         /// The shape that the configuration implies.
         expected: Vec<usize>,
-        /// What states the configuration.
+        /// Source of the configuration.
         stated_by: &'static str,
     },
     /// A tensor has an element type that cannot be decoded.
@@ -74,7 +74,7 @@ fn and_others(count: usize) -> String {
 pub struct Weights<'b> {
     tensors: BTreeMap<String, StoredTensor<'b>>,
     remaining: BTreeSet<String>,
-    /// What states the shapes that are asked for, for errors.
+    /// Source of the shapes that are asked for, named in errors.
     stated_by: &'static str,
 }
 
@@ -89,7 +89,7 @@ pub struct StoredTensor<'b> {
 }
 
 impl<'b> Weights<'b> {
-    /// No tensors. `stated_by` is what a tensor of the wrong shape contradicts.
+    /// No tensors. `stated_by` names the source of the shapes, such as config.json.
     pub fn new(stated_by: &'static str) -> Self {
         Weights { tensors: BTreeMap::new(), remaining: BTreeSet::new(), stated_by }
     }

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
+pub mod llama2c;
+
 use std::path::{Path, PathBuf};
 
+use attoformer_tools::import::Piece;
 use tempfile::TempDir;
 
 pub const DIM: usize = 12;
@@ -42,21 +45,16 @@ pub fn checkpoint() -> Vec<u8> {
     let rotary = CONTEXT * (DIM / HEADS / 2) * 2;
     let floats = VOCAB * DIM + LAYERS * per_layer + DIM + rotary;
     let mut numbers = Numbers(1);
-    let header = header().into_iter().flat_map(i32::to_le_bytes);
-    header.chain((0..floats).flat_map(|_| numbers.float().to_le_bytes())).collect()
+    llama2c::file(header(), (0..floats).map(|_| numbers.float()))
 }
 
 /// The bytes of a tokenizer: special tokens, byte tokens, then letters and a word.
 pub fn tokenizer() -> Vec<u8> {
-    let special = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
-    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let texts = " abcdefghijklmnopqrstuv".chars().map(String::from).chain(["ab".to_owned()]);
-    let pieces: Vec<String> = special.into_iter().chain(bytes).chain(texts).collect();
+    let pieces = llama2c::base_pieces().chain(texts).enumerate();
+    let pieces: Vec<Piece> = pieces.map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     assert_eq!(pieces.len(), VOCAB);
-    let piece =
-        |(id, text): (usize, &String)| [&(-(id as f32)).to_le_bytes()[..], &(text.len() as i32).to_le_bytes(), text.as_bytes()].concat();
-    let longest = pieces.iter().map(String::len).max().unwrap_or(0) as u32;
-    longest.to_le_bytes().into_iter().chain(pieces.iter().enumerate().flat_map(piece)).collect()
+    llama2c::pieces(&pieces)
 }
 
 /// A folder with `tiny.bin` and `tokenizer.bin`.

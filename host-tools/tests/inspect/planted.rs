@@ -7,6 +7,7 @@ use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::report::progress::Progress;
 
 use crate::common::Numbers;
+use crate::common::llama2c::base_pieces;
 
 /// Layer and head that copy the previous token to the input of the output head.
 pub const COPIES: (usize, usize) = (1, 2);
@@ -46,23 +47,6 @@ fn tensor(role: SourceRole, layer: Option<u32>, (rows, columns): (usize, usize),
     let mut value = value;
     let values = (0..rows * columns).map(|index| value(index / columns, index % columns)).collect();
     Tensor { role, layer, rows, columns, values, bias: None }
-}
-
-fn checkpoint(config: Config, tensors: Vec<Tensor>) -> Checkpoint {
-    Checkpoint {
-        name: "planted".to_owned(),
-        path: "planted.bin".into(),
-        sha256: [0; 32],
-        config,
-        rotary: Vec::new(),
-        tensors,
-        tokenizer: None,
-        labels: Vec::new(),
-        chat_template: None,
-        audio: None,
-        pictures: None,
-        generation_config: None,
-    }
 }
 
 fn packed(checkpoint: &Checkpoint) -> AlignedBytes {
@@ -127,7 +111,7 @@ pub fn image() -> AlignedBytes {
         tensors.push(tensor(SourceRole::Up, at, (HIDDEN, WIDTH), |_, _| noise()));
         tensors.push(tensor(SourceRole::Down, at, (WIDTH, HIDDEN), |_, _| noise()));
     }
-    packed(&checkpoint(config, tensors))
+    packed(&Checkpoint::new("planted", config, tensors))
 }
 
 /// A model of one layer with noise for weights.
@@ -151,7 +135,7 @@ fn noisy(config: Config) -> Checkpoint {
     }
     tensors.extend([draw(SourceRole::AttnNorm, Some(0), (1, 12)), draw(SourceRole::MlpNorm, Some(0), (1, 12))]);
     tensors.extend([draw(SourceRole::Up, Some(0), (8, 12)), draw(SourceRole::Down, Some(0), (12, 8))]);
-    checkpoint(attoformer::config! { bos: 1, eos: 2, context: 64, ..config }, tensors)
+    Checkpoint::new("planted", attoformer::config! { bos: 1, eos: 2, context: 64, ..config }, tensors)
 }
 
 /// An encoder.
@@ -164,9 +148,7 @@ pub fn encoder() -> AlignedBytes {
 pub fn hostile() -> AlignedBytes {
     let vocab = FIRST_HOSTILE + HOSTILE.len() as u32;
     let mut checkpoint = noisy(attoformer::config! { tied_head: true, vocab, ..Config::DECODER });
-    let marks = ["<unk>", "\n<s>\n", "\n</s>\n"].map(str::to_owned);
-    let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
-    let texts = marks.into_iter().chain(bytes).chain(HOSTILE.map(str::to_owned));
+    let texts = base_pieces().chain(HOSTILE.map(str::to_owned));
     let pieces = texts.enumerate().map(|(id, text)| Piece { bytes: text.into_bytes(), score: -(id as f32) }).collect();
     let scheme = Scheme::SentencePiece { first_byte: 3, spaces: SentencePieceSpaces::default() };
     checkpoint.tokenizer = Some(Tokenizer::new(pieces, SpecialIds { bos: 1, eos: 2, unk: 0 }, scheme));

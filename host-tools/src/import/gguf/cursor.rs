@@ -36,23 +36,23 @@ impl<'b> Cursor<'b> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// The next string; `what` is its name in errors.
+    /// The next string; `name` names it in errors.
     ///
     /// # Errors
     /// [`ContainerError::NotUtf8`].
-    pub fn text(&mut self, what: &str) -> Result<&'b str, ContainerError> {
+    pub fn text(&mut self, name: &str) -> Result<&'b str, ContainerError> {
         let length = usize::try_from(self.u64()?).unwrap_or(usize::MAX);
-        std::str::from_utf8(self.take(length)?).map_err(|_| ContainerError::NotUtf8(what.to_owned()))
+        std::str::from_utf8(self.take(length)?).map_err(|_| ContainerError::NotUtf8(name.to_owned()))
     }
 
     /// The next string, which must be a name.
     ///
     /// # Errors
     /// [`ContainerError::NameLength`].
-    pub fn name(&mut self, what: &'static str) -> Result<&'b str, ContainerError> {
-        let name = self.text(what)?;
+    pub fn name(&mut self, kind: &'static str) -> Result<&'b str, ContainerError> {
+        let name = self.text(kind)?;
         if name.is_empty() || name.len() > NAME_MAX {
-            return Err(ContainerError::NameLength { what, bytes: name.len(), max: NAME_MAX });
+            return Err(ContainerError::NameLength { kind, bytes: name.len(), max: NAME_MAX });
         }
         Ok(name)
     }

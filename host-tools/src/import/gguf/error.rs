@@ -29,10 +29,10 @@ pub enum ContainerError {
     #[error("{0} is not UTF-8")]
     NotUtf8(String),
     /// An empty name, or one that is too long.
-    #[error("{what} has {bytes} bytes; supported: 1 to {max}")]
+    #[error("{kind} has {bytes} bytes; supported: 1 to {max}")]
     NameLength {
-        /// What the name is for.
-        what: &'static str,
+        /// Kind of name.
+        kind: &'static str,
         /// Its length.
         bytes: usize,
         /// The longest supported length.

@@ -70,7 +70,7 @@ pub const FAMILIES: &[Family] = &[
     family("roberta", "encoders and classifiers: RoBERTa, DistilRoBERTa", roberta::describe),
     family("xlm-roberta", "encoders and classifiers: XLM-RoBERTa, multilingual E5", roberta::describe),
     family("vit", "image encoders and classifiers: ViT", vit::describe),
-    family("kwt", "sound classifiers: keyword transformers", kwt::describe),
+    family("kwt", "audio classifiers: keyword transformers", kwt::describe),
     family("whisper", "speech to text: Whisper, Distil-Whisper", whisper::describe),
     family("marian", "translators: Marian, OPUS-MT", marian::describe),
     family("t5", "text to text: T5, Flan-T5", t5::describe),

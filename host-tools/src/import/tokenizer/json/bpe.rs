@@ -25,9 +25,9 @@ pub fn read(path: &Path) -> Result<Tokenizer, Error> {
 /// # Errors
 /// [`TokenizerError`] with the first part that is not supported.
 pub(super) fn tokenizer(file: &File, stated: &StatedTokens) -> Result<Tokenizer, TokenizerError> {
-    let has_mark = |mark: &Option<String>| mark.as_ref().is_some_and(|mark| !mark.is_empty());
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let Model { continuing_subword_prefix, end_of_word_suffix, dropout, .. } = &file.model;
-    if has_mark(continuing_subword_prefix) || has_mark(end_of_word_suffix) || dropout.is_some_and(|p| p > 0.0) {
+    if is_set(continuing_subword_prefix) || is_set(end_of_word_suffix) || dropout.is_some_and(|p| p > 0.0) {
         return Err(TokenizerError::BpeOptions);
     }
     if file.model.byte_fallback { sentencepiece::tokenizer(file, stated) } else { byte_bpe::tokenizer(file, stated) }

@@ -38,9 +38,9 @@ pub(super) fn tokenizer(file: &File, stated: &StatedTokens) -> Result<Tokenizer,
 /// The pattern of the pre-tokenizer, recognized by the library's steps.
 fn split(pre_tokenizer: &Value) -> Result<SplitPattern, TokenizerError> {
     let steps = steps(pre_tokenizer, "pretokenizers");
-    let is_split = |step: &Value, wanted: &str| {
+    let is_split = |step: &Value, pattern: &str| {
         kind(step) == "Split"
-            && step["pattern"]["Regex"].as_str() == Some(wanted)
+            && step["pattern"]["Regex"].as_str() == Some(pattern)
             && step["behavior"].as_str() == Some("Isolated")
             && !step["invert"].as_bool().unwrap_or(false)
     };

@@ -63,9 +63,9 @@ pub enum TokenizerError {
     /// An id beyond the vocabulary.
     #[error("the {name} token {id} is outside the vocabulary of {tokens} tokens")]
     TokenRange {
-        /// What the token is for.
+        /// Purpose of the token, such as EOS.
         name: &'static str,
-        /// What the file states.
+        /// The stated id.
         id: String,
         /// Tokens in the vocabulary.
         tokens: usize,
@@ -82,7 +82,7 @@ pub enum TokenizerError {
     /// `ignore_merges` with byte fallback.
     #[error("ignore_merges is not supported together with byte_fallback")]
     IgnoreMerges,
-    /// BPE with subword marks or dropout.
+    /// BPE with subword prefixes, suffixes or dropout.
     #[error("unsupported BPE model: continuing_subword_prefix, end_of_word_suffix and dropout must be absent")]
     BpeOptions,
     /// A Metaspace with a prefix for the first word, after steps that move words.
@@ -91,7 +91,7 @@ pub enum TokenizerError {
     /// Longest word of a WordPiece outside the supported range.
     #[error("max_input_chars_per_word is {found}; supported: 1 to {max}")]
     WordLength {
-        /// What the file states.
+        /// The stated length.
         found: u64,
         /// The longest supported word.
         max: u64,
