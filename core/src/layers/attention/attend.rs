@@ -1,6 +1,6 @@
 //! Attention of query rows over a KV cache: chooses the arithmetic by the cache's type, and the tile of queries where one fits.
 
-use super::heads::{HeadQuery, Heads, QueryRows};
+use super::heads::{HeadQueries, Heads, QueryRows};
 use super::key_ranges::{KeyRanges, Mask, QueryPos};
 use super::kv_cache::LayerCache;
 use super::softmax_int8::Int8Cache;
@@ -33,54 +33,71 @@ impl AttentionCall<'_, '_> {
         out: &'o mut [f32],
     ) -> &'o mut [f32] {
         let q_dim = self.heads.q_dim();
-        let count = rows(queries.values, queries.width).len();
-        let attended = prefix_mut(out, count * q_dim);
-        let mut ranges = positions.take(count).map(|query| KeyRanges::new(self.mask, query)).peekable();
-        let (mut rest, mut out_rest) = (queries.values, &mut *attended);
+        let attended = prefix_mut(out, rows(queries.values, queries.width).len() * q_dim);
+        let ranges = positions.map(|query| KeyRanges::new(self.mask, query));
+        // The scratch of small blocks holds a single query.
+        if ctx.head.query.len() >= 2 * self.heads.head_dim && !ctx.probe.wants_attention() {
+            self.attend_tiles(ctx, queries, ranges, attended);
+        } else {
+            for ((row, out), ranges) in rows(queries.values, queries.width).zip(rows_mut(attended, q_dim)).zip(ranges) {
+                self.attend_one(ctx, row, &ranges, out);
+            }
+        }
+        attended
+    }
+
+    /// Attends with tiles of neighboring queries, as many at a time as fit.
+    fn attend_tiles<P: Probe>(
+        &self,
+        ctx: &mut Ctx<'_, P>,
+        queries: QueryRows<'_>,
+        ranges: impl Iterator<Item = KeyRanges>,
+        mut out: &mut [f32],
+    ) {
+        let QueryRows { values: mut rest, width } = queries;
+        let mut ranges = ranges.take(rows(rest, width).len()).peekable();
         while let Some(first) = ranges.next() {
             let mut tile = Tile::new();
-            let _ = tile.push(first);
-            if let LayerCache::Int8 { .. } = self.cache
-                && !ctx.probe.wants_attention()
+            let mut is_full = tile.push(first).is_err();
+            while !is_full
+                && matches!(self.cache, LayerCache::Int8 { .. })
+                && let Some(next) = ranges.next_if(|next| fits_in_tile(self.heads.head_dim, &tile, next, &ctx.head))
             {
-                while let Some(next) = ranges.next_if(|next| fits_in_tile(self.heads.head_dim, &tile, next, &ctx.head)) {
-                    let _ = tile.push(next);
-                }
+                is_full = tile.push(next).is_err();
             }
-            let (rows_now, rows_later) = split(rest, tile.len() * queries.width);
-            let (out_now, out_later) = split_mut(out_rest, tile.len() * q_dim);
-            (rest, out_rest) = (rows_later, out_later);
+            debug_assert!(!is_full, "a tile of more than {} queries", tile.len());
+            let (rows_now, rows_later) = split(rest, tile.len() * width);
+            let (out_now, out_later) = split_mut(out, tile.len() * self.heads.q_dim());
+            (rest, out) = (rows_later, out_later);
             match (self.cache, &tile[..]) {
                 (LayerCache::Int8 { rows, key_scales, value_scales }, [_, _, ..]) => {
                     let cache = Int8Cache { rows, key_scales, value_scales };
-                    let queries = QueryRows { values: rows_now, ..queries };
+                    let queries = QueryRows { values: rows_now, width };
                     cache.attend_tile(self.heads, queries, &tile, (ctx.kernels, &mut ctx.head), out_now);
                 }
                 (_, [one]) => self.attend_one(ctx, rows_now, one, out_now),
                 _ => debug_assert!(false, "a tile of {} queries", tile.len()),
             }
         }
-        attended
     }
 
     /// Attends with one query row `(q_dim, ..)`; `out` is `(q_dim)`.
     pub fn attend_one<P: Probe>(&self, ctx: &mut Ctx<'_, P>, queries: &[f32], ranges: &KeyRanges, out: &mut [f32]) {
-        let heads = self.heads;
-        let (head_dim, group) = (heads.head_dim, heads.group());
-        for (head, (query, out)) in rows(queries, head_dim).zip(rows_mut(out, head_dim)).enumerate() {
-            let kv_head = head / group;
-            let one = HeadQuery { head, query, offset: kv_head * head_dim, ranges, heads };
-            match self.cache {
-                LayerCache::State { sums, .. } => match &mut ctx.head.phi_q {
-                    Some(phi_q) => linear::read(row(sums, linear_state_len(head_dim), kv_head), query, phi_q, out),
-                    None => debug_assert!(false, "linear attention without its buffer"),
-                },
-                LayerCache::F32(rows) => softmax_float::attend(&one, rows, |x| x, ctx, out),
-                LayerCache::F16(rows) => softmax_float::attend(&one, rows, |x| f16::from_bits(x).to_f32_const(), ctx, out),
-                LayerCache::Int8 { rows, key_scales, value_scales } => {
-                    Int8Cache { rows, key_scales, value_scales }.attend(&one, ctx, out);
+        let one = HeadQueries { queries, ranges, heads: self.heads };
+        match self.cache {
+            LayerCache::State { sums, .. } => {
+                let Some(phi_q) = &mut ctx.head.phi_q else {
+                    debug_assert!(false, "linear attention without its buffer");
+                    return;
+                };
+                let state_len = linear_state_len(self.heads.head_dim);
+                for (head, out) in one.iter(out) {
+                    linear::read(row(sums, state_len, head.kv_head), head.query, phi_q, out);
                 }
             }
+            LayerCache::F32(rows) => softmax_float::attend(&one, rows, |x| x, ctx, out),
+            LayerCache::F16(rows) => softmax_float::attend(&one, rows, |x| f16::from_bits(x).to_f32_const(), ctx, out),
+            LayerCache::Int8 { rows, key_scales, value_scales } => Int8Cache { rows, key_scales, value_scales }.attend(&one, ctx, out),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::bias::ScoreBias;
 use super::key_ranges::KeyRanges;
 use crate::format::Config;
 use crate::numeric::LOG2_E;
+use crate::slices::{rows, rows_mut};
 
 /// The heads of one attention.
 #[derive(Clone, Copy, Debug)]
@@ -23,19 +24,40 @@ pub struct Heads<'a> {
     pub bias: ScoreBias<'a>,
 }
 
-/// One head of one query.
+/// All heads of one query.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadQuery<'r> {
-    /// The head.
-    pub head: usize,
-    /// `(head_dim)`.
-    pub query: &'r [f32],
-    /// Column of the cache at which the KV head begins.
-    pub offset: usize,
+pub struct HeadQueries<'r> {
+    /// `(q_dim, ..)`.
+    pub queries: &'r [f32],
     /// The keys that the query attends to.
     pub ranges: &'r KeyRanges,
     /// Shape, scale and bias.
     pub heads: &'r Heads<'r>,
+}
+
+/// One head of one query.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadQuery<'r> {
+    /// The query head.
+    pub head: usize,
+    /// The KV head that it shares.
+    pub kv_head: usize,
+    /// Column of the cache at which the KV head begins.
+    pub offset: usize,
+    /// `(head_dim)`.
+    pub query: &'r [f32],
+}
+
+impl<'r> HeadQueries<'r> {
+    /// Each head with its part of `out` `(q_dim)`.
+    #[inline]
+    pub fn iter<'o>(&self, out: &'o mut [f32]) -> impl Iterator<Item = (HeadQuery<'r>, &'o mut [f32])> + use<'r, 'o> {
+        let (head_dim, group) = (self.heads.head_dim, self.heads.group());
+        rows(self.queries, head_dim).zip(rows_mut(out, head_dim)).enumerate().map(move |(head, (query, out))| {
+            let kv_head = head / group;
+            (HeadQuery { head, kv_head, offset: kv_head * head_dim, query }, out)
+        })
+    }
 }
 
 /// Token rows whose first columns are queries.

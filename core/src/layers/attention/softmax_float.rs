@@ -1,37 +1,41 @@
 //! Softmax attention of one head over a float KV cache (f32 or f16), key by key: the tokens x tokens matrix of scores never exists.
 
-use super::heads::HeadQuery;
+use super::heads::{HeadQueries, HeadQuery, Heads};
+use super::key_ranges::KeyRanges;
 use super::kv_cache::Rows;
 use crate::layers::ctx::Ctx;
 use crate::numeric::{Lanes, exp_neg_q30};
 use crate::probe::{HeadSite, Probe};
 use crate::slices::{prefix_mut, row, suffix};
 
-/// Attends to the keys of one head and writes the weighted sum of values to `out` `(head_dim)`. `widen` converts an element of the cache.
+/// Attends with all heads of a query and writes the weighted sums of values to `out` `(q_dim)`. `widen` converts an element of the cache.
 pub fn attend<T: Copy, P: Probe>(
-    one: &HeadQuery<'_>,
+    one: &HeadQueries<'_>,
     cache: &Rows<'_, T>,
     widen: impl Fn(T) -> f32,
     ctx: &mut Ctx<'_, P>,
     out: &mut [f32],
 ) {
-    let weights = weighted_sum(one, cache, widen, ctx.head.scores, out);
-    if ctx.probe.wants_attention() {
-        let site = HeadSite { layer: ctx.layer, head: one.head, position: one.ranges.query.pos };
-        ctx.probe.attention(site, one.ranges.positions().zip(weights.iter().map(|&weight| weight as u32)));
+    let (heads, ranges) = (one.heads, one.ranges);
+    for (head, out) in one.iter(out) {
+        let weights = weighted_sum(&head, (heads, ranges), cache, &widen, ctx.head.scores, out);
+        if ctx.probe.wants_attention() {
+            let site = HeadSite { layer: ctx.layer, head: head.head, position: ranges.query.pos };
+            ctx.probe.attention(site, ranges.positions().zip(weights.iter().map(|&weight| weight as u32)));
+        }
     }
 }
 
 /// Scores are sums in eight lanes, weights are [`exp_neg_q30`], values are added token by token in order. Returns the weights, in the front of
 /// `scores`.
 fn weighted_sum<'s, T: Copy>(
-    one: &HeadQuery<'_>,
+    &HeadQuery { head, query, offset, .. }: &HeadQuery<'_>,
+    (heads, ranges): (&Heads<'_>, &KeyRanges),
     cache: &Rows<'_, T>,
     widen: impl Fn(T) -> f32,
     scores: &'s mut [i32],
     out: &mut [f32],
 ) -> &'s [i32] {
-    let &HeadQuery { head, query, offset, ranges, heads } = one;
     let count = ranges.iter().map(|range| range.positions.len()).sum();
     let scores = prefix_mut(scores, count);
     let seq_start = ranges.query.seq_start;

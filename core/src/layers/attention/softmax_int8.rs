@@ -1,7 +1,7 @@
 //! Softmax attention of one head over an int8 KV cache, key by key: the tokens x tokens matrix of scores never exists. Rule 7 of the numeric
 //! specification: integers from the scores to the weighted sums of values.
 
-use super::heads::HeadQuery;
+use super::heads::{HeadQueries, HeadQuery};
 use super::key_ranges::KeyRange;
 use super::kv_cache::Rows;
 use crate::kernels::{Kernels, KeyRows, ValueBlocks};
@@ -24,6 +24,7 @@ pub struct Int8Cache<'c, 'r> {
 
 /// A quantized query.
 struct Query<'q> {
+    head: HeadQuery<'q>,
     values: &'q [i16],
     exponent: i32,
 }
@@ -32,65 +33,71 @@ struct Query<'q> {
 const MASKED: i32 = -(1 << 30);
 
 impl Int8Cache<'_, '_> {
-    /// Attends to the keys of one head and writes the weighted sum of values to `out` `(head_dim)`.
-    pub fn attend<P: Probe>(&self, one: &HeadQuery<'_>, ctx: &mut Ctx<'_, P>, out: &mut [f32]) {
-        let (kernels, scratch, ranges) = (ctx.kernels, &mut ctx.head, one.ranges);
-        let q = prefix_mut(scratch.query, one.query.len());
-        let exponent = quantize_query(one.query, one.heads.scale_log2, |index, value| {
-            if let Some(q) = q.get_mut(index) {
-                *q = value as i16;
-            }
-        });
-        let query = Query { values: q, exponent };
+    /// Attends with all heads of a query and writes the weighted sums of values to `out` `(q_dim)`.
+    pub fn attend<P: Probe>(&self, one: &HeadQueries<'_>, ctx: &mut Ctx<'_, P>, out: &mut [f32]) {
+        let (kernels, scratch) = (ctx.kernels, &mut ctx.head);
+        let &HeadQueries { ranges, heads, .. } = one;
         let end = ranges.near.scores().end;
+        let hidden = ranges.near.scores().start;
+        let near_scales = suffix(self.value_scales, ranges.near.keys.start);
+        let q = prefix_mut(scratch.query, heads.head_dim);
         let scores = prefix_mut(scratch.scores, end);
-        let mut largest = self.score(kernels, one, &query, &ranges.near, scores);
-        if let Some(far) = &ranges.far {
-            largest = largest.max(self.score(kernels, one, &query, far, scores));
-        }
-        if ctx.probe.wants_attention() {
-            let parts = ranges.iter().map(|range| part(scores, range.scores()));
-            let weights = parts.flatten().map(|&score| exp2_neg_q16(largest.wrapping_sub(score) as u32));
-            let site = HeadSite { layer: ctx.layer, head: one.head, position: ranges.query.pos };
-            ctx.probe.attention(site, ranges.positions().zip(weights));
-        }
         let weights = prefix_mut(scratch.weights, end.next_multiple_of(4));
-        let norm = match (&ranges.far, &mut scratch.range_scales) {
-            (Some(far), Some(scales)) => {
-                self.join_ranges([far, &ranges.near], scores, scales);
-                kernels.softmax_weights(scores, largest, prefix_mut(scales, end), weights)
-            }
-            (far, _) => {
-                debug_assert!(far.is_none(), "a mask with two key ranges without a buffer for their scales");
-                let hidden = ranges.near.scores().start;
-                let (before, visible) = split_mut(weights, hidden);
-                before.fill(0);
-                let value_scales = suffix(self.value_scales, ranges.near.keys.start);
-                kernels.softmax_weights(scores.get_mut(hidden..).unwrap_or_default(), largest, value_scales, visible)
-            }
-        };
-        let unit = pow2(norm.exponent) / norm.sum as f32;
-        let mut sum = ValueSum { part: prefix_mut(scratch.weighted_sum, out.len()), is_first: true, out };
-        for range in ranges.iter() {
-            let weights = part(weights, range.block_scores..range.scores().end.next_multiple_of(4));
-            sum.add(kernels, self.rows, one.offset, range.block, weights);
+        let sum = prefix_mut(scratch.weighted_sum, heads.head_dim);
+        if ranges.far.is_none() {
+            prefix_mut(weights, hidden).fill(0);
         }
-        out.iter_mut().for_each(|x| *x *= unit);
+        for (head, out) in one.iter(out) {
+            let exponent = quantize_query(head.query, heads.scale_log2, |index, value| {
+                if let Some(q) = q.get_mut(index) {
+                    *q = value as i16;
+                }
+            });
+            let query = Query { head, values: q, exponent };
+            let mut largest = self.score(kernels, one, &query, &ranges.near, scores);
+            if let Some(far) = &ranges.far {
+                largest = largest.max(self.score(kernels, one, &query, far, scores));
+            }
+            if ctx.probe.wants_attention() {
+                let parts = ranges.iter().map(|range| part(scores, range.scores()));
+                let weights = parts.flatten().map(|&score| exp2_neg_q16(largest.wrapping_sub(score) as u32));
+                let site = HeadSite { layer: ctx.layer, head: head.head, position: ranges.query.pos };
+                ctx.probe.attention(site, ranges.positions().zip(weights));
+            }
+            let norm = match (&ranges.far, &mut scratch.range_scales) {
+                (Some(far), Some(scales)) => {
+                    self.join_ranges([far, &ranges.near], scores, scales);
+                    kernels.softmax_weights(scores, largest, prefix_mut(scales, end), weights)
+                }
+                (far, _) => {
+                    debug_assert!(far.is_none(), "a mask with two key ranges without a buffer for their scales");
+                    let (visible_scores, visible) = (part_mut(scores, hidden..end), split_mut(weights, hidden).1);
+                    kernels.softmax_weights(visible_scores, largest, near_scales, visible)
+                }
+            };
+            let unit = pow2(norm.exponent) / norm.sum as f32;
+            let mut sum = ValueSum { part: sum, is_first: true, out };
+            for range in ranges.iter() {
+                let weights = part(weights, range.block_scores..range.scores().end.next_multiple_of(4));
+                sum.add(kernels, self.rows, head.offset, range.block, weights);
+            }
+            out.iter_mut().for_each(|x| *x *= unit);
+        }
     }
 
     /// Scores of a range of keys; returns the largest.
-    fn score(&self, kernels: &Kernels, one: &HeadQuery<'_>, query: &Query<'_>, range: &KeyRange, scores: &mut [i32]) -> i32 {
+    fn score(&self, kernels: &Kernels, one: &HeadQueries<'_>, query: &Query<'_>, range: &KeyRange, scores: &mut [i32]) -> i32 {
         let stride = self.rows.stride;
         let keys = KeyRows {
             values: suffix(self.rows.keys, range.keys.start * stride),
             stride,
-            offset: one.offset,
+            offset: query.head.offset,
             scales: suffix(self.key_scales, range.keys.start),
         };
         let scores = part_mut(scores, range.scores());
         let largest = kernels.scores(query.values, query.exponent, &keys, scores);
         let bias = &one.heads.bias;
-        if bias.is_none() { largest } else { bias.add(one.head, one.ranges.query.pos, range.positions.clone(), scores) }
+        if bias.is_none() { largest } else { bias.add(query.head.head, one.ranges.query.pos, range.positions.clone(), scores) }
     }
 
     /// Copies the value scales of two ranges to where their scores are, and masks the scores between them, whose weights become 0.
