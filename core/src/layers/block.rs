@@ -101,7 +101,7 @@ impl<'a> Block<'a> {
         let input = self.pre_norm(ctx.kernels, &self.attn_norm, x, normed);
         let projected = self.attention.project_qkv(ctx, input, step.rotary, proj);
         self.attention.causal_attend(ctx, projected, &mut step.cache, normed);
-        self.attn_out_and_mlp(ctx, x, step.tokens, step.encoder.as_ref(), buffers);
+        self.attn_out_and_mlp(ctx, x, Some(step), buffers);
     }
 
     /// The first half of an encoder's layer: stores keys and values of the rows in the cache, and their queries in `rows.queries`.
@@ -131,19 +131,12 @@ impl<'a> Block<'a> {
     ) {
         let queries = QueryRows { values: rows.queries, width: self.attention.q_dim() };
         self.attention.attend(ctx, queries, positions, rows.cache, buffers.normed);
-        self.attn_out_and_mlp(ctx, rows.x, &[], None, buffers);
+        self.attn_out_and_mlp(ctx, rows.x, None, buffers);
     }
 
     /// The rest of the layer after self-attention, whose attended rows are in the front of `buffers.normed`: output projection, cross-attention, MLP,
     /// per-layer embedding.
-    fn attn_out_and_mlp<P: Probe>(
-        &self,
-        ctx: &mut Ctx<'_, P>,
-        x: &mut [f32],
-        tokens: &[u32],
-        encoder: Option<&EncoderKv<'_>>,
-        buffers: &mut BlockBuffers<'_>,
-    ) {
+    fn attn_out_and_mlp<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &mut [f32], step: Option<&Step<'_, '_>>, buffers: &mut BlockBuffers<'_>) {
         let BlockBuffers { normed, proj, attn_out } = buffers;
         let (kernels, count, q_dim) = (ctx.kernels, rows(x, self.d_model).len(), self.attention.q_dim());
         let attended = prefix_mut(normed, count * q_dim);
@@ -155,6 +148,7 @@ impl<'a> Block<'a> {
             Some(kept) => kept.iter_mut().zip(&*out).for_each(|(kept, &y)| *kept = y),
             None => self.add_residual(kernels, &self.attn_norm, x, out, normed),
         }
+        let encoder = step.and_then(|step| step.encoder.as_ref()).filter(|_| cfg!(feature = "encoder"));
         if let (Some(cross), Some(encoder)) = (&self.cross, encoder) {
             self.pre_norm(kernels, &self.cross_norm, x, normed);
             let out = cross.apply(ctx, count, encoder, normed, proj);
@@ -168,6 +162,7 @@ impl<'a> Block<'a> {
         }
         self.add_residual(kernels, &self.mlp_norm, x, out, normed);
         if let Some(embedding) = &self.layer_embedding {
+            let tokens = step.map_or(&[][..], |step| step.tokens);
             embedding.apply(ctx, tokens, x, normed, proj);
         }
         ctx.show(Part::Residual, self.d_model, x);

@@ -9,6 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The arena in its parts. Shapes are maxima: a smaller last block uses the front. A part that the model does not need is `None`, or empty as stated.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "encoder"), expect(dead_code, reason = "bidirectional stacks alone use `queries` and `conv_out`"))]
 pub(crate) struct Workspace<'a> {
     /// KV cache of the sequence, one part per layer; a single part for an encoder.
     pub kv: &'a mut [u8],

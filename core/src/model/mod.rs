@@ -1,6 +1,7 @@
 //! The model: an image wired into layers. Here are the parts that every stack shares: embedding, final norm and head.
 
 mod decoder;
+#[cfg(feature = "encoder")]
 pub(crate) mod encoder;
 
 use crate::format::{PositionKind, Role};
@@ -36,10 +37,12 @@ pub(crate) struct Pass<'r, 'w, P> {
 /// The workspace's buffers that hold activations and caches; [`Ctx`] has the others. [`Workspace`] describes them.
 pub(crate) struct Buffers<'r> {
     pub x: &'r mut [f32],
+    #[cfg(feature = "encoder")]
     pub queries: Option<&'r mut [f32]>,
     pub kv: &'r mut [u8],
     pub cross: Option<&'r mut [u8]>,
     pub block: BlockBuffers<'r>,
+    #[cfg(feature = "encoder")]
     pub conv_out: Option<&'r mut [f32]>,
     pub sin_cos: &'r mut [[f32; 2]],
     pub output: &'r mut [f32],
@@ -66,10 +69,12 @@ impl<P: Probe> Pass<'_, '_, P> {
         };
         let buffers = Buffers {
             x: workspace.x,
+            #[cfg(feature = "encoder")]
             queries: workspace.queries.as_deref_mut(),
             kv: workspace.kv,
             cross: workspace.cross.as_deref_mut(),
             block: BlockBuffers { normed: workspace.normed, proj: workspace.proj, attn_out: workspace.attn_out.as_deref_mut() },
+            #[cfg(feature = "encoder")]
             conv_out: workspace.conv_out.as_deref_mut(),
             sin_cos: workspace.sin_cos,
             output: workspace.output,

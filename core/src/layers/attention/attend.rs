@@ -2,15 +2,21 @@
 
 use super::heads::{HeadQueries, Heads, QueryRows};
 use super::key_ranges::{KeyRanges, Mask, QueryPos};
-use super::kv_cache::LayerCache;
+use super::kv_cache::{KV_FLOAT, LINEAR, LayerCache};
+#[cfg(feature = "kv-int8")]
 use super::softmax_int8::Int8Cache;
+#[cfg(feature = "kv-int8")]
 use super::tile::{Tile, fits_in_tile};
 use super::{linear, softmax_float};
 use crate::layers::ctx::Ctx;
 use crate::memory::layout::linear_state_len;
 use crate::probe::Probe;
-use crate::slices::{prefix_mut, row, rows, rows_mut, split, split_mut};
+use crate::slices::{prefix_mut, row, rows, rows_mut};
 use half::f16;
+
+/// Whether tiles of queries are built in. A microcontroller's decoder seldom has blocks that are large enough.
+#[cfg(feature = "kv-int8")]
+const HAS_TILES: bool = cfg!(any(feature = "encoder", not(target_os = "none")));
 
 /// One attention over one layer's cache.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +42,19 @@ impl AttentionCall<'_, '_> {
         let attended = prefix_mut(out, rows(queries.values, queries.width).len() * q_dim);
         let ranges = positions.map(|query| KeyRanges::new(self.mask, query));
         // The scratch of small blocks holds a single query.
-        if ctx.head.query.len() >= 2 * self.heads.head_dim && !ctx.probe.wants_attention() {
+        #[cfg(feature = "kv-int8")]
+        if HAS_TILES && ctx.head.query.len() >= 2 * self.heads.head_dim && !ctx.probe.wants_attention() {
             self.attend_tiles(ctx, queries, ranges, attended);
-        } else {
-            for ((row, out), ranges) in rows(queries.values, queries.width).zip(rows_mut(attended, q_dim)).zip(ranges) {
-                self.attend_one(ctx, row, &ranges, out);
-            }
+            return attended;
+        }
+        for ((row, out), ranges) in rows(queries.values, queries.width).zip(rows_mut(attended, q_dim)).zip(ranges) {
+            self.attend_one(ctx, row, &ranges, out);
         }
         attended
     }
 
     /// Attends with tiles of neighboring queries, as many at a time as fit.
+    #[cfg(feature = "kv-int8")]
     fn attend_tiles<P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,
@@ -66,8 +74,8 @@ impl AttentionCall<'_, '_> {
                 is_full = tile.push(next).is_err();
             }
             debug_assert!(!is_full, "a tile of more than {} queries", tile.len());
-            let (rows_now, rows_later) = split(rest, tile.len() * width);
-            let (out_now, out_later) = split_mut(out, tile.len() * self.heads.q_dim());
+            let (rows_now, rows_later) = crate::slices::split(rest, tile.len() * width);
+            let (out_now, out_later) = crate::slices::split_mut(out, tile.len() * self.heads.q_dim());
             (rest, out) = (rows_later, out_later);
             match (self.cache, &tile[..]) {
                 (LayerCache::Int8 { rows, key_scales, value_scales }, [_, _, ..]) => {
@@ -85,7 +93,7 @@ impl AttentionCall<'_, '_> {
     pub fn attend_one<P: Probe>(&self, ctx: &mut Ctx<'_, P>, queries: &[f32], ranges: &KeyRanges, out: &mut [f32]) {
         let one = HeadQueries { queries, ranges, heads: self.heads };
         match self.cache {
-            LayerCache::State { sums, .. } => {
+            LayerCache::State { sums, .. } if LINEAR => {
                 let Some(phi_q) = &mut ctx.head.phi_q else {
                     debug_assert!(false, "linear attention without its buffer");
                     return;
@@ -95,9 +103,11 @@ impl AttentionCall<'_, '_> {
                     linear::read(row(sums, state_len, head.kv_head), head.query, phi_q, out);
                 }
             }
-            LayerCache::F32(rows) => softmax_float::attend(&one, rows, |x| x, ctx, out),
-            LayerCache::F16(rows) => softmax_float::attend(&one, rows, |x| f16::from_bits(x).to_f32_const(), ctx, out),
+            LayerCache::F32(rows) if KV_FLOAT => softmax_float::attend(&one, rows, |x| x, ctx, out),
+            LayerCache::F16(rows) if KV_FLOAT => softmax_float::attend(&one, rows, |x| f16::from_bits(x).to_f32_const(), ctx, out),
+            #[cfg(feature = "kv-int8")]
             LayerCache::Int8 { rows, key_scales, value_scales } => Int8Cache { rows, key_scales, value_scales }.attend(&one, ctx, out),
+            _ => debug_assert!(false, "the kind of cache is not built in"),
         }
     }
 }

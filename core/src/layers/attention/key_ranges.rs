@@ -81,10 +81,9 @@ impl KeyRange {
 pub struct KeyRanges {
     /// The query.
     pub query: QueryPos,
-    /// A separate range before the other, of masks with global tokens.
-    pub far: Option<KeyRange>,
     /// The range that holds the query's own position, or the whole sequence.
     pub near: KeyRange,
+    far: Option<KeyRange>,
 }
 
 impl KeyRanges {
@@ -96,9 +95,15 @@ impl KeyRanges {
         KeyRanges { query, far, near: KeyRange::new(near, query.seq_start, at) }
     }
 
+    /// The separate range before the other, of masks with global tokens. Only encoders have such masks.
+    #[inline]
+    pub fn far(&self) -> Option<&KeyRange> {
+        if cfg!(feature = "encoder") { self.far.as_ref() } else { None }
+    }
+
     /// The ranges, in order of position.
     pub fn iter(&self) -> impl Iterator<Item = &KeyRange> + Clone {
-        self.far.iter().chain(core::iter::once(&self.near))
+        self.far().into_iter().chain(core::iter::once(&self.near))
     }
 
     /// Visible positions, in order.

@@ -11,6 +11,13 @@ use crate::slices::{rows, rows_mut, split};
 use half::f16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// Whether linear attention is built in.
+pub const LINEAR: bool = cfg!(feature = "linear-attention");
+/// Whether float caches are built in.
+pub const KV_FLOAT: bool = cfg!(feature = "kv-float");
+/// Whether int8 caches are built in.
+pub const KV_INT8: bool = cfg!(feature = "kv-int8");
+
 /// The cache of several layers. An encoder's layers share one layer's memory, one after another.
 #[derive(Debug)]
 pub struct KvCache<'a> {
@@ -83,16 +90,18 @@ impl<'a> KvCache<'a> {
     pub fn layer(&mut self, layer: u32) -> Option<LayerCache<'_>> {
         let Shape { attention, kv, head_dim, tokens, stride } = self.shape;
         let bytes = rows_mut(self.bytes, self.layer_bytes).nth(layer as usize)?;
-        if attention == AttentionKind::Linear {
-            return Some(LayerCache::State { sums: <[f32]>::mut_from_bytes(bytes).ok()?, head_dim });
-        }
-        Some(match kv {
-            KvType::F32 => LayerCache::F32(Rows::carve(bytes, tokens, stride)?.0),
-            KvType::F16 => LayerCache::F16(Rows::carve(bytes, tokens, stride)?.0),
-            KvType::Int8 => {
+        Some(match (attention, kv) {
+            (AttentionKind::Linear, _) if LINEAR => LayerCache::State { sums: <[f32]>::mut_from_bytes(bytes).ok()?, head_dim },
+            (AttentionKind::Softmax, KvType::F32) if KV_FLOAT => LayerCache::F32(Rows::carve(bytes, tokens, stride)?.0),
+            (AttentionKind::Softmax, KvType::F16) if KV_FLOAT => LayerCache::F16(Rows::carve(bytes, tokens, stride)?.0),
+            (AttentionKind::Softmax, KvType::Int8) if KV_INT8 => {
                 let (rows, scales) = Rows::carve(bytes, tokens, stride)?;
                 let (key_scales, value_scales) = <[f32]>::mut_from_bytes(scales).ok()?.split_at_mut_checked(tokens)?;
                 LayerCache::Int8 { rows, key_scales, value_scales }
+            }
+            _ => {
+                debug_assert!(false, "the image's kind of cache is not built in");
+                return None;
             }
         })
     }
@@ -129,7 +138,7 @@ impl<T> Rows<'_, T> {
 impl LayerCache<'_> {
     /// Clears the linear-attention state. Keys and values need no clearing: only stored positions are read.
     pub fn clear(&mut self) {
-        if let LayerCache::State { sums, .. } = self {
+        if let (true, LayerCache::State { sums, .. }) = (LINEAR, self) {
             sums.fill(0.0);
         }
     }
@@ -146,10 +155,10 @@ impl LayerCache<'_> {
     /// Stores one token's key and value rows, `(kv_dim)` each, at `index`, or adds them to the state.
     fn store(&mut self, index: usize, keys: &[f32], values: &[f32]) {
         match self {
-            LayerCache::State { sums, head_dim } => linear::absorb(sums, *head_dim, keys, values),
-            LayerCache::F32(rows) => rows.store(index, keys, values, |x| x, |x| x),
-            LayerCache::F16(rows) => rows.store(index, keys, values, to_f16, to_f16),
-            LayerCache::Int8 { rows, key_scales, value_scales } => {
+            LayerCache::State { sums, head_dim } if LINEAR => linear::absorb(sums, *head_dim, keys, values),
+            LayerCache::F32(rows) if KV_FLOAT => rows.store(index, keys, values, |x| x, |x| x),
+            LayerCache::F16(rows) if KV_FLOAT => rows.store(index, keys, values, to_f16, to_f16),
+            LayerCache::Int8 { rows, key_scales, value_scales } if KV_INT8 => {
                 let key = Quantizer::new(max_magnitude_bits(keys.iter().copied()));
                 let value = Quantizer::new(max_magnitude_bits(values.iter().copied()));
                 rows.store(index, keys, values, |x| key.quantize(x) as i8, |x| value.quantize(x) as i8);
@@ -158,6 +167,7 @@ impl LayerCache<'_> {
                     *value_scale = value.scale;
                 }
             }
+            _ => debug_assert!(false, "the kind of cache is not built in"),
         }
     }
 }

@@ -8,7 +8,9 @@ pub mod key_ranges;
 pub mod kv_cache;
 pub mod linear;
 pub mod softmax_float;
+#[cfg(feature = "kv-int8")]
 pub mod softmax_int8;
+#[cfg(feature = "kv-int8")]
 pub mod tile;
 
 use super::ctx::Ctx;
@@ -23,7 +25,7 @@ use attend::AttentionCall;
 use bias::ScoreBias;
 use heads::{Heads, QueryRows};
 use key_ranges::{KeyRanges, Mask, QueryPos};
-use kv_cache::LayerCache;
+use kv_cache::{LINEAR, LayerCache};
 
 /// One block's self-attention.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +138,7 @@ impl<'a> SelfAttention<'a> {
     ) -> &'o mut [f32] {
         let Projected { values, width } = projected;
         let (start, count) = (ctx.start, rows(values, width).len());
-        if self.kind == AttentionKind::Softmax {
+        if self.kind == AttentionKind::Softmax || !LINEAR {
             self.store(start.., projected, cache);
             let seq_len = start + count;
             let positions = (start..seq_len).map(|pos| QueryPos { pos, seq_start: 0, seq_len });

@@ -44,7 +44,7 @@ impl Int8Cache<'_, '_> {
         let scores = prefix_mut(scratch.scores, end);
         let weights = prefix_mut(scratch.weights, end.next_multiple_of(4));
         let sum = prefix_mut(scratch.weighted_sum, heads.head_dim);
-        if ranges.far.is_none() {
+        if ranges.far().is_none() {
             prefix_mut(weights, hidden).fill(0);
         }
         for (head, out) in one.iter(out) {
@@ -55,7 +55,7 @@ impl Int8Cache<'_, '_> {
             });
             let query = Query { head, values: q, exponent };
             let mut largest = self.score(kernels, one, &query, &ranges.near, scores);
-            if let Some(far) = &ranges.far {
+            if let Some(far) = ranges.far() {
                 largest = largest.max(self.score(kernels, one, &query, far, scores));
             }
             if ctx.probe.wants_attention() {
@@ -64,7 +64,7 @@ impl Int8Cache<'_, '_> {
                 let site = HeadSite { layer: ctx.layer, head: head.head, position: ranges.query.pos };
                 ctx.probe.attention(site, ranges.positions().zip(weights));
             }
-            let norm = match (&ranges.far, &mut scratch.range_scales) {
+            let norm = match (ranges.far(), &mut scratch.range_scales) {
                 (Some(far), Some(scales)) => {
                     self.join_ranges([far, &ranges.near], scores, scales);
                     kernels.softmax_weights(scores, largest, prefix_mut(scales, end), weights)

@@ -25,8 +25,8 @@ fn score_stride<'t>(tile: impl Iterator<Item = &'t KeyRanges>) -> usize {
 pub fn fits_in_tile(head_dim: usize, tile: &Tile, next: &KeyRanges, scratch: &HeadScratch<'_>) -> bool {
     let count = tile.len() + 1;
     let stride = score_stride(tile.iter().chain([next]));
-    next.far.is_none()
-        && tile.iter().all(|other| other.far.is_none() && other.near.keys.start == next.near.keys.start)
+    next.far().is_none()
+        && tile.iter().all(|other| other.far().is_none() && other.near.keys.start == next.near.keys.start)
         && count <= QUERIES
         && stride <= KEYS_PER_SUM
         && count * stride <= scratch.scores.len().min(scratch.weights.len())
