@@ -7,8 +7,8 @@ const DIGITS: usize = 10;
 
 /// Writes text to standard output. Without a debugger or emulator the text is lost.
 pub fn print(text: &str) {
-    if let Ok(mut output) = io::stdout() {
-        let _ = output.write_all(text.as_bytes());
+    if let Ok(output) = io::stdout() {
+        write(output, text);
     }
 }
 
@@ -19,14 +19,25 @@ pub fn print_number(number: u32) {
 
 /// Writes text to standard error.
 pub fn log(text: &str) {
-    if let Ok(mut output) = io::stderr() {
-        let _ = output.write_all(text.as_bytes());
+    if let Ok(output) = io::stderr() {
+        write(output, text);
     }
 }
 
 /// Writes a number in decimal to standard error.
 pub fn log_number(number: u32) {
     with_digits(number, log);
+}
+
+/// Like `write_all`, which slices with a range that could panic and would so link formatting.
+fn write(mut output: impl Write, text: &str) {
+    let mut rest = text.as_bytes();
+    while let Ok(written @ 1..) = output.write(rest) {
+        rest = rest.get(written..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+    }
 }
 
 fn with_digits(mut number: u32, write: impl Fn(&str)) {

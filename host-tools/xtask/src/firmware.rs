@@ -14,8 +14,8 @@ use crate::{
 
 /// Package and profile of the boards' programs.
 const BOARDS: (&str, &str) = ("attoformer-boards", "release");
-/// Package and profile of the demos.
-const DEMOS: (&str, &str) = ("attoformer-demos", "small");
+/// Package of the demos.
+const DEMOS: &str = "attoformer-demos";
 
 /// Target folder of the firmware workspace. It is not the host's, so the two builds never wait for each other.
 pub fn target_dir() -> PathBuf {
@@ -67,12 +67,17 @@ pub fn build_with_attention(machine: &Machine) -> Result<PathBuf> {
 /// Builds a demo with this image in it. `features` is a feature set of the demos, `engine` adds single features of the engine.
 pub fn build_demo(machine: &Machine, program: &str, image: &Path, features: &str, engine: &[&str]) -> Result<PathBuf> {
     let image = image.canonicalize().with_context(|| format!("cannot find {}", image.display()))?;
-    build_package(machine, DEMOS, program, None, |command| {
+    build_package(machine, (DEMOS, demo_profile(program)), program, None, |command| {
         command.env("ATTO_IMAGE", image).args(["--no-default-features", "--features", features]);
         for feature in engine {
             command.args(["--features", &format!("attoformer/{feature}")]);
         }
     })
+}
+
+/// Profile of a demo: opt-level z for the smallest, s for the others.
+pub fn demo_profile(program: &str) -> &'static str {
+    if program == "tokens" { "smallest" } else { "small" }
 }
 
 /// Names of the engine's Cargo features that decide which images can be opened.
