@@ -1,6 +1,7 @@
 //! Builds firmware for the emulated machines.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,12 +11,17 @@ use anyhow::{Context, Result, bail};
 use crate::{
     machines::Machine,
     process::{capture, cargo, root, run},
+    tokens_image,
 };
 
 /// Package and profile of the boards' programs.
 const BOARDS: (&str, &str) = ("attoformer-boards", "release");
 /// Package of the demos.
 const DEMOS: &str = "attoformer-demos";
+/// The demo that takes token ids.
+const TOKENS: &str = "tokens";
+/// Flags of the smallest demo: at opt-level z, inlining functions of a few instructions makes the program a fifth smaller.
+const SMALLEST_FLAGS: &str = "-C llvm-args=-inline-threshold=50";
 
 /// Target folder of the firmware workspace. It is not the host's, so the two builds never wait for each other.
 pub fn target_dir() -> PathBuf {
@@ -66,8 +72,14 @@ pub fn build_with_attention(machine: &Machine) -> Result<PathBuf> {
 
 /// Builds a demo with this image in it. `features` is a feature set of the demos, `engine` adds single features of the engine.
 pub fn build_demo(machine: &Machine, program: &str, image: &Path, features: &str, engine: &[&str]) -> Result<PathBuf> {
-    let image = image.canonicalize().with_context(|| format!("cannot find {}", image.display()))?;
+    let mut image = image.canonicalize().with_context(|| format!("cannot find {}", image.display()))?;
+    if program == TOKENS {
+        image = without_tokenizer(&image)?;
+    }
     build_package(machine, (DEMOS, demo_profile(program)), program, None, |command| {
+        if program == TOKENS {
+            command.env("RUSTFLAGS", SMALLEST_FLAGS);
+        }
         command.env("ATTO_IMAGE", image).args(["--no-default-features", "--features", features]);
         for feature in engine {
             command.args(["--features", &format!("attoformer/{feature}")]);
@@ -75,9 +87,22 @@ pub fn build_demo(machine: &Machine, program: &str, image: &Path, features: &str
     })
 }
 
+/// Writes a copy of an image without its tokenizer, which a program without that feature of the engine refuses, and returns its path.
+fn without_tokenizer(image: &Path) -> Result<PathBuf> {
+    let bytes = fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
+    let bytes = tokens_image::without_tokenizer(&bytes).with_context(|| image.display().to_string())?;
+    let path = target_dir().join("tokens.atto");
+    fs::create_dir_all(target_dir()).with_context(|| format!("cannot create {}", target_dir().display()))?;
+    // Unchanged files keep their time, so that cargo does not build the program again.
+    if fs::read(&path).ok().as_ref() != Some(&bytes) {
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(path)
+}
+
 /// Profile of a demo: opt-level z for the smallest, s for the others.
 pub fn demo_profile(program: &str) -> &'static str {
-    if program == "tokens" { "smallest" } else { "small" }
+    if program == TOKENS { "smallest" } else { "small" }
 }
 
 /// Names of the engine's Cargo features that decide which images can be opened.

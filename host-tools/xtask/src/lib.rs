@@ -10,5 +10,5 @@ pub mod machines;
 pub mod output;
 pub mod process;
 pub mod program;
-
 pub mod tally;
+pub mod tokens_image;
