@@ -70,7 +70,6 @@ pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 }
 
 /// [`matmul_i8`] for rows in another set's form; `read` returns their values.
-#[inline(always)]
 pub(super) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
     matrix: &Matrix<'_>,
     x: &QuantizedRows<'x>,
@@ -95,7 +94,6 @@ pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 }
 
 /// [`matmul_i4`] for rows in another set's form; `read` returns their values.
-#[inline(always)]
 pub(super) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
     matrix: &Matrix<'_>,
     x: &QuantizedRows<'x>,
