@@ -1,5 +1,6 @@
-//! Added tokens: matched before a text is split into words, as the `tokenizers` crate matches them. A text is split into segments of plain
-//! text and tokens.
+//! Added tokens: matched before a text is split into words, as the `tokenizers` crate matches them. They are
+//! special tokens such as `<|endoftext|>`, sentinel tokens such as T5's `<extra_id_0>`, and words that a user added. A text is split into
+//! segments of plain text and tokens.
 
 use super::flags::added::{LSTRIP, NORMALIZED, RSTRIP, SPECIAL};
 use super::reader::Le32;
