@@ -10,6 +10,7 @@ use core::arch::x86_64::*;
 
 /// `scalar::scores`.
 #[target_feature(enable = "avx2,f16c")]
+#[inline]
 pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let fits = !q.is_empty() && q.len().is_multiple_of(4) && keys.offset.checked_add(q.len()).is_some_and(|end| end <= keys.stride);
     let count = keys.values.len().checked_div(keys.stride).unwrap_or(0).min(keys.scales.len()).min(out.len());
@@ -56,6 +57,7 @@ unsafe fn dots_of_8(rows: Strided<i8>, q: &[i16; 8]) -> __m256i {
 
 /// `scalar::weighted_value_sum`.
 #[target_feature(enable = "avx2,f16c")]
+#[inline]
 pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     if values.stride == 0 || values.offset.checked_add(out.len()).is_none_or(|end| end > values.stride) {
         return scalar::weighted_value_sum(weights, values, out);

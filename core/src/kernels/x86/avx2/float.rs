@@ -169,6 +169,7 @@ fn accumulate<const ROWS: usize, const TOKENS: usize>(lanes: &mut [[__m256; ROWS
 
 /// `numeric::rms_norm`.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
     if out.len() != x.len() || scale.len() != x.len() {
         return crate::numeric::rms_norm(x, scale, eps, out);
@@ -202,6 +203,7 @@ fn total(lanes: __m256) -> f32 {
 
 /// `numeric::layer_norm`.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
     if out.len() != x.len() || scale.len() != x.len() || bias.len() != x.len() {
         return crate::numeric::layer_norm(x, scale, bias, eps, out);

@@ -9,6 +9,7 @@ use core::arch::x86_64::*;
 
 /// `scalar::matmul_i8`.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::int8(matrix, x, out) {
         Some(product) => product.run::<INT8>(out),
@@ -18,6 +19,7 @@ pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
 
 /// `scalar::matmul_i4`.
 #[target_feature(enable = "avx2")]
+#[inline]
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::int4(matrix, x, out) {
         Some(product) => product.run::<INT4>(out),
