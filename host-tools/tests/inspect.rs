@@ -49,8 +49,8 @@ fn string(path: &Path) -> String {
 
 /// The JSON inside a page.
 fn data(page: &str) -> Value {
-    let (_, behind) = page.split_once("<script type=\"application/json\" id=\"data\">").expect("a page has data");
-    let (json, _) = behind.split_once("</script>").unwrap();
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").expect("a page has data");
+    let (json, _) = rest.split_once("</script>").unwrap();
     serde_json::from_str(json).unwrap()
 }
 

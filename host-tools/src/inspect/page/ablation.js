@@ -1,4 +1,4 @@
-/* Ablation: what each part is worth to the answer. */
+/* Ablation: effect of each component on the answer. */
 if (data.ablation) addView("ablation", "Ablation", (root) => {
   const { layers, heads, head, attention, mlp, layer, method, target, log_p } = data.ablation;
   const COLUMNS = [["attention", attention], ["MLP", mlp], ["layer", layer]];
@@ -6,10 +6,10 @@ if (data.ablation) addView("ablation", "Ablation", (root) => {
   const most = Math.max(1e-6, ...head.concat(attention, mlp, layer).map(Math.abs));
   const share = (x) => Math.sign(x) * Math.sqrt(Math.abs(x) / most);
   const what = (l, c) => c < heads ? `head ${c} of layer ${l}` : c === heads ? `all heads of layer ${l}` : c === heads + 1 ? `the MLP of layer ${l}` : `layer ${l} as a whole`;
-  const gone = method === "zero" ? "nothing" : "its mean";
+  const gone = method === "zero" ? "zero" : "its mean";
   const mapBox = el("div");
   new HeatMap(mapBox, {
-    rows: layers, cols: heads + 3, gaps: [heads, heads + 2], cell: [18, 60], height: layers > 16 ? 22 : 34, name: "Effect of taking away each head, attention, MLP and layer",
+    rows: layers, cols: heads + 3, gaps: [heads, heads + 2], cell: [18, 60], height: layers > 16 ? 22 : 34, name: "Effect of ablating each head, attention, MLP and layer",
     colour: (l, c) => side(share(effect(l, c))),
     text: (l, c) => signed(effect(l, c), Math.abs(effect(l, c)) < 9.995 ? 2 : 1),
     rowLabel: (l) => String(l), colLabel: (c) => c < heads ? String(c) : ["attention", "MLP", "layer"][c - heads],
@@ -37,13 +37,13 @@ if (data.ablation) addView("ablation", "Ablation", (root) => {
   const [a, m] = [mean(attention), mean(mlp)];
   const larger = Math.abs(a) > Math.abs(m) ? "the heads" : "the MLPs";
   root.append(
-    el("p", { class: "note" }, "Each part is taken away in turn, at every position (", gone === "nothing" ? "nothing takes its place" : "its mean takes its place", "), and the log-probability of ", piece(target), ` behind the prompt is looked at again: it was ${signed(log_p)} (${percent(Math.exp(log_p))}). Orange: the answer needs the part. Blue: it does better without. Choose a head to see where it looks.`),
+    el("p", { class: "note" }, "Each component is ablated at all positions (replaced by ", gone, "), and the change of the log-probability of ", piece(target), ` after the prompt is measured; the unmodified model gives ${signed(log_p)} (${percent(Math.exp(log_p))}). Orange: the answer needs the component. Blue: the answer is more likely without it. Effects are not additive: other components can compensate. Select a head to see its attention.`),
     el("div", { class: "split", style: { "--left": "6fr", "--right": "4fr" } },
       el("section", { class: "card" }, el("header", {}, el("h2", {}, "Change of the answer's log-probability, nats"), legend(side, "−" + most.toFixed(1), "+" + most.toFixed(1))), mapBox,
-        el("p", { class: "note", style: { marginTop: "10px" } }, "Layers down, heads across; then a layer's attention, its MLP, and the layer as a whole. Colours follow the square root, so that small effects can be seen.")),
+        el("p", { class: "note", style: { marginTop: "10px" } }, "Layers down, heads across; then the attention, the MLP and the whole layer. Colours follow the square root to make small effects visible.")),
       el("div", { class: "stack" },
-        el("section", { class: "card" }, el("header", {}, el("h2", {}, "Needed most, and in the way")), list),
+        el("section", { class: "card" }, el("header", {}, el("h2", {}, "Most needed and most harmful")), list),
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "Heads or MLPs?")),
-          el("p", { class: "note", style: { marginBottom: "10px" } }, `Without one layer's attention the answer changes by ${signed(a, 2)} nats on average, without one MLP by ${signed(m, 2)}: for this prompt ${larger} weigh more.`), el("div", { class: "scroll", style: { maxHeight: "420px" } }, against)))));
+          el("p", { class: "note", style: { marginBottom: "10px" } }, `Without one layer's attention the answer changes by ${signed(a, 2)} nats on average, without one MLP by ${signed(m, 2)}: for this prompt ${larger} matter more.`), el("div", { class: "scroll", style: { maxHeight: "420px" } }, against)))));
   themed(paint);
 });

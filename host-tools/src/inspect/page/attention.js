@@ -1,23 +1,23 @@
-/* Attention: all heads small, one head large, and the prompt as that head reads it. */
+/* Attention: an overview of all heads, one head in detail, and its weights on the prompt. */
 if (data.attention) addView("attention", "Attention", (root) => {
   const { layers, heads, causal, unit, summaries } = data.attention;
   const tokens = prompt.length;
   const bytes = Uint8Array.from(atob(data.attention.weights), (c) => c.charCodeAt(0));
   const stored = new DataView(bytes.buffer);
   const size = causal ? tokens * (tokens + 1) / 2 : tokens * tokens;
-  /** What head `h` of layer `l` gives key `k` at query `q`. */
+  /** Weight of key `k` for query `q` in head `h` of layer `l`. */
   const weight = (l, h, q, k) => {
     if (causal && k > q) return 0;
     const at = (l * heads + h) * size + (causal ? q * (q + 1) / 2 : q * tokens) + k;
     return stored.getUint16(2 * at, true) / unit;
   };
   const MEASURES = [
-    ["patterns", "Patterns", "each head's map, small"],
-    ["entropy", "Entropy", "bits; how widely it looks"],
-    ["distance", "Distance", "tokens; how far away it looks"],
-    ["first", "First token", "weight of the first token: a sink where heads with nothing to do look"],
-    ["previous", "Previous token", "weight of the token before"],
-    ["induction", "Induction", "on repeated random tokens, weight of the token behind the earlier occurrence"],
+    ["patterns", "Patterns", "attention map of each head"],
+    ["entropy", "Entropy", "entropy of the weights in bits"],
+    ["distance", "Distance", "mean attention distance in tokens"],
+    ["first", "First token", "weight of the first token (attention sink)"],
+    ["previous", "Previous token", "weight of the previous token"],
+    ["induction", "Induction", "on repeated random tokens, weight of the token after the earlier occurrence"],
   ].filter(([key]) => key === "patterns" || summaries.some((summary) => summary[key] !== null));
   const head = { layer: 0, head: 0 };
   const best = [...summaries].sort((a, b) => (b.induction ?? b.previous) - (a.induction ?? a.previous))[0];
@@ -89,7 +89,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
     for (let h2 = 0; h2 < heads; h2++) pen.fillText(h2, left + (h2 + 0.5) * cell, 9);
     outline();
   }
-  /** Which head is chosen: on a canvas of its own, so that the small maps are drawn once. */
+  /** Outline of the selected head, on a canvas of its own so that the overview is drawn once. */
   function outline() {
     const pen = thumbs.getContext("2d");
     pen.clearRect(0, 0, thumbs.width, thumbs.height);
@@ -121,7 +121,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
     say(about(head.layer, head.head));
   });
 
-  const picker = el("select", { "aria-label": "What the overview shows", onchange: () => { measure = picker.value; meaning.textContent = MEASURES.find(([key]) => key === measure)[2]; drawAll(); } },
+  const picker = el("select", { "aria-label": "Measure of the overview", onchange: () => { measure = picker.value; meaning.textContent = MEASURES.find(([key]) => key === measure)[2]; drawAll(); } },
     MEASURES.map(([key, title]) => el("option", { value: key }, title)));
   const meaning = el("span", { class: "soft", style: { fontSize: "12.5px" } }, MEASURES[0][2]);
   const notable = el("table", { class: "plain" }, el("tbody", {}, MEASURES.slice(1).filter(([key]) => key !== "entropy").map(([key, title]) => {
@@ -131,7 +131,7 @@ if (data.attention) addView("attention", "Attention", (root) => {
   })));
 
   /* One head. */
-  const title = el("h2"), figures = el("div", { class: "figures" }), reading = el("div", { class: "reading", "aria-label": "The prompt as this head reads it" });
+  const title = el("h2"), figures = el("div", { class: "figures" }), reading = el("div", { class: "reading", "aria-label": "Weights of this head on the prompt" });
   const about2 = el("p", { class: "note", style: { marginTop: "10px" } });
   const large = el("div");
   const scale = el("select", { "aria-label": "Scale of colours", onchange: () => { root2 = scale.value === "root"; drawAll(); map.draw(); read(); } },
@@ -140,17 +140,17 @@ if (data.attention) addView("attention", "Attention", (root) => {
     rows: tokens, cols: tokens, square: true, cell: [7, 30], pinRow: true, name: "Attention of one head: queries down, keys across", mark: [focus.position, 0],
     colour: (q, k) => causal && k > q ? null : level(strength(weight(head.layer, head.head, q, k))),
     rowLabel: (q) => show(prompt[q]), colLabel: (k) => show(prompt[k]),
-    describe: (q, k) => [el("div", {}, piece(prompt[q]), " looks at ", piece(prompt[k])), el("div", {}, causal && k > q ? "hidden: it comes later" : percent(weight(head.layer, head.head, q, k)))],
+    describe: (q, k) => [el("div", {}, piece(prompt[q]), " attends to ", piece(prompt[k])), el("div", {}, causal && k > q ? "masked: a later token" : percent(weight(head.layer, head.head, q, k)))],
     onHover: (q) => read(q),
     onPin: (q) => look(q),
   });
   function read(query = focus.position) {
-    about2.replaceChildren("What ", piece(prompt[query]), ` (position ${query}) looks at; choose another token in the map or in the prompt.`);
+    about2.replaceChildren("Attention of ", piece(prompt[query]), ` (position ${query}); select another token in the map or in the prompt.`);
     reading.replaceChildren(...prompt.map((token, k) => {
       const w = weight(head.layer, head.head, query, k), shade = level(strength(w));
       const hidden = causal && k > query;
       return el("span", {
-        class: k === query ? "here" : null, title: hidden ? "hidden" : percent(w), onclick: () => look(k),
+        class: k === query ? "here" : null, title: hidden ? "masked" : percent(w), onclick: () => look(k),
         style: hidden ? { opacity: 0.35 } : { background: css(shade), color: inkOn(shade) },
       }, plain(raw(token)));
     }));
@@ -170,11 +170,11 @@ if (data.attention) addView("attention", "Attention", (root) => {
   chooseHead = choose;
 
   root.append(
-    el("p", { class: "note" }, "Each head looks back at the prompt with weights that sum to 1. Choose a head among all of them; in its large map, each row is a token that looks, each column a token that is looked at."),
+    el("p", { class: "note" }, "Each head attends to the prompt with weights that sum to 1. Select a head in the overview; in its map, rows are queries and columns are keys."),
     el("div", { class: "split", style: { "--left": "5fr" } },
       el("div", { class: "stack" },
         el("section", { class: "card" }, el("header", {}, el("h2", {}, "All heads"), el("div", { class: "row" }, meaning, picker)), scroll),
-        el("section", { class: "card" }, el("header", {}, el("h2", {}, "Heads that stand out"), el("span", { class: "soft", style: { fontSize: "12.5px" } }, "layer.head, by what the literature calls them")), notable)),
+        el("section", { class: "card" }, el("header", {}, el("h2", {}, "Notable heads"), el("span", { class: "soft", style: { fontSize: "12.5px" } }, "layer.head, by the terms of the literature")), notable)),
       el("section", { class: "card stay" },
         el("header", {}, title, el("div", { class: "row" }, legend(level, "0", "1"), el("label", {}, "colours", scale))), figures, large, about2, reading)));
   resized(scroll, drawAll);

@@ -17,13 +17,13 @@ function el(tag, props, ...children) {
   return node;
 }
 
-/* Tokens. What cannot be seen, or would turn the text around, is spelled out. */
+/* Tokens. Invisible and bidirectional control characters are spelled out. */
 const NAMED = { "\n": "↵", "\r": "␍", "\t": "⇥", " ": "·" };
 const HIDDEN = /[\u0000-\u001f \u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 const visible = (text) => text === "" ? "∅" : text.replace(HIDDEN, (c) => NAMED[c] || (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "‹" + c.charCodeAt(0).toString(16) + "›"));
 const raw = (id) => id in data.pieces ? data.pieces[id] : "#" + id;
 const show = (id) => visible(raw(id));
-/** As it stands in a text: spaces are spaces. */
+/** As in running text, with plain spaces. */
 const plain = (text) => visible(text).replaceAll("·", " ");
 const piece = (id) => el("span", { class: "piece", title: "token " + id }, show(id));
 const prompt = data.prompt;
@@ -36,7 +36,7 @@ const short = (x) => x !== 0 && Math.abs(x) < 0.01 ? x.toPrecision(2) : String(N
 const fixed = (x, digits = 2) => x === null || x === undefined ? "–" : x.toFixed(digits);
 const count = (x) => x.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 
-/* Colours: one hue by lightness, or orange against blue; both can be told apart by the colour-blind, and in grey. */
+/* Colours: one hue by lightness, or orange against blue; both remain distinguishable with colour vision deficiency and in greyscale. */
 const STOPS = {
   light: ["#ffffff", "#dceaf5", "#a6cce6", "#5b9fce", "#2469a8", "#0d3a6c", "#06193a"],
   dark: ["#171b21", "#1a324c", "#1d527e", "#2f7fb6", "#62b2df", "#aaddf6", "#f4fcff"],
@@ -69,9 +69,9 @@ function legend(of, low, high) {
   return el("span", { class: "legend" }, low, bar, high);
 }
 
-/* Themes: the system's, until someone chooses. */
+/* Theme: that of the system until the user selects one. */
 const painters = [];
-/** Runs now, and whenever the theme changes. */
+/** Runs now and on every change of the theme. */
 function themed(paint) { painters.push(paint); paint(); }
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
@@ -81,16 +81,16 @@ function setTheme(name) {
 }
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let chosen = null;
-try { chosen = localStorage.getItem("atto-theme"); } catch { /* a page on a disk may have no storage */ }
+try { chosen = localStorage.getItem("atto-theme"); } catch { /* a local file may have no storage */ }
 setTheme(chosen || (dark.matches ? "dark" : "light"));
 dark.addEventListener("change", () => { if (!chosen) setTheme(dark.matches ? "dark" : "light"); });
 byId("theme").addEventListener("click", () => {
   chosen = theme() === "dark" ? "light" : "dark";
-  try { localStorage.setItem("atto-theme", chosen); } catch { /* as above */ }
+  try { localStorage.setItem("atto-theme", chosen); } catch { /* no storage */ }
   setTheme(chosen);
 });
 
-/** Runs when a box is as wide as it was not before: in the next frame, since drawing may resize it again. */
+/** Runs when the width of a box changes; in the next frame, because drawing may resize it again. */
 function resized(box, draw) {
   let width = -1;
   new ResizeObserver(() => requestAnimationFrame(() => {
@@ -125,7 +125,7 @@ function bar(name, value, text, colour, [low, high] = [0, 1], onclick) {
   return el(onclick ? "button" : "div", { class: "bar", type: onclick ? "button" : null, onclick }, el("span", {}, name), track, el("span", {}, text));
 }
 
-/* What is looked at: a position of the prompt, shared by all views. */
+/* The selected position of the prompt, shared by all views. */
 const focus = { position: prompt.length - 1, listeners: [] };
 function look(position) {
   focus.position = clamp(position, 0, prompt.length - 1);

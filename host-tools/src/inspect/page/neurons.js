@@ -1,9 +1,9 @@
-/* Neurons: tokens of a text where they are largest. */
+/* Neurons: the tokens of a text that activate them most. */
 if (data.neurons) addView("neurons", "Neurons", (root) => {
   const { neurons, text, read, d_hidden } = data.neurons;
   const layers = [...new Set(neurons.map((neuron) => neuron.layer))].sort((a, b) => a - b);
   const picker = el("select", { "aria-label": "Layer", onchange: () => fill() }, el("option", { value: "" }, "all layers"), layers.map((layer) => el("option", { value: layer }, "layer " + layer)));
-  const search = el("input", { type: "search", placeholder: "token or 2:17", "aria-label": "Find neurons by a token or by their number", oninput: () => fill() });
+  const search = el("input", { type: "search", placeholder: "token or 2:17", "aria-label": "Find neurons by token or by number", oninput: () => fill() });
   const cards = el("div", { class: "cards" }), found = el("span", { class: "soft" });
   if (layers.length) picker.value = layers[layers.length - 1];
   const text2 = (tokens) => tokens.map((token) => plain(raw(token))).join("");
@@ -26,7 +26,7 @@ if (data.neurons) addView("neurons", "Neurons", (root) => {
     cards.replaceChildren(...chosen.slice(0, 120).map(card));
   }
   root.append(
-    el("p", { class: "note" }, "The MLPs' neurons at their largest, over ", count(read), " tokens of ", el("span", { class: "piece" }, plain(text)), `: the most selective of ${count(d_hidden)} in each layer. Selectivity is the largest value over the root of the mean square.`),
+    el("p", { class: "note" }, "Largest activations of MLP neurons over ", count(read), " tokens of ", el("span", { class: "piece" }, plain(text)), `, for the most selective of ${count(d_hidden)} neurons per layer. Selectivity is the largest magnitude divided by the root mean square.`),
     el("div", { class: "row", style: { marginBottom: "14px" } }, el("label", {}, "show", picker), search, found), cards);
   themed(fill);
 });

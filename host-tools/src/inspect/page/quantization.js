@@ -1,4 +1,4 @@
-/* Quantization: what rounding each tensor alone costs. */
+/* Quantization: cost of quantizing each tensor alone. */
 if (data.quantization) addView("quantization", "Quantization", (root) => {
   const { format, text, tokens, perplexity, costs } = data.quantization;
   const [all, ...single] = costs;
@@ -24,16 +24,16 @@ if (data.quantization) addView("quantization", "Quantization", (root) => {
   themed(() => rows.replaceChildren(...costs.map(line)));
   const box = el("div");
   if (layers) new HeatMap(box, {
-    rows: layers, cols: kinds.length, cell: [40, 110], height: layers > 16 ? 21 : 34, name: "Cost of rounding by layer and kind of tensor",
+    rows: layers, cols: kinds.length, cell: [40, 110], height: layers > 16 ? 21 : 34, name: "Quantization cost by layer and tensor role",
     colour: (l, c) => { const cost = byLayer.get(l + " " + kinds[c]); return cost ? level(Math.sqrt(cost.kl / most)) : null; },
     text: (l, c) => { const cost = byLayer.get(l + " " + kinds[c]); return cost ? short(1000 * cost.kl) : ""; },
     rowLabel: (l) => String(l), colLabel: (c) => kinds[c],
-    describe: (l, c) => { const cost = byLayer.get(l + " " + kinds[c]); return cost ? [el("b", {}, cost.tensor), el("div", {}, `KL ${cost.kl.toPrecision(3)} nats, perplexity ${change(cost)}`), el("div", { class: "soft" }, `${count(cost.saved)} bytes saved`)] : [el("span", {}, "–")]; },
+    describe: (l, c) => { const cost = byLayer.get(l + " " + kinds[c]); return cost ? [el("b", {}, cost.tensor), el("div", {}, `KL divergence ${cost.kl.toPrecision(3)} nats, perplexity ${change(cost)}`), el("div", { class: "soft" }, `${count(cost.saved)} bytes saved`)] : [el("span", {}, "–")]; },
   });
   root.append(
-    el("p", { class: "note" }, `Each tensor is stored as ${format} alone, all others as they are: how far the model's distributions move from the unrounded ones, over ${count(tokens)} tokens of `, el("span", { class: "piece" }, plain(text)), ` (perplexity ${perplexity >= 1000 ? count(Math.round(perplexity)) : perplexity.toFixed(3)}). What stands on top is worth more bits.`),
+    el("p", { class: "note" }, `Each tensor alone is quantized to ${format}, all others stay f32: KL divergence from the unquantized model over ${count(tokens)} tokens of `, el("span", { class: "piece" }, plain(text)), ` (perplexity ${perplexity >= 1000 ? count(Math.round(perplexity)) : perplexity.toFixed(3)}). The tensors at the top benefit most from more bits.`),
     el("div", { class: "split", style: { "--left": "7fr", "--right": "4fr" } },
-      el("section", { class: "card" }, el("header", {}, el("h2", {}, "Dearest first")), el("div", { class: "scroll" }, el("table", { class: "plain" },
+      el("section", { class: "card" }, el("header", {}, el("h2", {}, "Most expensive first")), el("div", { class: "scroll" }, el("table", { class: "plain" },
         el("thead", {}, el("tr", {}, ["tensor", "", "KL, nats", "perplexity", "bytes saved", "error"].map((text2, i) => el("th", { class: i > 1 ? "number" : null }, text2)))), rows))),
-      layers ? el("section", { class: "card" }, el("header", {}, el("h2", {}, "By layer, KL in thousandths"), legend(level, "0", most.toPrecision(2))), box) : null));
+      layers ? el("section", { class: "card" }, el("header", {}, el("h2", {}, "By layer, KL divergence in millinats"), legend(level, "0", most.toPrecision(2))), box) : null));
 });

@@ -1,4 +1,4 @@
-/* The frame: what model, what prompt, which view. */
+/* Page frame: model, prompt, tabs. */
 const { model } = data;
 const called = plain(model.file.replace(/\.atto$/, ""));
 document.title = `${called} · atto inspect`;
@@ -8,8 +8,8 @@ byId("facts").textContent = [model.name === called ? "" : plain(model.name), mod
 const chips = prompt.map((token, position) => el("button", { class: "token", type: "button", title: `position ${position}, token ${token}`, "aria-pressed": "false", onclick: () => look(position) }, show(token)));
 byId("tokens").append(...chips);
 focus.listeners.push((position) => chips.forEach((chip, index) => chip.setAttribute("aria-pressed", String(index === position))));
-if (data.answer !== null) byId("answer").append(`${prompt.length} tokens; the model goes on with `, piece(data.answer), ". Choose a token to look from its position.");
-else byId("answer").append(`${prompt.length} tokens. Choose a token to look from its position.`);
+if (data.answer !== null) byId("answer").append(`${prompt.length} tokens; the most likely next token is `, piece(data.answer), ". Select a token to see its position.");
+else byId("answer").append(`${prompt.length} tokens. Select a token to see its position.`);
 
 const tabs = [];
 for (const [name, view] of views) {
@@ -26,7 +26,7 @@ byId("tabs").addEventListener("keydown", (event) => {
   open(next);
   views.get(next).tab.focus();
 });
-/** Shows a view; it is built when it is shown first. */
+/** Shows a view; builds it on first use. */
 function open(name) {
   tip.hide();
   for (const [other, view] of views) {
@@ -39,7 +39,7 @@ function open(name) {
       view.build(view.root);
     }
   }
-  try { history.replaceState(null, "", "#" + name); } catch { /* not every place lets a page name itself */ }
+  try { history.replaceState(null, "", "#" + name); } catch { /* some viewers forbid changing the URL */ }
 }
 look(focus.position);
 const asked = location.hash.slice(1);
