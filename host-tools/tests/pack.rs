@@ -131,7 +131,7 @@ fn inconsistent_checkpoints_are_refused() {
     assert!(pack(&checkpoint, &Options::reference()).map(|_| ()).unwrap_err().contains("the shape of layers.0.mlp_up"));
     let mut checkpoint = tiny();
     checkpoint.config.heads = 70_000;
-    assert!(pack(&checkpoint, &Options::reference()).map(|_| ()).unwrap_err().contains("70000 heads"));
+    assert!(pack(&checkpoint, &Options::reference()).map(|_| ()).unwrap_err().contains("does not support this model's shape"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 pub mod template;
 
 use attoformer::image::section;
-use attoformer::{Error, Image, Limits, Sampler, Session};
+use attoformer::{End, Error, Image, Limits, Sampler, Session};
 
 use template::{Message, Renderer, Request, TemplateError};
 
@@ -105,15 +105,21 @@ impl<'i> Chat<'i> {
             session.reset();
         }
         session.prefill(if extends { &prompt[cached..] } else { prompt })?;
-        let mut content = String::new();
+        let (mut content, mut last) = (String::new(), None);
+        let limit = limit.min(session.remaining());
         let mut generation = session.continue_generation(*sampler, Limits::tokens(limit))?;
         while let Some(piece) = generation.next_piece()? {
+            last = piece.token.or(last);
             for part in piece.parts() {
                 on_text(part);
                 content.push_str(part);
             }
         }
         *sampler = generation.sampler();
+        if let Some(last) = last.filter(|_| generation.end() == Some(End::Limit)) {
+            // The next turn continues after the whole answer.
+            session.step(last)?;
+        }
         self.messages.push(Message { role: "assistant".to_owned(), content });
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use attoformer::frontend::Frontend;
 use attoformer::image::GenerationConfig;
 use attoformer::tokenizer::Decoder;
-use attoformer::{Error, Hooks, Limits, Sampler, Session, Tokenizer};
+use attoformer::{End, Error, Hooks, Limits, Sampler, Session, Tokenizer};
 
 use super::options::TranscribeOptions;
 use super::timestamps::{SegmentTokens, TimestampRules};
@@ -155,11 +155,16 @@ impl Transcriber<'_, '_, '_> {
     /// Generates the tokens of a window; passes each to `on_token` with the logits that it was chosen from.
     fn decode_window(&mut self, mut on_token: impl FnMut(u32, &[f32]) -> Result<(), Error>) -> Result<Vec<u32>, Error> {
         let mut rules = Rules { config: self.generation_config, timestamps: self.timestamps, tokens: Vec::new() };
-        let mut generation = self.session.continue_generation(Sampler::greedy(), Limits::tokens(TOKENS_MAX))?;
+        let limit = TOKENS_MAX.min(self.session.remaining());
+        let mut generation = self.session.continue_generation(Sampler::greedy(), Limits::tokens(limit))?;
         while let Some(piece) = generation.next_piece_with(&mut rules)? {
             let Some(token) = piece.token else { continue };
             rules.tokens.push(token);
             on_token(token, generation.logits())?;
+        }
+        if let Some(&last) = rules.tokens.last().filter(|_| generation.end() == Some(End::Limit)) {
+            // The probability of EOS after the last token counts, too.
+            self.session.step(last)?;
         }
         Ok(rules.tokens)
     }
