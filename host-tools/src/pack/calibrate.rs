@@ -4,20 +4,18 @@
 //! The model runs in f32 and no row is clipped: the few rows of huge values at the first token of a text are attention sinks, which every
 //! later token reads. The engine itself computes the activations, so every PC records the same values.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
-use attoformer::image::Architecture;
-use attoformer::kernels::{self, Kernels};
-use attoformer::{Error, Image, Session, arena_bytes};
+use attoformer::image::{Architecture, Role};
+use attoformer::probe::{Part, Site};
+use attoformer::{Error, Image, Probe, Session, arena_bytes};
 
 use super::error::PackError;
 use super::tensor_id::TensorId;
 use crate::engine::Setup;
 use crate::files::AlignedBytes;
 use crate::quantize::Matrix;
-use crate::run::embed::embed;
+use crate::run::embed::encode_truncated;
 use crate::run::generate;
 
 /// The built-in calibration text: sentences of many kinds, one per line.
@@ -32,25 +30,19 @@ pub struct Calibration {
     inputs: Vec<(TensorId, Vec<f32>)>,
 }
 
-/// The fastest kernels of this CPU; their f32 product records its inputs.
-static NOTING: LazyLock<Kernels> =
-    LazyLock::new(|| Kernels::new(kernels::Functions { name: "noting", matmul_f32: noting_matmul, ..*kernels::best().functions() }));
-
-thread_local! {
-    /// Inputs by the address of a matrix's values.
-    static SEEN: RefCell<HashMap<usize, Vec<f32>>> = RefCell::default();
+/// A probe that records the inputs of every matrix, by role and layer.
+#[derive(Default)]
+struct Recorder {
+    inputs: HashMap<(Role, u32), Vec<f32>>,
 }
 
-fn noting_matmul(matrix: &kernels::Matrix<'_>, x: &[f32], out: &mut [f32]) {
-    SEEN.with_borrow_mut(|seen| {
-        let kept = seen.entry(matrix.values.as_ptr() as usize).or_default();
-        for row in x.chunks_exact(matrix.columns) {
-            if kept.len() < ROWS * matrix.columns {
-                kept.extend(row);
-            }
-        }
-    });
-    (kernels::best().functions().matmul_f32)(matrix, x, out);
+impl Probe for Recorder {
+    fn input(&mut self, site: Site, width: usize, rows: &[f32]) {
+        let Part::Input(role) = site.part else { return };
+        let recorded = self.inputs.entry((role, site.layer)).or_default();
+        let free = (ROWS * width).saturating_sub(recorded.len());
+        recorded.extend(&rows[..rows.len().min(free)]);
+    }
 }
 
 impl Calibration {
@@ -59,19 +51,19 @@ impl Calibration {
     /// # Errors
     /// [`PackError::Memory`]; [`PackError::Calibration`] if the model has no tokenizer or cannot be run.
     pub fn record(image: &[u8], text: &str) -> Result<Self, PackError> {
-        let image_bytes = image;
         let image = Image::new(image).map_err(PackError::Rejected)?;
-        let setup = Setup { kernels: &NOTING, ..Setup::default() };
+        let setup = Setup::default();
         let bytes = arena_bytes(image.config(), setup.plan(image.config()));
         let mut arena = AlignedBytes::try_zeroed(bytes).ok_or(PackError::Memory { bytes })?;
         let mut session = setup.session(&image, &mut arena).map_err(PackError::Rejected)?;
-        SEEN.take();
+        let mut recorder = Recorder::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            feed(&mut session, line).map_err(PackError::Calibration)?;
+            feed(&mut session, line, &mut recorder).map_err(PackError::Calibration)?;
         }
-        let start = image_bytes.as_ptr() as usize;
-        let of = |values: u32| SEEN.with_borrow_mut(|seen| seen.remove(&(start + values as usize)));
-        Ok(Calibration { inputs: image.entries().filter_map(|entry| Some(((entry.role, entry.layer), of(entry.values)?))).collect() })
+        // Matrices outside the layers are recorded under layer 0.
+        let mut recorded = |role, layer: Option<u32>| recorder.inputs.remove(&(role, layer.unwrap_or(0)));
+        let inputs = image.entries().filter_map(|entry| Some(((entry.role, entry.layer), recorded(entry.role, entry.layer)?)));
+        Ok(Calibration { inputs: inputs.collect() })
     }
 
     /// The recorded inputs of a matrix, `(samples, columns)`; `None` for a tensor that is no operand of a product, such as a lookup table.
@@ -82,16 +74,18 @@ impl Calibration {
 }
 
 /// Feeds one line as the model reads a text.
-fn feed(session: &mut Session, line: &str) -> Result<(), Error> {
+fn feed(session: &mut Session, line: &str, recorder: &mut Recorder) -> Result<(), Error> {
     let image = *session.image();
     let config = image.config();
     if config.architecture == Architecture::Encoder {
-        return embed(session, line, false).map(|_| ());
+        let mut tokens = vec![0; session.remaining()];
+        let count = encode_truncated(&image.tokenizer()?, line, &mut tokens)?.tokens;
+        return session.encode_probed(&tokens[..count], recorder).map(|_| ());
     }
     let tokens = generate::encode(&image, line)?;
     session.reset();
     if config.has_cross() {
-        session.encode(&tokens[..tokens.len().min(config.encoder_context as usize)])?;
+        session.encode_probed(&tokens[..tokens.len().min(config.encoder_context as usize)], recorder)?;
     }
-    session.prefill(&tokens[..tokens.len().min(session.remaining())]).map(|_| ())
+    session.prefill_probed(&tokens[..tokens.len().min(session.remaining())], recorder).map(|_| ())
 }
