@@ -70,23 +70,23 @@
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");
 
-pub mod error;
+mod error;
 mod features;
-pub mod format;
+mod format;
 pub mod frontend;
 mod hash;
 pub mod image;
 pub mod kernels;
-pub mod layers;
-pub mod memory;
-pub mod model;
-pub mod numeric;
-pub mod parallel;
+mod layers;
+mod memory;
+mod model;
+mod numeric;
+mod parallel;
 pub mod probe;
-pub mod sampling;
-pub mod session;
+mod sampling;
+mod session;
 mod slices;
-pub mod tokenizer;
+mod tokenizer;
 mod version;
 
 pub use error::Error;
@@ -94,9 +94,34 @@ pub use features::Feature;
 pub use hash::OutputHash;
 pub use image::Image;
 pub use memory::{Arena, Plan, arena_bytes};
-pub use parallel::Parallel;
+pub use parallel::{Inline, Parallel};
 pub use probe::Probe;
 pub use sampling::Sampler;
 pub use session::{End, Generation, Hooks, Limits, Piece, Session, Work};
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Decoder, Encoding, MAX_STOP_BYTES, StopMatcher, Tokenizer};
 pub use version::{FORMAT_VERSION, NUMERICS};
+
+/// Items that the host tool, the firmware and the tests of this repository use. They are not part of the public API and change without notice.
+#[doc(hidden)]
+pub mod internals {
+    /// The image's bytes, for the packer.
+    pub mod format {
+        pub use crate::format::*;
+    }
+    /// Layers that a test runs alone.
+    pub mod layers {
+        pub use crate::layers::*;
+    }
+    /// Sizes of the arena's parts.
+    pub mod memory {
+        pub use crate::memory::*;
+    }
+    /// Functions of the numeric specification.
+    pub mod numeric {
+        pub use crate::numeric::*;
+    }
+    /// Constants of the tokenizer section, for the packer.
+    pub mod tokenizer {
+        pub use crate::tokenizer::flags;
+    }
+}

@@ -1,9 +1,9 @@
 //! A feature decides which images can be opened, never a bit of a result. Run with any set of features:
 //! `cargo test -p attoformer --no-default-features --features int8,kv-int8 --test features`.
 
-use attoformer::format::field::put;
-use attoformer::format::header::at;
 use attoformer::image::{Config, header_checksum};
+use attoformer::internals::format::field::put;
+use attoformer::internals::format::header::at;
 use attoformer::{Error, Feature, Image, Plan, Session, arena_bytes, include_image};
 
 const TALES: &[u8] = include_image!("../../models/tales/tales.atto");

@@ -1,7 +1,7 @@
 //! `docs/image.md` and the code state the same bytes.
 
-use attoformer::format::header::FIELDS;
-use attoformer::format::{ENTRY_BYTES, ROLES, section};
+use attoformer::internals::format::header::FIELDS;
+use attoformer::internals::format::{ENTRY_BYTES, ROLES, section};
 
 const PAGE: &str = include_str!("../../docs/image.md");
 

@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::image::{Dtype, Layout};
+use attoformer::internals::numeric::{LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
 use attoformer::kernels::{self, Functions, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
-use attoformer::numeric::{LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
 use random::Random;
 use zerocopy::IntoBytes;
 

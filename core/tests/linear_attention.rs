@@ -3,9 +3,9 @@
 #[path = "common/random.rs"]
 mod random;
 
-use attoformer::layers::attention::linear::{absorb, read};
-use attoformer::memory::layout::linear_state_len as state_len;
-use attoformer::numeric::elu_plus_one;
+use attoformer::internals::layers::attention::linear::{absorb, read};
+use attoformer::internals::memory::layout::linear_state_len as state_len;
+use attoformer::internals::numeric::elu_plus_one;
 use random::Random;
 
 /// The longest text that the bound is measured on.

@@ -3,7 +3,7 @@
 #[path = "common/random.rs"]
 mod random;
 
-use attoformer::numeric::{
+use attoformer::internals::numeric::{
     Quantizer, elu_plus_one, exp_neg_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, ln, log10, max_magnitude_bits, pow2,
     quantize_query, relu, rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
 };

@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::Error;
-use attoformer::numeric::exp_neg_q30;
-use attoformer::sampling::Sampler;
+use attoformer::Sampler;
+use attoformer::internals::numeric::exp_neg_q30;
 use random::Random;
 
 fn random_logits(random: &mut Random, count: usize, spread: f32) -> Vec<f32> {

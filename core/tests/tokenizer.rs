@@ -8,7 +8,7 @@ mod reference;
 mod vocabulary;
 
 use attoformer::Error;
-use attoformer::tokenizer::{Decoder, Tokenizer};
+use attoformer::{Decoder, Tokenizer};
 use attoformer_needs::needs;
 use random::Random;
 use vocabulary::{Vocabulary, random_text};

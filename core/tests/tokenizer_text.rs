@@ -6,7 +6,7 @@ mod random;
 mod vocabulary;
 
 use attoformer::Error;
-use attoformer::tokenizer::{Decoder, MAX_STOP_BYTES, StopMatcher, Tokenizer};
+use attoformer::{Decoder, MAX_STOP_BYTES, StopMatcher, Tokenizer};
 use random::Random;
 use vocabulary::{Vocabulary, random_text};
 

@@ -4,7 +4,7 @@
 mod random;
 
 use attoformer::Error;
-use attoformer::tokenizer::{Decoder, Encoding, Tokenizer};
+use attoformer::{Decoder, Encoding, Tokenizer};
 use random::Random;
 
 const UNK: u32 = 1;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use attoformer::image::Config;
 use attoformer::kernels::{self, Kernels};
-use attoformer::parallel::{Inline, Parallel};
 use attoformer::{Image, Plan, Session, arena_bytes};
+use attoformer::{Inline, Parallel};
 
 use crate::error::Error;
 use crate::files::AlignedBytes;

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use attoformer::Decoder;
 use attoformer::Tokenizer;
-use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use attoformer_tools::run::embed::encode_truncated;

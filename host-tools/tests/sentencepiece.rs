@@ -1,8 +1,8 @@
 //! SentencePiece BPE from `tokenizer.json` against the `tokenizers` crate, tokens and decoded text: the forms of Llama, Mistral and Gemma with
 //! vocabularies trained here on the project's own texts.
 
+use attoformer::Decoder;
 use attoformer::Tokenizer;
-use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::pack::sections;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! Unigram, packed and run by the engine, against the `tokenizers` crate: vocabularies trained here, and the model's own in the folder that
 //! `ATTOFORMER_UNIGRAM` names.
 
+use attoformer::Decoder;
 use attoformer::Tokenizer;
-use attoformer::tokenizer::Decoder;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use serde_json::{Value, json};
 use std::path::Path;

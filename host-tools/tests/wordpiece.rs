@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::tokenizer::Tokenizer;
+use attoformer::Tokenizer;
 use attoformer_tools::import::tokenizer::json as tokenizer_json;
 use attoformer_tools::import::{self, Scheme};
 use attoformer_tools::pack::sections;

@@ -3,8 +3,8 @@
 pub mod images;
 
 use attoformer::arena_bytes;
-use attoformer::format::HEADER_BYTES;
 use attoformer::image::Config;
+use attoformer::internals::format::HEADER_BYTES;
 use attoformer::{Image, Plan};
 use attoformer_tools::pack::seal;
 

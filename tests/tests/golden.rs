@@ -1,7 +1,7 @@
 //! Parts that need no model agree with an independent implementation: functions, sampling, a vocabulary, checksums, positions.
 
 use attoformer::image::checksum;
-use attoformer::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
+use attoformer::internals::numeric::{elu_plus_one, exp_neg_q30, gelu_erf, gelu_tanh, sigmoid, silu, sin_cos, squared_relu, tanh};
 use attoformer::{Image, OutputHash, Sampler};
 use attoformer_tests::golden::{golden, list, number, whole};
 use attoformer_tests::random_model::RandomModel;
@@ -88,7 +88,7 @@ fn texts_become_the_reference_s_tokens_and_texts_again() {
         let text = case["text"].as_str().unwrap();
         let want: Vec<u32> = list(&case["tokens"]).iter().map(whole).collect();
         assert_eq!(encode(text), want, "{text}");
-        let mut decoder = attoformer::tokenizer::Decoder::new();
+        let mut decoder = attoformer::Decoder::new();
         let mut again: String = want.iter().map(|&token| decoder.push(&tokenizer, token).unwrap().to_owned()).collect();
         again += decoder.finish();
         assert_eq!(again, text);

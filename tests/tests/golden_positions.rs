@@ -1,9 +1,9 @@
 //! Positions as importers and the packer compute them agree with `tests/golden/positions.py`.
 
 use attoformer::Image;
-use attoformer::format::BIAS_SPAN;
 use attoformer::image::Role;
 use attoformer::image::{Architecture, KvType, MaskKind, PositionKind};
+use attoformer::internals::format::BIAS_SPAN;
 use attoformer_tests::golden::{golden, list, number, numbers, whole};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tools::import::{SourceRole, rotary_frequencies};

@@ -11,7 +11,7 @@ pub const MAX_STOP_BYTES: usize = 64;
 /// stream is divided into calls. Nothing is copied: text that is held back is always a prefix of a stop sequence, and is kept as that.
 ///
 /// ```
-/// # use attoformer::tokenizer::StopMatcher;
+/// # use attoformer::StopMatcher;
 /// let mut stop = StopMatcher::new(&["\n\n"])?;
 /// assert_eq!(stop.push("The end.\n"), ["", "The end."]);
 /// assert_eq!(stop.push("Or"), ["\n", "Or"]);

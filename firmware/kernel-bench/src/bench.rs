@@ -117,6 +117,6 @@ fn elementwise(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, 
     rounds("silu_gate", &mut || (kernels.gate)(Activation::Silu, black_box(gate), up, &mut out[..K]));
     rounds("gelu_tanh", &mut || (kernels.activate)(Activation::GeluTanh, black_box(&mut out[..K])));
     rounds("exp", &mut || {
-        black_box(black_box(gate).iter().fold(0u32, |sum, &x| sum.wrapping_add(attoformer::numeric::exp_neg_q30(x))));
+        black_box(black_box(gate).iter().fold(0u32, |sum, &x| sum.wrapping_add(attoformer::internals::numeric::exp_neg_q30(x))));
     });
 }

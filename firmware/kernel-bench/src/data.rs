@@ -110,7 +110,7 @@ pub struct Shape {
 impl Shape {
     /// Bytes of a row.
     pub fn row_bytes(&self) -> usize {
-        attoformer::format::row_bytes(self.dtype, self.columns as u32) as usize
+        attoformer::internals::format::row_bytes(self.dtype, self.columns as u32) as usize
     }
 }
 

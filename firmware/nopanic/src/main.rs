@@ -6,7 +6,7 @@
 #![no_main]
 
 use attoformer::frontend::{Frames, Sizes};
-use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes, tokenizer::Decoder};
+use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes, Decoder};
 use core::{fmt::Write, hint::black_box, panic::PanicInfo};
 
 /// What the linker keeps.

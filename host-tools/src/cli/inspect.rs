@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use attoformer::Image;
-use attoformer::format::TensorOrder;
 use attoformer::image::{Architecture, AttentionKind};
+use attoformer::internals::format::TensorOrder;
 use attoformer_tools::engine::Setup;
 use attoformer_tools::eval::perplexity::documents;
 use attoformer_tools::inspect::board::Rows;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::format::TensorOrder;
 use attoformer::image::{Architecture, KvType};
+use attoformer::internals::format::TensorOrder;
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::calibrate;
 use attoformer_tools::pack::layout::Target;

@@ -1,7 +1,7 @@
 //! Limits of the sizes that a model file states, checked before anything is computed with them.
 
-use attoformer::format::limits::{CONTEXT_MAX, HEAD_DIM_MAX, HEADS_MAX, LABELS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
 use attoformer::image::{Config, InputStem, PositionKind};
+use attoformer::internals::format::limits::{CONTEXT_MAX, HEAD_DIM_MAX, HEADS_MAX, LABELS_MAX, LAYERS_MAX, VOCAB_MAX, WIDTH_MAX};
 
 /// Widest input row: a convolution reads three of them at once.
 const FEATURES_MAX: u32 = WIDTH_MAX / 3;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use attoformer::format::HEAD_DIM_MAX;
+use attoformer::internals::format::HEAD_DIM_MAX;
 
 /// Frequencies of RoPE: `base^(-2i / dim)` radians per token for each of the `dim / 2` pairs (Su et al. 2021, section 3.2.2).
 pub fn rotary_frequencies(base: f64, dim: u32) -> Vec<f64> {

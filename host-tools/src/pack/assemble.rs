@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use attoformer::format::{TensorOrder, shape_of};
 use attoformer::image::section;
 use attoformer::image::{AttentionKind, Config, KvType, PositionKind};
+use attoformer::internals::format::{TensorOrder, shape_of};
 use attoformer::{Plan, arena_bytes};
 
 use super::calibrate::Calibration;

@@ -1,8 +1,8 @@
 //! Fuses the weights of a checkpoint into the matrices of an image: Q, K and V into one, gate and up (SwiGLU, GeGLU) into one.
 
-use attoformer::format::{BIAS_SPAN, shape_of};
 use attoformer::image::Role;
 use attoformer::image::{Architecture, Config, PositionKind};
+use attoformer::internals::format::{BIAS_SPAN, shape_of};
 
 use super::error::PackError;
 use super::tensor_id::{TensorId, tensor_name};

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use attoformer::format::row_bytes;
 use attoformer::image::{Dtype, Layout};
+use attoformer::internals::format::row_bytes;
 use attoformer::kernels::layout::{pack_rows, rows_per_bundle};
 
 use crate::quantize::{Quantized, Values};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use attoformer::frontend::pictures::{Pictures, Resize};
 use attoformer::image::Metadata;
-use attoformer::tokenizer::flags;
+use attoformer::internals::tokenizer::flags;
 
 use crate::import::tokenizer::AddedToken;
 use crate::import::{Checkpoint, GenerationConfig, Piece, Scheme, Tokenizer};

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use attoformer::format::ENTRY_BYTES;
 use attoformer::image::{Config, InputStem};
 use attoformer::image::{Dtype, Layout, Role};
+use attoformer::internals::format::ENTRY_BYTES;
 
 use super::error::PackError;
 use super::fuse::FusedTensor;

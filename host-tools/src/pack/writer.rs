@@ -1,11 +1,11 @@
 //! Writer of the image container: header, section table, alignment and checksums (`docs/image.md`).
 
-use attoformer::format::HEADER_BYTES;
-use attoformer::format::field::put;
-use attoformer::format::header::at;
-use attoformer::format::sections::{SECTION_ALIGN, put_section};
 use attoformer::image::Config;
 use attoformer::image::{checksum, header_checksum};
+use attoformer::internals::format::HEADER_BYTES;
+use attoformer::internals::format::field::put;
+use attoformer::internals::format::header::at;
+use attoformer::internals::format::sections::{SECTION_ALIGN, put_section};
 
 use super::error::PackError;
 

@@ -6,7 +6,7 @@ use attoformer::image::Metadata;
 
 use attoformer::image::{Dtype, Entry};
 use attoformer::image::{Image, section};
-use attoformer::memory::layout::kv_bytes;
+use attoformer::internals::memory::layout::kv_bytes;
 use attoformer::{Plan, arena_bytes};
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ impl ImageSummary {
 impl TensorSummary {
     fn of_entry(entry: &Entry) -> Self {
         let row_scales = if entry.scales == 0 { 0 } else { entry.rows as u64 * 4 };
-        let groups = attoformer::format::groups(entry.columns, entry.group) as u64;
+        let groups = attoformer::internals::format::groups(entry.columns, entry.group) as u64;
         let group_scales = if entry.group_scales == 0 { 0 } else { entry.rows as u64 * groups };
         TensorSummary {
             name: tensor_name(entry.role, entry.layer),

@@ -1,8 +1,7 @@
 //! Texts to embeddings.
 
-use attoformer::numeric;
-use attoformer::tokenizer::Encoding;
-use attoformer::{Error, Session, Tokenizer};
+use attoformer::internals::numeric;
+use attoformer::{Encoding, Error, Session, Tokenizer};
 
 use super::chunks::Chunk;
 use crate::engine::{OpenImage, Setup};

@@ -5,7 +5,7 @@
 
 mod work;
 
-use attoformer::format::HEADER_BYTES;
+use attoformer::internals::format::HEADER_BYTES;
 use attoformer::image::Config;
 use attoformer::{Image, Plan, arena_bytes, kernels};
 use attoformer_tools::files::AlignedBytes;

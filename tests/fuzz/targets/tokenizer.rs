@@ -6,7 +6,7 @@
 #![no_main]
 
 use attoformer::Tokenizer;
-use attoformer::tokenizer::{Decoder, StopMatcher};
+use attoformer::{Decoder, StopMatcher};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 /// Section kinds: pieces with scores and byte fallback, whose tokens represent the whole text, and words.

@@ -9,8 +9,8 @@ mod wasm;
 pub use sound::{features_hash, sound};
 
 use attoformer::image::Architecture;
+use attoformer::internals::memory::layout::ALIGN;
 use attoformer::kernels::Kernels;
-use attoformer::memory::layout::ALIGN;
 use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes};
 
 /// Input of an encoder.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use attoformer::tokenizer::flags::unigram as flags;
+use attoformer::internals::tokenizer::flags::unigram as flags;
 
 /// Longest key that can match, bytes: of a longer grapheme cluster each character, of at most four bytes, is looked up by itself.
 const KEY_BYTES_MAX: usize = flags::CHARSMAP_KEY_BYTES;

@@ -1,6 +1,6 @@
 //! Vocabulary and settings of a tokenizer in memory, whatever file they come from.
 
-use attoformer::tokenizer::flags;
+use attoformer::internals::tokenizer::flags;
 
 use super::charsmap::Charmap;
 use super::error::VocabularyError;

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use attoformer::Decoder;
 use attoformer::frontend::Frontend;
 use attoformer::image::GenerationConfig;
-use attoformer::tokenizer::Decoder;
 use attoformer::{End, Error, Hooks, Limits, Sampler, Session, Tokenizer};
 
 use super::options::TranscribeOptions;
