@@ -117,26 +117,26 @@ impl Pair {
         let tokenizer = Tokenizer::new(&self.section, self.vocab).unwrap();
         let mut out = Vec::new();
         let mut all = 0;
-        for with_control in [true, false] {
-            self.library.set_encode_special_tokens(!with_control);
+        for with_special in [true, false] {
+            self.library.set_encode_special_tokens(!with_special);
             for text in texts.clone() {
                 out.resize(tokenizer.max_tokens(text.len()), 0);
-                let encode = if with_control { Tokenizer::encode_parse_special } else { Tokenizer::encode };
+                let encode = if with_special { Tokenizer::encode_parse_special } else { Tokenizer::encode };
                 let count = encode(&tokenizer, text, &mut out).unwrap();
-                let wanted = self.library.encode_fast(text, false).unwrap();
+                let expected = self.library.encode_fast(text, false).unwrap();
                 assert!(
-                    out[..count] == *wanted.get_ids(),
-                    "{text:?}, control {with_control}: {:?}, not {:?}",
+                    out[..count] == *expected.get_ids(),
+                    "{text:?}, control {with_special}: {:?}, not {:?}",
                     &out[..count],
-                    wanted.get_ids()
+                    expected.get_ids()
                 );
                 all += count;
-                if !with_control {
-                    let mut wanted = NormalizedString::from(text);
+                if !with_special {
+                    let mut expected = NormalizedString::from(text);
                     if let Some(normalizer) = self.library.get_normalizer() {
-                        normalizer.normalize(&mut wanted).unwrap();
+                        normalizer.normalize(&mut expected).unwrap();
                     }
-                    assert_eq!(decoded(&tokenizer, &out[..count]), wanted.get(), "decoded text");
+                    assert_eq!(decoded(&tokenizer, &out[..count]), expected.get(), "decoded text");
                 }
             }
         }
@@ -268,12 +268,12 @@ fn older_files_of_roberta_have_its_special_tokens() {
     let library = trained("gpt2");
     library.get_model().save(folder.path(), None).unwrap();
     let count = library.get_vocab_size(false);
-    let marks: serde_json::Map<String, Value> = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    let special: serde_json::Map<String, Value> = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         .iter()
         .enumerate()
         .map(|(at, name)| ((*name).to_owned(), (count + at).into()))
         .collect();
-    std::fs::write(folder.path().join("added_tokens.json"), Value::Object(marks).to_string()).unwrap();
+    std::fs::write(folder.path().join("added_tokens.json"), Value::Object(special).to_string()).unwrap();
     std::fs::write(folder.path().join("config.json"), r#"{"model_type": "roberta"}"#).unwrap();
     let tokenizer = tokenizer_json::open(folder.path()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((tokenizer.bos as usize, tokenizer.eos as usize), (count, count + 2));

@@ -24,12 +24,12 @@ use unigram::Pair;
 
 /// A vocabulary of bytes, whose tokens spell the normalized text.
 fn spelling(map: &[u8]) -> Pair {
-    let marks = ["<unk>", "<s>", "</s>"].map(|name| json!([name, 0.0]));
+    let special = ["<unk>", "<s>", "</s>"].map(|name| json!([name, 0.0]));
     let bytes = (0..256).map(|byte| json!([format!("<0x{byte:02X}>"), -1.0]));
     Pair::new(&json!({
         "normalizer": step(map),
         "pre_tokenizer": { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": false },
-        "model": { "type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": marks.into_iter().chain(bytes).collect::<Vec<Value>>() },
+        "model": { "type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": special.into_iter().chain(bytes).collect::<Vec<Value>>() },
     }))
 }
 
@@ -48,7 +48,7 @@ fn check_spelling(map: &[u8], texts: impl Iterator<Item = String>) {
 }
 
 /// A character by itself, and after and before others that form clusters.
-fn around(character: char) -> impl Iterator<Item = String> {
+fn with_neighbours(character: char) -> impl Iterator<Item = String> {
     let before = ["", "a", "\u{600}", "\u{1100}", "\u{915}\u{94D}", "\u{1F600}\u{200D}"];
     let whole = before.map(|before| format!("{before}{character}")).into_iter();
     whole.chain([format!("{character}\u{301}"), format!("a{character}\u{301}b"), format!("{character}x {character}\u{200D}™\u{301}")])
@@ -57,8 +57,8 @@ fn around(character: char) -> impl Iterator<Item = String> {
 #[test]
 fn characters_of_the_first_planes_are_mapped_as_the_library_does() {
     for map in maps() {
-        check_spelling(&map, ('\0'..='\u{3_FFFF}').step_by(3).chain('\u{E_0000}'..='\u{E_01FF}').flat_map(around));
-        check_spelling(&map, ('\0'..='\u{33FF}').flat_map(around));
+        check_spelling(&map, ('\0'..='\u{3_FFFF}').step_by(3).chain('\u{E_0000}'..='\u{E_01FF}').flat_map(with_neighbours));
+        check_spelling(&map, ('\0'..='\u{33FF}').flat_map(with_neighbours));
     }
 }
 
@@ -66,7 +66,7 @@ fn characters_of_the_first_planes_are_mapped_as_the_library_does() {
 #[ignore = "a minute"]
 fn every_character_is_mapped_as_the_library_does() {
     for map in maps() {
-        check_spelling(&map, ('\0'..=char::MAX).flat_map(around));
+        check_spelling(&map, ('\0'..=char::MAX).flat_map(with_neighbours));
     }
 }
 
@@ -106,7 +106,7 @@ fn a_published_charsmap_gives_the_library_s_text() {
     let steps = file["normalizer"]["normalizers"].as_array().cloned().unwrap_or_else(|| vec![file["normalizer"].clone()]);
     let step = steps.iter().find(|step| step["type"] == "Precompiled").expect("the tokenizer has a charsmap");
     let map = BASE64_STANDARD.decode(step["precompiled_charsmap"].as_str().unwrap()).unwrap();
-    check_spelling(&map, ('\0'..=char::MAX).flat_map(around));
+    check_spelling(&map, ('\0'..=char::MAX).flat_map(with_neighbours));
     check_spelling(&map, clusters(200_000, 35));
     let packed = tokenizer_json::open(Path::new(&folder)).unwrap();
     let replacements: HashSet<&String> = packed.charmap.values().collect();

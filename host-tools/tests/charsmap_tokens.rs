@@ -30,7 +30,7 @@ fn strip(left: bool) -> Value {
     json!({ "type": "Strip", "strip_left": left, "strip_right": true })
 }
 
-fn squeeze(to: &str) -> Value {
+fn collapse(to: &str) -> Value {
     json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": to })
 }
 
@@ -40,18 +40,18 @@ fn variants() -> Vec<Value> {
     let white = json!({ "type": "WhitespaceSplit" });
     let metaspace =
         |scheme: &str, split: bool| json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split });
-    let parted = |scheme: &str| json!({ "type": "Sequence", "pretokenizers": [white, metaspace(scheme, true)] });
+    let split_words = |scheme: &str| json!({ "type": "Sequence", "pretokenizers": [white, metaspace(scheme, true)] });
     let mut all = Vec::new();
     for map in maps() {
         let map = step(&map);
         let forms = [
             // Recent files of XLM-R, mBART and T5; their first files; those in between.
-            (vec![map.clone(), strip(false), squeeze("▁")], metaspace("always", true)),
-            (vec![map.clone()], parted("always")),
-            (vec![map.clone(), squeeze(" ")], parted("always")),
+            (vec![map.clone(), strip(false), collapse("▁")], metaspace("always", true)),
+            (vec![map.clone()], split_words("always")),
+            (vec![map.clone(), collapse(" ")], split_words("always")),
             // DeBERTa-v3.
-            (vec![strip(true), map.clone(), squeeze(" ")], metaspace("always", true)),
-            (vec![strip(true), map.clone()], parted("never")),
+            (vec![strip(true), map.clone(), collapse(" ")], metaspace("always", true)),
+            (vec![strip(true), map.clone()], split_words("never")),
             (vec![map.clone(), strip(false)], metaspace("first", false)),
         ];
         for (normalizers, pre_tokenizer) in forms {
@@ -158,7 +158,7 @@ fn normalizers_that_cannot_be_packed_are_refused() {
     refused(step(&[]), "is truncated");
     refused(step(&map[..100]), "is truncated");
     refused(step(&[&map[..], b"\xFF"].concat()), "not UTF-8");
-    refused(sequence(&[squeeze("▁"), step(&map)]), "normalizer step Precompiled");
+    refused(sequence(&[collapse("▁"), step(&map)]), "normalizer step Precompiled");
     refused(sequence(&[step(&map), step(&map)]), "normalizer step Precompiled");
     refused(sequence(&[step(&map), strip(true)]), "normalizer step Strip");
     refused(sequence(&[json!({ "type": "NFKD" }), step(&map)]), "normalizer step NFKD");

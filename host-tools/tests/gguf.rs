@@ -81,20 +81,20 @@ fn decoder(architecture: &str) -> Builder {
 fn blocks_of_every_type_are_dequantized() {
     let gguf = Gguf::read(BLOCKS).unwrap();
     let mut weights = gguf.into_weights().unwrap();
-    let wanted: Vec<u32> = BLOCK_VALUES.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+    let expected: Vec<u32> = BLOCK_VALUES.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
     let types = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
-    for (name, wanted) in types.iter().zip(wanted.chunks(512)) {
+    for (name, expected) in types.iter().zip(expected.chunks(512)) {
         let found: Vec<u32> = weights.take(&format!("tensor.{name}"), &[2, 256]).unwrap().into_iter().map(f32::to_bits).collect();
-        assert_eq!(found, wanted, "{name}");
+        assert_eq!(found, expected, "{name}");
     }
-    assert_eq!(wanted.len(), 512 * types.len());
+    assert_eq!(expected.len(), 512 * types.len());
     weights.finish().unwrap();
 }
 
 #[test]
 fn metadata_of_every_type_is_read() {
     let gguf = Gguf::read(BLOCKS).unwrap();
-    for (key, wanted) in [
+    for (key, expected) in [
         ("u8", Value::Unsigned(200)),
         ("i8", Value::Signed(-100)),
         ("u16", Value::Unsigned(60_000)),
@@ -108,7 +108,7 @@ fn metadata_of_every_type_is_read() {
         ("i64", Value::Signed(-(1 << 62))),
         ("f64", Value::Float(1e300)),
     ] {
-        assert_eq!(gguf.value(key), Some(wanted), "{key}");
+        assert_eq!(gguf.value(key), Some(expected), "{key}");
     }
     assert_eq!(gguf.array("texts").unwrap().unwrap().texts(), Some(vec!["a", "", "日"]));
     assert!(gguf.array("numbers").unwrap().unwrap().values().eq([1, -2, 3].map(Value::Signed)));

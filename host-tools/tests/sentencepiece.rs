@@ -78,16 +78,16 @@ fn file(form: Form, across: bool, converted: bool) -> Value {
     let mut found: Vec<(&String, u64)> =
         trained["model"]["vocab"].as_object().unwrap().iter().map(|(piece, id)| (piece, id.as_u64().unwrap())).collect();
     found.sort_by_key(|&(_, id)| id);
-    let marks = ["<unk>", "<s>", "</s>"].map(str::to_owned);
+    let special = ["<unk>", "<s>", "</s>"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
-    let marks_and_bytes: Vec<String> = marks.into_iter().chain(bytes).collect();
+    let base_pieces: Vec<String> = special.into_iter().chain(bytes).collect();
     // Some characters have byte tokens only, and text that spells an added token is not a piece.
     let added = ["<think>", "<odd>"].map(str::to_owned);
     let is_piece = |piece: &&String| {
-        !marks_and_bytes.iter().chain(&added).any(|mark| piece.contains(mark)) && !["é", "½", "日"].contains(&piece.as_str())
+        !base_pieces.iter().chain(&added).any(|token| piece.contains(token)) && !["é", "½", "日"].contains(&piece.as_str())
     };
     let found: Vec<String> = found.iter().map(|(piece, _)| *piece).filter(is_piece).cloned().collect();
-    let pieces: Vec<String> = marks_and_bytes.into_iter().chain(found).collect();
+    let pieces: Vec<String> = base_pieces.into_iter().chain(found).collect();
     let has = |piece: &str| pieces.iter().any(|other| other == piece);
     let own = trained["model"]["merges"].as_array().unwrap().iter();
     let kept = |merge: &&Value| {
@@ -144,28 +144,28 @@ fn check<'t>(file: &Value, texts: impl Iterator<Item = &'t str> + Clone) -> usiz
     assert!(tokenizer.add_bos());
     let mut all = 0;
     let mut out = Vec::new();
-    for with_control in [true, false] {
-        library.set_encode_special_tokens(!with_control);
+    for with_special in [true, false] {
+        library.set_encode_special_tokens(!with_special);
         for text in texts.clone() {
             out.resize(tokenizer.max_tokens(text.len()), 0);
-            let encode = if with_control { Tokenizer::encode_parse_special } else { Tokenizer::encode };
+            let encode = if with_special { Tokenizer::encode_parse_special } else { Tokenizer::encode };
             let count = encode(&tokenizer, text, &mut out).unwrap();
-            let wanted = library.encode_fast(text, false).unwrap();
+            let expected = library.encode_fast(text, false).unwrap();
             let shown =
                 |tokens: &[u32]| tokens.iter().map(|&token| String::from_utf8_lossy(tokenizer.piece(token).unwrap())).collect::<Vec<_>>();
             let ours = &out[..count];
             assert!(
-                ours == wanted.get_ids(),
-                "{text:?}, special tokens {with_control}: {:?}, not {:?}",
+                ours == expected.get_ids(),
+                "{text:?}, special tokens {with_special}: {:?}, not {:?}",
                 shown(ours),
-                shown(wanted.get_ids())
+                shown(expected.get_ids())
             );
-            if !with_control {
+            if !with_special {
                 let mut decoder = Decoder::new();
                 let mut back = String::new();
                 out[..count].iter().for_each(|&token| back.push_str(decoder.push(&tokenizer, token).unwrap()));
                 back.push_str(decoder.finish());
-                assert_eq!(back, library.decode(wanted.get_ids(), false).unwrap(), "{text:?}");
+                assert_eq!(back, library.decode(expected.get_ids(), false).unwrap(), "{text:?}");
             }
             all += count;
         }

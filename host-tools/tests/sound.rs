@@ -84,9 +84,9 @@ fn whisper_prompt_follows_the_generation_config() {
     assert!(whisper().with(json!({"decoder_ffn_dim": 6})).refusal().contains("different numbers of attention heads or MLP widths"));
     assert!(whisper().text("preprocessor_config.json", "{}").refusal().contains("preprocessor_config.json: invalid configuration"));
     assert!(whisper().text("preprocessor_config.json", "{").refusal().contains("preprocessor_config.json: invalid JSON"));
-    let mut deaf = whisper();
-    deaf.texts.clear();
-    assert!(deaf.refusal().contains("the folder has no preprocessor_config.json"));
+    let mut without_front_end = whisper();
+    without_front_end.texts.clear();
+    assert!(without_front_end.refusal().contains("the folder has no preprocessor_config.json"));
     assert!(whisper().with(json!({"num_mel_bins": 0})).refusal().contains("of 4 mel bands, but config.json states 7 of 0"));
 }
 

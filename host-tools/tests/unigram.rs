@@ -29,18 +29,18 @@ fn variants() -> Vec<Value> {
     };
     let metaspace =
         |scheme: &str, split: bool| json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split });
-    let squeeze = json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": "▁" });
+    let collapse = json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": "▁" });
     let strip = json!({ "type": "Strip", "strip_left": false, "strip_right": true });
     vec![
         plain.clone(),
         with(&|file| {
             file["pre_tokenizer"] = metaspace("first", false);
-            file["normalizer"] = json!({ "type": "Sequence", "normalizers": [strip, squeeze] });
+            file["normalizer"] = json!({ "type": "Sequence", "normalizers": [strip, collapse] });
         }),
         with(&|file| {
             let white = json!({ "type": "WhitespaceSplit" });
             file["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": [white, metaspace("always", true)] });
-            file["normalizer"] = squeeze.clone();
+            file["normalizer"] = collapse.clone();
         }),
         with(&|file| {
             file["pre_tokenizer"] = metaspace("never", true);
