@@ -9,6 +9,7 @@ pub struct OutputHash(u32);
 
 impl OutputHash {
     /// A hash of no positions.
+    #[must_use]
     pub const fn new() -> Self {
         OutputHash(0)
     }
@@ -26,6 +27,7 @@ impl OutputHash {
     }
 
     /// The hash so far.
+    #[must_use]
     pub const fn value(&self) -> u32 {
         self.0
     }

@@ -66,6 +66,7 @@
 //! The minimum supported Rust version is stated in `Cargo.toml` (`rust-version`).
 #![no_std]
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 #[cfg(target_endian = "big")]
 compile_error!("images are little-endian and used in place: Attoformer runs on little-endian targets only");

@@ -23,11 +23,13 @@ pub struct Sampler {
 
 impl Sampler {
     /// A sampler that takes the token with the largest logit; of equal logits, the lowest token id.
+    #[must_use]
     pub const fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::new(0) }
     }
 
     /// A sampler that draws from the whole distribution at temperature 1, with random numbers determined by `seed`.
+    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { state: seed, temperature: 1.0, top_k: u32::MAX, top_p: 1.0, repetition_penalty: 1.0 }
     }

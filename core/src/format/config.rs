@@ -162,31 +162,37 @@ impl Config {
     };
 
     /// Whether the decoder has cross-attention to an encoder.
+    #[must_use]
     pub const fn has_cross(&self) -> bool {
         matches!(self.architecture, Architecture::EncoderDecoder)
     }
 
     /// Whether the model reads tokens: all but encoders of features do.
+    #[must_use]
     pub const fn has_embedding(&self) -> bool {
         matches!(self.input_stem, InputStem::Tokens) || self.has_cross()
     }
 
     /// Whether the image stores an output head, apart from the embedding table.
+    #[must_use]
     pub const fn has_head(&self) -> bool {
         !matches!(self.architecture, Architecture::Encoder) && !self.tied_head
     }
 
     /// Whether one of the stacks is bidirectional.
+    #[must_use]
     pub const fn has_encoder(&self) -> bool {
         !matches!(self.architecture, Architecture::Decoder)
     }
 
     /// Layers of all stacks.
+    #[must_use]
     pub const fn all_layers(&self) -> u32 {
         self.layers + self.encoder_layers
     }
 
     /// Values of the output: logits of a decoder; an embedding, or the labels of a sequence or of each of its `context` rows.
+    #[must_use]
     pub const fn output_dim(&self, context: u32) -> u64 {
         match (self.architecture, self.classifier) {
             (Architecture::Decoder | Architecture::EncoderDecoder, _) => self.vocab as u64,
@@ -197,6 +203,7 @@ impl Config {
     }
 
     /// Factor of the products of queries and keys, times `unit`.
+    #[must_use]
     pub fn score_factor(&self, unit: f32) -> f32 {
         match self.score_scale {
             Some(scale) => unit * scale,
@@ -205,6 +212,7 @@ impl Config {
     }
 
     /// Dimensions of a head that rotate under [`PositionKind::Rotary`].
+    #[must_use]
     pub const fn rotary_dim(&self) -> u32 {
         match self.partial_rotary_dim {
             Some(dim) => dim,
@@ -213,6 +221,7 @@ impl Config {
     }
 
     /// Width of a row of per-layer embeddings; 0 without them.
+    #[must_use]
     pub const fn layer_width(&self) -> u32 {
         match self.layer_dim {
             Some(dim) => dim,
@@ -221,21 +230,25 @@ impl Config {
     }
 
     /// Width of all query heads together.
+    #[must_use]
     pub const fn q_dim(&self) -> u32 {
         self.heads * self.head_dim
     }
 
     /// Width of all key (or value) heads together.
+    #[must_use]
     pub const fn kv_dim(&self) -> u32 {
         self.kv_heads * self.head_dim
     }
 
     /// Rows of the fused query, key and value matrix.
+    #[must_use]
     pub const fn qkv_dim(&self) -> u32 {
         self.q_dim() + 2 * self.kv_dim()
     }
 
     /// Rows of the MLP's first matrix: gate and up rows of a gated MLP, else up rows.
+    #[must_use]
     pub const fn mlp_up_dim(&self) -> u32 {
         if self.gated { 2 * self.d_hidden } else { self.d_hidden }
     }

@@ -99,6 +99,7 @@ impl Pictures {
     }
 
     /// Whether all sizes are within their limits, the crop is inside the resized picture, and values can be normalized.
+    #[must_use]
     pub fn is_consistent(&self) -> bool {
         let [height, width] = [self.height, self.width];
         let cropped = match self.resize {
@@ -113,16 +114,19 @@ impl Pictures {
     }
 
     /// Feature rows of a picture: its patches.
+    #[must_use]
     pub const fn rows(&self) -> usize {
         self.patches_along(self.width) * self.patches_along(self.height)
     }
 
     /// Columns of a feature row: all pixels of a patch's first channel, row by row, then the next channel's.
+    #[must_use]
     pub const fn features(&self) -> usize {
         self.channels * self.patch * self.patch
     }
 
     /// Bytes of a picture.
+    #[must_use]
     pub const fn bytes(&self) -> usize {
         self.height * self.width * self.channels
     }

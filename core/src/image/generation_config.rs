@@ -56,6 +56,7 @@ impl<'a> GenerationConfig<'a> {
     }
 
     /// The most likely language by the logits `(vocab)` after the prompt's first token; `None` for a monolingual model.
+    #[must_use]
     pub fn detect_language(&self, logits: &[f32]) -> Option<u32> {
         let logit = |token: u32| logits.get(token as usize).copied().unwrap_or(f32::MIN);
         self.languages.iter().copied().reduce(|best, token| if logit(token) > logit(best) { token } else { best })

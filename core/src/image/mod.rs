@@ -41,6 +41,7 @@ macro_rules! include_image {
 }
 
 /// Checksum of a header, its own field taken as zero.
+#[must_use]
 pub fn header_checksum(header: &[u8]) -> u32 {
     let before = header.get(..at::HEADER_CHECKSUM).unwrap_or_default();
     let after = header.get(at::PAYLOAD_CHECKSUM..HEADER_BYTES).unwrap_or_default();
@@ -137,16 +138,19 @@ impl<'a> Image<'a> {
     }
 
     /// The model's shape.
+    #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// The image's own bytes, without those that may follow it in memory.
+    #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Bytes of one section, empty when it is absent.
+    #[must_use]
     pub fn section(&self, kind: u32) -> &'a [u8] {
         section_of(self.bytes, &self.sections, kind)
     }
@@ -168,6 +172,7 @@ impl<'a> Image<'a> {
     }
 
     /// The golden vector.
+    #[must_use]
     pub fn golden(&self) -> Golden<'a> {
         self.golden
     }
@@ -184,22 +189,26 @@ impl<'a> Image<'a> {
 
     /// The front end that turns sound into rows of features; `None` for an image that does not read sound.
     #[cfg(feature = "audio")]
+    #[must_use]
     pub fn frontend(&self) -> Option<Frontend<'a>> {
         self.frontend
     }
 
     /// The front end that turns a picture into rows of features; `None` for an image that does not read pictures.
     #[cfg(feature = "pictures")]
+    #[must_use]
     pub fn pictures(&self) -> Option<Pictures> {
         self.pictures
     }
 
     /// Decoder prompt and suppressed tokens of a transcription model; `None` for an image without them.
+    #[must_use]
     pub fn generation_config(&self) -> Option<GenerationConfig<'a>> {
         self.generation_config
     }
 
     /// A directory entry by role and layer (any layer for a role outside the layers).
+    #[must_use]
     pub fn entry(&self, role: Role, layer: u32) -> Option<Entry> {
         let (index, of_layer) = self.order.find(role, layer)?;
         Entry::parse(self.directory, index as usize * ENTRY_BYTES, role, of_layer)

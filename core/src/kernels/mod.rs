@@ -49,11 +49,13 @@ pub fn all() -> impl Iterator<Item = &'static Kernels> {
 }
 
 /// The fastest kernel set that this CPU can run.
+#[must_use]
 pub fn best() -> &'static Kernels {
     native().next_back().unwrap_or(&SCALAR)
 }
 
 /// A kernel set by its name; `None` if this CPU cannot run it.
+#[must_use]
 pub fn by_name(name: &str) -> Option<&'static Kernels> {
     all().find(|kernels| kernels.name() == name)
 }

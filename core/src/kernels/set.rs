@@ -83,6 +83,7 @@ functions! {
 
 impl Kernels {
     /// The name by which users select the set, such as `scalar` or `avx2`.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         self.functions.name
     }
@@ -111,12 +112,14 @@ impl Kernels {
 
     /// A set of the caller's own functions.
     #[doc(hidden)]
+    #[must_use]
     pub const fn new(functions: Functions) -> Self {
         Kernels { functions }
     }
 
     /// The set's functions, to call one by itself.
     #[doc(hidden)]
+    #[must_use]
     pub const fn functions(&self) -> &Functions {
         &self.functions
     }

@@ -44,6 +44,7 @@ impl<'a> Matrix<'a> {
 
     /// Bytes of row `row` in a layout that keeps rows contiguous; empty outside the matrix.
     #[inline(always)]
+    #[must_use]
     pub fn row(&self, row: usize) -> &'a [u8] {
         let start = row.wrapping_mul(self.row_bytes);
         self.values.get(start..start.wrapping_add(self.row_bytes)).unwrap_or_default()
@@ -51,12 +52,14 @@ impl<'a> Matrix<'a> {
 
     /// Scale of row `row`.
     #[inline(always)]
+    #[must_use]
     pub fn scale(&self, row: usize) -> f32 {
         self.scales.get(row).copied().unwrap_or(0.0)
     }
 
     /// Group scales of row `row` (int4).
     #[inline(always)]
+    #[must_use]
     pub fn group_scales_of(&self, row: usize) -> &'a [u8] {
         let groups = self.columns.div_ceil(self.group.max(1));
         let start = row.wrapping_mul(groups);
@@ -65,6 +68,7 @@ impl<'a> Matrix<'a> {
 
     /// Bias of row `row`; `None` if the matrix has none.
     #[inline(always)]
+    #[must_use]
     pub fn bias_of(&self, row: usize) -> Option<f32> {
         self.bias.get(row).copied()
     }

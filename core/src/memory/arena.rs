@@ -13,6 +13,7 @@ pub struct Arena<const N: usize>([u8; N]);
 
 impl<const N: usize> Arena<N> {
     /// All zero, so that a static arena costs no flash.
+    #[must_use]
     pub const fn new() -> Self {
         Arena([0; N])
     }

@@ -17,17 +17,20 @@ pub struct Plan {
 
 impl Plan {
     /// The packed context and the default block, or a block of the whole context where that is shorter.
+    #[must_use]
     pub const fn packed(config: &Config) -> Plan {
         let block = if config.context < DEFAULT_BLOCK { config.context } else { DEFAULT_BLOCK };
         Plan { context: config.context, block }
     }
 
     /// The same plan with another context.
+    #[must_use]
     pub const fn with_context(self, context: u32) -> Plan {
         Plan { context, ..self }
     }
 
     /// The same plan with another block.
+    #[must_use]
     pub const fn with_block(self, block: u32) -> Plan {
         Plan { block, ..self }
     }
@@ -36,6 +39,7 @@ impl Plan {
 /// Bytes that a session needs: exact, and the only source of that number. `usize::MAX` for more than this target can address.
 ///
 /// The arena must start at a multiple of [`ALIGN`]; otherwise the bytes skipped to reach one come on top.
+#[must_use]
 pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
     let sizes = Sizes::new(config, plan);
     let mut total = 0;

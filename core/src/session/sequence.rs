@@ -67,31 +67,37 @@ impl<'a> Session<'a> {
     }
 
     /// The image.
+    #[must_use]
     pub fn image(&self) -> &Image<'a> {
         self.model.image()
     }
 
     /// The model's shape.
+    #[must_use]
     pub fn config(&self) -> &Config {
         self.model.image().config()
     }
 
     /// The kernels in use.
+    #[must_use]
     pub fn kernels(&self) -> &'static Kernels {
         self.kernels
     }
 
     /// Tokens fed since the start or the last reset.
+    #[must_use]
     pub fn position(&self) -> usize {
         self.position
     }
 
     /// Tokens that still fit the context.
+    #[must_use]
     pub fn remaining(&self) -> usize {
         (self.plan.context as usize).saturating_sub(self.position)
     }
 
     /// The tokens fed since the start or the last reset.
+    #[must_use]
     pub fn tokens(&self) -> &[u32] {
         self.workspace.tokens.get(..self.position).unwrap_or_default()
     }

@@ -29,12 +29,14 @@ impl Default for Decoder {
 impl Decoder {
     /// A decoder for a text from its start. The dummy prefix, the space that encoding puts before a text, is removed from the first token
     /// (llama2.c does so after BOS). In WordPiece a space is put before each word but the first; a first piece keeps its `##`.
+    #[must_use]
     pub const fn new() -> Self {
         Self { held: heapless::Vec::new(), at_start: true, text: heapless::String::new() }
     }
 
     /// A decoder for the continuation of a text, such as the answer to a prompt: a leading space is kept (in WordPiece added, unless the
     /// first piece continues a word).
+    #[must_use]
     pub const fn mid_text() -> Self {
         Self { held: heapless::Vec::new(), at_start: false, text: heapless::String::new() }
     }

@@ -81,32 +81,38 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Number of tokens.
+    #[must_use]
     pub fn vocab(&self) -> u32 {
         self.vocabulary.len()
     }
 
     /// The token that begins a text (BERT's `[CLS]`). [`Tokenizer::encode`] does not write it.
+    #[must_use]
     pub fn bos(&self) -> u32 {
         self.vocabulary.bos
     }
 
     /// The token that ends a text (BERT's `[SEP]`).
+    #[must_use]
     pub fn eos(&self) -> u32 {
         self.vocabulary.eos
     }
 
     /// The token of what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it replaces a whole
     /// word, in Unigram adjacent unknown characters, unless the vocabulary has byte fallback.
+    #[must_use]
     pub fn unk(&self) -> u32 {
         self.vocabulary.unk
     }
 
     /// Whether the inputs of the model start with BOS, which [`Tokenizer::encode_with_special_tokens`] then writes.
+    #[must_use]
     pub fn add_bos(&self) -> bool {
         self.rules.add_bos
     }
 
     /// Whether the inputs of the model end with EOS, which [`Tokenizer::encode_with_special_tokens`] then writes.
+    #[must_use]
     pub fn add_eos(&self) -> bool {
         self.rules.add_eos
     }
@@ -114,6 +120,7 @@ impl<'a> Tokenizer<'a> {
     /// An upper bound on the tokens of a text of `bytes` bytes, BOS and EOS included: `bytes × growth + 3`. `growth` is 1; with NFC 3, since
     /// some characters become three; 2 in BPE that puts a space after each added token; in Unigram 2, or more with a map of characters (in the
     /// published maps one character becomes 18, which makes it 7).
+    #[must_use]
     pub fn max_tokens(&self, bytes: usize) -> usize {
         bytes.saturating_mul(self.rules.growth).saturating_add(3)
     }

@@ -71,6 +71,7 @@ impl<'s> StopMatcher<'s> {
     }
 
     /// Whether a stop sequence was found.
+    #[must_use]
     pub fn stopped(&self) -> bool {
         self.stopped
     }

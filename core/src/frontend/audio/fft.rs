@@ -16,6 +16,7 @@ pub fn fill_twiddles(length: usize, out: &mut [Complex]) {
 }
 
 /// Whether frames of this length are supported: twice a product of powers of two and five.
+#[must_use]
 pub const fn is_supported(length: usize) -> bool {
     let mut rest = length / 2;
     while rest > 1 && rest.is_multiple_of(2) {

@@ -37,21 +37,25 @@ impl Samples for [f32] {
 
 impl Frontend<'_> {
     /// Length of the scratch buffer: the twiddle factors, two transforms, the spectrum and the mel bands.
+    #[must_use]
     pub const fn scratch_len(&self) -> usize {
         scratch_len(self.n_fft, self.bands)
     }
 
     /// Feature rows of a clip. Every clip is cut, or padded with silence, to the same number of samples.
+    #[must_use]
     pub const fn rows(&self) -> usize {
         row_count(self.samples, self.frame_len, self.hop_length, self.centred)
     }
 
     /// Samples of a clip.
+    #[must_use]
     pub const fn samples(&self) -> usize {
         self.samples
     }
 
     /// Columns of a feature row.
+    #[must_use]
     pub const fn features(&self) -> usize {
         if self.coefficients == 0 { self.bands } else { self.coefficients }
     }
@@ -150,6 +154,7 @@ impl Frontend<'_> {
 }
 
 /// The parts of a scratch buffer.
+#[derive(Debug)]
 pub(super) struct Scratch<'s> {
     twiddles: &'s mut [Complex],
     frame: &'s mut [Complex],

@@ -80,6 +80,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// Reads the sizes from an image.
+    #[must_use]
     pub const fn of(image: &[u8]) -> Self {
         let at = section_offset(image, section::FRONTEND) as usize;
         match Counts::read(image, at) {

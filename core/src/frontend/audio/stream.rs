@@ -6,6 +6,7 @@ use crate::error::Error;
 
 /// Turns samples into feature rows as soon as a frame is complete, for front ends whose frames start at their samples. The rows equal those of
 /// [`Frontend::clip`], however the samples are divided into chunks.
+#[derive(Debug)]
 pub struct Frames<'f, 's> {
     frontend: Frontend<'f>,
     scratch: Scratch<'s>,
@@ -17,6 +18,7 @@ pub struct Frames<'f, 's> {
 
 impl<'f, 's> Frames<'f, 's> {
     /// Length of the buffer.
+    #[must_use]
     pub const fn buffer_len(frontend: &Frontend<'_>) -> usize {
         frontend.scratch_len() + frontend.frame_len + frontend.features()
     }
