@@ -5,7 +5,7 @@
 use super::flags::added::{LSTRIP, NORMALIZED, RSTRIP, SPECIAL};
 use super::reader::Le32;
 use super::unicode::{trim_end, trim_start};
-use super::vocabulary::{AddedRow, Vocabulary, compare};
+use super::vocabulary::{AddedRow, Vocabulary, compare, shared_prefix};
 use core::cmp::Ordering;
 
 /// Plain text between added tokens.
@@ -150,7 +150,7 @@ impl<'t, 'v> Spans<'t, 'v> {
             let at = self.added.rows.partition_point(|row| compare(piece(row), text, &[]) != Ordering::Greater);
             let row = self.added.rows.get(at.checked_sub(1)?)?;
             let ([token, flags], piece) = (row.map(u32::from_le_bytes), piece(row));
-            let shared = piece.iter().zip(text).take_while(|(a, b)| a == b).count();
+            let shared = shared_prefix(piece, text);
             let is_prefix = shared == piece.len();
             if is_prefix && shared > 0 && flags & NORMALIZED == self.normalized {
                 return Some((token, flags, shared));

@@ -22,9 +22,31 @@ pub const MAX_STOP_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct StopMatcher<'s> {
     stops: &'s [&'s str],
-    /// The longest suffix of the text so far that is a prefix of a stop sequence.
-    held: &'s str,
+    held: Prefix<'s>,
     stopped: bool,
+}
+
+/// The longest suffix of the text so far that is a prefix of a stop sequence. Both begin and, after whole characters, end at the same boundary
+/// of characters, because UTF-8 is self-synchronizing.
+#[derive(Clone, Copy, Debug)]
+struct Prefix<'s> {
+    stop: &'s str,
+    bytes: usize,
+}
+
+impl<'s> Prefix<'s> {
+    const EMPTY: Self = Prefix { stop: "", bytes: 0 };
+
+    fn is_whole(self) -> bool {
+        self.bytes == self.stop.len()
+    }
+
+    /// The text of a prefix that ends with a whole character.
+    fn text(self) -> &'s str {
+        let text = self.stop.get(..self.bytes);
+        debug_assert!(text.is_some(), "the texts that were pushed end with whole characters");
+        text.unwrap_or_default()
+    }
 }
 
 impl<'s> StopMatcher<'s> {
@@ -35,7 +57,7 @@ impl<'s> StopMatcher<'s> {
     pub fn new(stops: &'s [&'s str]) -> Result<Self, Error> {
         match stops.iter().find(|stop| stop.len() > MAX_STOP_BYTES) {
             Some(stop) => Err(Error::BufferTooSmall { need: stop.len(), have: MAX_STOP_BYTES }),
-            None => Ok(Self { stops, held: "", stopped: false }),
+            None => Ok(Self { stops, held: Prefix::EMPTY, stopped: false }),
         }
     }
 
@@ -48,25 +70,22 @@ impl<'s> StopMatcher<'s> {
         if self.stopped {
             return ["", ""];
         }
-        let before = self.held;
+        let before = self.held.text();
         let mut seen = before.len(); // bytes of `before` and `text` that were read
-        let mut rest = text;
-        while let Some(character) = rest.chars().next() {
-            let Some((_, tail)) = rest.split_at_checked(character.len_utf8()) else { break };
-            rest = tail;
-            seen = seen.saturating_add(character.len_utf8());
-            (self.held, self.stopped) = self.advance(character);
+        for &byte in text.as_bytes() {
+            seen = seen.saturating_add(1);
+            self.advance(byte);
             if self.stopped {
                 break;
             }
         }
-        let certain = seen.saturating_sub(self.held.len());
+        let certain = seen.saturating_sub(self.held.bytes);
         if self.stopped {
-            self.held = "";
+            self.held = Prefix::EMPTY;
         }
         match certain.checked_sub(before.len()) {
-            Some(of_text) => [before, text.get(..of_text).unwrap_or("")],
-            None => [before.get(..certain).unwrap_or(""), ""],
+            Some(of_text) => [before, text.get(..of_text).unwrap_or_default()],
+            None => [before.get(..certain).unwrap_or_default(), ""],
         }
     }
 
@@ -79,25 +98,26 @@ impl<'s> StopMatcher<'s> {
     /// Ends the stream and returns the text that is still held back. The matcher is then as new.
     pub fn finish(&mut self) -> &'s str {
         self.stopped = false;
-        core::mem::take(&mut self.held)
+        core::mem::replace(&mut self.held, Prefix::EMPTY).text()
     }
 
-    /// The longest prefix of a stop sequence that the text, extended by `character`, ends with, and whether it is a whole one. A whole one is
-    /// preferred to a longer prefix.
-    fn advance(&self, character: char) -> (&'s str, bool) {
-        let mut best = ("", false);
-        for stop in self.stops {
-            for (at, own) in stop.char_indices().filter(|&(_, own)| own == character) {
-                let (Some(prefix), Some(start)) = (stop.get(..at), stop.get(..at.saturating_add(own.len_utf8()))) else {
-                    debug_assert!(false, "`char_indices` gives boundaries of characters");
-                    continue;
-                };
-                let whole = start.len() == stop.len();
-                if (whole, start.len()) > (best.1, best.0.len()) && self.held.as_bytes().ends_with(prefix.as_bytes()) {
-                    best = (start, whole);
+    /// Takes a byte: a stop sequence that ends with it is preferred to a longer prefix of another.
+    fn advance(&mut self, byte: u8) {
+        let held = self.held.stop.as_bytes().get(..self.held.bytes).unwrap_or_default();
+        let mut best = Prefix::EMPTY;
+        let mut stopped = false;
+        for &stop in self.stops {
+            let mut rest = stop.as_bytes();
+            // From the longest prefix of this stop sequence to the shortest.
+            while let Some((&last, start)) = rest.split_last() {
+                let prefix = Prefix { stop, bytes: rest.len() };
+                let is_better = (prefix.is_whole(), prefix.bytes) > (stopped, best.bytes);
+                if is_better && last == byte && held.ends_with(start) {
+                    (best, stopped) = (prefix, prefix.is_whole());
                 }
+                rest = start;
             }
         }
-        best
+        (self.held, self.stopped) = (best, stopped);
     }
 }

@@ -114,14 +114,23 @@ impl<'a> Vocabulary<'a> {
         [a, b, c].map(|token| [token.to_le_bytes(), added::SPECIAL.to_le_bytes()])
     }
 
-    /// The tokens whose piece is `head` followed by `tail`, lowest id first.
-    pub fn find(&self, head: &[u8], tail: &[u8]) -> impl Iterator<Item = u32> {
-        let fits = head.len().saturating_add(tail.len()) <= self.longest;
-        let sorted = if fits { self.sorted } else { &[] };
-        let order = move |id: &Le32| compare(self.piece_of(id), head, tail);
-        let at = sorted.partition_point(|id| order(id) == Ordering::Less);
-        let equal = sorted.get(at..).unwrap_or_default().iter().take_while(move |id| order(id) == Ordering::Equal);
-        equal.map(|id| u32::from_le_bytes(*id))
+    /// The first token accepted by `accept` whose piece is `head` followed by `tail`, in the order of the ids.
+    pub fn find(&self, head: &[u8], tail: &[u8], accept: &dyn Fn(u32) -> bool) -> Option<u32> {
+        if head.len().saturating_add(tail.len()) > self.longest {
+            return None;
+        }
+        let mut at = self.sorted.partition_point(|id| compare(self.piece_of(id), head, tail) == Ordering::Less);
+        loop {
+            let id = self.sorted.get(at)?;
+            if compare(self.piece_of(id), head, tail) != Ordering::Equal {
+                return None;
+            }
+            let token = u32::from_le_bytes(*id);
+            if accept(token) {
+                return Some(token);
+            }
+            at = at.saturating_add(1);
+        }
     }
 
     /// The last token, in the order of the pieces, whose piece is at most `head` followed by `tail`.
@@ -224,4 +233,10 @@ pub fn compare(piece: &[u8], head: &[u8], tail: &[u8]) -> Ordering {
         }
     }
     if piece.len() == 0 { Ordering::Equal } else { Ordering::Greater }
+}
+
+/// How many bytes `a` and `b` have in common at their starts.
+#[inline(never)]
+pub fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

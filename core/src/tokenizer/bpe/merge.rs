@@ -23,7 +23,7 @@ pub struct Merger<'e> {
 impl Merger<'_> {
     /// The token that text becomes whose piece is `head` followed by `tail`: the lowest id.
     pub fn find(&self, head: &[u8], tail: &[u8]) -> Option<u32> {
-        self.vocabulary.find(head, tail).find(|&token| self.bpe.is_text(self.vocabulary, token))
+        self.vocabulary.find(head, tail, &|token| self.bpe.is_text(self.vocabulary, token))
     }
 
     /// The token of a byte.

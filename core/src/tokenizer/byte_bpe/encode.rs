@@ -40,7 +40,7 @@ fn whole_word(vocabulary: &Vocabulary<'_>, word: Bytes<'_>) -> Option<u32> {
     for byte in word {
         piece.push(byte).ok()?; // no piece is longer
     }
-    vocabulary.find(&piece, &[]).find(|&token| !vocabulary.is_special(token))
+    vocabulary.find(&piece, &[], &|token| !vocabulary.is_special(token))
 }
 
 /// The bytes of a word.

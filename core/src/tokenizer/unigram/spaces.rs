@@ -88,7 +88,6 @@ impl Characters<'_> {
 impl Iterator for Characters<'_> {
     type Item = char;
 
-    #[inline(never)]
     fn next(&mut self) -> Option<char> {
         let character = self.next_mapped()?;
         let (Some(collapsed), ' ') = (self.collapse_spaces, character) else { return Some(character) };

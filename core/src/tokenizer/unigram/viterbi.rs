@@ -63,10 +63,10 @@ fn each_piece(vocabulary: &Vocabulary<'_>, text: Word<'_>, mut found: impl FnMut
         let mut bytes = [0; 4];
         for &byte in character.encode_utf8(&mut bytes).as_bytes() {
             candidates = narrow(vocabulary, candidates, depth, byte);
+            if candidates.is_empty() {
+                return;
+            }
             depth = depth.saturating_add(1);
-        }
-        if candidates.is_empty() {
-            return;
         }
         let whole = candidates.iter().take_while(|id| vocabulary.piece_of(id).len() == depth).map(|id| u32::from_le_bytes(*id));
         if let Some(token) = whole.filter(|&token| is_text(vocabulary, token)).last() {
@@ -76,9 +76,11 @@ fn each_piece(vocabulary: &Vocabulary<'_>, text: Word<'_>, mut found: impl FnMut
 }
 
 /// Of sorted pieces with the same first `depth` bytes, those with `byte` after them.
-#[inline(never)]
 fn narrow<'a>(vocabulary: &Vocabulary<'_>, pieces: Le32Slice<'a>, depth: usize, byte: u8) -> Le32Slice<'a> {
     let next = |id: &Le32| vocabulary.piece_of(id).get(depth).copied();
+    if let [only] = pieces {
+        return if next(only) == Some(byte) { pieces } else { &[] };
+    }
     let from = pieces.partition_point(|id| next(id) < Some(byte));
     let pieces = pieces.get(from..).unwrap_or_default();
     let to = pieces.partition_point(|id| next(id) <= Some(byte));

@@ -7,7 +7,7 @@ use crate::tokenizer::flags::wordpiece as flags;
 use crate::tokenizer::reader::invalid;
 use crate::tokenizer::rules::{CONTINUATION, Spacing, TextRules};
 use crate::tokenizer::unicode::is_whitespace;
-use crate::tokenizer::vocabulary::Vocabulary;
+use crate::tokenizer::vocabulary::{Vocabulary, shared_prefix};
 
 /// Upper bound on the words of any vocabulary, which are collected in a buffer: BERT's limit.
 const MAX_WORD_CHARACTERS: usize = 100;
@@ -125,7 +125,7 @@ fn longest(vocabulary: &Vocabulary<'_>, text: &[u8], inside: bool) -> Option<(u3
     while !text.is_empty() {
         let token = vocabulary.last_up_to(head, text)?;
         let piece = vocabulary.piece(token)?;
-        let shared = piece.strip_prefix(head)?.iter().zip(text).take_while(|(a, b)| a == b).count();
+        let shared = shared_prefix(piece.strip_prefix(head)?, text);
         let is_prefix = head.len().saturating_add(shared) == piece.len();
         if is_prefix && shared > 0 && !vocabulary.is_special(token) {
             return Some((token, shared));
