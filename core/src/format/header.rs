@@ -110,12 +110,12 @@ macro_rules! flag {
     };
 }
 
-/// The value of a field in which 0 means absent.
+/// The value of a field in which the sentinel 0 means absent.
 const fn optional(value: u32) -> Option<u32> {
     if value == 0 { None } else { Some(value) }
 }
 
-/// The value of a float field in which 0 means absent.
+/// The value of a float field in which the sentinel 0 means absent.
 const fn optional_f32(value: f32) -> Option<f32> {
     if value.to_bits() == 0 { None } else { Some(value) }
 }

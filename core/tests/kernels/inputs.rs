@@ -38,7 +38,7 @@ pub enum Floats {
     Huge,
     /// Typical values and an infinity.
     Infinite,
-    /// Around the magnitude below which a row becomes a row of zeros.
+    /// Close to the magnitude below which a row becomes a row of zeros.
     Tiny,
     /// Halves of integers below 127.
     Ties,

@@ -1,6 +1,6 @@
 //! The shape of the source tree: imports without cycles, short files, short parameter lists, the vocabulary of the field.
 //!
-//! `cargo test -p xtask --test architecture -- --include-ignored` checks all of it and lists every violation.
+//! `cargo test -p xtask --test architecture` checks all of it and lists every violation.
 
 mod cycles;
 mod source;
@@ -40,19 +40,16 @@ fn assert_no_cycle(graph: &Graph) {
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn core_files_do_not_import_each_other_in_cycles() {
     assert_no_cycle(&core().imports());
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn core_modules_do_not_import_each_other_in_cycles() {
     assert_no_cycle(&top_level(&core().imports()));
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn host_files_do_not_import_each_other_in_cycles() {
     assert_no_cycle(&Crate::read(&root().join("host-tools/src")).imports());
 }
@@ -71,7 +68,6 @@ fn core_files_fit_the_limit() {
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn core_functions_have_few_parameters() {
     let core = core();
     let mut wide = Vec::new();

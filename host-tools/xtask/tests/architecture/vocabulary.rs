@@ -85,7 +85,6 @@ fn git_grep(arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn terms_of_the_field_lead_to_their_place() {
     let missing: Vec<&str> = TERMS
         .into_iter()
@@ -95,7 +94,6 @@ fn terms_of_the_field_lead_to_their_place() {
 }
 
 #[test]
-#[ignore = "the last violations are being removed"]
 fn replaced_words_do_not_come_back() {
     let found = git_grep(&["-nwE", REPLACED, "--", "*.rs", "*.md"]).expect("a git checkout");
     assert!(found.is_empty(), "replaced words:\n{found}");
