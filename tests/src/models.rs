@@ -77,7 +77,16 @@ impl TestModel {
     /// # Panics
     /// If it cannot be packed.
     pub fn pack(&self, weights: Format) -> Vec<u8> {
-        let options = Options { weights, kv: KvType::Int8, ..Options::reference() };
+        self.pack_for("portable", weights)
+    }
+
+    /// Packs the checkpoint like [`TestModel::pack`], in this layout.
+    ///
+    /// # Panics
+    /// If it cannot be packed.
+    pub fn pack_for(&self, layout: &str, weights: Format) -> Vec<u8> {
+        let target = layout.parse().unwrap_or_else(|error| panic!("{layout}: {error}"));
+        let options = Options { weights, kv: KvType::Int8, target, ..Options::reference() };
         pack_file(&self.model, &self.tokenizer, &options)
     }
 }
