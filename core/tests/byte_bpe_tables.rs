@@ -38,7 +38,7 @@ fn generate() -> (String, usize) {
     );
     let mut bytes = 0;
     let doc = "Letters (tag 1), numbers (2), and numbers of the newest Unicode only (3), as a run table with tags of 2 bits.";
-    put(&mut source, &mut bytes, doc, "CLASSES", "u32", &entries, |entry| format!("{entry:#x}"));
+    put(&mut source, &mut bytes, doc, ("CLASSES", "u32"), &entries, |entry| format!("{entry:#x}"));
     (source, bytes)
 }
 

@@ -60,7 +60,7 @@ fn generate() -> (String, usize) {
     let mut bytes = 0;
     let doc =
         "Characters that join others, and those that end a cluster, as a run table with tags of 4 bits: see `class` in `clusters.rs`.";
-    put(&mut source, &mut bytes, doc, "CLASSES", "u32", &classes, |run| format!("{run:#x}"));
+    put(&mut source, &mut bytes, doc, ("CLASSES", "u32"), &classes, |run| format!("{run:#x}"));
     (source, bytes)
 }
 

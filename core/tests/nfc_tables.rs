@@ -90,18 +90,23 @@ fn generate() -> (String, usize) {
     );
     let mut bytes = 0;
     let doc = "Characters with a combining class, as a run table with tags of 6 bits: the rank of the class.";
-    put(&mut source, &mut bytes, doc, "CLASSES", "u32", &class_runs, |run| format!("{run:#x}"));
+    put(&mut source, &mut bytes, doc, ("CLASSES", "u32"), &class_runs, |run| format!("{run:#x}"));
     let doc = "Characters that decompose to two: the low 16 bits of all three, which are in one plane. The first of the two may decompose further.";
     let pairs: Vec<[u16; 3]> = pairs.iter().map(|pair| pair.map(|character| low(character, plane(pair)))).collect();
-    put(&mut source, &mut bytes, doc, "PAIRS", "[u16; 3]", &pairs, |[whole, head, tail]| format!("[{whole:#x}, {head:#x}, {tail:#x}]"));
+    put(&mut source, &mut bytes, doc, ("PAIRS", "[u16; 3]"), &pairs, |[whole, head, tail]| format!("[{whole:#x}, {head:#x}, {tail:#x}]"));
     let doc = "Rows of `PAIRS` whose two characters compose, in the order of the plane and the two.";
-    put(&mut source, &mut bytes, doc, "COMPOSITES", "u16", &composites, u16::to_string);
+    put(&mut source, &mut bytes, doc, ("COMPOSITES", "u16"), &composites, u16::to_string);
     let doc = "Characters that decompose to a single one, as a run table with tags of 4 bits: the plane of that.";
-    put(&mut source, &mut bytes, doc, "SINGLES", "u32", &single_runs, |run| format!("{run:#x}"));
-    put(&mut source, &mut bytes, "For each run of `SINGLES`: its start in `TARGETS`.", "STARTS", "u16", &at, u16::to_string);
-    put(&mut source, &mut bytes, "The low 16 bits of what the characters of `SINGLES` decompose to.", "TARGETS", "u16", &targets, |low| {
-        format!("{low:#x}")
-    });
+    put(&mut source, &mut bytes, doc, ("SINGLES", "u32"), &single_runs, |run| format!("{run:#x}"));
+    put(&mut source, &mut bytes, "For each run of `SINGLES`: its start in `TARGETS`.", ("STARTS", "u16"), &at, u16::to_string);
+    put(
+        &mut source,
+        &mut bytes,
+        "The low 16 bits of what the characters of `SINGLES` decompose to.",
+        ("TARGETS", "u16"),
+        &targets,
+        |low| format!("{low:#x}"),
+    );
     (source, bytes)
 }
 

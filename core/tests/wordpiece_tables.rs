@@ -110,18 +110,17 @@ fn generate() -> (String, usize) {
     let mut source = head();
     let mut bytes = 0;
     let kinds_doc = "Characters that are not plain, as a run table with tags of 4 bits: 1 control, 2 mark of class 0, 3 mark, 4 punctuation, 5 and up spacing mark.";
-    put(&mut source, &mut bytes, kinds_doc, "KINDS", "u32", &kinds, |run| format!("{run:#x}"));
+    put(&mut source, &mut bytes, kinds_doc, ("KINDS", "u32"), &kinds, |run| format!("{run:#x}"));
     put(
         &mut source,
         &mut bytes,
         "Capital letters, as a run table with tags of 4 bits: 1 if only every second character is one.",
-        "LOWER",
-        "u32",
+        ("LOWER", "u32"),
         &lower_runs,
         |run| format!("{run:#x}"),
     );
     let deltas_doc = "For each run of `LOWER`: the distance to the small letters, modulo 2^16, in the same plane.";
-    put(&mut source, &mut bytes, deltas_doc, "LOWER_DELTAS", "u16", &deltas, u16::to_string);
+    put(&mut source, &mut bytes, deltas_doc, ("LOWER_DELTAS", "u16"), &deltas, u16::to_string);
     (source, bytes)
 }
 

@@ -17,7 +17,7 @@ pub fn runs(keys: impl IntoIterator<Item = (char, u32)>, longest: u32) -> Vec<(u
 }
 
 /// Appends a table to the source, and adds up its bytes.
-pub fn put<T>(source: &mut String, bytes: &mut usize, doc: &str, name: &str, kind: &str, rows: &[T], show: impl Fn(&T) -> String) {
+pub fn put<T>(source: &mut String, bytes: &mut usize, doc: &str, (name, kind): (&str, &str), rows: &[T], show: impl Fn(&T) -> String) {
     *bytes += size_of_val(rows);
     write!(source, "\n/// {doc}\n#[rustfmt::skip]\npub(super) static {name}: [{kind}; {}] = [", rows.len()).unwrap();
     let mut column = COLUMNS;

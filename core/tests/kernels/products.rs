@@ -88,7 +88,7 @@ fn integers(set: &Functions, dtype: Dtype, groups: &[usize], longest: usize) -> 
                 if matches!(xs, Floats::Extreme) && random.below(2) == 0 {
                     x.fill(-1.0);
                 }
-                let (ours, spec) = (integer_product(set, &owned.view(), &x, tokens), integer_product(&SCALAR, &owned.view(), &x, tokens));
+                let (ours, spec) = (integer_product(set, &owned.view(), &x, tokens), integer_product(SCALAR, &owned.view(), &x, tokens));
                 expect(same(&ours, &spec), || {
                     format!("{rows} x {columns}, {tokens} tokens, group {group}, {layout:?}, {fill:?} with {xs:?}")
                 })?;

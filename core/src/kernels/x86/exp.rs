@@ -72,7 +72,7 @@ pub fn gelu_tanh<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
 #[inline(always)]
 pub fn gelu_erf<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::F32 {
     let one = v.splat_f32(1.0);
-    let magnitude = v.from_bits(v.and(v.to_bits(x), v.splat_i32(MAGNITUDE)));
+    let magnitude = v.float_of_bits(v.and(v.to_bits(x), v.splat_i32(MAGNITUDE)));
     let t = v.div_f32(one, v.add_f32(one, v.mul_f32(v.splat_f32(PHI_TAIL_SLOPE), magnitude)));
     let [c1, c2, c3, c4, c5] = PHI_TAIL;
     let y = v.add_f32(v.splat_f32(c4), v.mul_f32(t, v.splat_f32(c5)));

@@ -44,7 +44,7 @@ pub trait Vector<const LANES: usize>: Copy {
     /// The bits of floats.
     fn to_bits(self, x: Self::F32) -> Self::I32;
     /// Floats of bits.
-    fn from_bits(self, x: Self::I32) -> Self::F32;
+    fn float_of_bits(self, x: Self::I32) -> Self::F32;
     /// Integers as floats, rounded to nearest even.
     fn to_f32(self, x: Self::I32) -> Self::F32;
 

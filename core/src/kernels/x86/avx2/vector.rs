@@ -261,7 +261,7 @@ impl Vector<8> for Avx2 {
         splat_f32(x: f32) -> __m256 = _mm256_set1_ps(x);
         splat_i32(x: i32) -> __m256i = _mm256_set1_epi32(x);
         to_bits(x: __m256) -> __m256i = _mm256_castps_si256(x);
-        from_bits(x: __m256i) -> __m256 = _mm256_castsi256_ps(x);
+        float_of_bits(x: __m256i) -> __m256 = _mm256_castsi256_ps(x);
         to_f32(x: __m256i) -> __m256 = _mm256_cvtepi32_ps(x);
         add_f32(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
         sub_f32(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);

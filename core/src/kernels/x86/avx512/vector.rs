@@ -144,7 +144,7 @@ impl Vector<16> for Avx512 {
         splat_f32(x: f32) -> __m512 = _mm512_set1_ps(x);
         splat_i32(x: i32) -> __m512i = _mm512_set1_epi32(x);
         to_bits(x: __m512) -> __m512i = _mm512_castps_si512(x);
-        from_bits(x: __m512i) -> __m512 = _mm512_castsi512_ps(x);
+        float_of_bits(x: __m512i) -> __m512 = _mm512_castsi512_ps(x);
         to_f32(x: __m512i) -> __m512 = _mm512_cvtepi32_ps(x);
         add_f32(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
         sub_f32(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
