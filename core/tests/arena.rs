@@ -30,7 +30,7 @@ fn seeds() -> Vec<(&'static str, &'static [u8])> {
     ]
 }
 
-/// `len` bytes that start `shift` bytes behind a multiple of 16.
+/// `len` bytes that start `shift` bytes after a multiple of 16.
 fn buffer(len: usize, shift: usize) -> (Vec<u128>, std::ops::Range<usize>) {
     (vec![0; (len + shift).div_ceil(16)], shift..shift + len)
 }
@@ -168,6 +168,7 @@ fn sizes_beyond_the_address_space_are_no_small_sizes() {
         assert!(bytes as u64 > keys_and_values && (bytes as u64) < keys_and_values + (1 << 34), "{bytes}");
     }
     // A context that grows by a token never takes less memory.
-    let sizes: Vec<usize> = (1..64).map(|context| arena_bytes(&config, Plan { context, block: 1 })).collect();
+    let sizes: Vec<usize> =
+        (1..64).map(|context| arena_bytes(&config, Plan::packed(&config).with_context(context).with_block(1))).collect();
     assert!(sizes.is_sorted());
 }

@@ -45,7 +45,7 @@ impl Setup {
     /// The session plan for a model.
     pub fn plan(&self, config: &Config) -> Plan {
         let context = self.context.unwrap_or(config.context);
-        Plan { context, block: self.block.unwrap_or(PREFILL_BLOCK).min(config.context) }
+        Plan::packed(config).with_context(context).with_block(self.block.unwrap_or(PREFILL_BLOCK).min(config.context))
     }
 
     /// Allocates the arena for a model; errors name `path`.

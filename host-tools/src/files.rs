@@ -91,7 +91,7 @@ pub fn check_distinct(output: &Path, input: &Path) -> Result<(), Error> {
 /// Writes `path` atomically: a temporary file in the same folder is renamed once all bytes are on the disk.
 ///
 /// # Errors
-/// What `write` returns, or [`Error::Io`]. The temporary file is removed then, and an existing file keeps its content.
+/// The error of `write`, or [`Error::Io`]. The temporary file is removed then, and an existing file keeps its content.
 pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>) -> Result<T, Error> {
     let path = &write_target(path)?;
     let folder = match path.parent() {

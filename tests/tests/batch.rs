@@ -123,11 +123,16 @@ fn sequences_beyond_one_exact_sum_keep_their_bits() {
             sequence(&mut numbers, &config, tokens).into_iter().map(|token| if token % 8 == 0 { token } else { 5 }).collect()
         };
         let batches = [vec![take(1), take(4099), take(3)], vec![take(5), take(4096), take(7)], vec![take(2), take(4098)]];
-        with_session(&model.pack(Format::F32, KvType::Int8), Some(Plan { context: 4128, block: 64 }), kernels::best(), |session| {
-            for batch in batches {
-                assert!(together(session, &batch) == alone(session, &batch), "{name}, {} tokens first", batch[0].len());
-            }
-        });
+        with_session(
+            &model.pack(Format::F32, KvType::Int8),
+            Some(Plan::packed(&model.config).with_context(4128).with_block(64)),
+            kernels::best(),
+            |session| {
+                for batch in batches {
+                    assert!(together(session, &batch) == alone(session, &batch), "{name}, {} tokens first", batch[0].len());
+                }
+            },
+        );
     }
 }
 

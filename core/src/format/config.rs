@@ -66,11 +66,11 @@ pub struct Config {
     pub qk_norm: bool,
     /// Whether attention and MLP read the same rows, and both are added: `x + attention(norm(x)) + mlp(norm(x))` (Wang and Komatsuzaki 2021).
     pub parallel: bool,
-    /// What the classifier labels.
+    /// The unit that the classifier labels.
     pub classifier: Classifier,
     /// Activation function of a dense layer before the classifier.
     pub pooler: Pooler,
-    /// What produces the rows of the first block of a decoder or encoder, or of an encoder-decoder's encoder.
+    /// The layers that produce the rows of the first block of a decoder or encoder, or of an encoder-decoder's encoder.
     pub input_stem: InputStem,
     /// Whether a learned row precedes the patches.
     pub class_token: bool,

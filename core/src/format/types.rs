@@ -132,7 +132,7 @@ kind! {
 }
 
 kind! {
-    /// What the classifier labels: whole sequences, or tokens.
+    /// The unit that the classifier labels: whole sequences, or tokens.
     Classifier {
         /// No classifier: the output is logits of the next token, or an embedding.
         None = 0,
@@ -156,7 +156,7 @@ kind! {
 }
 
 kind! {
-    /// The input stem: what produces the rows of the first block.
+    /// The input stem: the layers that produce the rows of the first block.
     InputStem {
         /// A token embedding table.
         Tokens = 0,

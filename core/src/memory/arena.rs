@@ -1,6 +1,6 @@
 //! A buffer of fixed size and alignment.
 
-/// An arena of `N` bytes at the right alignment, for a `static`.
+/// An arena of `N` bytes, aligned as a session needs it, for a `static`.
 ///
 /// ```
 /// use attoformer::Arena;
@@ -18,7 +18,7 @@ impl<const N: usize> Arena<N> {
         Arena([0; N])
     }
 
-    /// The bytes to hand to a session.
+    /// The bytes to pass to a session.
     pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.0
     }

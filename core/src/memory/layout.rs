@@ -7,12 +7,12 @@ pub const ALIGN: usize = 16;
 /// Keys that one exact weighted sum may span (rule 7 of the numeric specification).
 pub const KEYS_PER_SUM: usize = 4096;
 
-/// Elements of a quantized row of `columns` values: whole groups of four.
+/// Elements of a quantized row of `columns` values, rounded up to a multiple of four.
 pub const fn quantized_stride(columns: usize) -> usize {
     columns.next_multiple_of(4)
 }
 
-/// Bytes of the arena that hold keys and values of the sequence itself. An encoder is done with one layer before the next begins.
+/// Bytes of the KV cache of the sequence itself. An encoder finishes one layer before the next begins, so its layers share one layer's bytes.
 pub const fn kv_bytes(config: &Config, context: u32) -> u64 {
     let layers = match config.architecture {
         Architecture::Decoder | Architecture::EncoderDecoder => config.layers,
@@ -21,12 +21,13 @@ pub const fn kv_bytes(config: &Config, context: u32) -> u64 {
     aligned(layers as u64 * kv_layer_bytes(config, context))
 }
 
-/// Bytes of the arena that hold keys and values of the encoder's rows, for each layer of the decoder. The encoder's own layers use the first place.
+/// Bytes of the cache for cross-attention: keys and values of the encoder's rows, for each layer of the decoder. The encoder's own layers use the
+/// first layer's bytes.
 pub const fn cross_bytes(config: &Config) -> u64 {
     if config.has_cross() { aligned(config.layers as u64 * kv_layer_bytes(config, config.encoder_context)) } else { 0 }
 }
 
-/// Bytes of one layer's keys and values: keys, values, then a scale for each token of both (int8); or of its state.
+/// Bytes of one layer's cache: keys, values, then a scale for each token of both (int8); or of linear attention's state.
 pub const fn kv_layer_bytes(config: &Config, context: u32) -> u64 {
     let tokens = (context as u64).next_multiple_of(4);
     let row = kv_stride(config) as u64;

@@ -6,8 +6,9 @@ use crate::format::{Architecture, AttentionKind, Config, InputStem, MaskKind};
 /// Tokens that a prefill processes together unless the plan says otherwise.
 pub const DEFAULT_BLOCK: u32 = 8;
 
-/// How a session will be used: what its memory depends on beside the model.
+/// The choices that a session's memory depends on besides the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// Longest sequence, tokens; at most the packed context.
     pub context: u32,
@@ -16,7 +17,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The packed context and the default block, or a block of the whole context where that is shorter.
+    /// The packed context and the default block, or a block of the whole context if that is shorter.
     #[must_use]
     pub const fn packed(config: &Config) -> Plan {
         let block = if config.context < DEFAULT_BLOCK { config.context } else { DEFAULT_BLOCK };
@@ -36,9 +37,9 @@ impl Plan {
     }
 }
 
-/// Bytes that a session needs: exact, and the only source of that number. `usize::MAX` for more than this target can address.
+/// Exact bytes that a session needs, and the only source of that number; `usize::MAX` for more than this target can address.
 ///
-/// The arena must start at a multiple of [`ALIGN`]; otherwise the bytes skipped to reach one come on top.
+/// The arena must start at a multiple of [`ALIGN`](super::layout::ALIGN); otherwise the bytes skipped to reach one come on top.
 #[must_use]
 pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
     let sizes = Sizes::new(config, plan);
@@ -51,7 +52,7 @@ pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
     if total > usize::MAX as u64 { usize::MAX } else { total as usize }
 }
 
-/// Bytes of each part, in the order in which [`Workspace::carve`] takes them; in 64 bits, since a header may ask for more than a
+/// Bytes of each part, in the order in which [`Workspace::carve`](super::workspace::Workspace::carve) takes them; in 64 bits, since a header may ask for more than a
 /// microcontroller can address.
 pub(super) struct Sizes(pub(super) [u64; 19]);
 

@@ -21,7 +21,7 @@ pub struct Segment<'t> {
     pub ends_stretch: bool,
 }
 
-/// What a text is split into.
+/// A span of a text: an added token, or text between them.
 #[derive(Clone, Copy, Debug)]
 pub enum Fragment<'t> {
     Text(Segment<'t>),

@@ -234,7 +234,7 @@ impl<'a> Tokenizer<'a> {
         Ok(count)
     }
 
-    /// What `token` adds to a text: a space, and the piece. Special tokens add nothing; only UNK shows its piece, unless it is an added token.
+    /// The bytes that `token` adds to a text: a space, and the piece. Special tokens add nothing; only UNK shows its piece, unless it is an added token.
     fn decoded(&self, token: u32, at_start: bool) -> Result<[&'a [u8]; 2], Error> {
         let piece = self.piece(token)?;
         if token == self.bos() || token == self.eos() || self.vocabulary.is_added_special(token) {

@@ -1,4 +1,4 @@
-//! The kinds of tokenizer, each behind its Cargo feature.
+//! The kinds of tokenizer, each with a Cargo feature of its own.
 
 use super::added::Segment;
 #[cfg(feature = "bpe")]
@@ -33,7 +33,7 @@ pub enum Model<'a> {
     Never(Infallible, PhantomData<&'a ()>),
 }
 
-/// What a section states, before the tables of its kind are read.
+/// The fields of a section, before the tables of its kind are read.
 pub struct Section<'a> {
     pub kind: u32,
     pub flags: u32,

@@ -1,9 +1,9 @@
-//! What surrounds the tokens of a text: special tokens on input, spaces on output.
+//! The surroundings of a text's tokens: special tokens on input, spaces on output.
 
 /// The prefix of pieces that continue a word.
 pub const CONTINUATION: &[u8] = b"##";
 
-/// What differs between kinds of tokenizer apart from how they split text.
+/// The differences between kinds of tokenizer apart from how they split text.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRules {
     /// Inputs start with BOS.

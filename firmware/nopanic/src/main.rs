@@ -9,7 +9,7 @@ use attoformer::frontend::{Frames, Sizes};
 use attoformer::{Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes, Decoder};
 use core::{fmt::Write, hint::black_box, panic::PanicInfo};
 
-/// What the linker keeps.
+/// The entry point that the linker keeps.
 #[unsafe(no_mangle)]
 pub extern "C" fn _start() {
     let image: &[u8] = black_box(&[]);

@@ -122,7 +122,7 @@ impl Word<'_, '_> {
         self.tokens.get(..self.count)?.get(index).copied()
     }
 
-    /// What the tokens `index - 1` and `index`, as they were before this sweep, merge to, if the memo has it.
+    /// The token that `index - 1` and `index`, as they were before this sweep, merge to, if the memo has it.
     fn known(&self, index: usize) -> Option<u32> {
         let pair = *self.memo.get(..self.count)?.get(index)?;
         (pair != UNKNOWN).then_some(pair)

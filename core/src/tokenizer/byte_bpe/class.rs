@@ -9,7 +9,7 @@ use crate::tokenizer::unicode::{RunTable, is_whitespace};
 /// Letters (tag 1), numbers (2), and numbers of the newest Unicode only (3).
 static LETTERS_AND_NUMBERS: RunTable = RunTable::new(&CLASSES, 2);
 
-/// What a pattern distinguishes.
+/// The classes of characters that a pattern distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// White space: `\s`.

@@ -65,7 +65,7 @@ impl<'t> Cursor<'t> {
         count
     }
 
-    /// What follows the first `count` characters.
+    /// The text after the first `count` characters.
     fn after(&self, count: usize) -> Self {
         let mut rest = self.clone();
         if let Some(last) = count.checked_sub(1) {

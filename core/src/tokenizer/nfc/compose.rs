@@ -115,9 +115,9 @@ impl Iterator for Composed<'_> {
 /// run is read once per class in it.
 #[derive(Clone)]
 struct Ordered<'t> {
-    /// What follows the last character emitted; in a run of marks, the run from its start.
+    /// The text after the last character emitted; in a run of marks, the run from its start.
     from: Decomposed<Chars<'t>>,
-    /// What follows the last mark emitted.
+    /// The text after the last mark emitted.
     run: Decomposed<Chars<'t>>,
     /// The class of the marks that are emitted now; 0 outside a run.
     class: u32,

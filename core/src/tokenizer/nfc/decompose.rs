@@ -22,7 +22,7 @@ static SINGLE_RUNS: RunTable = RunTable::new(&SINGLES, 4);
 #[derive(Clone)]
 pub struct Decomposed<I> {
     characters: I,
-    /// What is left of the last decomposition, in reverse.
+    /// The rest of the last decomposition, in reverse.
     parts: heapless::Vec<char, 4>,
 }
 

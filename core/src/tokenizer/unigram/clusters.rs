@@ -54,7 +54,7 @@ enum Progress {
     Linked,
 }
 
-/// What the next boundary depends on.
+/// The state that the next boundary depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Boundaries {
     previous: Class,

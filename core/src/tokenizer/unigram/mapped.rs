@@ -11,9 +11,9 @@ use core::str::Chars;
 pub struct Mapped<'t> {
     map: Option<&'t Charmap<'t>>,
     rest: Chars<'t>,
-    /// What the boundary before `rest` depends on.
+    /// The state that the boundary before `rest` depends on.
     boundaries: Boundaries,
-    /// What is left of a replacement.
+    /// The rest of a replacement.
     replacement: Chars<'t>,
 }
 

@@ -1,4 +1,4 @@
-//! What is done to the spaces of a text.
+//! Normalization of the spaces of a text.
 
 use super::charmap::Charmap;
 use super::mapped::Mapped;
@@ -6,7 +6,7 @@ use crate::tokenizer::added::Segment;
 use crate::tokenizer::flags::{METASPACE, unigram as flags};
 use crate::tokenizer::unicode::{is_whitespace, trim_end, trim_start};
 
-/// What a vocabulary does to the spaces of a text, in the order of the fields.
+/// A vocabulary's rules for the spaces of a text, applied in the order of the fields.
 #[derive(Clone, Copy, Debug)]
 pub struct SpaceRules {
     /// White space at both ends of the text is removed, before the characters are mapped.

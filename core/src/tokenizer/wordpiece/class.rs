@@ -16,7 +16,7 @@ static CAPITAL_RUNS: RunTable = RunTable::new(&LOWER, 4);
 /// Number of combining classes that spacing marks have.
 pub const SPACING_CLASSES: u32 = 6;
 
-/// What the normalizer and the pre-tokenizer do with a character.
+/// The treatment of a character by the normalizer and the pre-tokenizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Nothing.
