@@ -1,9 +1,9 @@
-//! Hooks that observe and modify activations and attention during a forward pass: the base of the logit lens, ablation, activation patching and
-//! calibration.
+//! Hooks that observe and modify activations and attention during a forward pass: the base of the logit lens, ablation, activation patching
+//! and calibration.
 //!
 //! A probe is an argument of [`Session::prefill_probed`](crate::Session::prefill_probed) and
-//! [`Session::encode_probed`](crate::Session::encode_probed). The session's other methods run with the probe `()`, whose empty methods leave no
-//! code in the program.
+//! [`Session::encode_probed`](crate::Session::encode_probed). The session's other methods run with the probe `()`, whose empty methods
+//! leave no code in the program.
 
 use crate::format::Role;
 
@@ -23,8 +23,8 @@ pub enum Part {
     Mlp,
     /// The residual stream after a layer, `(tokens, d_model)`.
     Residual,
-    /// The input of the matrix with this role, `(tokens, columns)`, as it is before it is scaled (SmoothQuant) and quantized. The head of a model
-    /// with tied embeddings has the role [`Role::Embedding`].
+    /// The input of the matrix with this role, `(tokens, columns)`, as it is before it is scaled (SmoothQuant) and quantized. The head of a
+    /// model with tied embeddings has the role [`Role::Embedding`].
     Input(Role),
     /// The self-attention's keys as the cache stores them, `(1, kv_dim)`: after their norm and their rotation. One call per token.
     Keys,
@@ -35,8 +35,8 @@ pub enum Part {
 /// Where rows were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The layer, numbered as in the image's directory: an encoder-decoder's encoder layers come before its decoder layers. 0 for parts outside the
-    /// layers.
+    /// The layer, numbered as in the image's directory: an encoder-decoder's encoder layers come before its decoder layers. 0 for parts
+    /// outside the layers.
     pub layer: u32,
     /// The meaning of the rows.
     pub part: Part,
@@ -63,14 +63,14 @@ pub trait Probe {
         let _ = (site, width, rows);
     }
 
-    /// Receives the input rows of a matrix, `width` columns each, before the product: `site.part` is [`Part::Input`]. Read-only, since the rows may
-    /// be the caller's features.
+    /// Receives the input rows of a matrix, `width` columns each, before the product: `site.part` is [`Part::Input`]. Read-only, since the
+    /// rows may be the caller's features.
     fn input(&mut self, site: Site, width: usize, rows: &[f32]) {
         let _ = (site, width, rows);
     }
 
-    /// The layer at which a decoder's forward pass begins: 0, or a later one for a probe that writes this layer's input at [`Part::Embedded`]. A
-    /// pass that differs from an earlier one only from some layer on need not repeat the layers before it.
+    /// The layer at which a decoder's forward pass begins: 0, or a later one for a probe that writes this layer's input at
+    /// [`Part::Embedded`]. A pass that differs from an earlier one only from some layer on need not repeat the layers before it.
     fn first_layer(&self) -> u32 {
         0
     }
@@ -80,8 +80,8 @@ pub trait Probe {
         false
     }
 
-    /// Receives the attention weights of one query head of the self-attention: the key positions that the mask leaves visible, each with its weight
-    /// as a share of the sum of all weights.
+    /// Receives the attention weights of one query head of the self-attention: the key positions that the mask leaves visible, each with
+    /// its weight as a share of the sum of all weights.
     fn attention(&mut self, site: HeadSite, weights: impl Iterator<Item = (usize, u32)>) {
         let _ = (site, weights.count());
     }

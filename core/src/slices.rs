@@ -1,5 +1,5 @@
-//! Rows and parts of slices, without panics. A size that does not fit is a fault of the engine: it stops a debug build; a release build goes on
-//! with a shorter or empty slice.
+//! Rows and parts of slices, without panics. A size that does not fit is a fault of the engine: it stops a debug build; a release build
+//! goes on with a shorter or empty slice.
 
 use core::ops::Range;
 

@@ -146,10 +146,10 @@ fn an_encoder_that_contradicts_itself_is_refused() {
         (encoder, 75, 4, "pooling"),
         (encoder, 72, 1, "tied_head"),
         (encoder, 74, 2, "embedding_norm"),
-        (encoder, 88, 2, "normalized"),
+        (encoder, 88, 2, "l2_normalize"),
         (decoder, 38, 2, "mask"),
         (decoder, 75, 1, "pooling"),
-        (decoder, 88, 1, "normalized"),
+        (decoder, 88, 1, "l2_normalize"),
     ] {
         let mut image = model.pack(Format::Int8, KvType::Int8);
         image[at] = value;

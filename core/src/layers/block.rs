@@ -134,8 +134,8 @@ impl<'a> Block<'a> {
         self.attn_out_and_mlp(ctx, rows.x, None, buffers);
     }
 
-    /// The rest of the layer after self-attention, whose attended rows are in the front of `buffers.normed`: output projection, cross-attention, MLP,
-    /// per-layer embedding.
+    /// The rest of the layer after self-attention, whose attended rows are in the front of `buffers.normed`: output projection,
+    /// cross-attention, MLP, per-layer embedding.
     fn attn_out_and_mlp<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &mut [f32], step: Option<&Step<'_, '_>>, buffers: &mut BlockBuffers<'_>) {
         let BlockBuffers { normed, proj, attn_out } = buffers;
         let (kernels, count, q_dim) = (ctx.kernels, rows(x, self.d_model).len(), self.attention.q_dim());

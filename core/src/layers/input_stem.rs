@@ -1,5 +1,6 @@
-//! Input stem: turns rows of features into rows of the residual stream, either as a patch embedding (ViT; Dosovitskiy et al. 2021, section 3.1) or
-//! with two convolutions over time (Whisper; Radford et al. 2022, section 2.2). A convolution is an im2col gather and a matrix product.
+//! Input stem: turns rows of features into rows of the residual stream, either as a patch embedding (ViT; Dosovitskiy et al. 2021, section
+//! 3.1) or with two convolutions over time (Whisper; Radford et al. 2022, section 2.2). A convolution is an im2col gather and a matrix
+//! product.
 
 use super::ctx::Ctx;
 use super::embedding::Positions;
@@ -50,7 +51,8 @@ impl<'a> InputStem<'a> {
         }
     }
 
-    /// Computes rows of the residual stream from `ctx.start` on, as many as `x` `(rows, d_model)` holds, from all features `(frames, features)`.
+    /// Computes rows of the residual stream from `ctx.start` on, as many as `x` `(rows, d_model)` holds, from all features `(frames,
+    /// features)`.
     pub fn apply<P: Probe>(&self, ctx: &mut Ctx<'_, P>, features: &[f32], x: &mut [f32], buffers: &mut InputStemBuffers<'_>) {
         let start = ctx.start;
         match (self.kind, &mut buffers.conv_out) {
@@ -77,8 +79,8 @@ impl<'a> InputStem<'a> {
         self.conv1.apply(ctx, part(features, from..from + count * self.features), patches);
     }
 
-    /// Both convolutions have a kernel of three. The second has a stride of two: its row t reads rows 2t - 1 to 2t + 1 of the first, whose row s reads
-    /// frames s - 1 to s + 1. Padding is zero.
+    /// Both convolutions have a kernel of three. The second has a stride of two: its row t reads rows 2t - 1 to 2t + 1 of the first, whose
+    /// row s reads frames s - 1 to s + 1. Padding is zero.
     fn convolve<P: Probe>(&self, ctx: &mut Ctx<'_, P>, features: &[f32], x: &mut [f32], gathered: &mut [f32], conv_out: &mut [f32]) {
         let d_model = self.d_model;
         let count = rows(x, d_model).len();

@@ -1,5 +1,5 @@
-//! MLP (position-wise feed-forward network; Vaswani et al. 2017, section 3.3): up projection, activation, down projection. Gated variants (SwiGLU,
-//! GeGLU; Shazeer 2020) multiply the activated gate rows with the up rows.
+//! MLP (position-wise feed-forward network; Vaswani et al. 2017, section 3.3): up projection, activation, down projection. Gated variants
+//! (SwiGLU, GeGLU; Shazeer 2020) multiply the activated gate rows with the up rows.
 
 use super::ctx::Ctx;
 use super::linear::Linear;

@@ -1,8 +1,8 @@
-//! RoPE, rotary position embedding (Su et al. 2021, section 3.2.2): each pair of a head's dimensions rotates by an angle proportional to the
-//! token's position.
+//! RoPE, rotary position embedding (Su et al. 2021, section 3.2.2): each pair of a head's dimensions rotates by an angle proportional to
+//! the token's position.
 //!
-//! Pairs are interleaved: dimensions `2i` and `2i + 1` form pair `i`. Checkpoints written for `rotate_half` pair dimension `i` with
-//! `i + head_dim / 2`; the host tool permutes the rows of their query and key matrices when it packs them. Frequency scaling (linear, NTK, YaRN,
+//! Pairs are interleaved: dimensions `2i` and `2i + 1` form pair `i`. Checkpoints written for `rotate_half` pair dimension `i` with `i +
+//! head_dim / 2`; the host tool permutes the rows of their query and key matrices when it packs them. Frequency scaling (linear, NTK, YaRN,
 //! Llama 3) is part of the image's frequencies. Partial rotary rotates the first pairs of a head only.
 
 use crate::numeric::sin_cos;
@@ -18,8 +18,8 @@ pub struct Rotary<'s> {
 }
 
 impl<'s> Rotary<'s> {
-    /// Computes the rotations of tokens at `positions` in `buffer` `(tokens, pairs)`. `frequencies` are the image's 64-bit fractions of a full turn per
-    /// token as (low, high) words, one for each pair that rotates; integer arithmetic wraps a position's angle exactly.
+    /// Computes the rotations of tokens at `positions` in `buffer` `(tokens, pairs)`. `frequencies` are the image's 64-bit fractions of a
+    /// full turn per token as (low, high) words, one for each pair that rotates; integer arithmetic wraps a position's angle exactly.
     pub fn new(frequencies: &[[u32; 2]], head_dim: usize, positions: impl Iterator<Item = usize>, buffer: &'s mut [[f32; 2]]) -> Self {
         let pairs = frequencies.len();
         for (row, position) in rows_mut(buffer, pairs).zip(positions) {

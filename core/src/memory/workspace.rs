@@ -7,7 +7,8 @@ use crate::format::Config;
 use crate::parallel::{Inline, Parallel};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The arena in its parts. Shapes are maxima: a smaller last block uses the front. A part that the model does not need is `None`, or empty as stated.
+/// The arena in its parts. Shapes are maxima: a smaller last block uses the front. A part that the model does not need is `None`, or empty
+/// as stated.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "encoder"), expect(dead_code, reason = "bidirectional stacks alone use `queries` and `conv_out`"))]
 pub(crate) struct Workspace<'a> {

@@ -9,8 +9,9 @@ use crate::probe::{Part, Probe};
 use crate::slices::prefix_mut;
 
 impl Model<'_> {
-    /// Runs `tokens`, at most a block, from position `pass.start` on through the decoder's stack. Keys and values go to the KV cache; the rows
-    /// `(tokens, d_model)` stay in the workspace for [`Model::logits`]. `encoder_len` rows of encoder output are available for cross-attention.
+    /// Runs `tokens`, at most a block, from position `pass.start` on through the decoder's stack. Keys and values go to the KV cache; the
+    /// rows `(tokens, d_model)` stay in the workspace for [`Model::logits`]. `encoder_len` rows of encoder output are available for
+    /// cross-attention.
     pub(crate) fn forward<P: Probe>(&self, mut pass: Pass<'_, '_, P>, tokens: &[u32], encoder_len: usize) {
         let config = self.image().config();
         let (start, context) = (pass.start, pass.plan.context);

@@ -1,5 +1,5 @@
-//! Bidirectional stacks, in which every token attends to its whole sequence: encoders, the encoder of an encoder-decoder, and the prefix of a prefix
-//! decoder.
+//! Bidirectional stacks, in which every token attends to its whole sequence: encoders, the encoder of an encoder-decoder, and the prefix of
+//! a prefix decoder.
 
 use super::{Buffers, Model, Pass};
 use crate::format::{Architecture, Classifier, Config, InputStem as InputStemKind, Pooler, Pooling, Role};
@@ -32,8 +32,8 @@ pub(crate) fn input_stem_rows(config: &Config, frames: usize) -> usize {
     }
 }
 
-/// Each sequence's first index in the cache, and its length. Rows of sequences are packed without padding; their keys each begin at a whole block of
-/// four, so that weighted sums run over the same blocks as for the sequence alone (rule 7 of the numeric specification).
+/// Each sequence's first index in the cache, and its length. Rows of sequences are packed without padding; their keys each begin at a whole
+/// block of four, so that weighted sums run over the same blocks as for the sequence alone (rule 7 of the numeric specification).
 pub(crate) fn seq_starts(lengths: &[usize]) -> impl Iterator<Item = (usize, usize)> + Clone {
     lengths.iter().scan(0usize, |end, &seq_len| {
         let seq_start = end.saturating_add(3) & !3;
@@ -54,9 +54,9 @@ fn positions(lengths: &[usize], start: usize) -> impl Iterator<Item = QueryPos> 
 }
 
 impl Model<'_> {
-    /// Runs whole sequences of `lengths` rows, packed without padding, through a bidirectional stack, `plan.block` rows at a time. A layer has two
-    /// halves: first the keys, values and queries of all rows are computed, then the rest of the layer. The rows `(rows, d_model)` stay in the
-    /// workspace.
+    /// Runs whole sequences of `lengths` rows, packed without padding, through a bidirectional stack, `plan.block` rows at a time. A layer
+    /// has two halves: first the keys, values and queries of all rows are computed, then the rest of the layer. The rows `(rows, d_model)`
+    /// stay in the workspace.
     pub(crate) fn encode<P: Probe>(&self, mut pass: Pass<'_, '_, P>, input: Input<'_>, lengths: &[usize]) {
         let config = self.image().config();
         let (block_rows, context) = ((pass.plan.block as usize).max(1), pass.plan.context);
@@ -135,8 +135,8 @@ impl Model<'_> {
         }
     }
 
-    /// Applies the encoder's final norm to the first `count` rows of the last [`Model::encode`] of an encoder-decoder, and caches their keys and values
-    /// for the cross-attention of every decoder layer.
+    /// Applies the encoder's final norm to the first `count` rows of the last [`Model::encode`] of an encoder-decoder, and caches their
+    /// keys and values for the cross-attention of every decoder layer.
     pub(crate) fn project_encoder_kv<P: Probe>(&self, mut pass: Pass<'_, '_, P>, count: usize) {
         let config = self.image().config();
         let (d_model, block_rows) = (config.d_model as usize, (pass.plan.block as usize).max(1));
@@ -163,8 +163,8 @@ impl Model<'_> {
         }
     }
 
-    /// Pools or classifies `tokens` rows from row `pass.start` on of the last [`Model::encode`]: writes an embedding `(d_model)`, or the `(labels)` of the
-    /// sequence or of each row, to the workspace's output.
+    /// Pools or classifies `tokens` rows from row `pass.start` on of the last [`Model::encode`]: writes an embedding `(d_model)`, or the
+    /// `(labels)` of the sequence or of each row, to the workspace's output.
     pub(crate) fn pool_or_classify<P: Probe>(&self, mut pass: Pass<'_, '_, P>, tokens: usize) {
         let config = self.image().config();
         let (d_model, labels) = (config.d_model as usize, config.labels as usize);

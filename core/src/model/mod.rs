@@ -94,8 +94,8 @@ impl<'a> Model<'a> {
         &self.image
     }
 
-    /// Writes the embeddings of tokens, each given with its position, to `x` `(tokens, d_model)`, normed if the model has an embedding norm.
-    /// `positions` is the role of the position table.
+    /// Writes the embeddings of tokens, each given with its position, to `x` `(tokens, d_model)`, normed if the model has an embedding
+    /// norm. `positions` is the role of the position table.
     fn embed(&self, kernels: &Kernels, tokens: impl Iterator<Item = (u32, usize)>, positions: Role, x: &mut [f32], scratch: &mut [f32]) {
         Embedding::new(&self.image, positions).apply(tokens, scratch, x);
         if self.image.config().embedding_norm {

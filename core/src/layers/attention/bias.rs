@@ -1,5 +1,5 @@
-//! Position biases of attention scores, by the distance of query and key: ALiBi's slopes (Press et al. 2022, section 3) and T5 relative position
-//! biases (Raffel et al. 2020, section 2.1), whose buckets the image spells out by distance.
+//! Position biases of attention scores, by the distance of query and key: ALiBi's slopes (Press et al. 2022, section 3) and T5 relative
+//! position biases (Raffel et al. 2020, section 2.1), whose buckets the image spells out by distance.
 
 use crate::format::{BIAS_SPAN, PositionKind, Role};
 use crate::image::Image;

@@ -1,5 +1,5 @@
-//! Cross-attention: a decoder block's attention to the encoder's rows (Vaswani et al. 2017, section 3.2.3). The rows' keys and values are computed
-//! and cached once per input.
+//! Cross-attention: a decoder block's attention to the encoder's rows (Vaswani et al. 2017, section 3.2.3). The rows' keys and values are
+//! computed and cached once per input.
 
 use super::attend::AttentionCall;
 use super::bias::ScoreBias;
@@ -43,7 +43,8 @@ impl<'a> CrossAttention<'a> {
         })
     }
 
-    /// Computes keys and values of the encoder's rows `x` `(rows, d_model)`, of which the first has the index `ctx.start`, and stores them in the cache.
+    /// Computes keys and values of the encoder's rows `x` `(rows, d_model)`, of which the first has the index `ctx.start`, and stores them
+    /// in the cache.
     pub fn cache_encoder_kv<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &[f32], cache: &mut LayerCache<'_>, proj: &mut [f32]) {
         let (width, kv_dim, first) = (self.kv.matrix().rows, self.heads.kv_dim(), ctx.start);
         let kv = self.kv.apply(ctx, x, proj);
@@ -53,8 +54,8 @@ impl<'a> CrossAttention<'a> {
         cache.store_rows(first.., kv, width, kv_dim);
     }
 
-    /// Attends with `tokens` rows from position `ctx.start` on to the encoder's rows. `normed` holds the rows `(tokens, d_model)` and is overwritten;
-    /// returns the output in the front of `proj`, `(tokens, d_model)`.
+    /// Attends with `tokens` rows from position `ctx.start` on to the encoder's rows. `normed` holds the rows `(tokens, d_model)` and is
+    /// overwritten; returns the output in the front of `proj`, `(tokens, d_model)`.
     pub fn apply<'o, P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,

@@ -1,5 +1,5 @@
-//! The shape of multi-head attention. With fewer KV heads than query heads, `heads / kv_heads` query heads share a KV head: grouped-query attention
-//! (GQA; Ainslie et al. 2023), or multi-query attention (MQA; Shazeer 2019) with a single KV head.
+//! The shape of multi-head attention. With fewer KV heads than query heads, `heads / kv_heads` query heads share a KV head: grouped-query
+//! attention (GQA; Ainslie et al. 2023), or multi-query attention (MQA; Shazeer 2019) with a single KV head.
 
 use super::bias::ScoreBias;
 use super::key_ranges::KeyRanges;

@@ -1,5 +1,5 @@
-//! Attention masks, as ranges of keys: causal mask, sliding window, bidirectional, and local windows with global tokens. Sequences are packed without
-//! padding, so there is no padding mask: a query's ranges end with its own sequence.
+//! Attention masks, as ranges of keys: causal mask, sliding window, bidirectional, and local windows with global tokens. Sequences are
+//! packed without padding, so there is no padding mask: a query's ranges end with its own sequence.
 
 use crate::format::{Config, MaskKind};
 use core::ops::Range;
@@ -49,8 +49,8 @@ pub struct QueryPos {
     pub seq_len: usize,
 }
 
-/// A range of keys in the cache, and where its scores are in a head's buffers. The cache stores values in blocks of four tokens, so scores and
-/// weights begin at a whole block; keys of that block before the range get weight 0.
+/// A range of keys in the cache, and where its scores are in a head's buffers. The cache stores values in blocks of four tokens, so scores
+/// and weights begin at a whole block; keys of that block before the range get weight 0.
 #[derive(Clone, Debug)]
 pub struct KeyRange {
     /// Positions in the sequence.

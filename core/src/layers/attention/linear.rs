@@ -1,8 +1,9 @@
-//! Linear attention with a constant state (Katharopoulos et al. 2020). The state sums keys and values, `S = sum phi(k) v^T` and `z = sum phi(k)`;
-//! a query reads `phi(q) S / (phi(q) . z)`, with `phi(x) = elu(x) + 1`. Time and memory per token do not depend on the length of the text.
+//! Linear attention with a constant state (Katharopoulos et al. 2020). The state sums keys and values, `S = sum phi(k) v^T` and `z = sum
+//! phi(k)`; a query reads `phi(q) S / (phi(q) . z)`, with `phi(x) = elu(x) + 1`. Time and memory per token do not depend on the length of
+//! the text.
 //!
-//! The sums are compensated (Kahan 1965): plain sums lose twelve bits if one token occurs 16,384 times, compensated ones none. An output is a mean of
-//! values; its error is at most 2^-19.5 of the largest of them, measured over 16,384 tokens in heads of up to 64
+//! The sums are compensated (Kahan 1965): plain sums lose twelve bits if one token occurs 16,384 times, compensated ones none. An output is
+//! a mean of values; its error is at most 2^-19.5 of the largest of them, measured over 16,384 tokens in heads of up to 64
 //! (`core/tests/linear_attention.rs`), and comes from the query's own sum.
 
 use crate::memory::layout::{linear_state_len as state_len, linear_sums_len as sums_len};

@@ -78,8 +78,8 @@ impl<'a> SelfAttention<'a> {
         self.heads.q_dim()
     }
 
-    /// Projects the normed rows `x` `(tokens, d_model)` to queries, keys and values in the front of `proj` `(tokens, qkv_dim)`, then applies QK norm
-    /// and RoPE.
+    /// Projects the normed rows `x` `(tokens, d_model)` to queries, keys and values in the front of `proj` `(tokens, qkv_dim)`, then
+    /// applies QK norm and RoPE.
     pub fn project_qkv<'w, P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,
@@ -124,11 +124,11 @@ impl<'a> SelfAttention<'a> {
         AttentionCall { heads: &self.heads, mask: self.mask, cache }.attend(ctx, queries, positions, out)
     }
 
-    /// Causal attention of a decoder's tokens from position `ctx.start` on: stores their keys and values, then attends. Returns the front of `out`,
-    /// `(tokens, q_dim)`.
+    /// Causal attention of a decoder's tokens from position `ctx.start` on: stores their keys and values, then attends. Returns the front
+    /// of `out`, `(tokens, q_dim)`.
     ///
-    /// With softmax all tokens are stored first, since the causal mask excludes the keys after a query; a linear-attention state takes one token
-    /// at a time.
+    /// With softmax all tokens are stored first, since the causal mask excludes the keys after a query; a linear-attention state takes one
+    /// token at a time.
     pub fn causal_attend<'o, P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,

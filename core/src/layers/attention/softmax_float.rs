@@ -26,8 +26,8 @@ pub fn attend<T: Copy, P: Probe>(
     }
 }
 
-/// Scores are sums in eight lanes, weights are [`exp_neg_q30`], values are added token by token in order. Returns the weights, in the front of
-/// `scores`.
+/// Scores are sums in eight lanes, weights are [`exp_neg_q30`], values are added token by token in order. Returns the weights, in the front
+/// of `scores`.
 fn weighted_sum<'s, T: Copy>(
     &HeadQuery { head, query, offset, .. }: &HeadQuery<'_>,
     (heads, ranges): (&Heads<'_>, &KeyRanges),

@@ -1,5 +1,5 @@
-//! Softmax attention of one head over an int8 KV cache, key by key: the tokens x tokens matrix of scores never exists. Rule 7 of the numeric
-//! specification: integers from the scores to the weighted sums of values.
+//! Softmax attention of one head over an int8 KV cache, key by key: the tokens x tokens matrix of scores never exists. Rule 7 of the
+//! numeric specification: integers from the scores to the weighted sums of values.
 
 use super::heads::{HeadQueries, HeadQuery};
 use super::key_ranges::KeyRange;
@@ -29,7 +29,8 @@ struct Query<'q> {
     exponent: i32,
 }
 
-/// The score of masked keys between two ranges: lower than any score by more than any weight spans, and near enough for a difference in 31 bits.
+/// Sentinel score of masked keys between two ranges: lower than any score by more than any weight spans, and near enough for a difference
+/// in 31 bits.
 const MASKED: i32 = -(1 << 30);
 
 impl Int8Cache<'_, '_> {

@@ -20,8 +20,8 @@ fn score_stride<'t>(tile: impl Iterator<Item = &'t KeyRanges>) -> usize {
     tile.map(|ranges| ranges.near.scores().end).max().unwrap_or(0).next_multiple_of(4)
 }
 
-/// Whether a query can be added to the tile: it has one range of keys, which begins where the tile's ranges begin, and the buffers hold one more
-/// query.
+/// Whether a query can be added to the tile: it has one range of keys, which begins where the tile's ranges begin, and the buffers hold one
+/// more query.
 pub fn fits_in_tile(head_dim: usize, tile: &Tile, next: &KeyRanges, scratch: &HeadScratch<'_>) -> bool {
     let count = tile.len() + 1;
     let stride = score_stride(tile.iter().chain([next]));
