@@ -1,6 +1,6 @@
 //! Cargo features: the parts of the engine that an image needs, and those that this program was built with.
 //!
-//! A feature decides which images can be opened, never a bit of a result.
+//! A feature determines which images can be opened; it never changes an output bit.
 
 use crate::format::field::u32_at;
 use crate::format::{AttentionKind, Config, Dtype, KvType, MaskKind, section};

@@ -38,7 +38,7 @@
 //!
 //! # Features
 //!
-//! A feature decides which images can be opened, never a bit of a result: an image that needs a part that was left out is refused with
+//! A feature determines which images can be opened; it never changes an output bit: an image that needs a part that was left out is refused with
 //! [`Error::NotBuiltIn`]. All but `defmt` are on by default; `atto info --features` prints the list that an image needs.
 //!
 //! | feature | part |

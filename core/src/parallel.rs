@@ -9,7 +9,7 @@ use core::fmt::Debug;
 /// Work, in multiply-accumulates, below which a split costs more than it gains.
 const MIN_WORK: usize = 1 << 19;
 
-/// Runs two pieces of work at the same time, such as a thread pool does.
+/// Runs two pieces of work, possibly in parallel; for example, on a thread pool.
 ///
 /// ```
 /// use attoformer::Parallel;

@@ -1,4 +1,4 @@
-//! A feature decides which images can be opened, never a bit of a result. Run with any set of features:
+//! A feature determines which images can be opened; it never changes an output bit. Run with any set of features:
 //! `cargo test -p attoformer --no-default-features --features int8,kv-int8 --test features`.
 
 use attoformer::image::{Config, header_checksum};

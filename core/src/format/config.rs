@@ -191,7 +191,8 @@ impl Config {
         self.layers + self.encoder_layers
     }
 
-    /// Values of the output: logits of a decoder; an embedding, or the labels of a sequence or of each of its `context` rows.
+    /// Number of output values: a decoder's logits, an encoder's embedding, or a classifier's labels for the sequence or for each of its `context`
+    /// rows.
     #[must_use]
     pub const fn output_dim(&self, context: u32) -> u64 {
         match (self.architecture, self.classifier) {

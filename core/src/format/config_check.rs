@@ -86,7 +86,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Checks that positions fit the heads, and masks their sizes.
+    /// Checks that the position encoding fits the head width, and that the attention mask's sizes are consistent.
     const fn positions_agree(self) -> Result<Config, Error> {
         let rotary = matches!(self.positions, PositionKind::Rotary);
         if let Some(dim) = self.partial_rotary_dim

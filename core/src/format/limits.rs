@@ -7,8 +7,10 @@ pub const INT4_COLUMNS_MAX: u32 = 8192;
 /// Widest head: 2,048 * 128 * 512 is 2^27, which leaves a score three bits of headroom.
 pub const HEAD_DIM_MAX: u32 = 512;
 /// Largest vocabulary, tokens.
+#[doc(alias = "max_vocab_size")]
 pub const VOCAB_MAX: u32 = 1 << 24;
 /// Longest sequence, tokens.
+#[doc(alias = "max_position_embeddings")]
 pub const CONTEXT_MAX: u32 = 1 << 20;
 /// Most layers of a stack.
 pub const LAYERS_MAX: u32 = 1024;

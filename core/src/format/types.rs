@@ -2,7 +2,7 @@
 
 /// Defines an enumeration that the header states in one byte.
 macro_rules! kind {
-    ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $byte:literal,)+ }) => {
+    ($(#[$about:meta])* enum $name:ident { $($(#[$what:meta])* $variant:ident = $byte:literal,)+ }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
@@ -25,7 +25,7 @@ macro_rules! kind {
 
 kind! {
     /// The stacks of a model.
-    Architecture {
+    enum Architecture {
         /// A stack of blocks that predicts the next token (Radford et al. 2018).
         Decoder = 0,
         /// A stack of bidirectional blocks whose rows are pooled or classified (Devlin et al. 2018, section 3).
@@ -37,7 +37,7 @@ kind! {
 
 kind! {
     /// Normalization of a token's row.
-    NormKind {
+    enum NormKind {
         /// RMSNorm, `x / rms(x) * scale` (Zhang and Sennrich 2019).
         Rms = 0,
         /// Layer norm, `(x - mean) / std * scale + bias` (Ba et al. 2016).
@@ -47,7 +47,7 @@ kind! {
 
 kind! {
     /// Where a block normalizes (Xiong et al. 2020).
-    NormPlacement {
+    enum NormPlacement {
         /// Before attention and MLP: `x + f(norm(x))`.
         Pre = 0,
         /// After the residual sum: `norm(x + f(x))`, as in Vaswani et al. 2017.
@@ -59,7 +59,7 @@ kind! {
 
 kind! {
     /// The MLP's activation function. A gated MLP with it is ReGLU, GeGLU or SwiGLU (Shazeer 2020).
-    Activation {
+    enum Activation {
         /// `max(x, 0)`.
         Relu = 0,
         /// Gaussian error linear unit in its tanh form (Hendrycks and Gimpel 2016, section 2).
@@ -75,10 +75,10 @@ kind! {
 
 kind! {
     /// How positions are encoded.
-    PositionKind {
+    enum PositionKind {
         /// No positions.
         None = 0,
-        /// RoPE: rotation of neighbouring pairs of queries and keys (Su et al. 2021).
+        /// RoPE: rotation of neighboring pairs of queries and keys (Su et al. 2021).
         Rotary = 1,
         /// A table with a row per position, added to the embedding: learned, or sines and cosines (Vaswani et al. 2017, section 3.5).
         LearnedAbsolute = 2,
@@ -91,7 +91,7 @@ kind! {
 
 kind! {
     /// Which keys a query attends to.
-    MaskKind {
+    enum MaskKind {
         /// Causal mask: the token itself and every earlier one.
         Causal = 0,
         /// Sliding window: the token itself and the `window - 1` tokens before it (Child et al. 2019; Beltagy et al. 2020).
@@ -108,7 +108,7 @@ kind! {
 
 kind! {
     /// How queries, keys and values are combined.
-    AttentionKind {
+    enum AttentionKind {
         /// Softmax over scaled products (Vaswani et al. 2017, section 3.2.1).
         Softmax = 0,
         /// Linear attention with a running state, `phi(q) S / (phi(q) z)` and `phi(x) = elu(x) + 1` (Katharopoulos et al. 2020, equations 8
@@ -119,7 +119,7 @@ kind! {
 
 kind! {
     /// How an encoder's rows become one embedding.
-    Pooling {
+    enum Pooling {
         /// No pooling: a decoder has a head, or every row is classified.
         None = 0,
         /// The mean of all rows (Reimers and Gurevych 2019, section 3).
@@ -133,7 +133,7 @@ kind! {
 
 kind! {
     /// The unit that the classifier labels: whole sequences, or tokens.
-    Classifier {
+    enum Classifier {
         /// No classifier: the output is logits of the next token, or an embedding.
         None = 0,
         /// Whole sequences, by their pooled row (Devlin et al. 2018, section 4.1).
@@ -145,7 +145,7 @@ kind! {
 
 kind! {
     /// The activation function of a dense layer between pooling and classifier.
-    Pooler {
+    enum Pooler {
         /// No dense layer.
         None = 0,
         /// `tanh(W x + b)` (Devlin et al. 2018).
@@ -157,7 +157,7 @@ kind! {
 
 kind! {
     /// The input stem: the layers that produce the rows of the first block.
-    InputStem {
+    enum InputStem {
         /// A token embedding table.
         Tokens = 0,
         /// Patch embedding, a linear layer over rows of features: image patches (Dosovitskiy et al. 2021, section 3.1), frames of sound (Berg
@@ -171,7 +171,7 @@ kind! {
 
 kind! {
     /// Element type of the KV cache.
-    KvType {
+    enum KvType {
         /// 32-bit float.
         F32 = 0,
         /// IEEE 754 binary16.

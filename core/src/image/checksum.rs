@@ -1,6 +1,6 @@
 //! CRC-32 (ISO-HDLC, the one of zip and Ethernet), which the image's header and payload carry.
 //!
-//! Hosted targets use slicing-by-16: the payload is most of the time that opening a large image takes. Microcontrollers use a table of one
+//! Hosted targets use slicing-by-16, because the payload's checksum dominates the time to open a large image. Microcontrollers use a table of one
 //! nibble, 64 bytes instead of 1 KB of flash, at less than twice the time per byte.
 
 /// CRC-32 of all parts, one after another.

@@ -67,7 +67,7 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Checks all that `bytes` states about itself, and parses every section once. The image that it returns runs without further checks.
+    /// Validates everything that the bytes declare about themselves, and parses every section once. The image runs without further checks.
     ///
     /// Bytes after the image's stated end are ignored, so a whole flash region may be given.
     ///

@@ -1,4 +1,4 @@
-//! The loops that take the time: one set of functions per instruction set, each equal to [`scalar`] in every bit.
+//! The hot loops: one set of kernels per instruction set, each bit-identical to [`scalar`].
 //!
 //! Matrix-vector products (GEMV, one token), matrix-matrix products (GEMM, a prefill's tokens), attention over an int8 KV cache, norms,
 //! activations and quantization. A PC selects its set when a session is opened ([`best`]); a microcontroller's set is fixed when it is

@@ -63,7 +63,7 @@ fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -
     quantizer.scale
 }
 
-/// `y = W x` for int8 weights with per-channel scales: exact integer dots, dequantized as `acc * (row_scale * token_scale) + bias`. `out` is
+/// GEMV and GEMM, `y = W x`, for int8 weights with per-channel scales: exact integer dots, dequantized as `acc * (row_scale * token_scale) + bias`. `out` is
 /// `(tokens, rows)`.
 pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i8_of(matrix, x, out, i16_values);
@@ -87,7 +87,7 @@ pub(super) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
     }
 }
 
-/// `y = W x` for int4 weights: the exact integer sum of each group times the group's u8 scale, all added, then dequantized as for int8. `out` is
+/// GEMV and GEMM, `y = W x`, for int4 weights with group scales: the exact integer sum of each group times the group's u8 scale, all added, then dequantized as for int8. `out` is
 /// `(tokens, rows)`.
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i4_of(matrix, x, out, i16_values);
@@ -354,7 +354,7 @@ fn store_float(matrix: &Matrix<'_>, x: &[f32], row: usize, out: &mut [f32], dot:
     }
 }
 
-/// Row `row` of the cortex-m-dsp layout for int8: halfwords `256 * odd + even` of two neighbouring rows.
+/// Row `row` of the cortex-m-dsp layout for int8: halfwords `256 * odd + even` of two neighboring rows.
 pub(super) fn paired_row<'a>(matrix: &Matrix<'a>, row: usize) -> impl Iterator<Item = i32> + 'a {
     let pair_bytes = matrix.row_bytes * 2;
     let start = (row / 2).wrapping_mul(pair_bytes);

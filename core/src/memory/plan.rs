@@ -37,9 +37,10 @@ impl Plan {
     }
 }
 
-/// Exact bytes that a session needs, and the only source of that number; `usize::MAX` for more than this target can address.
+/// The exact arena size of a session in bytes, and the only source of that number; `usize::MAX` for more than this target can address.
 ///
 /// The arena must start at a multiple of [`ALIGN`](super::layout::ALIGN); otherwise the bytes skipped to reach one come on top.
+#[doc(alias = "arena_size")]
 #[must_use]
 pub const fn arena_bytes(config: &Config, plan: Plan) -> usize {
     let sizes = Sizes::new(config, plan);

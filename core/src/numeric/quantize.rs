@@ -24,7 +24,7 @@ pub fn max_magnitude_bits(values: impl Iterator<Item = f32>) -> u32 {
     values.fold(0, |max, x| max.max(x.to_bits() & 0x7fff_ffff))
 }
 
-/// Flushes to zero the largest magnitudes of rows that become rows of zeros: below 2^-100, or not finite (only overflow leads to that).
+/// The bits of a row's absmax, or 0 if it is below 2^-100 or not finite (which only overflow can cause): such a row is quantized to zeros.
 #[inline(always)]
 pub fn flush_negligible(max_bits: u32) -> u32 {
     if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }

@@ -95,7 +95,7 @@ impl Session<'_> {
     /// token.
     ///
     /// # Errors
-    /// [`Error::Architecture`] for other models and after the start, and those of [`Session::prefill`].
+    /// [`Error::Architecture`] if the model has no prefix mask or the session is not at the start of a sequence; those of [`Session::prefill`].
     pub fn prefill_prefix(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
         if self.config().mask != MaskKind::Prefix || self.position != 0 {
             return Err(Error::Architecture { asked: "prefix prefill" });

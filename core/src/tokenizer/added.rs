@@ -15,9 +15,9 @@ pub struct Segment<'t> {
     pub text: &'t str,
     /// Whether it starts the whole text.
     pub is_first: bool,
-    /// Whether no token with [`NORMALIZED`] precedes it in its stretch between the other added tokens.
+    /// Whether it starts its stretch. A stretch is the text between two added tokens without [`NORMALIZED`]; tokens with it divide a stretch.
     pub starts_stretch: bool,
-    /// Whether no token with [`NORMALIZED`] follows it in its stretch.
+    /// Whether it ends its stretch.
     pub ends_stretch: bool,
 }
 

@@ -19,6 +19,7 @@ pub const MAX_STOP_BYTES: usize = 64;
 /// assert!(stop.stopped());
 /// # Ok::<(), attoformer::Error>(())
 /// ```
+#[doc(alias = "stop_sequences")]
 #[derive(Clone, Copy, Debug)]
 pub struct StopMatcher<'s> {
     stops: &'s [&'s str],

@@ -1,6 +1,6 @@
 //! Unicode properties that several tokenizers use, and the one form of their tables.
 
-/// A table of runs: neighbouring characters with the same tag, in ascending order. Each run is one u32: its first character (21 bits), the
+/// A table of runs: neighboring characters with the same tag, in ascending order. Each run is one u32: its first character (21 bits), the
 /// number of characters less one, and the tag in the lowest `tag_bits` bits.
 pub struct RunTable {
     runs: &'static [u32],

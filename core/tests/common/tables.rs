@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 const COLUMNS: usize = 138;
 
-/// Runs of neighbouring characters with the same tag: first character, length, tag.
+/// Runs of neighboring characters with the same tag: first character, length, tag.
 pub fn runs(keys: impl IntoIterator<Item = (char, u32)>, longest: u32) -> Vec<(u32, u32, u32)> {
     let mut all: Vec<(u32, u32, u32)> = Vec::new();
     for (character, tag) in keys {

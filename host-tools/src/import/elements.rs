@@ -156,7 +156,7 @@ fn with_fifth_bit(high: u32, at: usize, nibble: u8) -> f32 {
     f32::from(nibble | ((high >> at & 1) << 4) as u8)
 }
 
-/// Eight runs of 32 values. Two neighbouring runs share 32 bytes, the first in their low nibbles. `upper` returns the bits above a nibble.
+/// Eight runs of 32 values. Two neighboring runs share 32 bytes, the first in their low nibbles. `upper` returns the bits above a nibble.
 fn k_block((d, d_min): (f32, f32), scales: &[u8], nibbles: &[u8], upper: impl Fn(usize, usize) -> u8, out: &mut Vec<f32>) {
     for run in 0..8 {
         let (factor, offset) = scale_and_offset(scales, run);

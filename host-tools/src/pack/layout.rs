@@ -68,7 +68,7 @@ fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
     }
 }
 
-/// Packs one or two neighbouring values into a byte, the first in the low nibble.
+/// Packs one or two neighboring values into a byte, the first in the low nibble.
 fn nibbles(pair: &[i8]) -> u8 {
     let nibble = |index: usize| pair.get(index).map_or(0, |&value| value as u8 & 0x0f);
     nibble(0) | nibble(1) << 4

@@ -83,7 +83,7 @@ impl Attention {
         }
     }
 
-    /// Rotates every pair of neighbouring lanes by the token's angle (RoPE); `sign` -1 inverts the rotation.
+    /// Rotates every pair of neighboring lanes by the token's angle (RoPE); `sign` -1 inverts the rotation.
     pub(crate) fn turn(&self, side: &mut Side, first_token: usize, sign: f32) {
         let tokens = side.tokens;
         let starts = &self.text_start[first_token..first_token + tokens];

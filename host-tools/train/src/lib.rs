@@ -1,6 +1,6 @@
 //! Trains small llama-type decoders, and tokenizers for them, on an ordinary computer.
 //!
-//! The model is that of llama2.c: RMSNorm before each block, RoPE on neighbouring pairs, grouped-query attention, SwiGLU and tied embeddings;
+//! The model is that of llama2.c: RMSNorm before each block, RoPE on neighboring pairs, grouped-query attention, SwiGLU and tied embeddings;
 //! its attention can be linear instead, with a state of constant size. The output is llama2.c's `model.bin` (version 0) and `tokenizer.bin`,
 //! which `atto pack` reads.
 //!

@@ -1,4 +1,4 @@
-//! RoPE on neighbouring pairs, with llama2.c's base.
+//! RoPE on neighboring pairs, with llama2.c's base.
 
 /// Cosines and sines of the angles of every position.
 #[derive(Clone, Debug)]

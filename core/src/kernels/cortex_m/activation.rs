@@ -1,4 +1,4 @@
-//! SiLU and GELU: a sigmoid by the fixed-point exponential, in registers from the argument's bits to the quotient.
+//! SiLU and GELU (tanh form), computed with a sigmoid from the fixed-point exponential. All intermediate values stay in registers.
 
 use crate::format::types::Activation;
 use crate::numeric::exp::{EXP2_NEG, LOG2_E_Q31};

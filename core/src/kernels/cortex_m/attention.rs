@@ -57,7 +57,7 @@ struct ScoresArguments {
     groups: u32,
     /// Right shift of a score whose key scale has exponent 0.
     shift: u32,
-    /// One bit less than a dot may be shifted up.
+    /// Bits by which a dot product can be shifted left without overflow, minus one.
     headroom: u32,
     /// Bytes from the head's end in one row to its start in the next.
     skip: u32,

@@ -95,7 +95,7 @@ fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
     quantizer.scale
 }
 
-/// A loop over `[f32; 4]`: the largest of their bits, shifted, by a comparison that is rarely followed by a move.
+/// Loops over groups of four floats and keeps the largest bit pattern after the shift. The maximum rarely changes, so its update is conditional.
 macro_rules! largest {
     ($x:ident, $largest:ident, $shift:literal) => {{
         let (fours, _) = $x.as_chunks::<4>();

@@ -1,4 +1,4 @@
-//! Evidence that this CPU has an instruction set: a value of these types exists only where it was found.
+//! Proof tokens for CPU features: a value of one of these types exists only after run-time detection has found the instruction set.
 
 cpufeatures::new!(cpu_avx2, "avx2");
 cpufeatures::new!(cpu_avx512, "avx512f", "avx512bw", "avx512dq", "avx512vl");

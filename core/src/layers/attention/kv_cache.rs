@@ -1,7 +1,8 @@
 //! KV cache: the keys and values of a sequence's tokens, layer by layer, or the state of linear attention.
 //!
 //! Keys are stored token by token. Values are stored in blocks of four tokens, `(tokens / 4, width, 4)`, so that a weighted sum reads four
-//! neighboring tokens of a dimension at once. int8 rows are quantized by their absmax, with one scale per token over all heads.
+//! neighboring tokens of a dimension at once. In an int8 [`KvCache`] each token's keys have one scale over all heads, and so have its values;
+//! they are quantized by their absmax.
 
 use super::linear;
 use crate::format::{AttentionKind, Config, KvType};
@@ -56,6 +57,7 @@ pub enum LayerCache<'c> {
         /// Integers.
         rows: Rows<'c, i8>,
         /// Scale of each token's keys.
+        #[doc(alias = "kv_scale")]
         key_scales: &'c mut [f32],
         /// Scale of each token's values.
         value_scales: &'c mut [f32],

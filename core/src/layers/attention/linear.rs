@@ -14,24 +14,24 @@ use crate::slices::{prefix_mut, rows, rows_mut, split, split_mut};
 pub fn absorb(state: &mut [f32], head_dim: usize, keys: &[f32], values: &[f32]) {
     let heads = rows(keys, head_dim).zip(rows(values, head_dim));
     for (state, (key, value)) in rows_mut(state, state_len(head_dim)).zip(heads) {
-        let (sums, lost) = split_mut(state, sums_len(head_dim));
+        let (sums, excess) = split_mut(state, sums_len(head_dim));
         let (z, s) = split_mut(sums, head_dim);
-        let (z_lost, s_lost) = split_mut(lost, head_dim);
-        let products = rows_mut(s, head_dim).zip(rows_mut(s_lost, head_dim));
-        for (((z, z_lost), (s, s_lost)), &k) in z.iter_mut().zip(z_lost).zip(products).zip(key) {
+        let (z_excess, s_excess) = split_mut(excess, head_dim);
+        let products = rows_mut(s, head_dim).zip(rows_mut(s_excess, head_dim));
+        for (((z, z_excess), (s, s_excess)), &k) in z.iter_mut().zip(z_excess).zip(products).zip(key) {
             let phi = elu_plus_one(k);
-            add(z, z_lost, phi);
-            s.iter_mut().zip(s_lost).zip(value).for_each(|((s, lost), &v)| add(s, lost, phi * v));
+            add(z, z_excess, phi);
+            s.iter_mut().zip(s_excess).zip(value).for_each(|((s, excess), &v)| add(s, excess, phi * v));
         }
     }
 }
 
-/// One step of a compensated sum: `lost` is the excess of `sum` that rounding caused.
+/// One step of a Kahan sum. `excess` is how far rounding has made `sum` too large; the next step subtracts it.
 #[inline(always)]
-fn add(sum: &mut f32, lost: &mut f32, x: f32) {
-    let x = x - *lost;
+fn add(sum: &mut f32, excess: &mut f32, x: f32) {
+    let x = x - *excess;
     let next = *sum + x;
-    *lost = (next - *sum) - x;
+    *excess = (next - *sum) - x;
     *sum = next;
 }
 

@@ -29,8 +29,8 @@ struct Query<'q> {
     exponent: i32,
 }
 
-/// Sentinel score of masked keys between two ranges: lower than any score by more than any weight spans, and near enough for a difference
-/// in 31 bits.
+/// Sentinel score of masked keys between two ranges: so far below every real score that the softmax weight is 0, yet close enough that the
+/// difference of two scores fits in 31 bits.
 const MASKED: i32 = -(1 << 30);
 
 impl Int8Cache<'_, '_> {

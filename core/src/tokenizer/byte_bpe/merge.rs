@@ -72,7 +72,7 @@ impl Word<'_> {
         self.bpe.merge(left, right).map_or(NO_RANK, |merge| merge.rank)
     }
 
-    /// Where the lowest rank is first, without `ranks`.
+    /// Index of the leftmost pair with the lowest merge rank, without the cache `ranks`; `None` if no pair merges.
     fn find_minimum(&self) -> Option<usize> {
         let mut best = (NO_RANK, None);
         for index in 0..self.tokens.len() {
@@ -85,7 +85,7 @@ impl Word<'_> {
     }
 }
 
-/// Where the lowest rank is first.
+/// Index of the leftmost pair with the lowest merge rank; `None` if no pair merges.
 fn first_minimum(ranks: &[u32]) -> Option<usize> {
     let least = *ranks.iter().min().filter(|&&rank| rank != NO_RANK)?;
     ranks.iter().position(|&rank| rank == least)

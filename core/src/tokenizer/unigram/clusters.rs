@@ -2,8 +2,8 @@
 //!
 //! A map of characters replaces a cluster of at most five bytes as a whole and any other cluster character by character, as if there were no
 //! clusters. So a rule matters only if it joins two characters of together at most five bytes, or if without it the text after the boundary
-//! would start a cluster of at most five bytes. All but one do: a letter of three bytes (Hangul, an Indic consonant after a virama, a
-//! pictograph after a joiner) may be followed by a mark of two. The rule for regional indicators is omitted: each has four bytes, and no
+//! would start a cluster of at most five bytes. Every rule but one can matter: a three-byte letter (Hangul, an Indic consonant after a virama, a
+//! pictograph after a joiner) may be followed by a two-byte mark. The rule for regional indicators is omitted: each has four bytes, and no
 //! character that may join it has only one.
 
 use super::tables::CLASSES;

@@ -1,4 +1,4 @@
-//! Chat templates: Jinja programs that come with the weights and are trusted no more than they are.
+//! Renders a model's `chat_template`: a Jinja program that comes with the weights and is trusted no more than they are.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

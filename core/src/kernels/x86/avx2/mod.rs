@@ -24,10 +24,10 @@ pub fn kernels(_: Avx2) -> &'static Kernels {
     &AVX2
 }
 
-/// Private, and [`FUNCTIONS`] is used by sets of CPUs with AVX2 only: whoever has a set has the evidence that its functions rely on.
+/// Private, so that a caller gets this set only after the CPU check. [`FUNCTIONS`] may be reused only by sets whose CPUs have AVX2.
 static AVX2: Kernels = Kernels::new(FUNCTIONS);
 
-/// `super::avx512` keeps the functions that have eight lanes by the specification.
+/// The AVX-512 set reuses the functions whose eight-lane summation order the specification fixes.
 pub const FUNCTIONS: Functions = Functions {
     name: "avx2",
     quantize,

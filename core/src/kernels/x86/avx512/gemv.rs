@@ -1,4 +1,4 @@
-//! GEMV for few tokens: dots of one token with eight rows in their own order, since each weight is read from memory only once.
+//! GEMV for few tokens: dot products of one token with eight rows. The rows are not repacked, because each weight is read only once.
 
 use super::super::avx2::{Strided, sums_i32};
 use super::vector::{flip_sign, mask64};

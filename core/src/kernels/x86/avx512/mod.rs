@@ -1,8 +1,8 @@
-//! AVX-512 with VNNI: `vpdpbusd` multiplies 64 bytes, one operand unsigned, and adds four neighbouring products to each of sixteen
+//! AVX-512 with VNNI: `vpdpbusd` multiplies 64 bytes, one operand unsigned, and adds four neighboring products to each of sixteen
 //! accumulators; `vpdpwssd` does so with 32 halfwords. Neither saturates.
 //!
 //! A quantized row is bytes with a zero point of 128, `q + 128`, at the start of its memory. The products with the zero point are subtracted:
-//! the sum of a row's weights is computed once for many tokens. The functions kept from AVX2 have eight lanes by the specification.
+//! the sum of a row's weights is computed once for many tokens. Functions whose summation order the specification fixes at eight lanes are reused from the AVX2 set.
 
 mod attention;
 mod gemv;

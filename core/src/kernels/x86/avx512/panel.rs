@@ -1,4 +1,4 @@
-//! Panels: weights of sixteen rows at a time, packed so that a register holds four neighbouring columns of each row. A token's four bytes,
+//! Panels: weights of sixteen rows at a time, packed so that a register holds four neighboring columns of each row. A token's four bytes,
 //! broadcast to a register, multiply all sixteen rows, and no sum crosses lanes.
 
 use super::super::avx2::Strided;
