@@ -41,7 +41,7 @@ pub struct AddedTokens<'v> {
     pub vocabulary: &'v Vocabulary<'v>,
     /// The table: [`Vocabulary::added`] or [`Vocabulary::special_rows`].
     pub rows: &'v [AddedRow],
-    /// Whether tokens with [`SPECIAL`] are matched. Otherwise they stay text, and what they cover is not matched by other tokens.
+    /// Whether tokens with [`SPECIAL`] are matched. Otherwise they stay text, and no other token is matched inside them.
     pub parse_special: bool,
 }
 
@@ -144,8 +144,8 @@ impl<'t, 'v> Spans<'t, 'v> {
         let vocabulary = self.added.vocabulary;
         let piece = |[id, _]: &[Le32; 2]| vocabulary.piece_of(id);
         let mut text = text;
-        // The last row that is at most `text` either is a prefix of `text`, or every prefix of `text` in the table is a prefix of what the
-        // two share.
+        // The last row that is at most `text` either is a prefix of `text`, or every prefix of `text` in the table is a prefix of the bytes
+        // that the two share.
         while !text.is_empty() {
             let at = self.added.rows.partition_point(|row| compare(piece(row), text, &[]) != Ordering::Greater);
             let row = self.added.rows.get(at.checked_sub(1)?)?;

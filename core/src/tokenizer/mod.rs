@@ -98,7 +98,7 @@ impl<'a> Tokenizer<'a> {
         self.vocabulary.eos
     }
 
-    /// The token of what the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it replaces a whole
+    /// The unknown token, for text that the vocabulary lacks. BPE never yields it: unknown characters become byte tokens. In WordPiece it replaces a whole
     /// word, in Unigram adjacent unknown characters, unless the vocabulary has byte fallback.
     #[must_use]
     pub fn unk(&self) -> u32 {

@@ -46,7 +46,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Reads the tables that all kinds have, up to those of the kind. Nothing is checked but their sizes.
+    /// Reads the header and the common tables. Only their sizes are checked.
     pub fn read(section: &'a [u8], vocab: u32) -> Result<Self, Error> {
         let mut reader = Reader::new(section);
         let &[kind, count, longest, flags, bos, eos, parameter, unk] = reader.array(Some(flags::HEADER_BYTES / 4))? else {
@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Reads the rest of a section, and refuses what contradicts itself.
+    /// Reads the rest of a section, and refuses contradictions.
     #[allow(unused_variables, unused_mut, reason = "each is used by some kinds only")]
     pub fn read(section: Section<'a>) -> Result<(Self, Vocabulary<'a>, TextRules), Error> {
         let Section { kind, flags, parameter, mut vocabulary, scores, mut reader } = section;

@@ -34,7 +34,7 @@ pub struct Vocabulary<'a> {
     pub bos: u32,
     /// The token that ends a text.
     pub eos: u32,
-    /// The token of what the vocabulary lacks.
+    /// The unknown token, for text that the vocabulary lacks.
     pub unk: u32,
     /// The token of byte 0, if the vocabulary has byte tokens (byte fallback); the other 255 follow it.
     pub first_byte: Option<u32>,

@@ -71,7 +71,7 @@ impl<I: Iterator<Item = u32> + Clone> Symbols for Word<I> {
 #[inline(never)]
 pub fn encode(merges: &dyn Merges, word: &mut dyn Symbols, out: &mut [u32]) -> Option<usize> {
     let mut size = WINDOW;
-    let mut settled = 0_usize; // tokens of `out` that are final, the last one with what overlaps the next window
+    let mut settled = 0_usize; // tokens of `out` that are taken as final; the last one overlaps the next window
     let mut before = 0_usize; // symbols before the last settled token, where `word` is
     loop {
         let from = settled.saturating_sub(1);

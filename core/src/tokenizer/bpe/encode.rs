@@ -12,7 +12,7 @@ use core::str::Chars;
 /// so); each character becomes the token of its piece or, if there is none, one byte token per UTF-8 byte; then the adjacent tokens whose
 /// joined piece has the highest score are merged (the leftmost of equals), until no two can be. Byte tokens do not merge.
 ///
-/// A word is a space and what follows up to the next space, or a run of spaces and what follows; in the rare vocabulary with pieces across
+/// A word is a space and the characters up to the next space, or a run of spaces and the characters after it; in the rare vocabulary with pieces across
 /// words the whole text is one. `None` as soon as the tokens, or the symbols of a window of a long word, exceed `out`.
 #[inline(never)]
 pub fn encode(bpe: &Bpe<'_>, vocabulary: &Vocabulary<'_>, segment: Segment<'_>, out: &mut [u32]) -> Option<usize> {

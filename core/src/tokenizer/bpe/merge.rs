@@ -31,7 +31,7 @@ impl Merger<'_> {
         self.vocabulary.first_byte.unwrap_or(0).saturating_add(byte.into())
     }
 
-    /// The token that two adjacent tokens merge to, or [`NONE`]. Byte tokens merge with nothing: they represent what the vocabulary lacks.
+    /// The token that two adjacent tokens merge to, or [`NONE`]. Byte tokens merge with nothing: they represent characters that the vocabulary lacks.
     #[inline(never)]
     fn join(&self, left: Option<u32>, right: Option<u32>) -> u32 {
         let piece = |token: u32| match self.vocabulary.byte(token) {
@@ -79,7 +79,7 @@ struct Word<'w, 'e> {
     merger: &'w Merger<'e>,
     /// The tokens of the word: the first `count` of these.
     tokens: &'w mut [u32],
-    /// Element i: what tokens i - 1 and i merge to. Empty if there is no memory for it; then every pair is looked up each time.
+    /// Element i: the token that tokens i - 1 and i merge to. Empty if there is no memory for it; then every pair is looked up each time.
     memo: &'w mut [u32],
     count: usize,
 }
@@ -89,7 +89,7 @@ impl Word<'_, '_> {
     /// worse. Returns the target of the next sweep: below `target`, and at least the highest score that is left.
     fn sweep(&mut self, target: f32) -> f32 {
         let mut next = f32::NEG_INFINITY;
-        let mut pair = NONE; // what the last token written and the next one to read merge to
+        let mut pair = NONE; // the merge of the last token written and the next one to read
         let (mut read, mut written) = (0usize, 0usize);
         while let Some(mut token) = self.token(read) {
             read += 1;

@@ -6,7 +6,7 @@ use crate::tokenizer::reader::{Le32Slice, invalid};
 use crate::tokenizer::rules::{Spacing, TextRules};
 use crate::tokenizer::vocabulary::Vocabulary;
 
-/// The scores of the pieces, and what is done to spaces.
+/// The scores of the pieces, and the rules for spaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Bpe<'a> {
     /// f32 merge priorities, higher ones first: (vocab).

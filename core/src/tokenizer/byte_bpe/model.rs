@@ -35,7 +35,7 @@ pub struct Merge {
 pub const NO_RANK: u32 = u32::MAX;
 
 impl<'a> ByteBpe<'a> {
-    /// Reads the tables of this kind; what then remains of the section are the pieces.
+    /// Reads the tables of this kind. The pieces are the rest of the section.
     pub fn read(reader: &mut Reader<'a>, vocab: usize, pattern: u32, flags: u32) -> Result<Self, Error> {
         if flags & !flags::ALL != 0 {
             return Err(invalid("the section has a flag that this engine does not support"));

@@ -54,7 +54,7 @@ pub struct Composed<'t> {
     starter: Starter,
 }
 
-/// A character of class 0, and what blocks others from composing with it.
+/// A character of class 0, and the class that blocks others from composing with it.
 #[derive(Clone, Copy)]
 struct Starter {
     composed: char,

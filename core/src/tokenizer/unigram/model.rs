@@ -11,7 +11,7 @@ use crate::tokenizer::vocabulary::Vocabulary;
 /// How far the score of an unknown character is below the lowest score, as in SentencePiece.
 const UNK_PENALTY: f64 = 10.0;
 
-/// The scores of the pieces (logarithms of their probabilities), and what is done to a text first.
+/// The scores of the pieces (logarithms of their probabilities), and the normalization of texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Unigram<'a> {
     /// One f32 or f64 for each piece: (vocab).
@@ -26,7 +26,7 @@ pub struct Unigram<'a> {
 }
 
 impl<'a> Unigram<'a> {
-    /// Reads the map of characters; what then remains of the section are the pieces.
+    /// Reads the map of characters. The pieces are the rest of the section.
     pub fn read(reader: &mut Reader<'a>, scores: Le32Slice<'a>, flags: u32) -> Result<Self, Error> {
         if flags & !flags::ALL != 0 {
             return Err(invalid("the section has a flag that this engine does not support"));

@@ -120,8 +120,8 @@ impl Words<'_> {
 fn longest(vocabulary: &Vocabulary<'_>, text: &[u8], inside: bool) -> Option<(u32, usize)> {
     let head = if inside { CONTINUATION } else { b"" };
     let mut text = text;
-    // Every prefix of `text` is at most `text` in the order, and what is between the two shares with `text` at least that prefix, as does the
-    // last piece up to `text`. So each look-up finds the piece, or a shorter text with the same longest piece.
+    // In the order of bytes every prefix of `text` is at most `text`, and every piece between a prefix and `text` starts with that prefix. So
+    // the last piece up to `text` is the longest piece, or the bytes that it shares with `text` have the same longest piece.
     while !text.is_empty() {
         let token = vocabulary.last_up_to(head, text)?;
         let piece = vocabulary.piece(token)?;
