@@ -89,8 +89,8 @@ impl Model<'_> {
             let block = Block::new(self.image(), layer);
             let block = if is_prefix { block.bidirectional() } else { block };
             for is_second_half in [false, true] {
-                let blocks = x.chunks_mut(block_rows * d_model).zip(queries.chunks_mut(block_rows * q_dim));
-                for ((x, queries), start) in blocks.zip((0..).step_by(block_rows)) {
+                let blocks = x.chunks_mut((block_rows * d_model).max(1)).zip(queries.chunks_mut((block_rows * q_dim).max(1)));
+                for ((x, queries), start) in blocks.zip((0..).step_by(block_rows.max(1))) {
                     ctx.start = start;
                     let positions = positions(lengths, start);
                     let mut rows = EncoderRows { x, queries, cache: &mut cache };
@@ -126,7 +126,7 @@ impl Model<'_> {
             Input::Features(features) => {
                 let stem = InputStem::new(self.image(), table);
                 let mut scratch = InputStemBuffers { gathered: buffers.block.normed, conv_out: buffers.conv_out.as_deref_mut() };
-                for (x, start) in x.chunks_mut(block_rows * d_model).zip((0..).step_by(block_rows)) {
+                for (x, start) in x.chunks_mut((block_rows * d_model).max(1)).zip((0..).step_by(block_rows.max(1))) {
                     ctx.start = start;
                     stem.apply(ctx, features, x, &mut scratch);
                 }
@@ -156,7 +156,7 @@ impl Model<'_> {
                 debug_assert!(false, "layer {layer} has no cross-attention or no cache");
                 return;
             };
-            for (x, start) in x.chunks(block_rows * d_model).zip((0..).step_by(block_rows)) {
+            for (x, start) in x.chunks((block_rows * d_model).max(1)).zip((0..).step_by(block_rows.max(1))) {
                 ctx.start = start;
                 attention.cache_encoder_kv(&mut ctx, x, &mut cache, buffers.block.proj);
             }

@@ -3,8 +3,8 @@
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{self, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer::internals::numeric::quantize_query;
+use attoformer::kernels::{self, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use semihosting::println;
 
 /// The specification's functions.

@@ -105,6 +105,16 @@ impl SourceFile {
         found
     }
 
+    /// Names of `pub fn` and `pub const fn`.
+    pub fn public_functions(&self) -> impl Iterator<Item = &str> {
+        let name = |window: &[String]| match [&*window[0], &*window[1], &*window[2]] {
+            ["pub", "fn", _] => Some(2),
+            ["pub", "const", "fn"] => Some(3),
+            _ => None,
+        };
+        self.tokens.windows(4).filter_map(move |window| name(window).map(|at| &*window[at]))
+    }
+
     /// Functions with more than `limit` parameters, as name and count; `self` counts.
     pub fn wide_functions(&self, limit: usize) -> Vec<(String, usize)> {
         let tokens: Vec<&str> = self.tokens.iter().map(String::as_str).collect();
