@@ -38,6 +38,11 @@ impl EngineArgs {
     pub fn setup(&self) -> Result<Setup, Error> {
         Ok(Setup { parallel: thread_pool(self.threads)?, ..self.kernels.setup()? })
     }
+
+    /// The session setup with this kernel set and one thread.
+    pub fn single_threaded(&self) -> Result<Setup, Error> {
+        self.kernels.setup()
+    }
 }
 
 /// Threads and kernels for many independent inputs.

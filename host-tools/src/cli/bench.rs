@@ -29,8 +29,8 @@ pub struct Args {
     gen_len: usize,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Measure CPU time and memory over several sequence lengths instead
-    #[arg(long, conflicts_with_all = ["prompt_len", "gen_len", "threads"])]
+    /// Measure CPU time and memory over several sequence lengths instead, on one thread
+    #[arg(long, conflicts_with_all = ["prompt_len", "gen_len"])]
     scaling: bool,
     /// Sequence lengths in tokens [default: those of 256,1024,4096,16384 that fit the context]
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', requires = "scaling")]
@@ -113,7 +113,7 @@ struct ScalingReport {
 
 /// Measures several lengths of each image, reports and plots.
 fn run_scaling(args: &Args) -> Result<(), Error> {
-    let setup = args.engine.setup()?;
+    let setup = args.engine.single_threaded()?;
     #[cfg(feature = "plots")]
     for (svg, file) in args.svg.iter().flat_map(|svg| args.files.iter().map(move |file| (svg, file))) {
         files::check_distinct(svg, file)?;

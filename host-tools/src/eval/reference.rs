@@ -10,7 +10,7 @@ use crate::{files, import, pack};
 /// Bytes of an image, mapped or packed in memory.
 pub type ImageBytes = Box<dyn Deref<Target = [u8]>>;
 
-/// Opens the reference: an image as it is, or a checkpoint, packed in memory without quantization.
+/// Opens the reference: an image, or a checkpoint that is packed in memory without quantization.
 ///
 /// # Errors
 /// Those of the importer and the packer with the file.
