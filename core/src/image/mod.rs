@@ -90,13 +90,12 @@ impl<'a> Image<'a> {
             return Err(Error::PayloadChecksum);
         }
         let sections = Sections::parse(bytes)?;
-        let section = |kind| section_of(bytes, &sections, kind);
-        let image = Image {
+        let mut image = Image {
             bytes,
             config,
             order: TensorOrder::new(&config),
             sections,
-            directory: section(section::DIRECTORY),
+            directory: section_of(bytes, &sections, section::DIRECTORY),
             golden: Golden::EMPTY,
             tokenizer: None,
             #[cfg(feature = "audio")]
@@ -109,21 +108,31 @@ impl<'a> Image<'a> {
         image.check_features()?;
         image.check_rotary()?;
         image.check_directory()?;
-        let golden = Golden::parse(section(section::GOLDEN), &config)?;
         image.check_labels()?;
+        image.parse_sections()?;
+        Ok(image)
+    }
+
+    /// Parses the sections whose views the image keeps.
+    fn parse_sections(&mut self) -> Result<(), Error> {
+        self.golden = Golden::parse(self.section(section::GOLDEN), &self.config)?;
         #[cfg(feature = "audio")]
-        let image = Image { frontend: parse_frontend(section(section::FRONTEND), &config)?, ..image };
+        {
+            self.frontend = parse_frontend(self.section(section::FRONTEND), &self.config)?;
+        }
         #[cfg(feature = "pictures")]
-        let image = Image { pictures: parse_pictures(section(section::PICTURES), &config)?, ..image };
-        let generation_config = match section(section::GENERATION) {
+        {
+            self.pictures = parse_pictures(self.section(section::PICTURES), &self.config)?;
+        }
+        self.generation_config = match self.section(section::GENERATION) {
             [] => None,
-            bytes => Some(GenerationConfig::parse(bytes, config.vocab).ok_or(Error::Section { kind: section::GENERATION })?),
+            bytes => Some(GenerationConfig::parse(bytes, self.config.vocab).ok_or(Error::Section { kind: section::GENERATION })?),
         };
-        let tokenizer = match section(section::TOKENIZER) {
+        self.tokenizer = match self.section(section::TOKENIZER) {
             [] => None,
-            bytes => Some(Tokenizer::new(bytes, config.vocab)?),
+            bytes => Some(Tokenizer::new(bytes, self.config.vocab)?),
         };
-        Ok(Image { golden, tokenizer, generation_config, ..image })
+        Ok(())
     }
 
     /// Bytes of arena for the packed context and the default block, known to the compiler: the size of a `static`.

