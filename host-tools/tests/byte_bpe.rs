@@ -183,7 +183,7 @@ macro_rules! families {
         }
 
         #[test]
-        #[ignore = "a minute"]
+        #[ignore = "needs a minute"]
         fn a_hundred_thousand_texts_become_the_library_s_tokens() {
             agrees(&mut Pair::new(trained(stringify!($family))), 100_000);
         }
@@ -194,7 +194,7 @@ macro_rules! families {
         }
 
         #[test]
-        #[ignore = "a minute"]
+        #[ignore = "needs a minute"]
         fn every_character_becomes_the_library_s_tokens() {
             agrees_on_characters(&mut Pair::new(trained(stringify!($family))), 1);
         }

@@ -63,7 +63,7 @@ fn characters_of_the_first_planes_are_mapped_as_the_library_does() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn every_character_is_mapped_as_the_library_does() {
     for map in maps() {
         check_spelling(&map, ('\0'..=char::MAX).flat_map(with_neighbours));
@@ -91,7 +91,7 @@ fn clusters_are_split_as_the_library_does() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn three_million_clusters_are_split_as_the_library_does() {
     check_clusters(3_000_000, 32);
 }

@@ -118,7 +118,7 @@ fn generated_strings_with_a_charsmap_become_the_library_s_tokens() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "needs minutes"]
 fn a_hundred_thousand_strings_with_a_charsmap_become_the_library_s_tokens() {
     check_all(variants(), &several(100_000, 34, OWN));
 }

@@ -118,14 +118,14 @@ fn generated_strings_are_normalized_as_the_library_does() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn a_hundred_thousand_generated_strings_are_normalized_as_the_library_does() {
     check_generated(100_000, 12);
 }
 
 /// Each character alone, and before and after characters that it composes or is reordered with.
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn every_character_is_normalized_as_the_library_does() {
     let texts = ('\0'..=char::MAX).map(|c| format!("{c}\u{301}a\u{301}{c}\u{323}b{c}\u{1161}\u{11A8}\u{1100}{c}\u{9C7}{c}{c}"));
     let texts: Vec<String> = texts.collect();

@@ -203,13 +203,13 @@ fn texts_of_every_form_become_the_library_s_tokens() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "needs minutes"]
 fn a_hundred_thousand_texts_of_every_form_become_the_library_s_tokens() {
     every_form_agrees(100_000);
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn every_character_of_every_form_becomes_the_library_s_tokens() {
     let file = file(form("llama"), false, true);
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("b{character} {character}")).collect();

@@ -86,14 +86,14 @@ fn generated_strings_become_the_library_s_unigram_tokens() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "needs minutes"]
 fn a_hundred_thousand_generated_strings_become_the_library_s_unigram_tokens() {
     check_all(variants(), &several(100_000, 22, OWN));
 }
 
 /// Each character between letters.
 #[test]
-#[ignore = "minutes"]
+#[ignore = "needs minutes"]
 fn every_character_becomes_the_library_s_unigram_tokens() {
     let texts: Vec<String> = ('\0'..=char::MAX).map(|character| format!("a{character}b {character} {character}{character}")).collect();
     for file in variants() {

@@ -162,14 +162,14 @@ fn generated_strings_become_the_library_s_wordpiece_tokens() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn a_hundred_thousand_generated_strings_become_the_library_s_wordpiece_tokens() {
     check_generated(100_000, 2);
 }
 
 /// Each character of Unicode after and before a letter, with a vocabulary of the first three planes, which shows every wrong entry of a table.
 #[test]
-#[ignore = "a minute"]
+#[ignore = "needs a minute"]
 fn every_character_becomes_the_library_s_wordpiece_tokens() {
     let mut vocabulary = vocabulary(every_piece(&['\0'..='\u{2FFFF}']));
     for strip_accents in [true, false] {
