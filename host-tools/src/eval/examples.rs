@@ -117,7 +117,7 @@ impl Examples {
     /// first `_`, such as `yes_01.wav`. Inputs whose label the model does not have are counted and skipped.
     ///
     /// # Errors
-    /// [`ExamplesError::NoInputs`], or an error of the operating system.
+    /// `ExamplesError::NoInputs`, or an error of the operating system.
     pub fn of_folder(folder: &Path, open: OpenImage<'_>) -> Result<Self, Error> {
         let known = ModelLabels::of(open)?;
         let mut examples = Examples::default();
@@ -143,7 +143,7 @@ impl Examples {
     /// Fields may be quoted; a first line whose label is `label` is a header.
     ///
     /// # Errors
-    /// [`ExamplesError`] with the list.
+    /// `ExamplesError` with the list.
     pub fn of_list(path: &Path, open: OpenImage<'_>) -> Result<Self, Error> {
         let known = ModelLabels::of(open)?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -11,7 +11,7 @@ use crate::files;
 /// Refuses to overwrite anything but an older image: checkpoints, tokenizers and texts often share its folder.
 ///
 /// # Errors
-/// [`OutputError::NotAnImage`] if another kind of file exists at `path`.
+/// `OutputError::NotAnImage` if another kind of file exists at `path`.
 pub fn check_output(path: &Path) -> Result<(), Error> {
     let mut start = Vec::new();
     // Opening a pipe would block until its other end is opened.
@@ -28,7 +28,7 @@ pub fn check_output(path: &Path) -> Result<(), Error> {
 /// Compares the size of an image with the flash budget.
 ///
 /// # Errors
-/// [`OutputError::Budget`] if the image is larger.
+/// `OutputError::Budget` if the image is larger.
 pub fn check_budget(path: &Path, packed: &Packed, budget: Option<u64>) -> Result<(), Error> {
     let bytes = packed.image.len() as u64;
     match budget {

@@ -183,7 +183,7 @@ impl<'b> Gguf<'b> {
     /// All tensors.
     ///
     /// # Errors
-    /// [`WeightsError::Duplicate`].
+    /// `WeightsError::Duplicate`.
     pub fn into_weights(self) -> Result<Weights<'b>, WeightsError> {
         let mut weights = Weights::new("the metadata");
         self.tensors.into_iter().try_for_each(|(name, tensor)| weights.add(name.to_owned(), tensor))?;
@@ -198,7 +198,7 @@ impl<'b> Gguf<'b> {
     /// Rows of a table, which must exist.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`].
+    /// `WeightsError::Missing`.
     pub fn rows(&self, name: &str) -> Result<u32, WeightsError> {
         let rows = self.shape(name).and_then(|shape| u32::try_from(shape[0]).ok());
         rows.ok_or_else(|| WeightsError::Missing(name.to_owned()))
