@@ -4,7 +4,7 @@
 //! Only matrix products are split: by tokens, or by outputs (rows of the matrix) if there is one token. Attention, norms and activations
 //! run on the calling thread. No sum is split, so no result depends on the number of threads.
 
-use core::fmt::Debug;
+use core::fmt;
 
 /// Work, in multiply-accumulates, below which a split costs more than it gains.
 const MIN_WORK: usize = 1 << 19;
@@ -29,12 +29,19 @@ const MIN_WORK: usize = 1 << 19;
 ///     }
 /// }
 /// ```
-pub trait Parallel: Sync + Debug {
+pub trait Parallel: Sync {
     /// Pieces of work that can run at the same time.
     fn threads(&self) -> usize;
 
     /// Runs both pieces, in any order or at the same time, and returns when both have ended.
     fn join(&self, a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send));
+}
+
+// Not a supertrait, which every implementation's table of methods would carry into programs that print nothing.
+impl fmt::Debug for dyn Parallel + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parallel")
+    }
 }
 
 /// Runs one piece after the other on the caller's thread: the default of a session.
