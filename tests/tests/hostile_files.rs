@@ -196,6 +196,6 @@ fn a_write_that_is_stopped_in_its_middle_leaves_nothing() {
     let script = "trap '' XFSZ; ulimit -f 4; exec \"$ATTO\" pack random.bin --weights f32 -o out.atto";
     let stopped = finished(Command::new("sh").args(["-c", script]).current_dir(files.folder.path()).env("ATTO", program));
     let sentence = stopped.refusal().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(sentence, "out.atto: the file would grow beyond the limit set for it");
+    assert_eq!(sentence, "out.atto: the file would exceed the size limit of this process");
     assert_eq!(files.names(), ["random.bin", "tokenizer.bin"]);
 }
