@@ -126,7 +126,7 @@ fn text_comes_from_a_whole_session() {
 }
 
 #[test]
-fn a_damaged_image_is_refused() {
+fn an_image_with_a_wrong_checksum_is_refused() {
     let (_, seed) = seeds()[0];
     let step = if cfg!(miri) { 211 } else { 1 };
     let (mut words, range) = buffer(seed.len() - 1, 0);

@@ -43,7 +43,7 @@ fn generate() -> (String, usize) {
 }
 
 #[test]
-fn the_table_is_up_to_date() {
+fn the_byte_bpe_table_is_up_to_date() {
     let (source, bytes) = generate();
     println!("{bytes} bytes");
     assert!(std::fs::read_to_string(FILE).unwrap() == source, "{FILE} differs from the output of the generator: write it again");
@@ -52,6 +52,6 @@ fn the_table_is_up_to_date() {
 
 #[test]
 #[ignore = "writes the table"]
-fn write_the_table() {
+fn write_the_byte_bpe_table() {
     std::fs::write(FILE, generate().0).unwrap();
 }

@@ -66,7 +66,7 @@ fn generate() -> (String, usize) {
 
 /// A table that was edited by hand, or that a new generator has outdated, would only show in rare scripts.
 #[test]
-fn the_table_is_up_to_date() {
+fn the_cluster_table_is_up_to_date() {
     let (source, bytes) = generate();
     assert!(std::fs::read_to_string(FILE).unwrap() == source, "{FILE} differs from the output of the generator: write it again");
     assert!(bytes <= 4 << 10, "a microcontroller carries {bytes} bytes of tables");
@@ -76,6 +76,6 @@ fn the_table_is_up_to_date() {
 /// Writes the table.
 #[test]
 #[ignore = "writes core/src/tokenizer/unigram/tables.rs"]
-fn write_the_table() {
+fn write_the_cluster_table() {
     std::fs::write(FILE, generate().0).unwrap();
 }

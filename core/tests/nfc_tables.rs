@@ -112,7 +112,7 @@ fn generate() -> (String, usize) {
 
 /// A table that was edited by hand, or that a new generator has outdated, would only show in rare scripts.
 #[test]
-fn the_tables_are_up_to_date() {
+fn the_nfc_tables_are_up_to_date() {
     let (source, bytes) = generate();
     assert!(std::fs::read_to_string(FILE).unwrap() == source, "{FILE} differs from the output of the generator: write it again");
     assert!(bytes <= 13 << 10, "a microcontroller carries {bytes} bytes of tables");
@@ -122,6 +122,6 @@ fn the_tables_are_up_to_date() {
 /// Writes the tables.
 #[test]
 #[ignore = "writes core/src/tokenizer/nfc/tables.rs"]
-fn write_the_tables() {
+fn write_the_nfc_tables() {
     std::fs::write(FILE, generate().0).unwrap();
 }

@@ -107,7 +107,7 @@ fn the_stories_vocabulary_gives_the_tokens_of_the_slow_encoder() {
 
 /// The merges of the text `<s>` reach the piece of BOS only if that is matched against text.
 #[test]
-fn text_never_becomes_a_special_token() {
+fn text_never_becomes_a_special_token_of_bpe() {
     let mut vocabulary = Vocabulary::new(&[("<", -1.0), ("s", -1.0), (">", -1.0), ("<s", -2.0), ("0", -1.0), ("<0", -2.0)]);
     vocabulary.pieces[0].0 = b"<0".to_vec();
     vocabulary.pieces[1].0 = b"<s>".to_vec();
@@ -201,7 +201,7 @@ fn exercise(tokenizer: &Tokenizer<'_>) {
 }
 
 #[test]
-fn damaged_sections_never_panic() {
+fn damaged_bpe_sections_never_panic() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     for end in 0..section.len() {
@@ -233,7 +233,7 @@ fn damaged_sections_never_panic() {
 
 /// Breaks each rule of the section alone.
 #[test]
-fn each_contradiction_of_a_section_is_named() {
+fn each_contradiction_of_a_bpe_section_is_named() {
     let vocabulary = Vocabulary::small();
     let section = vocabulary.section();
     let vocab = vocabulary.vocab() as usize;

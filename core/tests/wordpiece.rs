@@ -111,7 +111,7 @@ fn marks_are_sorted_in_canonical_order() {
 
 /// Text cannot end a sequence, whatever it spells.
 #[test]
-fn text_never_becomes_a_special_token() {
+fn text_never_becomes_a_special_token_of_wordpiece() {
     assert_eq!(split("[CLS]", UNCASED), ["[", "cls", "]"]);
     let pieces = ["pad", "unk", "cls", "sep", "c", "##l", "##s"];
     let section = section(&pieces, UNCASED);
@@ -172,7 +172,7 @@ fn a_piece_of_255_bytes_is_decoded() {
 
 /// Breaks each rule of the section alone.
 #[test]
-fn each_contradiction_of_a_section_is_named() {
+fn each_contradiction_of_a_wordpiece_section_is_named() {
     let good = section(&PIECES, UNCASED);
     let vocab = PIECES.len();
     let sorted = 32 + 4 * (vocab + 1);
@@ -198,7 +198,7 @@ fn each_contradiction_of_a_section_is_named() {
 }
 
 #[test]
-fn damaged_sections_never_panic() {
+fn damaged_wordpiece_sections_never_panic() {
     let good = section(&PIECES, UNCASED);
     let vocab = PIECES.len() as u32;
     for end in 0..good.len() {

@@ -126,7 +126,7 @@ fn generate() -> (String, usize) {
 
 /// A table that was edited by hand, or that a new generator has outdated, would only show in rare scripts.
 #[test]
-fn the_tables_are_up_to_date() {
+fn the_wordpiece_tables_are_up_to_date() {
     let committed = std::fs::read_to_string(FILE).unwrap();
     let (source, bytes) = generate();
     let classes = |source: &str| source.split("\n/// ").nth(1).map(str::to_owned);
@@ -141,6 +141,6 @@ fn the_tables_are_up_to_date() {
 /// Writes the tables.
 #[test]
 #[ignore = "writes core/src/tokenizer/wordpiece/tables.rs"]
-fn write_the_tables() {
+fn write_the_wordpiece_tables() {
     std::fs::write(FILE, generate().0).unwrap();
 }

@@ -137,7 +137,7 @@ fn aarch64_agrees() {
 
 /// The comparison of hashes detects the smallest possible difference.
 #[test]
-fn one_flipped_bit_in_one_logit_changes_the_hash() {
+fn one_flipped_bit_in_one_logit_changes_the_hash_on_another_target() {
     let logits: Vec<f32> = (0..512).map(|index| (index as f32 - 200.0) / 7.0).collect();
     let hash = |logits: &[f32]| {
         let mut hash = OutputHash::new();

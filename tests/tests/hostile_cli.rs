@@ -53,7 +53,7 @@ fn a_damaged_image_is_refused_in_one_line_at_once() {
 }
 
 #[test]
-fn a_damaged_image_with_right_checksums_is_refused_or_runs_to_the_end() {
+fn the_command_line_refuses_a_damaged_image_or_runs_it_to_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plausible.atto");
     let image = image();

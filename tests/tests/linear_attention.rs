@@ -51,7 +51,7 @@ fn logits(image: &Image, plan: Plan, kernels: &'static Kernels, tokens: &[u32], 
 }
 
 #[test]
-fn chunks_blocks_and_kernels_never_change_a_bit() {
+fn chunks_blocks_and_kernels_never_change_a_bit_of_linear_attention() {
     for format in FORMATS {
         let image = decoder().pack(format, KvType::Int8);
         let image = Image::new(&image).unwrap();

@@ -33,7 +33,8 @@ pub const fn rows_per_bundle(layout: Layout, dtype: Dtype) -> usize {
 pub fn pack_rows(layout: Layout, dtype: Dtype, columns: usize, portable: &[u8], out: &mut [u8]) {
     let row_bytes = row_bytes(dtype, columns as u32) as usize;
     let bundle_rows = rows_per_bundle(layout, dtype);
-    let bundles = portable.chunks(bundle_rows * row_bytes.max(1)).zip(out.chunks_mut(bundle_rows * row_bytes.max(1)));
+    let bundle_bytes = bundle_rows.wrapping_mul(row_bytes).max(1);
+    let bundles = portable.chunks(bundle_bytes).zip(out.chunks_mut(bundle_bytes));
     for (rows, out) in bundles {
         match bundle_rows {
             1 => out.iter_mut().zip(rows).for_each(|(out, &byte)| *out = byte),

@@ -5,9 +5,14 @@
 #![no_std]
 #![no_main]
 
-use attoformer::frontend::{Frames, Sizes};
-use attoformer::kernels::SCALAR;
-use attoformer::{Decoder, Error, Image, Limits, OutputHash, Plan, Sampler, Session, arena_bytes};
+use attoformer::frontend::pictures::Pictures;
+use attoformer::frontend::{Frames, Frontend, Sizes};
+use attoformer::image::{Dtype, Layout, Role, header_checksum};
+use attoformer::kernels::layout::{interleave_index, pack_rows, rows_per_bundle};
+use attoformer::kernels::{self, SCALAR};
+use attoformer::{
+    Arena, Decoder, Error, Feature, Image, Inline, Limits, OutputHash, Plan, Sampler, Session, StopMatcher, Tokenizer, arena_bytes,
+};
 use core::{fmt::Write, hint::black_box, panic::PanicInfo};
 
 /// Entry point, which the linker keeps.
@@ -17,6 +22,7 @@ pub extern "C" fn _start() {
     let arena: &mut [u8] = black_box(&mut []);
     let _ = black_box(use_everything(image, arena, black_box(&[]), black_box("")));
     let _ = black_box(use_the_rest(black_box(&[]), black_box(&mut []), black_box(&[]), black_box("")));
+    let _ = black_box(use_the_views(black_box(&[]), black_box(&mut []), black_box(&[""])));
     #[cfg(feature = "plant")]
     black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
 }
@@ -95,6 +101,38 @@ fn use_the_rest(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) -> R
     black_box(generation.next_piece_with(&mut ())?);
     black_box((generation.end().map(|end| end.name()), generation.position()));
     black_box(generation.sampler());
+    Ok(())
+}
+
+/// Uses the parsed sections of an image, the kernel sets, stop sequences, and the parsers of single sections.
+fn use_the_views(bytes: &[u8], values: &mut [f32], stops: &[&str]) -> Result<(), Error> {
+    let image = Image::new(bytes)?;
+    black_box((Image::arena_bytes(bytes), header_checksum(bytes), image.golden(), image.section(black_box(1))));
+    black_box(image.entry(black_box(Role::Qkv), black_box(1)));
+    image.entries().for_each(|entry| _ = black_box((entry.value_bytes(), entry.row_bytes())));
+    image.features().chain(Feature::ALL).for_each(|feature| _ = black_box((feature.name(), feature.is_built_in())));
+    if let Some(config) = image.generation_config() {
+        config.suppress(black_box(true), values);
+        let language = config.detect_language(values);
+        config.prompt_for(language, black_box(true), black_box(true)).for_each(|token| _ = black_box(token));
+    }
+    kernels::all().for_each(|kernels| _ = black_box(kernels.name()));
+    black_box((kernels::best(), kernels::by_name(black_box("scalar"))));
+    black_box((interleave_index(black_box(1)), rows_per_bundle(black_box(Layout::CortexMDsp), black_box(Dtype::Int4))));
+    let mut packed = [0; 64];
+    pack_rows(black_box(Layout::CortexMDsp), black_box(Dtype::Int4), black_box(3), bytes, &mut packed);
+    let mut matcher = StopMatcher::new(stops)?;
+    black_box((matcher.push(black_box("text")), matcher.stopped(), matcher.finish()));
+    let mut arena = Arena::<64>::new();
+    let mut session = Session::new(&image, arena.bytes())?.with_parallel(&Inline);
+    black_box((session.config(), session.tokens()));
+    black_box(session.logits());
+    let tokenizer = Tokenizer::new(bytes, black_box(1))?;
+    black_box(tokenizer.piece(black_box(1))?);
+    let frontend = Frontend::new(bytes)?;
+    black_box((frontend.rows(), frontend.samples(), frontend.features(), Frames::buffer_len(&frontend)));
+    let pictures = Pictures::new(bytes)?;
+    black_box((pictures.is_consistent(), pictures.rows(), pictures.features(), pictures.bytes()));
     Ok(())
 }
 

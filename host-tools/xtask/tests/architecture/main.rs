@@ -79,8 +79,8 @@ fn core_functions_have_few_parameters() {
     assert!(wide.is_empty(), "functions of core with more than {PARAMETERS} parameters:\n{}", wide.join("\n"));
 }
 
-/// Methods of public types that `firmware/nopanic` does not call: an internal one, and one that takes a trait object of the caller.
-const NOT_IN_NOPANIC: [&str; 2] = ["golden_hash", "with_parallel"];
+/// Public functions that `firmware/nopanic` does not call by themselves: internal ones, which other calls reach.
+const NOT_IN_NOPANIC: [&str; 7] = ["golden_hash", "functions", "checksum", "crc32", "fill_twiddles", "is_supported", "real"];
 
 #[test]
 fn nopanic_calls_every_public_method() {
@@ -90,8 +90,11 @@ fn nopanic_calls_every_public_method() {
     let mut missing = Vec::new();
     for file in core.files.values() {
         let path = file.path.display().to_string();
-        let is_public =
-            path.starts_with("session/") || ["sampling.rs", "hash.rs", "tokenizer/mod.rs", "tokenizer/decode.rs"].contains(&&*path);
+        let is_public = ["session/", "image/", "frontend/", "kernels/mod.rs", "kernels/set.rs", "kernels/layout.rs"]
+            .iter()
+            .any(|place| path.starts_with(place))
+            || ["sampling.rs", "hash.rs", "features.rs", "tokenizer/mod.rs", "tokenizer/decode.rs", "tokenizer/stop.rs"].contains(&&*path)
+            || ["memory/plan.rs", "memory/arena.rs"].contains(&&*path);
         if is_public {
             missing.extend(file.public_functions().filter(|name| !is_called(name)).map(|name| format!("{path}: {name}")));
         }
