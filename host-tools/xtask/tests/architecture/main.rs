@@ -6,7 +6,7 @@ mod cycles;
 mod source;
 mod vocabulary;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cycles::{Graph, describe};
 use source::Crate;
@@ -100,4 +100,22 @@ fn nopanic_calls_every_public_method() {
         }
     }
     assert!(missing.is_empty(), "firmware/nopanic does not call:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn no_test_name_occurs_twice() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let lines = vocabulary::git_grep(&["-h", "-A3", "-E", r"^\s*#\[test\]", "--", "*.rs"]).unwrap_or_default();
+    let mut is_test = false;
+    for line in lines.lines().map(str::trim) {
+        is_test |= line == "#[test]";
+        if let Some(name) = line.strip_prefix("fn ").filter(|_| is_test) {
+            let name = name.split('(').next().unwrap_or_default();
+            places.entry(name.to_owned()).or_default().push(line.to_owned());
+            is_test = false;
+        }
+    }
+    assert!(places.len() > 400, "only {} tests were found", places.len());
+    let twice: Vec<&String> = places.iter().filter(|(_, lines)| lines.len() > 1).map(|(name, _)| name).collect();
+    assert!(twice.is_empty(), "several tests are called {twice:?}");
 }

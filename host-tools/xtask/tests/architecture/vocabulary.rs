@@ -78,7 +78,7 @@ const TERMS: [&str; 66] = [
 const REPLACED: &str = "[R]ooms|[S]ight|[W]ish|[T]aker|[S]cribe|[S]een|[B]eside|[A]round|[d]earest|[c]hoosiest|[p]arted";
 
 /// Runs `git grep` at the repository's root; `None` without a git checkout.
-fn git_grep(arguments: &[&str]) -> Option<String> {
+pub fn git_grep(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     let found = output(command.current_dir(root()).arg("grep").args(arguments)).ok()?;
     matches!(found.status.code(), Some(0 | 1)).then(|| String::from_utf8_lossy(&found.stdout).into_owned())
