@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use attoformer::image::{Config, InputStem};
-use attoformer::image::{Dtype, Layout, Role};
+use attoformer::image::{Dtype, Entry, Layout, Role};
 use attoformer::internals::format::ENTRY_BYTES;
 
 use super::error::PackError;
@@ -35,7 +35,6 @@ pub struct StoredTensor {
     pub rel_error: f64,
     layout: Layout,
     values: u32,
-    value_bytes: u32,
     scales: u32,
     group_scales: u32,
     bias: u32,
@@ -45,14 +44,23 @@ pub struct StoredTensor {
 impl StoredTensor {
     /// Appends the directory entry.
     pub(super) fn put_entry(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend((self.role as u16).to_le_bytes());
-        out.extend(self.layer.map_or(u16::MAX, |layer| layer as u16).to_le_bytes());
-        out.extend([self.format.dtype() as u8, self.layout as u8]);
-        out.extend((self.format.group() as u16).to_le_bytes());
-        let words = [self.rows, self.columns, self.values, self.value_bytes, self.scales, self.group_scales, self.bias, self.in_scale];
-        out.extend(words.into_iter().flat_map(u32::to_le_bytes));
-        out.resize(start + ENTRY_BYTES, 0);
+        let entry = Entry {
+            role: self.role,
+            layer: self.layer,
+            dtype: self.format.dtype(),
+            layout: self.layout,
+            group: self.format.group(),
+            rows: self.rows,
+            columns: self.columns,
+            values: self.values,
+            scales: self.scales,
+            group_scales: self.group_scales,
+            bias: self.bias,
+            in_scale: self.in_scale,
+        };
+        let mut bytes = [0; ENTRY_BYTES];
+        entry.emit(&mut bytes);
+        out.extend(bytes);
     }
 }
 
@@ -147,7 +155,6 @@ fn put_tensor(mut fused: Cow<'_, FusedTensor>, storage: &Storage, target: Target
         rel_error: quantized.relative_error(fused.matrix()),
         layout,
         values,
-        value_bytes: bytes.len() as u32,
         scales: put_if(is_integer, out, &floats(&quantized.row_scales))?,
         group_scales: put_if(is_int4, out, &quantized.group_scales)?,
         bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
