@@ -166,3 +166,40 @@ fn an_empty_batch_shows_nothing() {
         session.encode_batch(&[], &[], |_, _| panic!("nothing was asked for")).unwrap();
     });
 }
+
+/// Sequences that decode together have the logits of each alone, with every kind of cache, mask and position.
+#[test]
+fn a_decoded_batch_gives_the_bits_of_each_alone() {
+    const COUNT: usize = 3;
+    let decoders = families()
+        .into_iter()
+        .filter(|(_, model)| model.config.architecture == Architecture::Decoder && model.config.attention == AttentionKind::Softmax);
+    for (name, model) in decoders {
+        for kv in KV_TYPES {
+            let image = model.pack(Format::Int8, kv);
+            let config = *Image::new(&image).unwrap().config();
+            let plan = Plan::packed(&config).with_block(COUNT as u32);
+            with_session(&image, Some(plan), kernels::best(), |session| {
+                let mut numbers = Numbers(5);
+                let length = session.batch_capacity(COUNT).min(5);
+                assert!(length > 0, "{name}: a context of {}", config.context);
+                let sequences: Vec<_> = (0..COUNT).map(|_| sequence(&mut numbers, &config, length)).collect();
+                let mut together = vec![Vec::new(); COUNT];
+                for position in 0..length {
+                    let tokens: Vec<u32> = sequences.iter().map(|sequence| sequence[position]).collect();
+                    session.step_batch(&tokens, |index, logits| together[index].push(bits(logits))).unwrap();
+                }
+                let full = session.batch_capacity(COUNT);
+                for (sequence, found) in sequences.iter().zip(together) {
+                    session.reset();
+                    let expected: Vec<_> = sequence.iter().map(|&token| bits(session.step(token).unwrap())).collect();
+                    assert_eq!(found, expected, "{name}, {kv:?}");
+                }
+                session.reset();
+                let tokens = [0; COUNT];
+                (0..full).for_each(|_| session.step_batch(&tokens, |_, _| {}).unwrap());
+                assert_eq!(session.step_batch(&tokens, |_, _| {}), Err(Error::ContextFull { tokens: full + 1, context: full }));
+            });
+        }
+    }
+}

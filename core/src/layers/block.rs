@@ -54,6 +54,8 @@ pub struct Step<'r, 'c> {
     pub rotary: Option<Rotary<'r>>,
     /// The layer's keys and values.
     pub cache: LayerCache<'c>,
+    /// Rows of the cache of each sequence of a batch; `None` for consecutive tokens of one sequence.
+    pub capacity: Option<usize>,
     /// Keys and values of the encoder's rows, for cross-attention.
     pub encoder: Option<EncoderKv<'c>>,
 }
@@ -100,7 +102,7 @@ impl<'a> Block<'a> {
         let BlockBuffers { normed, proj, .. } = buffers;
         let input = self.pre_norm(ctx.kernels, &self.attn_norm, x, normed);
         let projected = self.attention.project_qkv(ctx, input, step.rotary, proj);
-        self.attention.causal_attend(ctx, projected, &mut step.cache, normed);
+        self.attention.causal_attend(ctx, projected, step.capacity, &mut step.cache, normed);
         self.attn_out_and_mlp(ctx, x, Some(step), buffers);
     }
 

@@ -1,5 +1,6 @@
 //! Sessions: one sequence each, fed token by token, in a batch, or as text.
 
+mod batch;
 #[cfg(feature = "encoder")]
 mod encode;
 mod generate;

@@ -51,6 +51,10 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let token = session.sample(&mut sampler);
     hash.token(token);
     session.step(token)?;
+    black_box(session.batch_capacity(tokens.len()));
+    session.step_batch(tokens, |index, logits| {
+        black_box((index, logits));
+    })?;
 
     extract_features(&image, black_box(&[]), black_box(&mut []), &mut hash)?;
 

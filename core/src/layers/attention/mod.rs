@@ -127,17 +127,25 @@ impl<'a> SelfAttention<'a> {
     /// Causal attention of a decoder's tokens from position `ctx.start` on: stores their keys and values, then attends. Returns the front
     /// of `out`, `(tokens, q_dim)`.
     ///
+    /// With a `capacity`, the rows are one token each of a batch of sequences that have so many rows of the cache, all at position `ctx.start`.
+    ///
     /// With softmax all tokens are stored first, since the causal mask excludes the keys after a query; a linear-attention state takes one
     /// token at a time.
     pub fn causal_attend<'o, P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,
         projected: Projected<'_>,
+        capacity: Option<usize>,
         cache: &mut LayerCache<'_>,
         out: &'o mut [f32],
     ) -> &'o mut [f32] {
         let Projected { values, width } = projected;
         let (start, count) = (ctx.start, rows(values, width).len());
+        if let Some(capacity) = capacity {
+            let positions = (0..count).map(|row| QueryPos { pos: start, seq_start: row * capacity, seq_len: start + 1 });
+            self.store(positions.clone().map(|query| query.seq_start + query.pos), projected, cache);
+            return self.attend(ctx, QueryRows { values, width }, positions, cache, out);
+        }
         if self.kind == AttentionKind::Softmax || !LINEAR {
             self.store(start.., projected, cache);
             let seq_len = start + count;
