@@ -22,12 +22,8 @@ use common::Numbers;
 use texts::{SECONDS_MAX, generated, open_texts, without_a_space};
 
 /// Training texts: this project's own.
-const TEXTS: [&str; 4] = [
-    include_str!("byte_bpe.rs"),
-    include_str!("wordpiece.rs"),
-    include_str!("../../docs/image.md"),
-    include_str!("../src/pack/calibration.txt"),
-];
+const TEXTS: [&str; 4] =
+    [include_str!("byte_bpe.rs"), include_str!("wordpiece.rs"), include_str!("../../docs/image.md"), include_str!("common/sentences.txt")];
 
 /// The patterns of the models' own files.
 const LLAMA_3: &str =

@@ -22,7 +22,7 @@ const TEXTS: [&str; 4] = [
     include_str!("byte_bpe.rs"),
     include_str!("sentencepiece.rs"),
     include_str!("../../docs/image.md"),
-    include_str!("../src/pack/calibration.txt"),
+    include_str!("common/sentences.txt"),
 ];
 
 /// Added tokens and parts of them, byte tokens spelled out, and U+2581.

@@ -18,7 +18,8 @@ use crate::quantize::Matrix;
 use crate::run::embed::encode_truncated;
 use crate::run::generate;
 
-/// The built-in calibration text: sentences of many kinds, one per line.
+/// The built-in calibration text: samples of many kinds and languages, one per line. The kinds alternate, so every part of it is a
+/// representative sample.
 pub const TEXT: &str = include_str!("calibration.txt");
 
 /// Recorded rows per matrix, the first of the text.
@@ -34,6 +35,8 @@ pub struct Calibration {
 #[derive(Default)]
 struct Recorder {
     inputs: HashMap<(Role, u32), Vec<f32>>,
+    /// Whether a matrix has all its rows. Every matrix of a layer reads every token, so more text adds nothing.
+    full: bool,
 }
 
 impl Probe for Recorder {
@@ -42,6 +45,7 @@ impl Probe for Recorder {
         let recorded = self.inputs.entry((role, site.layer)).or_default();
         let free = (ROWS * width).saturating_sub(recorded.len());
         recorded.extend(&rows[..rows.len().min(free)]);
+        self.full |= rows.len() >= free;
     }
 }
 
@@ -59,6 +63,9 @@ impl Calibration {
         let mut recorder = Recorder::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             feed(&mut session, line, &mut recorder).map_err(PackError::Calibration)?;
+            if recorder.full {
+                break;
+            }
         }
         // Matrices outside the layers are recorded under layer 0.
         let mut recorded = |role, layer: Option<u32>| recorder.inputs.remove(&(role, layer.unwrap_or(0)));

@@ -15,7 +15,7 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, Tokenizer as Library};
 
 /// Training texts: this project's own.
-pub const TEXTS: [&str; 3] = [include_str!("../unigram.rs"), include_str!("texts.rs"), include_str!("../../src/pack/calibration.txt")];
+pub const TEXTS: [&str; 3] = [include_str!("../unigram.rs"), include_str!("texts.rs"), include_str!("sentences.txt")];
 
 /// A trained vocabulary as the library's file.
 pub fn trained() -> Value {
