@@ -4,7 +4,7 @@
 
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{self, Functions, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
+use attoformer::kernels::{self, ActivationBits, Functions, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -102,7 +102,7 @@ fn products(sets: &[&Functions], dtype: Dtype, rows: usize, columns: usize, toke
     report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
         Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
         Dtype::Int8 | Dtype::Int4 => {
-            let x = QuantizedRows { values: black_box(&values), stride, scales: &scales };
+            let x = QuantizedRows { values: black_box(&values), stride, scales: &scales, bits: ActivationBits::Eight };
             if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
         }
         _ => (set.matmul_f32)(&matrix, black_box(&x), &mut out),

@@ -31,6 +31,8 @@ pub enum Feature {
     Int8,
     /// int4 weights.
     Int4,
+    /// Activations of twelve bits for int8 weights.
+    A12,
     /// f16 weights.
     F16,
     /// f32 weights.
@@ -43,7 +45,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Feature; 14] = [
+    pub const ALL: [Feature; 15] = [
         Feature::Bpe,
         Feature::ByteBpe,
         Feature::WordPiece,
@@ -54,6 +56,7 @@ impl Feature {
         Feature::Pictures,
         Feature::Int8,
         Feature::Int4,
+        Feature::A12,
         Feature::F16,
         Feature::F32,
         Feature::KvInt8,
@@ -74,6 +77,7 @@ impl Feature {
             Feature::Pictures => "pictures",
             Feature::Int8 => "int8",
             Feature::Int4 => "int4",
+            Feature::A12 => "a12",
             Feature::F16 => "f16",
             Feature::F32 => "f32",
             Feature::KvInt8 => "kv-int8",
@@ -95,6 +99,7 @@ impl Feature {
             Feature::Pictures => cfg!(feature = "pictures"),
             Feature::Int8 => cfg!(feature = "int8"),
             Feature::Int4 => cfg!(feature = "int4"),
+            Feature::A12 => cfg!(feature = "a12"),
             Feature::F16 => cfg!(feature = "f16"),
             Feature::F32 => cfg!(feature = "f32"),
             Feature::KvInt8 => cfg!(feature = "kv-int8"),

@@ -45,6 +45,7 @@
 //! |---|---|
 //! | `bpe`, `byte-bpe`, `wordpiece`, `unigram` | tokenizers |
 //! | `int8`, `int4`, `f16`, `f32` | weight formats |
+//! | `a12` | int8 weights with activations of twelve bits |
 //! | `kv-int8`, `kv-float` | KV cache formats |
 //! | `encoder` | bidirectional stacks: encoders, encoder-decoders with cross-attention, prefix masks |
 //! | `linear-attention` | attention with a constant state |

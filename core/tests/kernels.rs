@@ -24,9 +24,11 @@ static SCALAR: &Functions = kernels::SCALAR.functions();
 /// Compares a set with scalar; an error names the case that differs.
 type Check = fn(&Functions) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 17] = [
     ("quantize", products::quantize),
     ("matmul_i8", products::matmul_i8),
+    ("quantize_a12", products::quantize_a12),
+    ("matmul_i8_a12", products::matmul_i8_a12),
     ("matmul_i4", products::matmul_i4),
     ("matmul_f16", products::matmul_f16),
     ("matmul_f32", products::matmul_f32),

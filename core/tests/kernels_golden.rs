@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::image::{Dtype, Layout};
-use attoformer::internals::numeric::{LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
-use attoformer::kernels::{self, Functions, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
+use attoformer::internals::numeric::{LIMIT_8, LIMIT_12, LOG2_E, Quantizer, max_magnitude_bits, pow2, quantize_query};
+use attoformer::kernels::{self, ActivationBits, Functions, Kernels, KeyRows, Matrix, QuantizedRows, ValueBlocks};
 use random::Random;
 use zerocopy::IntoBytes;
 
@@ -37,6 +37,7 @@ fn pack(weights: &[i8], columns: usize, dtype: Dtype) -> (Vec<u8>, usize) {
 
 struct IntegerCase {
     dtype: Dtype,
+    bits: ActivationBits,
     rows: usize,
     columns: usize,
     tokens: usize,
@@ -44,8 +45,8 @@ struct IntegerCase {
 }
 
 /// One product, with scales of 1 and activations that quantize to themselves: the exact integer sums as f32.
-fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scales: &[u8], x: &[i8]) -> Vec<f32> {
-    let IntegerCase { dtype, rows, columns, tokens, group } = *case;
+fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scales: &[i8], x: &[i16]) -> Vec<f32> {
+    let IntegerCase { dtype, bits, rows, columns, tokens, group } = *case;
     let (bytes, row_bytes) = pack(weights, columns, dtype);
     let values = aligned(&bytes);
     let scales = vec![1.0; rows];
@@ -65,13 +66,17 @@ fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scale
     let (mut values, mut token_scales) = (vec![0; tokens * stride], vec![0.0; tokens]);
     for ((x, out), scale) in x.chunks(columns).zip(values.chunks_mut(stride)).zip(&mut token_scales) {
         let x: Vec<f32> = x.iter().map(|&x| f32::from(x)).collect();
-        *scale = (set.quantize)(&x, &[], out);
+        *scale = if bits == ActivationBits::Twelve { (set.quantize_a12)(&x, &[], out) } else { (set.quantize)(&x, &[], out) };
     }
-    // Every token contains a value of magnitude 127, so its scale is exactly 1.
+    // Every token contains a value of the largest magnitude, so its scale is exactly 1.
     assert!(token_scales.iter().all(|&scale| scale == 1.0));
     let mut out = vec![0.0; tokens * rows];
-    let x = QuantizedRows { values: &values, stride, scales: &token_scales };
-    let matmul = if dtype == Dtype::Int4 { set.matmul_i4 } else { set.matmul_i8 };
+    let x = QuantizedRows { values: &values, stride, scales: &token_scales, bits };
+    let matmul = match (dtype, bits) {
+        (Dtype::Int4, _) => set.matmul_i4,
+        (_, ActivationBits::Eight) => set.matmul_i8,
+        (_, ActivationBits::Twelve) => set.matmul_i8_a12,
+    };
     matmul(&matrix, &x, &mut out);
     out
 }
@@ -80,17 +85,21 @@ fn integer_sums(set: &Functions, case: &IntegerCase, weights: &[i8], group_scale
 fn integer_products_are_exact() {
     let mut random = Random(1);
     let shapes = [(1, 1, 1), (3, 5, 2), (9, 33, 3), (16, 64, 1), (17, 100, 5), (64, 172, 2), (12, 513, 8), (8, 4096, 1), (10, 8192, 3)];
-    let types = [(Dtype::Int8, 0), (Dtype::Int4, 32), (Dtype::Int4, 64), (Dtype::Int4, 128), (Dtype::Int4, usize::MAX)];
+    let eight = ActivationBits::Eight;
+    let int4 = [32, 64, 128, usize::MAX].map(|group| (Dtype::Int4, eight, group));
+    let types = [(Dtype::Int8, eight, 0), (Dtype::Int8, ActivationBits::Twelve, 0)].into_iter().chain(int4);
     for (rows, columns, tokens) in shapes {
-        for (dtype, group) in types {
+        for (dtype, bits, group) in types.clone() {
             let group = if dtype == Dtype::Int4 { group.min(columns) } else { 0 };
-            let case = IntegerCase { dtype, rows, columns, tokens, group };
-            let limit = if dtype == Dtype::Int4 { 15 } else { 255 };
+            let case = IntegerCase { dtype, bits, rows, columns, tokens, group };
+            // All values of the type, -8 and -128 too.
+            let limit = if dtype == Dtype::Int4 { 16 } else { 256 };
             let weights: Vec<i8> = (0..rows * columns).map(|_| (random.below(limit) as i32 - (limit / 2) as i32) as i8).collect();
             let groups = columns.div_ceil(group.max(1));
-            let group_scales: Vec<u8> = (0..rows * groups).map(|_| random.below(256) as u8).collect();
-            let mut x: Vec<i8> = (0..tokens * columns).map(|_| (random.below(255) as i32 - 127) as i8).collect();
-            x.chunks_mut(columns).for_each(|x| x[0] = random.pick(&[127, -127]));
+            let group_scales: Vec<i8> = (0..rows * groups).map(|_| (random.below(255) as i32 - 127) as i8).collect();
+            let largest = if bits == ActivationBits::Twelve { LIMIT_12 } else { LIMIT_8 } as i16;
+            let mut x: Vec<i16> = (0..tokens * columns).map(|_| random.below(2 * largest as usize + 1) as i16 - largest).collect();
+            x.chunks_mut(columns).for_each(|x| x[0] = random.pick(&[largest, -largest]));
             let expected: Vec<f32> = x
                 .chunks(columns)
                 .flat_map(|x| {
@@ -104,7 +113,7 @@ fn integer_products_are_exact() {
                 .collect();
             for set in kernels::all().map(Kernels::functions) {
                 let sums = integer_sums(set, &case, &weights, &group_scales, &x);
-                assert_eq!(sums, expected, "{}: {rows} x {columns}, {tokens} tokens, {dtype:?}, group {group}", set.name);
+                assert_eq!(sums, expected, "{}: {rows} x {columns}, {tokens} tokens, {dtype:?} by {bits:?}, group {group}", set.name);
             }
         }
     }
@@ -170,7 +179,11 @@ fn scales_and_bias_come_last() {
         let token_scale = (set.quantize)(&x, &[], &mut integers);
         let max = x.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
         assert_eq!(token_scale, max / 127.0);
-        (set.matmul_i8)(&matrix, &QuantizedRows { values: &integers, stride: 20, scales: &[token_scale] }, &mut out);
+        (set.matmul_i8)(
+            &matrix,
+            &QuantizedRows { values: &integers, stride: 20, scales: &[token_scale], bits: ActivationBits::Eight },
+            &mut out,
+        );
         for (row, &y) in out.iter().enumerate() {
             let terms = x.iter().zip(&weights[row * 20..]);
             let sum: i64 = terms.map(|(&x, &w)| (x * (127.0 / max)).round_ties_even() as i64 * i64::from(w)).sum();

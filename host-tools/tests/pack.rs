@@ -83,7 +83,7 @@ fn int4_rows_are_padded_and_their_nibbles_in_order() {
             let byte = at(entry.values, row * 20 + column / 2);
             let nibble = if column % 2 == 0 { byte << 4 } else { byte & 0xf0 } as i8 >> 4;
             let group = at(entry.group_scales, row * 2 + column / 32);
-            let value = (nibble as i32 * group as i32) as f32 * scale(row);
+            let value = (nibble as i32 * group as i8 as i32) as f32 * scale(row);
             // Half a step of the largest group scale, or a clipped value.
             assert!((value - original[row * 35 + column]).abs() < 0.3, "{row} {column}");
         }

@@ -48,8 +48,8 @@ proptest! {
         let mut plain = Vec::new();
         for row in values.chunks(columns) {
             let largest = |values: &[f32]| values.iter().fold(0.0_f32, |largest, value| value.abs().max(largest));
-            let unit = largest(row) / 7.0 / 255.0;
-            let groups = row.chunks(group).map(|values| if unit > 0.0 { (largest(values) / 7.0 / unit).ceil().min(255.0) as u8 } else { 0 });
+            let unit = largest(row) / 7.0 / 127.0;
+            let groups = row.chunks(group).map(|values| if unit > 0.0 { (largest(values) / 7.0 / unit).ceil().min(127.0) as i8 } else { 0 });
             let scales = int4::Scales { row: unit, groups: groups.collect() };
             let integers: Vec<i8> = int4::round(row, group, &scales).collect();
             plain.extend(integers.iter().enumerate().map(|(k, &q)| (q as i32 * scales.groups[k / group] as i32) as f32 * unit));

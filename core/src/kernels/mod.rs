@@ -28,7 +28,7 @@ mod x86;
 #[doc(hidden)]
 pub use set::Functions;
 pub use set::Kernels;
-pub use views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
+pub use views::{ActivationBits, KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 
 /// The specification.
 pub static SCALAR: Kernels = Kernels::new(scalar::FUNCTIONS);

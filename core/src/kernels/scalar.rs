@@ -7,9 +7,11 @@ use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, Value
 use crate::format::directory::Dtype;
 use crate::format::directory::Layout;
 use crate::format::types::Activation;
+#[cfg(feature = "a12")]
+use crate::numeric::LIMIT_12;
 use crate::numeric::{
-    self, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu, rms_norm, silu,
-    squared_relu,
+    self, LIMIT_8, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu, rms_norm,
+    silu, squared_relu,
 };
 use half::f16;
 
@@ -19,6 +21,10 @@ pub(super) const FUNCTIONS: Functions = Functions {
     quantize,
     #[cfg(feature = "int8")]
     matmul_i8,
+    #[cfg(feature = "a12")]
+    quantize_a12,
+    #[cfg(feature = "a12")]
+    matmul_i8_a12,
     #[cfg(feature = "int4")]
     matmul_i4,
     #[cfg(feature = "f16")]
@@ -46,16 +52,27 @@ pub(super) const FUNCTIONS: Functions = Functions {
 /// Quantizes one row of `columns` values per-token (absmax, symmetric), each first multiplied by its `in_scale` unless that is empty. `out` has
 /// `columns` rounded up to a multiple of four elements; the padding becomes zero. Returns the row's scale.
 pub fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    quantize_to(LIMIT_8, x, in_scale, out)
+}
+
+/// [`quantize`] to twelve bits, `q = round(x * (2047 / max))`.
+#[cfg(feature = "a12")]
+pub fn quantize_a12(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    quantize_to(LIMIT_12, x, in_scale, out)
+}
+
+#[inline(always)]
+fn quantize_to(limit: f32, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() {
-        quantize_row(|| x.iter().copied(), out)
+        quantize_row(limit, || x.iter().copied(), out)
     } else {
-        quantize_row(|| x.iter().zip(in_scale).map(|(&x, &scale)| x * scale), out)
+        quantize_row(limit, || x.iter().zip(in_scale).map(|(&x, &scale)| x * scale), out)
     }
 }
 
 #[inline(always)]
-fn quantize_row<I: Iterator<Item = f32>>(row: impl Fn() -> I, out: &mut [i16]) -> f32 {
-    let quantizer = Quantizer::new(max_magnitude_bits(row()));
+fn quantize_row<I: Iterator<Item = f32>>(limit: f32, row: impl Fn() -> I, out: &mut [i16]) -> f32 {
+    let quantizer = Quantizer::with_limit(max_magnitude_bits(row()), limit);
     let integers = row().map(|x| quantizer.quantize(x) as i16).chain(core::iter::repeat(0));
     for (out, integer) in out.iter_mut().zip(integers) {
         *out = integer;
@@ -80,15 +97,54 @@ pub(super) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
         match matrix.layout {
             Layout::Portable => {
                 let weights = matrix.row(row);
-                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), read(x)));
+                store_row(matrix, x, row, out, |x| dot_i8(weights.iter().map(|&w| w as i8 as i32), read(x)) as f32);
             }
-            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), read(x))),
+            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_i8(paired_row(matrix, row), read(x)) as f32),
         }
     }
 }
 
-/// GEMV and GEMM, `y = W x`, for int4 weights with group scales: the exact integer sum of each group times the group's u8 scale, all added, then dequantized as for int8. `out` is
-/// `(tokens, rows)`.
+/// Columns whose sum of products of int8 weights and activations of twelve bits fits 32 bits: 8,192 * 128 * 2,047 < 2^31.
+#[cfg(feature = "a12")]
+pub(super) const A12_BLOCK: usize = 8192;
+
+/// GEMV and GEMM, `y = W x`, for int8 weights and activations of twelve bits. Each block of 8,192 columns is an exact integer dot, converted to f32;
+/// the blocks are added in ascending order, then dequantized as for [`matmul_i8`]. `out` is `(tokens, rows)`.
+#[cfg(feature = "a12")]
+pub fn matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    matmul_i8_a12_of(matrix, x, out, i16_values);
+}
+
+/// [`matmul_i8_a12`] for rows in another set's form; `read` returns their values.
+#[cfg(feature = "a12")]
+pub(super) fn matmul_i8_a12_of<'x, I: Iterator<Item = i32>>(
+    matrix: &Matrix<'_>,
+    x: &QuantizedRows<'x>,
+    out: &mut [f32],
+    read: impl Fn(&'x [i16]) -> I + Copy,
+) {
+    for row in 0..matrix.rows {
+        match matrix.layout {
+            Layout::Portable => {
+                let weights = matrix.row(row);
+                store_row(matrix, x, row, out, |x| dot_a12(weights.iter().map(|&w| w as i8 as i32), read(x), x.len()));
+            }
+            Layout::CortexMDsp => store_row(matrix, x, row, out, |x| dot_a12(paired_row(matrix, row), read(x), x.len())),
+        }
+    }
+}
+
+/// The sum of the blocks' exact dots, as floats in ascending order. A row of `stride` activations has at least one block.
+#[cfg(feature = "a12")]
+#[inline(always)]
+fn dot_a12(mut weights: impl Iterator<Item = i32>, mut x: impl Iterator<Item = i32>, stride: usize) -> f32 {
+    let mut block = || dot_i8(weights.by_ref().take(A12_BLOCK), x.by_ref().take(A12_BLOCK)) as f32;
+    let first = block();
+    (1..stride.div_ceil(A12_BLOCK)).fold(first, |sum, _| sum + block())
+}
+
+/// GEMV and GEMM, `y = W x`, for int4 weights with group scales: the exact integer sum of each group times the group's signed scale, all added, then
+/// dequantized as for int8. The sum is exact up to 16,384 columns: 8 * 127 * 127 * 16,384 < 2^31. `out` is `(tokens, rows)`.
 pub fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i4_of(matrix, x, out, i16_values);
 }
@@ -108,7 +164,7 @@ pub(super) fn matmul_i4_of<'x, I: Iterator<Item = i32>>(
             scales.iter().fold(0i32, |sum, &scale| {
                 let part = dot_i8(weights.by_ref().take(group), x.by_ref().take(group));
                 sum.wrapping_add(part.wrapping_mul(scale as i32))
-            })
+            }) as f32
         });
     }
 }
@@ -333,11 +389,11 @@ fn dot_i8(weights: impl Iterator<Item = i32>, x: impl Iterator<Item = i32>) -> i
 
 /// Dequantizes the dot of every token with one row: `acc * (row_scale * token_scale) + bias`.
 #[inline(always)]
-fn store_row<'x>(matrix: &Matrix<'_>, x: &QuantizedRows<'x>, row: usize, out: &mut [f32], dot: impl Fn(&'x [i16]) -> i32) {
+fn store_row<'x>(matrix: &Matrix<'_>, x: &QuantizedRows<'x>, row: usize, out: &mut [f32], dot: impl Fn(&'x [i16]) -> f32) {
     let scale = matrix.scale(row);
     for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
         if let Some(out) = out.get_mut(row) {
-            let y = dot(x) as f32 * (scale * token_scale);
+            let y = dot(x) * (scale * token_scale);
             *out = matrix.bias_of(row).map_or(y, |bias| y + bias);
         }
     }

@@ -1,8 +1,8 @@
 //! A kernel set: one implementation of every kernel.
 
+use super::views::{ActivationBits, Matrix, QuantizedRows};
 #[cfg(feature = "kv-int8")]
 use super::views::{KeyRows, QueryTile, SoftmaxNorm, ValueBlocks};
-use super::views::{Matrix, QuantizedRows};
 #[cfg(any(feature = "int8", feature = "int4", feature = "f16", feature = "f32"))]
 use crate::format::directory::Dtype;
 use crate::format::types::Activation;
@@ -44,6 +44,12 @@ functions! {
     /// int8 weights: [`super::scalar::matmul_i8`].
     #[cfg(feature = "int8")]
     matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
+    /// Quantizes one row to twelve bits: [`super::scalar::quantize_a12`].
+    #[cfg(feature = "a12")]
+    quantize_a12(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32;
+    /// int8 weights and activations of twelve bits: [`super::scalar::matmul_i8_a12`].
+    #[cfg(feature = "a12")]
+    matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
     /// int4 weights: [`super::scalar::matmul_i4`].
     #[cfg(feature = "int4")]
     matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]);
@@ -99,14 +105,27 @@ impl Kernels {
         }
     }
 
-    /// int8 or int4 weights, by the matrix's type.
+    /// Quantizes one row for [`Self::matmul_quantized`].
+    pub(crate) fn quantize_to(&self, bits: ActivationBits, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+        match bits {
+            #[cfg(feature = "a12")]
+            ActivationBits::Twelve => self.quantize_a12(x, in_scale, out),
+            _ => self.quantize(x, in_scale, out),
+        }
+    }
+
+    /// int8 or int4 weights, by the matrix's type and the bits of its activations.
     pub(crate) fn matmul_quantized(&self, matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
-        match matrix.dtype {
+        match (matrix.dtype, x.bits) {
             #[cfg(feature = "int8")]
-            Dtype::Int8 => self.matmul_i8(matrix, x, out),
+            (Dtype::Int8, ActivationBits::Eight) => self.matmul_i8(matrix, x, out),
+            #[cfg(feature = "a12")]
+            (Dtype::Int8, ActivationBits::Twelve) => self.matmul_i8_a12(matrix, x, out),
             #[cfg(feature = "int4")]
-            Dtype::Int4 => self.matmul_i4(matrix, x, out),
-            dtype => debug_assert!(false, "{dtype:?} is not quantized, or not built in; {} and {}", x.stride, out.len()),
+            (Dtype::Int4, ActivationBits::Eight) => self.matmul_i4(matrix, x, out),
+            (dtype, bits) => {
+                debug_assert!(false, "{dtype:?} by {bits:?} is not a product, or not built in; {} and {}", x.stride, out.len())
+            }
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Matrix<'a> {
     /// Scale of each row, per-channel (int8, int4).
     pub scales: &'a [f32],
     /// int4: scale of each group, `(rows, groups)`.
-    pub group_scales: &'a [u8],
+    pub group_scales: &'a [i8],
     /// int4: group size in columns.
     pub group: usize,
     /// Bias of each output, or empty.
@@ -60,7 +60,7 @@ impl<'a> Matrix<'a> {
     /// Group scales of row `row` (int4).
     #[inline(always)]
     #[must_use]
-    pub fn group_scales_of(&self, row: usize) -> &'a [u8] {
+    pub fn group_scales_of(&self, row: usize) -> &'a [i8] {
         let groups = self.columns.div_ceil(self.group.max(1));
         let start = row.wrapping_mul(groups);
         self.group_scales.get(start..start.wrapping_add(groups)).unwrap_or_default()
@@ -74,7 +74,17 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Token rows quantized to eight bits, in the form that the kernel set's own `quantize` writes; no other set can read them.
+/// Bits of quantized activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActivationBits {
+    /// Integers in -127..=127, for int8 and int4 weights.
+    #[default]
+    Eight,
+    /// Integers in -2,047..=2,047, for int8 weights.
+    Twelve,
+}
+
+/// Quantized token rows, in the form that the kernel set's own `quantize` or `quantize_a12` writes; no other set can read them.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizedRows<'a> {
     /// `(tokens, stride)`; each row is padded with zeros.
@@ -83,6 +93,8 @@ pub struct QuantizedRows<'a> {
     pub stride: usize,
     /// Scale of each token.
     pub scales: &'a [f32],
+    /// Bits of the integers.
+    pub bits: ActivationBits,
 }
 
 impl<'a> QuantizedRows<'a> {

@@ -4,7 +4,7 @@ use super::ctx::{Ctx, QuantizeScratch};
 use crate::format::{Dtype, Role};
 use crate::image::Image;
 use crate::kernels::layout::rows_per_bundle;
-use crate::kernels::{Kernels, Matrix, QuantizedRows};
+use crate::kernels::{ActivationBits, Kernels, Matrix, QuantizedRows};
 use crate::memory::layout::quantized_stride;
 use crate::parallel::{Parallel, parts, split_point};
 use crate::probe::{Part, Probe, Site};
@@ -17,6 +17,8 @@ pub struct Linear<'a> {
     matrix: Matrix<'a>,
     /// Per-channel factors of the input, applied before it is quantized (SmoothQuant, Xiao et al. 2022); empty for none.
     in_scale: &'a [f32],
+    /// Bits to which the input is quantized.
+    activation_bits: ActivationBits,
 }
 
 /// Granularity, in rows, of a matrix that is split: whole bundles of every layout, and an address that is a multiple of 16.
@@ -26,7 +28,7 @@ impl<'a> Linear<'a> {
     /// The matrix with this role and layer. A checked image holds every matrix that its header implies; for any other the matrix is empty.
     pub fn new(image: &Image<'a>, role: Role, layer: u32) -> Self {
         let Some(entry) = image.entry(role, layer) else {
-            return Linear { role, matrix: Matrix::EMPTY, in_scale: &[] };
+            return Linear { role, matrix: Matrix::EMPTY, in_scale: &[], activation_bits: ActivationBits::Eight };
         };
         let optional = |offset: u32, count: u32| if offset == 0 { &[] } else { image.view(offset, count) };
         let group = if entry.group == 0 { entry.columns } else { entry.group };
@@ -46,7 +48,7 @@ impl<'a> Linear<'a> {
             group: group as usize,
             bias: optional(entry.bias, entry.rows),
         };
-        Linear { role, matrix, in_scale: optional(entry.in_scale, entry.columns) }
+        Linear { role, matrix, in_scale: optional(entry.in_scale, entry.columns), activation_bits: ActivationBits::Eight }
     }
 
     /// The weights.
@@ -119,7 +121,7 @@ impl<'a> Linear<'a> {
         }
     }
 
-    /// Quantizes each row of `x` by its absmax.
+    /// Quantizes each row of `x` by its absmax, to the bits of the matrix's activations.
     fn quantize<'s>(&self, kernels: &Kernels, x: &[f32], scratch: &'s mut QuantizeScratch<'_>) -> QuantizedRows<'s> {
         let stride = quantized_stride(self.matrix.columns);
         let tokens = x.len() / self.matrix.columns.max(1);
@@ -127,9 +129,9 @@ impl<'a> Linear<'a> {
         let scales = prefix_mut(scratch.scales, tokens);
         let inputs = rows(x, self.matrix.columns);
         for ((x, out), scale) in inputs.zip(rows_mut(values, stride)).zip(scales.iter_mut()) {
-            *scale = kernels.quantize(x, self.in_scale, out);
+            *scale = kernels.quantize_to(self.activation_bits, x, self.in_scale, out);
         }
-        QuantizedRows { values, stride, scales }
+        QuantizedRows { values, stride, scales, bits: self.activation_bits }
     }
 }
 

@@ -17,6 +17,6 @@ pub(crate) use fixed_point::mul_high;
 pub use float::{float_mode_is_ieee, sqrt};
 pub use log::{ln, log10};
 pub use norm::{l2_normalize, layer_norm, rms_norm};
-pub use quantize::{Quantizer, flush_negligible, max_magnitude_bits, pow2, quantize_query, round_to_int};
+pub use quantize::{LIMIT_8, LIMIT_12, Quantizer, flush_negligible, max_magnitude_bits, pow2, quantize_query, round_to_int};
 pub use sum::{Lanes, dot};
 pub use trig::sin_cos;

@@ -30,7 +30,13 @@ pub fn flush_negligible(max_bits: u32) -> u32 {
     if (SMALLEST..INFINITY).contains(&max_bits) { max_bits } else { 0 }
 }
 
-/// Symmetric (absmax) eight-bit quantization of one row: `q = round(x * (127 / max))`, `x ~ q * (max / 127)` to within 0.50003 of a unit.
+/// Largest integer of eight bits.
+pub const LIMIT_8: f32 = 127.0;
+/// Largest integer of twelve bits.
+pub const LIMIT_12: f32 = 2047.0;
+
+/// Symmetric (absmax) quantization of one row: `q = round(x * (limit / max))`, `x ~ q * (max / limit)` to within 0.50003 of a unit with eight
+/// bits, where the limit is 127, and 0.5004 with twelve, where it is 2,047.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantizer {
     /// The factor of a value before rounding; 0 for a row of zeros.
@@ -40,19 +46,25 @@ pub struct Quantizer {
 }
 
 impl Quantizer {
-    /// The quantizer of a row whose largest magnitude has these bits.
+    /// The eight-bit quantizer of a row whose largest magnitude has these bits.
     #[inline(always)]
     pub fn new(max_bits: u32) -> Self {
+        Quantizer::with_limit(max_bits, LIMIT_8)
+    }
+
+    /// The quantizer of a row whose largest magnitude has these bits, to integers up to `limit`: [`LIMIT_8`] or [`LIMIT_12`].
+    #[inline(always)]
+    pub fn with_limit(max_bits: u32, limit: f32) -> Self {
         match flush_negligible(max_bits) {
             0 => Quantizer { inverse: 0.0, scale: 0.0 },
             bits => {
                 let max = f32::from_bits(bits);
-                Quantizer { inverse: 127.0 / max, scale: max / 127.0 }
+                Quantizer { inverse: limit / max, scale: max / limit }
             }
         }
     }
 
-    /// An integer in -127..=127: `|x| * inverse` exceeds 127 by at most two roundings, which round back to 127.
+    /// An integer in `-limit..=limit`: `|x| * inverse` exceeds the limit by at most two roundings, which round back to it.
     #[inline(always)]
     pub fn quantize(self, x: f32) -> i32 {
         // A row that is flushed because it is not finite must not multiply infinity by zero.

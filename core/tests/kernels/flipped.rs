@@ -9,7 +9,7 @@ fn flip(out: &mut [f32]) {
     }
 }
 
-pub fn sets() -> [(&'static str, Functions); 18] {
+pub fn sets() -> [(&'static str, Functions); 21] {
     [
         (
             "quantize",
@@ -27,6 +27,22 @@ pub fn sets() -> [(&'static str, Functions); 18] {
             Functions { quantize: |x, in_scale, out| f32::from_bits((SCALAR.quantize)(x, in_scale, out).to_bits() ^ 1), ..*SCALAR },
         ),
         ("matmul_i8", Functions { matmul_i8: |m, x, out| ((SCALAR.matmul_i8)(m, x, out), flip(out)).1, ..*SCALAR }),
+        (
+            "quantize_a12",
+            Functions {
+                quantize_a12: |x, in_scale, out| {
+                    let scale = (SCALAR.quantize_a12)(x, in_scale, out);
+                    out.iter_mut().take(1).for_each(|q| *q ^= 1);
+                    scale
+                },
+                ..*SCALAR
+            },
+        ),
+        (
+            "quantize_a12",
+            Functions { quantize_a12: |x, in_scale, out| f32::from_bits((SCALAR.quantize_a12)(x, in_scale, out).to_bits() ^ 1), ..*SCALAR },
+        ),
+        ("matmul_i8_a12", Functions { matmul_i8_a12: |m, x, out| ((SCALAR.matmul_i8_a12)(m, x, out), flip(out)).1, ..*SCALAR }),
         ("matmul_i4", Functions { matmul_i4: |m, x, out| ((SCALAR.matmul_i4)(m, x, out), flip(out)).1, ..*SCALAR }),
         ("matmul_f16", Functions { matmul_f16: |m, x, out| ((SCALAR.matmul_f16)(m, x, out), flip(out)).1, ..*SCALAR }),
         ("matmul_f32", Functions { matmul_f32: |m, x, out| ((SCALAR.matmul_f32)(m, x, out), flip(out)).1, ..*SCALAR }),

@@ -91,7 +91,7 @@ pub struct Owned {
     group: usize,
     values: Vec<u128>,
     scales: Vec<f32>,
-    group_scales: Vec<u8>,
+    group_scales: Vec<i8>,
     bias: Vec<f32>,
 }
 
@@ -162,7 +162,9 @@ impl Owned {
         let mut owned = Owned::of_bytes((dtype, layout), shape, group, &bytes, row_bytes);
         owned.scales = (0..rows).map(|_| Floats::Wide.one(random)).collect();
         let any = matches!(fill, Bytes::Any | Bytes::Zero);
-        owned.group_scales.iter_mut().for_each(|scale| *scale = if any { random.below(256) as u8 } else { 255 });
+        // An image's scales are in -127..=127. Zero makes a group zeros.
+        let extreme = random.pick(&[127, -127]);
+        owned.group_scales.iter_mut().for_each(|scale| *scale = if any { (random.below(255) as i32 - 127) as i8 } else { extreme });
         owned.bias = Self::bias(random, rows);
         owned
     }

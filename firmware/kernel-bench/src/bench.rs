@@ -3,7 +3,7 @@
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
-use attoformer::kernels::{Functions, KeyRows, QuantizedRows, ValueBlocks};
+use attoformer::kernels::{ActivationBits, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use attoformer_firmware::Counter;
 use core::hint::black_box;
 use semihosting::println;
@@ -45,7 +45,12 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
     let mut total = 0;
     for start in (0..tokens).step_by(BLOCK) {
         let end = (start + BLOCK).min(tokens);
-        let rows = QuantizedRows { values: &quantized.0[start * K..end * K], stride: K, scales: &token_scales[start..end] };
+        let rows = QuantizedRows {
+            values: &quantized.0[start * K..end * K],
+            stride: K,
+            scales: &token_scales[start..end],
+            bits: ActivationBits::Eight,
+        };
         let (x, out) = (&x[start * K..end * K], &mut out[..(end - start) * shape.rows]);
         let ((), instructions) = counter.count(|| match shape.dtype {
             Dtype::Int8 => (kernels.matmul_i8)(&matrix, &rows, out),

@@ -4,7 +4,7 @@ use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
 use attoformer::internals::numeric::quantize_query;
-use attoformer::kernels::{self, Functions, KeyRows, QuantizedRows, ValueBlocks};
+use attoformer::kernels::{self, ActivationBits, Functions, KeyRows, QuantizedRows, ValueBlocks};
 use semihosting::println;
 
 /// The specification's functions.
@@ -140,7 +140,12 @@ fn product(kernels: &Functions, memory: &mut Memory, case: &Case, random: &mut R
         for ((row, x), scale) in rows.zip(x.chunks_exact(shape.columns)).zip(token_scales.iter_mut()) {
             *scale = (set.quantize)(x, &[], row);
         }
-        let x_rows = QuantizedRows { values: &quantized.0[odd..odd + tokens * stride], stride, scales: &token_scales[..tokens] };
+        let x_rows = QuantizedRows {
+            values: &quantized.0[odd..odd + tokens * stride],
+            stride,
+            scales: &token_scales[..tokens],
+            bits: ActivationBits::Eight,
+        };
         match shape.dtype {
             Dtype::Int8 => (set.matmul_i8)(&matrix, &x_rows, out),
             Dtype::Int4 => (set.matmul_i4)(&matrix, &x_rows, out),

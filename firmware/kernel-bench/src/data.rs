@@ -16,7 +16,7 @@ pub struct Memory {
     /// Row scales.
     pub scales: [f32; 512],
     /// int4 group scales.
-    pub group_scales: [u8; 4096],
+    pub group_scales: [i8; 4096],
     /// Biases.
     pub bias: [f32; 512],
     /// Inputs.
@@ -149,7 +149,7 @@ pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mu
         memory.scales[row] = if random.below(9) == 0 { 0.0 } else { random.unit() * 0.1 };
         memory.bias[row] = random.unit();
     }
-    memory.group_scales.iter_mut().for_each(|scale| *scale = random.next() as u8);
+    memory.group_scales.iter_mut().for_each(|scale| *scale = (random.below(255) as i32 - 127) as i8);
     if shape.layout != Layout::Portable {
         let bundles = 4 * shape.rows.div_ceil(4) * row_bytes;
         pack_rows(shape.layout, shape.dtype, shape.columns, &memory.portable.0[..shape.rows * row_bytes], &mut memory.packed.0[..bundles]);
@@ -162,7 +162,7 @@ fn nibble(extreme: bool, random: &mut Random) -> u8 {
 }
 
 /// The matrix that [`fill_matrix`] made.
-pub fn matrix<'a>(shape: Shape, values: (&'a [u8], &'a [u8]), scales: &'a [f32], group_scales: &'a [u8], bias: &'a [f32]) -> Matrix<'a> {
+pub fn matrix<'a>(shape: Shape, values: (&'a [u8], &'a [u8]), scales: &'a [f32], group_scales: &'a [i8], bias: &'a [f32]) -> Matrix<'a> {
     let row_bytes = shape.row_bytes();
     let group = if shape.group == 0 { shape.columns } else { shape.group };
     let bundle = attoformer::kernels::layout::rows_per_bundle(shape.layout, shape.dtype);

@@ -156,7 +156,7 @@ fn put_tensor(mut fused: Cow<'_, FusedTensor>, storage: &Storage, target: Target
         layout,
         values,
         scales: put_if(is_integer, out, &floats(&quantized.row_scales))?,
-        group_scales: put_if(is_int4, out, &quantized.group_scales)?,
+        group_scales: put_if(is_int4, out, &quantized.group_scales.iter().map(|&scale| scale as u8).collect::<Vec<u8>>())?,
         bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
         in_scale: put_if(scaling.in_scale, out, &floats(&inverses))?,
     })

@@ -31,7 +31,7 @@ pub struct Quantized {
     /// One scale per row; empty for floats.
     pub row_scales: Vec<f32>,
     /// Int4 only: one scale per group `(rows, groups)`, in units of the row's scale.
-    pub group_scales: Vec<u8>,
+    pub group_scales: Vec<i8>,
     /// Columns that share a group scale; the whole row without groups.
     group: usize,
 }

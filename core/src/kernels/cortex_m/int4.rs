@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// End of the outputs.
     pub out_end: *mut f32,
     /// Group scales of the first row.
-    pub group_scales: *const u8,
+    pub group_scales: *const i8,
     /// Bytes of group scales from one row to the next.
     pub group_stride: u32,
     /// Blocks before the last one.
@@ -121,11 +121,11 @@ pub(super) unsafe extern "C" fn quads_by_token(arguments: &Arguments) {
         "bne.w 3b",
         // The end of a block: its accumulators times its scales are added to the totals.
         "ldrd r6, r7, [sp, #64]",
-        "ldrb r8, [r6]",
-        "ldrb.w r9, [r6, r7]",
+        "ldrsb r8, [r6]",
+        "ldrsb.w r9, [r6, r7]",
         "add r10, r6, r7, lsl #1",
-        "ldrb r12, [r10]",
-        "ldrb.w r10, [r10, r7]",
+        "ldrsb r12, [r10]",
+        "ldrsb.w r10, [r10, r7]",
         "ldr r7, [sp, #72]",
         "add r6, r7",
         "str r6, [sp, #64]",
@@ -261,7 +261,7 @@ pub(super) unsafe extern "C" fn rows_by_token(arguments: &Arguments) {
         "7:",
         "ldrd r4, r6, [sp, #32]",
         "asr r2, r2, #12",
-        "ldrb r5, [r4]",
+        "ldrsb r5, [r4]",
         "add r4, r6",
         "str r4, [sp, #32]",
         "mla r3, r2, r5, r3",

@@ -41,6 +41,10 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     quantize: elementwise::quantize,
     #[cfg(feature = "int8")]
     matmul_i8: linear::matmul_i8,
+    #[cfg(feature = "a12")]
+    quantize_a12: super::scalar::quantize_a12,
+    #[cfg(feature = "a12")]
+    matmul_i8_a12: super::scalar::matmul_i8_a12,
     #[cfg(feature = "int4")]
     matmul_i4: linear::matmul_i4,
     #[cfg(feature = "f16")]

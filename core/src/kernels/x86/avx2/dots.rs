@@ -74,7 +74,7 @@ const SAFE_COLUMNS: usize = 128;
 #[inline]
 pub unsafe fn dots_i4<const BYTES: bool, const ROWS: usize, const TOKENS: usize>(
     rows: Strided<u8>,
-    scales: Strided<u8>,
+    scales: Strided<i8>,
     tokens: Strided<u8>,
     columns: usize,
     group: usize,

@@ -33,6 +33,10 @@ pub const FUNCTIONS: Functions = Functions {
     quantize,
     #[cfg(feature = "int8")]
     matmul_i8,
+    #[cfg(feature = "a12")]
+    quantize_a12: super::super::scalar::quantize_a12,
+    #[cfg(feature = "a12")]
+    matmul_i8_a12: super::super::scalar::matmul_i8_a12,
     #[cfg(feature = "int4")]
     matmul_i4,
     #[cfg(feature = "f16")]
