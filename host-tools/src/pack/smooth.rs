@@ -7,7 +7,8 @@ use attoformer::image::{Config, NormPlacement};
 use super::calibrate::Calibration;
 use super::fuse::FusedTensor;
 use super::tensor_id::TensorId;
-use crate::quantize::{Format, smoothing};
+use crate::quantize::Format;
+use crate::quantize::smoothing::{self, SmoothingOptions};
 use crate::report::progress::Progress;
 
 /// Scaling of a tensor's columns.
@@ -32,7 +33,7 @@ pub fn scalings(
     for (at, ((&(role, layer), format), fused)) in ids.iter().zip(formats).zip(fused).enumerate() {
         let columns = fused.columns as usize;
         if let Some((grid, inputs)) = format.grid(columns).zip(calibration.inputs((role, layer), columns)) {
-            let factors = smoothing::factors(inputs, fused.matrix(), grid);
+            let factors = smoothing::factors(inputs, fused.matrix(), &SmoothingOptions::new(grid));
             let norm = ids.iter().position(|&(norm, of)| of == layer && only_reader(config, norm) == Some(role));
             if let Some(norm) = norm {
                 scalings[norm].factors = Some(factors.iter().map(|factor| 1.0 / factor).collect());

@@ -13,7 +13,7 @@ use super::options::Options;
 use super::smooth::ColumnScaling;
 use super::tensor_id::{TensorId, tensor_name};
 use super::writer::align;
-use crate::quantize::{Format, quantize};
+use crate::quantize::{Format, Rounding, quantize};
 
 const VALUES_ALIGN: usize = 16;
 const SCALES_ALIGN: usize = 4;
@@ -140,7 +140,7 @@ fn put_tensor(mut fused: Cow<'_, FusedTensor>, storage: &Storage, target: Target
         fused.to_mut().scale_columns(factors);
     }
     let inverses: Vec<f32> = scaling.factors.iter().flatten().filter(|_| scaling.in_scale).map(|factor| 1.0 / factor).collect();
-    let quantized = quantize(fused.matrix(), *format);
+    let quantized = quantize(fused.matrix(), *format, Rounding::NEAREST);
     let layout = target.layout(dtype);
     let bytes = layout::arrange(&quantized, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();

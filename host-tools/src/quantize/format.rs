@@ -33,7 +33,7 @@ pub struct FormatError(pub String);
 pub struct Grid {
     /// Columns that share a scale.
     pub group: usize,
-    /// Largest integer.
+    /// Largest magnitude in steps of rounding: 127 for int8, 7.5 for int4, whose levels are -8..=7.
     pub limit: f32,
 }
 
@@ -53,14 +53,19 @@ impl Format {
         if let Format::Int4 { group } = self { group } else { 0 }
     }
 
+    /// Columns that share a scale in rows of `columns` values.
+    pub(super) fn group_columns(self, columns: usize) -> usize {
+        if self.group() == 0 { columns } else { self.group() as usize }
+    }
+
     /// The grid for rows of `columns` values; `None` for floats.
     pub fn grid(self, columns: usize) -> Option<Grid> {
-        let (group, limit) = match self {
+        let limit = match self {
             Format::F32 | Format::F16 => return None,
-            Format::Int8 => (0, int8::LIMIT),
-            Format::Int4 { group } => (group as usize, int4::LIMIT),
+            Format::Int8 => int8::LIMIT,
+            Format::Int4 { .. } => int4::LIMIT,
         };
-        Some(Grid { group: if group == 0 { columns } else { group }, limit })
+        Some(Grid { group: self.group_columns(columns), limit })
     }
 
     /// Replaces the int4 group size; leaves the other formats unchanged.

@@ -17,5 +17,5 @@ pub fn scale(row: &[f32]) -> f32 {
 /// Rounds the values of a row to its scale, in -127..=127.
 pub fn round(row: &[f32], scale: f32) -> impl Iterator<Item = i8> + '_ {
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    row.iter().map(move |&value| round_to_nearest(value * inverse, LIMIT) as i8)
+    row.iter().map(move |&value| round_to_nearest(value * inverse, -LIMIT, LIMIT) as i8)
 }

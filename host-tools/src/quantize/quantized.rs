@@ -1,9 +1,11 @@
 //! Quantized matrices: quantize, dequantize and the relative error.
 
 use half::f16;
+use rayon::prelude::*;
 
 use super::format::Format;
-use super::{int4, int8};
+use super::hessian::Hessian;
+use super::{gptq, int4, int8};
 
 /// An f32 matrix in row-major order.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +32,10 @@ pub struct Quantized {
     pub values: Values,
     /// One scale per row; empty for floats.
     pub row_scales: Vec<f32>,
-    /// Int4 only: one scale per group `(rows, groups)`, in units of the row's scale.
+    /// Int4 only: one scale per group `(rows, groups)`, in units of the row's scale, in -127..=127.
     pub group_scales: Vec<i8>,
     /// Columns that share a group scale; the whole row without groups.
-    group: usize,
+    pub(super) group: usize,
 }
 
 /// Values of a quantized matrix, one element each.
@@ -45,30 +47,79 @@ pub enum Values {
     F16(Vec<f16>),
     /// Integers in -127..=127.
     Int8(Vec<i8>),
-    /// Integers in -7..=7.
+    /// Integers in -8..=7.
     Int4(Vec<i8>),
 }
 
-/// Quantizes `matrix`, all of whose values are finite.
-pub fn quantize(matrix: Matrix, format: Format) -> Quantized {
+/// How weights are rounded to the integers of a format. Floats always take the nearest value.
+#[derive(Clone, Copy, Debug)]
+pub enum Rounding<'a> {
+    /// Each weight to the nearest integer.
+    Nearest {
+        /// Weights of the columns' squared errors in the search for int4 scales, such as the mean squares of the inputs; all equal if `None`.
+        column_weights: Option<&'a [f32]>,
+    },
+    /// GPTQ: the errors of earlier columns are compensated in later ones.
+    Gptq {
+        /// Statistics of the matrix's inputs.
+        hessian: &'a Hessian,
+        /// Share of the way from the quantized to the reference stream's outputs that the target lies at, 0 to 1. It has no effect on a Hessian
+        /// without deviation.
+        asym: f32,
+        /// Ridge as a share of the Hessian's mean diagonal, such as 0.01.
+        damping: f32,
+    },
+}
+
+impl Rounding<'_> {
+    /// Rounding to nearest without column weights.
+    pub const NEAREST: Self = Rounding::Nearest { column_weights: None };
+}
+
+/// Quantizes `matrix`, all of whose values are finite. The result does not depend on the number of threads.
+pub fn quantize(matrix: Matrix, format: Format, rounding: Rounding) -> Quantized {
+    let floats =
+        |values| Quantized { columns: matrix.columns, values, row_scales: Vec::new(), group_scales: Vec::new(), group: matrix.columns };
+    match (format, rounding) {
+        (Format::F32, _) => floats(Values::F32(matrix.values.to_vec())),
+        (Format::F16, _) => floats(Values::F16(matrix.values.iter().copied().map(saturating_f16).collect())),
+        (_, Rounding::Nearest { column_weights }) => nearest(matrix, format, column_weights),
+        (_, Rounding::Gptq { hessian, asym, damping }) => {
+            let diagonal = || hessian.diagonal();
+            gptq::quantize(matrix, format, hessian, asym, damping).unwrap_or_else(|| nearest(matrix, format, Some(&diagonal())))
+        }
+    }
+}
+
+/// Rounds each weight to the nearest integer.
+fn nearest(matrix: Matrix, format: Format, column_weights: Option<&[f32]>) -> Quantized {
     let columns = matrix.columns;
-    let group = if format.group() == 0 { columns } else { format.group() as usize };
-    let mut row_scales = Vec::new();
-    let mut group_scales = Vec::new();
-    let values = match format {
-        Format::F32 => Values::F32(matrix.values.to_vec()),
-        Format::F16 => Values::F16(matrix.values.iter().copied().map(saturating_f16).collect()),
-        Format::Int8 => {
-            row_scales = matrix.rows().map(int8::scale).collect();
-            Values::Int8(matrix.rows().zip(&row_scales).flat_map(|(row, &scale)| int8::round(row, scale)).collect())
+    let group = format.group_columns(columns);
+    let rows = matrix.values.par_chunks_exact(columns);
+    let (mut row_scales, mut group_scales) = (Vec::new(), Vec::new());
+    let mut integers = vec![0; matrix.rows().len() * columns];
+    let rounded = integers.par_chunks_exact_mut(columns).zip(rows);
+    let store = |out: &mut [i8], values: &mut dyn Iterator<Item = i8>| out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+    let values = if let Format::Int4 { .. } = format {
+        let weights = int4::ColumnWeights::new(columns, column_weights);
+        let scales = rounded.map(|(out, row)| {
+            let scales = int4::search_weighted(row, group, &weights);
+            store(out, &mut int4::round(row, group, &scales));
+            scales
+        });
+        for scales in scales.collect::<Vec<int4::Scales>>() {
+            row_scales.push(scales.row);
+            group_scales.extend(scales.groups);
         }
-        Format::Int4 { .. } => {
-            let scales: Vec<int4::Scales> = matrix.rows().map(|row| int4::search(row, group)).collect();
-            let values = matrix.rows().zip(&scales).flat_map(|(row, scales)| int4::round(row, group, scales)).collect();
-            row_scales = scales.iter().map(|scales| scales.row).collect();
-            group_scales = scales.into_iter().flat_map(|scales| scales.groups).collect();
-            Values::Int4(values)
-        }
+        Values::Int4(integers)
+    } else {
+        let scales = rounded.map(|(out, row)| {
+            let scale = int8::scale(row);
+            store(out, &mut int8::round(row, scale));
+            scale
+        });
+        scales.collect_into_vec(&mut row_scales);
+        Values::Int8(integers)
     };
     Quantized { columns, values, row_scales, group_scales, group }
 }
@@ -79,29 +130,36 @@ fn saturating_f16(value: f32) -> f16 {
 }
 
 impl Quantized {
-    /// The dequantized value at `row`, `column`, as the engine computes with it.
-    fn value(&self, row: usize, column: usize) -> f32 {
-        let at = row * self.columns + column;
-        match &self.values {
-            Values::F32(values) => values[at],
-            Values::F16(values) => values[at].to_f32(),
-            Values::Int8(values) => values[at] as f32 * self.row_scales[row],
-            Values::Int4(values) => {
-                let groups = self.columns.div_ceil(self.group);
-                let scale = self.group_scales[row * groups + column / self.group];
-                (values[at] as i32 * scale as i32) as f32 * self.row_scales[row]
+    /// The dequantized values of one row, as the engine computes with them.
+    pub fn dequantized_row(&self, row: usize) -> impl Iterator<Item = f32> + '_ {
+        let groups = self.columns.div_ceil(self.group);
+        (0..self.columns).map(move |column| {
+            let at = row * self.columns + column;
+            match &self.values {
+                Values::F32(values) => values[at],
+                Values::F16(values) => values[at].to_f32(),
+                Values::Int8(values) => values[at] as f32 * self.row_scales[row],
+                Values::Int4(values) => {
+                    let scale = self.group_scales[row * groups + column / self.group];
+                    (values[at] as i32 * scale as i32) as f32 * self.row_scales[row]
+                }
             }
-        }
+        })
     }
 
-    /// All dequantized values `(rows, columns)`, as the engine computes with them.
-    pub fn dequantize(&self) -> Vec<f32> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
         let count = match &self.values {
             Values::F32(values) => values.len(),
             Values::F16(values) => values.len(),
             Values::Int8(values) | Values::Int4(values) => values.len(),
         };
-        (0..count).map(|at| self.value(at / self.columns, at % self.columns)).collect()
+        count / self.columns
+    }
+
+    /// All dequantized values `(rows, columns)`, as the engine computes with them.
+    pub fn dequantize(&self) -> Vec<f32> {
+        (0..self.rows()).flat_map(|row| self.dequantized_row(row)).collect()
     }
 
     /// Frobenius norm of the quantization error divided by that of `original`; 0 if the original is all zeros.
@@ -109,8 +167,8 @@ impl Quantized {
         let square = |x: f64| x * x;
         let (mut error, mut norm) = (0.0, 0.0);
         for (row, values) in original.rows().enumerate() {
-            for (column, &value) in values.iter().enumerate() {
-                error += square(self.value(row, column) as f64 - value as f64);
+            for (quantized, &value) in self.dequantized_row(row).zip(values) {
+                error += square(quantized as f64 - value as f64);
                 norm += square(value as f64);
             }
         }

@@ -5,20 +5,41 @@
 //! magnitudes of the column on both sides. SmoothQuant alpha is the case `a = alpha`, `b = 1 - alpha`; here both exponents are searched for
 //! the least expected error of the product.
 
+use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::error::ACTIVATION_LIMIT_8;
 use super::format::Grid;
 use super::quantized::Matrix;
-use super::rounding::absmax;
+use super::rounding::{NEGLIGIBLE, absmax};
 
-/// Largest integer of a quantized activation.
-const ACTIVATION_LIMIT: f32 = 127.0;
 /// Candidate exponents of both sides, in eighths.
 const EIGHTHS: std::ops::RangeInclusive<u8> = 0..=8;
 /// Sampled rows of activations that the search evaluates.
-const ROWS: usize = 256;
+const INPUT_ROWS: usize = 256;
+/// Sampled rows of weights that the search evaluates.
+const WEIGHT_ROWS: usize = 2048;
 /// Bound of the factors and of their inverses.
 const RANGE: f32 = 1e4;
+
+/// What the search minimizes.
+#[derive(Clone, Copy, Debug)]
+pub struct SmoothingOptions {
+    /// The grid of the weights.
+    pub grid: Grid,
+    /// Largest integer of a quantized activation: 127, or 2047 for 12 bits.
+    pub activation_limit: f32,
+    /// Whether each row of inputs is divided by its norm, so that the error relative to the row counts and a few rows of huge values do not
+    /// decide.
+    pub relative_rows: bool,
+}
+
+impl SmoothingOptions {
+    /// The search for 8-bit activations, rows as they are.
+    pub fn new(grid: Grid) -> Self {
+        SmoothingOptions { grid, activation_limit: ACTIVATION_LIMIT_8, relative_rows: false }
+    }
+}
 
 /// Magnitudes of a column on both sides and the weights of its errors.
 struct Column {
@@ -33,17 +54,37 @@ struct Column {
 }
 
 /// Searches the factors that the columns of `weights` are multiplied by and those of `inputs` `(samples, columns)` divided by.
-pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid) -> Vec<f32> {
-    let columns = columns(inputs, weights);
-    let stride = (inputs.rows().len() / ROWS).max(1);
-    let sample: Vec<&[f32]> = inputs.rows().step_by(stride).collect();
+pub fn factors(inputs: Matrix, weights: Matrix, options: &SmoothingOptions) -> Vec<f32> {
+    let relative: Vec<f32>;
+    let inputs = if options.relative_rows {
+        relative = inputs.rows().flat_map(unit_row).collect();
+        Matrix { values: &relative, ..inputs }
+    } else {
+        inputs
+    };
+    let search = Search {
+        columns: columns(inputs, weights),
+        inputs: Sample::new(inputs, INPUT_ROWS),
+        weights: Sample::new(weights, WEIGHT_ROWS),
+        grid: options.grid,
+        activation_limit: options.activation_limit,
+    };
     let candidates: Vec<(usize, u8, u8)> = (0..2).flat_map(|size| EIGHTHS.flat_map(move |a| EIGHTHS.map(move |b| (size, a, b)))).collect();
     let evaluated = candidates.into_par_iter().map(|(size, a, b)| {
-        let factors: Vec<f32> = columns.iter().map(|column| factor(column.inputs[size], column.weight, a, b)).collect();
-        (expected_error(&columns, &sample, weights, grid, stride as f32, &factors), factors)
+        let factors: Vec<f32> = search.columns.iter().map(|column| factor(column.inputs[size], column.weight, a, b)).collect();
+        (search.expected_error(&factors), factors)
     });
     let evaluated: Vec<(f32, Vec<f32>)> = evaluated.collect();
     evaluated.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(Vec::new, |(_, factors)| factors)
+}
+
+/// A row divided by its norm; zeros for a negligible row.
+fn unit_row(row: &[f32]) -> impl Iterator<Item = f32> {
+    let largest = absmax(row);
+    let unit = if largest >= NEGLIGIBLE { 1.0 / largest } else { 0.0 };
+    let square: f32 = row.iter().map(|x| (x * unit) * (x * unit)).sum();
+    let inverse = if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
+    row.iter().map(move |x| (x * unit) * inverse)
 }
 
 fn columns(inputs: Matrix, weights: Matrix) -> Vec<Column> {
@@ -77,25 +118,81 @@ fn factor(x: f32, w: f32, a: u8, b: u8) -> f32 {
     (libm::powf(x, eighths(a)) / libm::powf(w, eighths(b))).clamp(1.0 / RANGE, RANGE)
 }
 
-/// Expected squared error of all products, if rounding errors are independent and uniform: a twelfth of the squared step each, and for an
-/// activation at most its own square.
-fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, grid: Grid, stride: f32, factors: &[f32]) -> f32 {
-    let mut error = 0.0;
-    let inverses: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
-    let counts: Vec<f32> = columns.iter().zip(factors).map(|(column, factor)| column.weight_square * factor * factor).collect();
-    let mut scaled = vec![0.0; factors.len()];
-    for row in sample {
-        scale_into(&mut scaled, row, &inverses);
-        let step = absmax(&scaled) / ACTIVATION_LIMIT;
-        let uniform = step * step / 12.0;
-        error += stride * scaled.iter().zip(&counts).map(|(x, count)| (x * x).min(uniform) * count).sum::<f32>();
+/// Rows at equal distances that represent a matrix.
+struct Sample<'a> {
+    rows: Vec<&'a [f32]>,
+    /// Rows of the matrix for each of the sample.
+    weight: f32,
+}
+
+impl<'a> Sample<'a> {
+    fn new(matrix: Matrix<'a>, limit: usize) -> Self {
+        let count = matrix.rows().len();
+        let rows: Vec<&[f32]> = matrix.rows().step_by((count / limit).max(1)).collect();
+        let weight = count as f32 / rows.len().max(1) as f32;
+        Sample { rows, weight }
     }
-    let weight = |(column, inverse): (&Column, &f32)| column.input_square * inverse * inverse;
-    let counts: Vec<f32> = columns.iter().zip(&inverses).map(weight).collect();
-    let counts: Vec<f32> = counts.chunks(grid.group).map(|group| group.iter().sum()).collect();
-    for row in weights.rows() {
+}
+
+/// What all candidates share.
+struct Search<'a> {
+    columns: Vec<Column>,
+    inputs: Sample<'a>,
+    weights: Sample<'a>,
+    grid: Grid,
+    activation_limit: f32,
+}
+
+impl Search<'_> {
+    /// Expected squared error of all products, if rounding errors are independent and uniform: a twelfth of the squared step each, and for an
+    /// activation at most its own square.
+    fn expected_error(&self, factors: &[f32]) -> f32 {
+        let inverses: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
+        let counts: Vec<f32> = self.columns.iter().zip(factors).map(|(column, factor)| column.weight_square * factor * factor).collect();
+        let inputs = input_error(&self.inputs.rows, &inverses, &counts, self.activation_limit);
+        let counts = self.columns.iter().zip(&inverses).map(|(column, inverse)| column.input_square * inverse * inverse);
+        let counts: Vec<f32> = counts.collect::<Vec<f32>>().chunks(self.grid.group).map(|group| group.iter().sum()).collect();
+        let weights = weight_error(&self.weights.rows, factors, &counts, self.grid);
+        inputs * self.inputs.weight + weights * self.weights.weight
+    }
+}
+
+/// Expected error from rounding rows of activations.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn input_error(rows: &[&[f32]], inverses: &[f32], counts: &[f32], limit: f32) -> f32 {
+    let mut scaled = vec![0.0; inverses.len()];
+    let mut error = 0.0;
+    for row in rows {
+        scale_into(&mut scaled, row, inverses);
+        let step = absmax(&scaled) / limit;
+        let uniform = step * step / 12.0;
+        error += capped_sum(&scaled, counts, uniform);
+    }
+    error
+}
+
+/// The sum of `min(x^2, cap) * count`.
+#[inline(always)]
+fn capped_sum(values: &[f32], counts: &[f32], cap: f32) -> f32 {
+    let capped = |x: f32| if x * x < cap { x * x } else { cap };
+    let mut lanes = [0.0; 16];
+    let ((blocks, tail), (block_counts, tail_counts)) = (values.as_chunks::<16>(), counts.as_chunks::<16>());
+    for (block, counts) in blocks.iter().zip(block_counts) {
+        for lane in 0..16 {
+            lanes[lane] += capped(block[lane]) * counts[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + tail.iter().zip(tail_counts).map(|(&x, count)| capped(x) * count).sum::<f32>()
+}
+
+/// Expected error from rounding rows of weights; `counts` has one value per group.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn weight_error(rows: &[&[f32]], factors: &[f32], counts: &[f32], grid: Grid) -> f32 {
+    let mut scaled = vec![0.0; factors.len()];
+    let mut error = 0.0;
+    for row in rows {
         scale_into(&mut scaled, row, factors);
-        for (group, count) in scaled.chunks(grid.group).zip(&counts) {
+        for (group, count) in scaled.chunks(grid.group).zip(counts) {
             let step = absmax(group) / grid.limit;
             error += step * step / 12.0 * count;
         }
@@ -103,6 +200,7 @@ fn expected_error(columns: &[Column], sample: &[&[f32]], weights: Matrix, grid: 
     error
 }
 
+#[inline(always)]
 fn scale_into(out: &mut [f32], row: &[f32], factors: &[f32]) {
     out.iter_mut().zip(row).zip(factors).for_each(|((out, value), factor)| *out = value * factor);
 }
@@ -118,7 +216,7 @@ mod tests {
         let inputs: Vec<f32> = inputs.iter().enumerate().map(|(at, x)| if at % 4 == 2 { x * 100.0 } else { *x }).collect();
         let weights: Vec<f32> = (0..32u32).map(|at| ((at * 13) % 17) as f32 / 8.0 - 1.0).collect();
         let (inputs, weights) = (Matrix { columns: 4, values: &inputs }, Matrix { columns: 4, values: &weights });
-        let factors = factors(inputs, weights, Grid { group: 4, limit: 127.0 });
+        let factors = factors(inputs, weights, &SmoothingOptions::new(Grid { group: 4, limit: 127.0 }));
         assert!(factors[2] > 4.0 * factors[0], "{factors:?}");
     }
 
