@@ -7,11 +7,9 @@ use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, Value
 use crate::format::directory::Dtype;
 use crate::format::directory::Layout;
 use crate::format::types::Activation;
-#[cfg(feature = "a12")]
-use crate::numeric::LIMIT_12;
 use crate::numeric::{
-    self, LIMIT_8, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu, rms_norm,
-    silu, squared_relu,
+    self, LIMIT_8, LIMIT_12, Lanes, Quantizer, dot, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, max_magnitude_bits, mul_high, relu,
+    rms_norm, silu, squared_relu,
 };
 use half::f16;
 
@@ -56,7 +54,6 @@ pub fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
 }
 
 /// [`quantize`] to twelve bits, `q = round(x * (2047 / max))`.
-#[cfg(feature = "a12")]
 pub fn quantize_a12(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     quantize_to(LIMIT_12, x, in_scale, out)
 }
@@ -105,18 +102,15 @@ pub(super) fn matmul_i8_of<'x, I: Iterator<Item = i32>>(
 }
 
 /// Columns whose sum of products of int8 weights and activations of twelve bits fits 32 bits: 8,192 * 128 * 2,047 < 2^31.
-#[cfg(feature = "a12")]
-pub(super) const A12_BLOCK: usize = 8192;
+pub(crate) const A12_BLOCK: usize = 8192;
 
 /// GEMV and GEMM, `y = W x`, for int8 weights and activations of twelve bits. Each block of 8,192 columns is an exact integer dot, converted to f32;
 /// the blocks are added in ascending order, then dequantized as for [`matmul_i8`]. `out` is `(tokens, rows)`.
-#[cfg(feature = "a12")]
 pub fn matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     matmul_i8_a12_of(matrix, x, out, i16_values);
 }
 
 /// [`matmul_i8_a12`] for rows in another set's form; `read` returns their values.
-#[cfg(feature = "a12")]
 pub(super) fn matmul_i8_a12_of<'x, I: Iterator<Item = i32>>(
     matrix: &Matrix<'_>,
     x: &QuantizedRows<'x>,
@@ -135,7 +129,6 @@ pub(super) fn matmul_i8_a12_of<'x, I: Iterator<Item = i32>>(
 }
 
 /// The sum of the blocks' exact dots, as floats in ascending order. A row of `stride` activations has at least one block.
-#[cfg(feature = "a12")]
 #[inline(always)]
 fn dot_a12(mut weights: impl Iterator<Item = i32>, mut x: impl Iterator<Item = i32>, stride: usize) -> f32 {
     let mut block = || dot_i8(weights.by_ref().take(A12_BLOCK), x.by_ref().take(A12_BLOCK)) as f32;

@@ -5,23 +5,84 @@ use super::exp::{gelu_erf, gelu_tanh, relu, silu, squared_relu};
 use super::vector::Vector;
 use crate::format::types::Activation;
 use crate::numeric::quantize::{ROUNDER, query_exponent};
-use crate::numeric::{Quantizer, flush_negligible, pow2};
+use crate::numeric::{LIMIT_8, LIMIT_12, Quantizer, flush_negligible, pow2};
 
-/// `scalar::quantize`, in the set's own form of a row. `out` is at least as long as `x`.
+/// A set's form of quantized rows.
+pub trait Form<const N: usize, V: Vector<N>> {
+    /// Largest integer.
+    const LIMIT: f32;
+    /// Element of a row.
+    type Element;
+
+    /// The memory of a row as elements: as many as `out` has.
+    fn elements(v: V, out: &mut [i16]) -> &mut [Self::Element];
+    /// Stores integers in `-LIMIT..=LIMIT`.
+    fn store(v: V, out: &mut [Self::Element; N], x: V::I32);
+    /// As many lanes as `out` has elements.
+    fn store_partial(v: V, out: &mut [Self::Element], x: V::I32);
+}
+
+/// Eight bits.
+pub struct Eight;
+
+impl<const N: usize, V: Vector<N>> Form<N, V> for Eight {
+    const LIMIT: f32 = LIMIT_8;
+    type Element = V::Quantized;
+
+    #[inline(always)]
+    fn elements(v: V, out: &mut [i16]) -> &mut [V::Quantized] {
+        v.quantized(out)
+    }
+
+    #[inline(always)]
+    fn store(v: V, out: &mut [V::Quantized; N], x: V::I32) {
+        v.store_quantized(out, x);
+    }
+
+    #[inline(always)]
+    fn store_partial(v: V, out: &mut [V::Quantized], x: V::I32) {
+        v.store_quantized_partial(out, x);
+    }
+}
+
+/// Twelve bits.
+pub struct Twelve;
+
+impl<const N: usize, V: Vector<N>> Form<N, V> for Twelve {
+    const LIMIT: f32 = LIMIT_12;
+    type Element = i16;
+
+    #[inline(always)]
+    fn elements(_: V, out: &mut [i16]) -> &mut [i16] {
+        out
+    }
+
+    #[inline(always)]
+    fn store(v: V, out: &mut [i16; N], x: V::I32) {
+        v.store_a12(out, x);
+    }
+
+    #[inline(always)]
+    fn store_partial(v: V, out: &mut [i16], x: V::I32) {
+        v.store_a12_partial(out, x);
+    }
+}
+
+/// `scalar::quantize` or `scalar::quantize_a12`, in the set's own form of a row. `out` is at least as long as `x`.
 #[inline(always)]
-pub fn quantize<const N: usize, V: Vector<N>>(v: V, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+pub fn quantize<const N: usize, V: Vector<N>, F: Form<N, V>>(v: V, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     debug_assert!(out.len() >= x.len(), "{} places for {} values", out.len(), x.len());
     let x = x.get(..out.len()).unwrap_or(x);
     if in_scale.is_empty() {
-        return quantize_row::<N, V, false>(v, x, x, out);
+        return quantize_row::<N, V, F, false>(v, x, x, out);
     }
     let count = x.len().min(in_scale.len());
-    quantize_row::<N, V, true>(v, x.get(..count).unwrap_or_default(), in_scale.get(..count).unwrap_or_default(), out)
+    quantize_row::<N, V, F, true>(v, x.get(..count).unwrap_or_default(), in_scale.get(..count).unwrap_or_default(), out)
 }
 
 /// One row, each value multiplied by its scale if `SCALED`. Both slices have the same length.
 #[inline(always)]
-fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32], scale: &[f32], out: &mut [i16]) -> f32 {
+fn quantize_row<const N: usize, V: Vector<N>, F: Form<N, V>, const SCALED: bool>(v: V, x: &[f32], scale: &[f32], out: &mut [i16]) -> f32 {
     let (x_chunks, x_tail) = x.as_chunks::<N>();
     let (scale_chunks, scale_tail) = scale.as_chunks::<N>();
     let mut tail = v.splat_f32(0.0);
@@ -34,23 +95,23 @@ fn quantize_row<const N: usize, V: Vector<N>, const SCALED: bool>(v: V, x: &[f32
         let x = scaled::<N, V, SCALED>(v, v.load_f32(x), v.load_f32(scale));
         largest = v.max_i32(largest, magnitude(v, x));
     }
-    let quantizer = Quantizer::new(v.largest(largest) as u32);
+    let quantizer = Quantizer::with_limit(v.largest(largest) as u32, F::LIMIT);
     let inverse = v.splat_f32(quantizer.inverse);
     // A row of zeros stores zeros: one that is flushed because it is not finite must not multiply infinity by zero.
     let (x_chunks, mut tail) = if quantizer.inverse == 0.0 { (&[][..], v.splat_f32(0.0)) } else { (x_chunks, tail) };
-    let (out_chunks, out_tail) = v.quantized(out).as_chunks_mut::<N>();
+    let (out_chunks, out_tail) = F::elements(v, out).as_chunks_mut::<N>();
     let mut out_chunks = out_chunks.iter_mut();
     for ((x, scale), out) in x_chunks.iter().zip(scale_chunks).zip(out_chunks.by_ref()) {
         let x = scaled::<N, V, SCALED>(v, v.load_f32(x), v.load_f32(scale));
-        v.store_quantized(out, rounded(v, x, inverse));
+        F::store(v, out, rounded(v, x, inverse));
     }
     // Lanes after the row hold +0 and become the padding.
     for out in out_chunks {
-        v.store_quantized(out, rounded(v, tail, inverse));
+        F::store(v, out, rounded(v, tail, inverse));
         tail = v.splat_f32(0.0);
     }
     if !out_tail.is_empty() {
-        v.store_quantized_partial(out_tail, rounded(v, tail, inverse));
+        F::store_partial(v, out_tail, rounded(v, tail, inverse));
     }
     quantizer.scale
 }

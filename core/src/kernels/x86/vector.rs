@@ -39,6 +39,11 @@ pub trait Vector<const LANES: usize>: Copy {
     /// As many lanes as `out` has elements, narrowed.
     fn store_quantized_partial(self, out: &mut [Self::Quantized], x: Self::I32);
 
+    /// Stores integers in -2,047..=2,047 in the set's form of rows of twelve bits.
+    fn store_a12(self, out: &mut [i16; LANES], x: Self::I32);
+    /// As many lanes as `out` has elements.
+    fn store_a12_partial(self, out: &mut [i16], x: Self::I32);
+
     fn splat_f32(self, x: f32) -> Self::F32;
     fn splat_i32(self, x: i32) -> Self::I32;
     /// The bits of floats.

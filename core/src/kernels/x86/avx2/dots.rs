@@ -21,7 +21,8 @@ impl<T> Strided<T> {
     }
 }
 
-/// int8 rows against tokens: complete sums, tokens outermost. `ROWS * TOKENS` is 8.
+/// int8 rows against tokens: complete sums, tokens outermost. `ROWS * TOKENS` is 8. With tokens of twelve bits, two products are at most
+/// 2 * 128 * 2,047 and the sums of a block of 8,192 columns fit 32 bits, as all their parts do.
 ///
 /// # Safety
 /// `columns` is a multiple of four; `columns` elements of `ROWS` rows and of `TOKENS` tokens may be read.

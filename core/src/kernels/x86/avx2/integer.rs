@@ -1,6 +1,7 @@
 //! int8 and int4 weights against quantized rows.
 
 use super::super::super::scalar;
+use super::super::super::scalar::A12_BLOCK;
 use super::super::super::views::{Matrix, QuantizedRows};
 use super::dots::{Strided, dots_i4, dots_i8};
 use super::vector::{load_f32_at, load_f32_twice, store_f32_at, store_f32_halves};
@@ -14,6 +15,16 @@ pub fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
     match Product::int8(matrix, x, out) {
         Some(product) => product.run::<INT8>(out),
         None => scalar::matmul_i8(matrix, x, out),
+    }
+}
+
+/// `scalar::matmul_i8_a12`.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    match Product::int8(matrix, x, out) {
+        Some(product) => product.run::<INT8_A12>(out),
+        None => scalar::matmul_i8_a12(matrix, x, out),
     }
 }
 
@@ -38,6 +49,8 @@ const INT8: u8 = 0;
 const INT4: u8 = 1;
 /// int4 weights, and tokens of bytes with a zero point of 128.
 const INT4_BYTES: u8 = 2;
+/// int8 weights, and tokens of twelve bits.
+const INT8_A12: u8 = 3;
 
 /// A product in the portable layout whose sizes were checked: the pointers below rely on that.
 struct Product<'a> {
@@ -113,7 +126,7 @@ impl<'a> Product<'a> {
         let sums = self.dots::<KIND, 8, 1>(row, token);
         let token_scale = _mm256_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let scale = _mm256_mul_ps(load_f32_at(self.matrix.scales, row), token_scale);
-        let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        let mut y = _mm256_mul_ps(sums, scale);
         if !self.matrix.bias.is_empty() {
             y = _mm256_add_ps(y, load_f32_at(self.matrix.bias, row));
         }
@@ -128,35 +141,47 @@ impl<'a> Product<'a> {
         let token_scale = |token| _mm_set1_ps(self.x.scales.get(token).copied().unwrap_or_default());
         let token_scales = _mm256_set_m128(token_scale(token + 1), token_scale(token));
         let scale = _mm256_mul_ps(load_f32_twice(self.matrix.scales, row), token_scales);
-        let mut y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        let mut y = _mm256_mul_ps(sums, scale);
         if !self.matrix.bias.is_empty() {
             y = _mm256_add_ps(y, load_f32_twice(self.matrix.bias, row));
         }
         store_f32_halves(out, row, row + self.matrix.rows, y);
     }
 
-    /// Eight sums, of `ROWS` rows from `row` on and `TOKENS` tokens from `token` on.
+    /// Eight sums as floats, of `ROWS` rows from `row` on and `TOKENS` tokens from `token` on.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn dots<const KIND: u8, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256i {
+    fn dots<const KIND: u8, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> __m256 {
         debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
         let stride = self.matrix.row_bytes;
         let first = self.matrix.values.as_ptr().wrapping_add(row * stride);
         let tokens = Strided { first: self.x.values.as_ptr().wrapping_add(token * self.x.stride), stride: self.x.stride };
         if KIND == INT8 {
             // SAFETY: `int8` found `columns` elements, a multiple of four, in every row and token, and these rows and tokens exist.
-            return unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) };
+            let sums = unsafe { dots_i8::<ROWS, TOKENS>(Strided { first: first.cast(), stride }, tokens, self.columns) };
+            return _mm256_cvtepi32_ps(sums);
+        }
+        if KIND == INT8_A12 {
+            let block = |start: usize| {
+                let rows = Strided { first: first.wrapping_add(start).cast(), stride };
+                let tokens = Strided { first: tokens.first.wrapping_add(start), ..tokens };
+                // SAFETY: as above, for the columns from `start` on, which is below `columns`: both are multiples of four.
+                _mm256_cvtepi32_ps(unsafe { dots_i8::<ROWS, TOKENS>(rows, tokens, (self.columns - start).min(A12_BLOCK)) })
+            };
+            let later = (A12_BLOCK..self.columns).step_by(A12_BLOCK);
+            return later.fold(block(0), |sum, start| _mm256_add_ps(sum, block(start)));
         }
         let rows = Strided { first, stride };
         let scales = Strided { first: self.matrix.group_scales.as_ptr().wrapping_add(row * self.groups), stride: self.groups };
         let tokens = Strided { first: tokens.first.cast(), stride: 2 * tokens.stride };
         // SAFETY: `int4` found every row's nibbles and scales and every token's elements, `checked` the rows and tokens themselves.
-        unsafe {
+        let sums = unsafe {
             if KIND == INT4_BYTES {
                 dots_i4::<true, ROWS, TOKENS>(rows, scales, tokens, self.columns, self.group)
             } else {
                 dots_i4::<false, ROWS, TOKENS>(rows, scales, tokens, self.columns, self.group)
             }
-        }
+        };
+        _mm256_cvtepi32_ps(sums)
     }
 }

@@ -17,6 +17,7 @@ use super::super::scalar::{scores_tile_of, weighted_value_sum_tile_of};
 use super::super::set::{Functions, Kernels};
 use super::super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 use super::cpu::Avx2;
+use super::elementwise::{Eight, Twelve};
 use crate::format::types::Activation;
 
 /// The set, for a CPU that has the instructions.
@@ -34,9 +35,9 @@ pub const FUNCTIONS: Functions = Functions {
     #[cfg(feature = "int8")]
     matmul_i8,
     #[cfg(feature = "a12")]
-    quantize_a12: super::super::scalar::quantize_a12,
+    quantize_a12,
     #[cfg(feature = "a12")]
-    matmul_i8_a12: super::super::scalar::matmul_i8_a12,
+    matmul_i8_a12,
     #[cfg(feature = "int4")]
     matmul_i4,
     #[cfg(feature = "f16")]
@@ -86,7 +87,10 @@ macro_rules! entries {
 }
 
 entries! {
-    quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 = super::elementwise::quantize(Avx2::compiled(), x, in_scale, out);
+    quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 =
+        super::elementwise::quantize::<8, _, Eight>(Avx2::compiled(), x, in_scale, out);
+    quantize_a12(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 =
+        super::elementwise::quantize::<8, _, Twelve>(Avx2::compiled(), x, in_scale, out);
     quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32 = super::elementwise::quantize_query(Avx2::compiled(), x, factor, out);
     activate(activation: Activation, x: &mut [f32]) = super::elementwise::activate(Avx2::compiled(), activation, x);
     gate(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) =
@@ -94,6 +98,7 @@ entries! {
     softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm =
         super::softmax::softmax_weights(Avx2::compiled(), scores, largest, value_scales, out);
     matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = integer::matmul_i8(matrix, x, out);
+    matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = integer::matmul_i8_a12(matrix, x, out);
     matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = integer::matmul_i4(matrix, x, out);
     matmul_f16(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) = float::matmul::<true>(matrix, x, out);
     matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) = float::matmul::<false>(matrix, x, out);

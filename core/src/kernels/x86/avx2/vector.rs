@@ -252,6 +252,16 @@ impl Vector<8> for Avx2 {
         self.store_i16_partial(out, x);
     }
 
+    #[inline(always)]
+    fn store_a12(self, out: &mut [i16; 8], x: __m256i) {
+        self.store_i16(out, x);
+    }
+
+    #[inline(always)]
+    fn store_a12_partial(self, out: &mut [i16], x: __m256i) {
+        self.store_i16_partial(out, x);
+    }
+
     methods! {
         load_f32(x: &[f32; 8]) -> __m256 = load_f32(x);
         load_f32_partial(x: &[f32]) -> __m256 = load_f32_partial(x);

@@ -62,6 +62,15 @@ pub fn quantized_values(row: &[i16]) -> impl Iterator<Item = i32> {
     bytes.map(|byte| byte as i32 - 128)
 }
 
+/// The values of a row of twelve bits, for shapes that scalar computes.
+pub fn a12_values(row: &[i16]) -> impl Iterator<Item = i32> {
+    let (groups, _) = row.as_bytes().as_chunks::<8>();
+    groups.iter().flat_map(|&[a, b, c, d, e, f, g, h]| {
+        let value = |high: u8, low: u8| ((high as i32 - 128) << 7) + (low as i32 - 128);
+        [value(a, e), value(b, f), value(c, g), value(d, h)]
+    })
+}
+
 /// Every other of sixteen lanes, from the second on.
 const ODD: u16 = 0xaaaa;
 
@@ -77,6 +86,17 @@ fn upper_halves(even: __m512i, odd: __m512i) -> __m512i {
 #[inline]
 fn offset_bytes(x: __m512i) -> __m128i {
     _mm_xor_si128(_mm512_cvtepi32_epi8(x), _mm_set1_epi8(i8::MIN))
+}
+
+/// Integers in -2,047..=2,047 as `128 * high + low`, bytes with a zero point of 128: the high ones of four columns, then their low ones.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn high_and_low_bytes(x: __m512i) -> __m256i {
+    // Rounded to nearest, high is in -16..=16 and low in -64..=63.
+    let high = _mm512_srai_epi32::<7>(_mm512_add_epi32(x, _mm512_set1_epi32(64)));
+    let low = offset_bytes(_mm512_sub_epi32(x, _mm512_slli_epi32::<7>(high)));
+    let high = offset_bytes(high);
+    _mm256_set_m128i(_mm_unpackhi_epi32(high, low), _mm_unpacklo_epi32(high, low))
 }
 
 /// Methods that call functions which are compiled for AVX-512 and access registers only.
@@ -131,6 +151,11 @@ impl Vector<16> for Avx512 {
         store_quantized_partial(out: &mut [u8], x: __m512i) = {
             let mask = mask16(out.len());
             _mm_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, offset_bytes(x));
+        };
+        store_a12(out: &mut [i16; 16], x: __m512i) = _mm256_storeu_si256(out.as_mut_ptr().cast(), high_and_low_bytes(x));
+        store_a12_partial(out: &mut [i16], x: __m512i) = {
+            let mask = mask16(out.len());
+            _mm256_mask_storeu_epi16(out.as_mut_ptr(), mask, high_and_low_bytes(x));
         };
     }
 
