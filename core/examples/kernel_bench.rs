@@ -15,8 +15,9 @@ fn main() {
     let decoders = [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)];
     let encoders = [(384, 384, 8), (1152, 384, 64), (384, 1536, 64)];
     for (rows, columns, tokens) in decoders.into_iter().chain(encoders) {
+        products(&sets, Dtype::Int8, ActivationBits::Twelve, (rows, columns, tokens));
         for dtype in [Dtype::Int8, Dtype::Int4, Dtype::F16, Dtype::F32] {
-            products(&sets, dtype, rows, columns, tokens);
+            products(&sets, dtype, ActivationBits::Eight, (rows, columns, tokens));
         }
     }
     for count in [64, 172, 1024] {
@@ -68,8 +69,9 @@ fn floats(count: usize, seed: u32) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-fn products(sets: &[&Functions], dtype: Dtype, rows: usize, columns: usize, tokens: usize) {
+fn products(sets: &[&Functions], dtype: Dtype, bits: ActivationBits, (rows, columns, tokens): (usize, usize, usize)) {
     let (row_bytes, name) = match dtype {
+        Dtype::Int8 if bits == ActivationBits::Twelve => (columns.next_multiple_of(4), "matmul_i8_a12"),
         Dtype::Int8 => (columns.next_multiple_of(4), "matmul_i8"),
         Dtype::Int4 => (columns.div_ceil(2).next_multiple_of(4), "matmul_i4"),
         Dtype::F16 => ((columns * 2).next_multiple_of(4), "matmul_f16"),
@@ -102,8 +104,12 @@ fn products(sets: &[&Functions], dtype: Dtype, rows: usize, columns: usize, toke
     report(&format!("{name} {rows}x{columns}, {tokens} tokens"), sets, rows * columns * tokens, |set| match dtype {
         Dtype::F16 => (set.matmul_f16)(&matrix, black_box(&x), &mut out),
         Dtype::Int8 | Dtype::Int4 => {
-            let x = QuantizedRows { values: black_box(&values), stride, scales: &scales, bits: ActivationBits::Eight };
-            if dtype == Dtype::Int8 { (set.matmul_i8)(&matrix, &x, &mut out) } else { (set.matmul_i4)(&matrix, &x, &mut out) }
+            let x = QuantizedRows { values: black_box(&values), stride, scales: &scales, bits };
+            match (dtype, bits) {
+                (Dtype::Int4, _) => (set.matmul_i4)(&matrix, &x, &mut out),
+                (_, ActivationBits::Eight) => (set.matmul_i8)(&matrix, &x, &mut out),
+                (_, ActivationBits::Twelve) => (set.matmul_i8_a12)(&matrix, &x, &mut out),
+            }
         }
         _ => (set.matmul_f32)(&matrix, black_box(&x), &mut out),
     });

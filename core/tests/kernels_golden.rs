@@ -119,6 +119,47 @@ fn integer_products_are_exact() {
     }
 }
 
+/// Each block of 8,192 columns is exact, also where it is within 2^17 of overflow; the blocks are added as floats, in ascending order.
+#[test]
+fn blocks_of_twelve_bit_activations_are_exact() {
+    let mut random = Random(5);
+    for columns in [8192, 8193, 8192 + 36, 3 * 8192, 3 * 8192 + 17] {
+        for (rows, tokens) in [(8, 1), (17, 5)] {
+            let case = IntegerCase { dtype: Dtype::Int8, bits: ActivationBits::Twelve, rows, columns, tokens, group: 0 };
+            // Rows of -128 alone, and others.
+            let weight =
+                |index: usize, random: &mut Random| if (index / columns).is_multiple_of(2) { -128 } else { random.below(256) as u8 as i8 };
+            let weights: Vec<i8> = (0..rows * columns).map(|index| weight(index, &mut random)).collect();
+            let x = vec![random.pick(&[-2047, 2047]); tokens * columns];
+            let dot = |x: &[i16], w: &[i8]| x.iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum::<i64>();
+            let sum = |x: &[i16], w: &[i8]| {
+                let blocks = x.chunks(8192).zip(w.chunks(8192)).map(|(x, w)| i32::try_from(dot(x, w)).expect("a block fits") as f32);
+                blocks.reduce(|sum, block| sum + block).unwrap_or_default()
+            };
+            let expected: Vec<f32> = x.chunks(columns).flat_map(|x| weights.chunks(columns).map(|w| sum(x, w))).collect();
+            for set in kernels::all().map(Kernels::functions) {
+                assert_eq!(integer_sums(set, &case, &weights, &[], &x), expected, "{}: {rows} x {columns}, {tokens} tokens", set.name);
+            }
+        }
+    }
+}
+
+/// int4 sums are exact up to 16,384 columns, where -8, 127 and a scale of 127 everywhere come within 2^25 of overflow.
+#[test]
+fn the_longest_int4_row_is_exact() {
+    let (rows, columns) = (8, 16_384);
+    for (weight, scale, group) in [(-8, 127, 32), (-8, -127, 128), (7, -127, 64), (-8, 0, 32), (-8, 127, columns)] {
+        let (weights, scales) = (vec![weight; rows * columns], vec![scale; rows * columns / group]);
+        let case = IntegerCase { dtype: Dtype::Int4, bits: ActivationBits::Eight, rows, columns, tokens: 3, group };
+        let expected = i64::from(weight) * i64::from(scale) * 127 * columns as i64;
+        assert!(expected.abs() < 1 << 31);
+        for set in kernels::all().map(Kernels::functions) {
+            let sums = integer_sums(set, &case, &weights, &scales, &vec![127; 3 * columns]);
+            assert!(sums.iter().all(|&sum| sum == expected as f32), "{}: {weight}, scale {scale}, group {group}: {sums:?}", set.name);
+        }
+    }
+}
+
 #[test]
 fn float_products_stay_within_their_rounding() {
     let mut random = Random(2);

@@ -4,8 +4,8 @@
 mod random;
 
 use attoformer::internals::numeric::{
-    Quantizer, elu_plus_one, exp_neg_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, ln, log10, max_magnitude_bits, pow2,
-    quantize_query, relu, rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
+    LIMIT_8, LIMIT_12, Quantizer, elu_plus_one, exp_neg_q30, exp2_neg_q16, gelu_erf, gelu_tanh, layer_norm, ln, log10, max_magnitude_bits,
+    pow2, quantize_query, relu, rms_norm, round_to_int, sigmoid, silu, sin_cos, sqrt, squared_relu, tanh,
 };
 use random::Random;
 use std::f64::consts::{PI, TAU};
@@ -204,16 +204,18 @@ fn rows() -> impl Iterator<Item = Vec<f32>> {
 
 #[test]
 fn quantization_rounds_to_the_nearest() {
-    let errors = rows().flat_map(|row| {
-        let quantizer = Quantizer::new(max_magnitude_bits(row.iter().copied()));
-        row.into_iter().map(move |x| {
-            let q = quantizer.quantize(x);
-            assert!((-127..=127).contains(&q), "{x} became {q}");
-            // In units of the scale.
-            (f64::from(x), (f64::from(x) / f64::from(quantizer.scale) - f64::from(q)).abs())
-        })
-    });
-    hold("Quantizer, in units", 0.5 + 3e-5, errors.filter(|(_, error)| !error.is_nan()));
+    for (limit, bound) in [(LIMIT_8, 0.5 + 3e-5), (LIMIT_12, 0.5 + 4e-4)] {
+        let errors = rows().flat_map(|row| {
+            let quantizer = Quantizer::with_limit(max_magnitude_bits(row.iter().copied()), limit);
+            row.into_iter().map(move |x| {
+                let q = quantizer.quantize(x);
+                assert!(q.abs() <= limit as i32, "{x} became {q}");
+                // In units of the scale.
+                (f64::from(x), (f64::from(x) / f64::from(quantizer.scale) - f64::from(q)).abs())
+            })
+        });
+        hold(&format!("Quantizer to {limit}, in units"), bound, errors.filter(|(_, error)| !error.is_nan()));
+    }
 }
 
 #[test]

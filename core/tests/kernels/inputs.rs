@@ -163,7 +163,7 @@ impl Owned {
         owned.scales = (0..rows).map(|_| Floats::Wide.one(random)).collect();
         let any = matches!(fill, Bytes::Any | Bytes::Zero);
         // An image's scales are in -127..=127. Zero makes a group zeros.
-        let extreme = random.pick(&[127, -127]);
+        let extreme = random.pick(&[127, -127, 0]);
         owned.group_scales.iter_mut().for_each(|scale| *scale = if any { (random.below(255) as i32 - 127) as i8 } else { extreme });
         owned.bias = Self::bias(random, rows);
         owned

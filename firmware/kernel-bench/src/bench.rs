@@ -1,5 +1,6 @@
 //! Instruction count of each kernel, as the emulator counts.
 
+use crate::conformance::quantize_of;
 use crate::data::{Memory, Random, Shape, fill_matrix, matrix};
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
@@ -19,20 +20,29 @@ const ROUNDS: u32 = 64;
 pub fn run(kernels: &Functions, memory: &mut Memory, counter: &mut Counter) {
     let random = &mut Random(1);
     for layout in [Layout::Portable, Layout::CortexMDsp] {
-        for (dtype, group) in [(Dtype::Int8, 0), (Dtype::Int4, 32), (Dtype::Int4, 128)] {
+        let (eight, twelve) = (ActivationBits::Eight, ActivationBits::Twelve);
+        for (dtype, bits, group) in [(Dtype::Int8, eight, 0), (Dtype::Int8, twelve, 0), (Dtype::Int4, eight, 32), (Dtype::Int4, eight, 128)]
+        {
             let shape = Shape { dtype, layout, rows: N, columns: K, group };
-            [1, 32].into_iter().for_each(|tokens| product(kernels, memory, counter, shape, tokens, random));
+            [1, 32].into_iter().for_each(|tokens| product(kernels, memory, counter, (shape, bits), tokens, random));
         }
     }
     for dtype in [Dtype::F16, Dtype::F32] {
         let shape = Shape { dtype, layout: Layout::Portable, rows: if dtype == Dtype::F32 { 128 } else { N }, columns: K, group: 0 };
-        [1, 32].into_iter().for_each(|tokens| product(kernels, memory, counter, shape, tokens, random));
+        [1, 32].into_iter().for_each(|tokens| product(kernels, memory, counter, (shape, ActivationBits::Eight), tokens, random));
     }
     [8, 32].into_iter().for_each(|head_dim| attention(kernels, memory, counter, head_dim, random));
     elementwise(kernels, memory, counter, random);
 }
 
-fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shape: Shape, tokens: usize, random: &mut Random) {
+fn product(
+    kernels: &Functions,
+    memory: &mut Memory,
+    counter: &mut Counter,
+    (shape, bits): (Shape, ActivationBits),
+    tokens: usize,
+    random: &mut Random,
+) {
     fill_matrix(memory, shape, false, random);
     let Memory {
         portable, packed, scales, group_scales, x, quantized: [quantized, _], token_scales: [token_scales, _], out: [out, _], ..
@@ -40,19 +50,15 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
     let matrix = matrix(shape, (&portable.0, &packed.0), scales, group_scales, &[]);
     x.iter_mut().for_each(|x| *x = random.unit());
     for ((row, x), scale) in quantized.0.chunks_exact_mut(K).zip(x.chunks_exact(K)).zip(token_scales.iter_mut()) {
-        *scale = (kernels.quantize)(x, &[], row);
+        *scale = quantize_of(kernels, bits)(x, &[], row);
     }
     let mut total = 0;
     for start in (0..tokens).step_by(BLOCK) {
         let end = (start + BLOCK).min(tokens);
-        let rows = QuantizedRows {
-            values: &quantized.0[start * K..end * K],
-            stride: K,
-            scales: &token_scales[start..end],
-            bits: ActivationBits::Eight,
-        };
+        let rows = QuantizedRows { values: &quantized.0[start * K..end * K], stride: K, scales: &token_scales[start..end], bits };
         let (x, out) = (&x[start * K..end * K], &mut out[..(end - start) * shape.rows]);
         let ((), instructions) = counter.count(|| match shape.dtype {
+            Dtype::Int8 if bits == ActivationBits::Twelve => (kernels.matmul_i8_a12)(&matrix, &rows, out),
             Dtype::Int8 => (kernels.matmul_i8)(&matrix, &rows, out),
             Dtype::Int4 => (kernels.matmul_i4)(&matrix, &rows, out),
             Dtype::F16 => (kernels.matmul_f16)(&matrix, x, out),
@@ -69,9 +75,10 @@ fn product(kernels: &Functions, memory: &mut Memory, counter: &mut Counter, shap
     };
     let layout = if shape.layout == Layout::Portable { "portable" } else { "cortex-m-dsp" };
     let (group, rows) = (shape.group, shape.rows);
+    let activations = if bits == ActivationBits::Twelve { 12 } else { 8 };
     let per_mac = total as f32 / (K * rows * tokens) as f32;
     println!(
-        "{{\"op\":\"{op}\",\"layout\":\"{layout}\",\"group\":{group},\"k\":{K},\"n\":{rows},\"tokens\":{tokens},\"instructions\":{total},\"per_mac\":{per_mac:.3}}}"
+        "{{\"op\":\"{op}\",\"layout\":\"{layout}\",\"activations\":{activations},\"group\":{group},\"k\":{K},\"n\":{rows},\"tokens\":{tokens},\"instructions\":{total},\"per_mac\":{per_mac:.3}}}"
     );
 }
 

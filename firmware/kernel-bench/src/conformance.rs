@@ -17,16 +17,21 @@ const LONG: [usize; 8] = [64, 100, 172, 255, 256, 511, 512, 513];
 pub fn run(kernels: &Functions, memory: &mut Memory) -> bool {
     let random = &mut Random(0x2545_f491);
     let mut all = true;
-    all &= verdict("quantize", quantize(kernels, memory, random));
-    for (name, dtype, layout) in [
-        ("matmul_i8 portable", Dtype::Int8, Layout::Portable),
-        ("matmul_i8 cortex-m-dsp", Dtype::Int8, Layout::CortexMDsp),
-        ("matmul_i4 portable", Dtype::Int4, Layout::Portable),
-        ("matmul_i4 cortex-m-dsp", Dtype::Int4, Layout::CortexMDsp),
-        ("matmul_f16", Dtype::F16, Layout::Portable),
-        ("matmul_f32", Dtype::F32, Layout::Portable),
+    let eight = ActivationBits::Eight;
+    let twelve = ActivationBits::Twelve;
+    all &= verdict("quantize", quantize(kernels, memory, random, eight));
+    all &= verdict("quantize_a12", quantize(kernels, memory, random, twelve));
+    for (name, dtype, bits, layout) in [
+        ("matmul_i8 portable", Dtype::Int8, eight, Layout::Portable),
+        ("matmul_i8 cortex-m-dsp", Dtype::Int8, eight, Layout::CortexMDsp),
+        ("matmul_i8_a12 portable", Dtype::Int8, twelve, Layout::Portable),
+        ("matmul_i8_a12 cortex-m-dsp", Dtype::Int8, twelve, Layout::CortexMDsp),
+        ("matmul_i4 portable", Dtype::Int4, eight, Layout::Portable),
+        ("matmul_i4 cortex-m-dsp", Dtype::Int4, eight, Layout::CortexMDsp),
+        ("matmul_f16", Dtype::F16, eight, Layout::Portable),
+        ("matmul_f32", Dtype::F32, eight, Layout::Portable),
     ] {
-        all &= verdict(name, products(kernels, memory, random, dtype, layout));
+        all &= verdict(name, products(kernels, memory, random, (dtype, bits, layout)));
     }
     all &= verdict("every f16", every_f16(kernels, memory));
     all &= verdict("attention", attention(kernels, memory, random));
@@ -58,13 +63,25 @@ fn fill(x: &mut [f32], kind: u32, random: &mut Random) {
     match kind {
         0 => x.fill(0.0),
         1 => x.iter_mut().for_each(|x| *x = random.unit() * 1.0e-36),
-        2 => x.iter_mut().for_each(|x| *x = if random.below(2) == 0 { 3.0 } else { -3.0 }),
+        2 => {
+            let same = random.below(2) == 0;
+            x.iter_mut().for_each(|x| *x = if same || random.below(2) == 0 { 3.0 } else { -3.0 });
+        }
         3 => x.iter_mut().for_each(|x| *x = random.wild()),
         _ => x.iter_mut().for_each(|x| *x = random.unit() * 5.0),
     }
 }
 
-fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Outcome {
+/// The set's function that quantizes a row.
+pub fn quantize_of(set: &Functions, bits: ActivationBits) -> fn(&[f32], &[f32], &mut [i16]) -> f32 {
+    match bits {
+        ActivationBits::Eight => set.quantize,
+        ActivationBits::Twelve => set.quantize_a12,
+    }
+}
+
+fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random, bits: ActivationBits) -> Outcome {
+    let (specified, quantize) = (quantize_of(SCALAR, bits), quantize_of(kernels, bits));
     let mut cases = 0;
     for columns in lengths() {
         for kind in 0..8 {
@@ -77,8 +94,8 @@ fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Ou
                     let (a, b) = (&mut a.0[odd..odd + stride], &mut b.0[odd..odd + stride]);
                     a.fill(77);
                     b.fill(55);
-                    let expected = (SCALAR.quantize)(&x[..columns], in_scale, a);
-                    let found = (kernels.quantize)(&x[..columns], in_scale, b);
+                    let expected = specified(&x[..columns], in_scale, a);
+                    let found = quantize(&x[..columns], in_scale, b);
                     // The order within a group of four columns is the set's own.
                     let (a, b) = (a.as_chunks_mut::<4>().0, b.as_chunks_mut::<4>().0);
                     a.iter_mut().chain(b.iter_mut()).for_each(|group| group.sort_unstable());
@@ -93,17 +110,27 @@ fn quantize(kernels: &Functions, memory: &mut Memory, random: &mut Random) -> Ou
     Ok(cases)
 }
 
-fn products(kernels: &Functions, memory: &mut Memory, random: &mut Random, dtype: Dtype, layout: Layout) -> Outcome {
+/// Lengths beyond a block of twelve-bit activations, with as few rows and tokens as the memory holds.
+const BLOCKS: [usize; 2] = [8192, 8192 + 36];
+
+fn products(
+    kernels: &Functions,
+    memory: &mut Memory,
+    random: &mut Random,
+    (dtype, bits, layout): (Dtype, ActivationBits, Layout),
+) -> Outcome {
     let mut cases = 0;
     let groups: &[usize] = if dtype == Dtype::Int4 { &[0, 32, 64, 128] } else { &[0] };
-    for columns in lengths() {
-        for rows in 1..=9 {
+    let blocks = if bits == ActivationBits::Twelve { &BLOCKS[..] } else { &[] };
+    for columns in lengths().chain(blocks.iter().copied()) {
+        let (most_rows, most_tokens) = if columns < 8192 { (9, 5) } else { (3, 2) };
+        for rows in 1..=most_rows {
             for &group in groups {
                 let shape = Shape { dtype, layout, rows, columns, group };
-                let tokens = 1 + random.below(5) as usize;
+                let tokens = 1 + random.below(most_tokens) as usize;
                 let (extreme, kind, bias, odd) = (random.below(4) == 0, 2 + random.below(4), random.below(2) == 0, random.below(16) == 0);
                 fill_matrix(memory, shape, extreme, random);
-                if !product(kernels, memory, &Case { shape, tokens, kind, bias, odd }, random) {
+                if !product(kernels, memory, &Case { shape, bits, tokens, kind, bias, odd }, random) {
                     return Err([columns, rows, tokens, group]);
                 }
                 cases += 1;
@@ -116,6 +143,8 @@ fn products(kernels: &Functions, memory: &mut Memory, random: &mut Random, dtype
 /// A product to compare.
 struct Case {
     shape: Shape,
+    /// Bits of the quantized inputs.
+    bits: ActivationBits,
     tokens: usize,
     /// How [`fill`] fills the inputs.
     kind: u32,
@@ -125,7 +154,7 @@ struct Case {
 }
 
 fn product(kernels: &Functions, memory: &mut Memory, case: &Case, random: &mut Random) -> bool {
-    let Case { shape, tokens, kind, bias, odd } = *case;
+    let Case { shape, bits, tokens, kind, bias, odd } = *case;
     let Memory { portable, packed, scales, group_scales, bias: biases, x, quantized, token_scales, out, .. } = memory;
     let x = &mut x[..tokens * shape.columns];
     fill(x, kind, random);
@@ -138,15 +167,11 @@ fn product(kernels: &Functions, memory: &mut Memory, case: &Case, random: &mut R
         let out = &mut out[..tokens * shape.rows];
         let rows = quantized.0[odd..].chunks_exact_mut(stride);
         for ((row, x), scale) in rows.zip(x.chunks_exact(shape.columns)).zip(token_scales.iter_mut()) {
-            *scale = (set.quantize)(x, &[], row);
+            *scale = quantize_of(set, bits)(x, &[], row);
         }
-        let x_rows = QuantizedRows {
-            values: &quantized.0[odd..odd + tokens * stride],
-            stride,
-            scales: &token_scales[..tokens],
-            bits: ActivationBits::Eight,
-        };
+        let x_rows = QuantizedRows { values: &quantized.0[odd..odd + tokens * stride], stride, scales: &token_scales[..tokens], bits };
         match shape.dtype {
+            Dtype::Int8 if bits == ActivationBits::Twelve => (set.matmul_i8_a12)(&matrix, &x_rows, out),
             Dtype::Int8 => (set.matmul_i8)(&matrix, &x_rows, out),
             Dtype::Int4 => (set.matmul_i4)(&matrix, &x_rows, out),
             Dtype::F16 => (set.matmul_f16)(&matrix, x, out),

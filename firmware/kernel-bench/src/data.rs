@@ -116,6 +116,10 @@ impl Shape {
 
 /// Fills values, scales and bias. With `extreme`, integers have the largest magnitude.
 pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mut Random) {
+    // Extremes of one sign reach the bounds of every sum; those of either sign reach each value.
+    let same = extreme && random.below(2) == 0;
+    let (same_byte, same_nibble) = ([127u8, 129][random.below(2) as usize], [7u8, 8][random.below(2) as usize]);
+    let same_scale = [127, -127, 0][random.below(3) as usize];
     let row_bytes = shape.row_bytes();
     for row in 0..shape.rows {
         for k in 0..row_bytes {
@@ -126,6 +130,8 @@ pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mu
                 _ => k < 4 * shape.columns,
             };
             let byte = match shape.dtype {
+                Dtype::Int8 if same => same_byte,
+                Dtype::Int4 if same => same_nibble * if 2 * k + 1 < shape.columns { 17 } else { 1 },
                 Dtype::Int8 if extreme && shape.layout == Layout::Portable => [127i8, -127, -128][random.below(3) as usize] as u8,
                 Dtype::Int8 if extreme => [127i8, -127][random.below(2) as usize] as u8,
                 Dtype::Int8 => (random.below(255) as i32 - 127) as u8,
@@ -149,7 +155,7 @@ pub fn fill_matrix(memory: &mut Memory, shape: Shape, extreme: bool, random: &mu
         memory.scales[row] = if random.below(9) == 0 { 0.0 } else { random.unit() * 0.1 };
         memory.bias[row] = random.unit();
     }
-    memory.group_scales.iter_mut().for_each(|scale| *scale = (random.below(255) as i32 - 127) as i8);
+    memory.group_scales.iter_mut().for_each(|scale| *scale = if same { same_scale } else { (random.below(255) as i32 - 127) as i8 });
     if shape.layout != Layout::Portable {
         let bundles = 4 * shape.rows.div_ceil(4) * row_bytes;
         pack_rows(shape.layout, shape.dtype, shape.columns, &memory.portable.0[..shape.rows * row_bytes], &mut memory.packed.0[..bundles]);

@@ -3,25 +3,35 @@
 use super::super::layout::interleave_index;
 use super::dsp::is_word_aligned;
 use crate::numeric::quantize::ROUNDER;
-use crate::numeric::{Quantizer, max_magnitude_bits};
+use crate::numeric::{LIMIT_8, LIMIT_12, Quantizer, max_magnitude_bits};
 use core::arch::asm;
 
 /// Quantizes one row: [`crate::kernels::scalar::quantize`], in this set's order of columns.
 pub(super) fn quantize(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    quantize_to(LIMIT_8, x, in_scale, out)
+}
+
+/// Quantizes one row to twelve bits: [`crate::kernels::scalar::quantize_a12`], in this set's order of columns.
+pub(super) fn quantize_a12(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+    quantize_to(LIMIT_12, x, in_scale, out)
+}
+
+#[inline(always)]
+fn quantize_to(limit: f32, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     if in_scale.is_empty() && is_word_aligned(out) {
-        return quantize_plain(x, out);
+        return quantize_plain(limit, x, out);
     }
-    quantize_scaled(x, in_scale, out)
+    quantize_scaled(limit, x, in_scale, out)
 }
 
 /// Rows with input scales, and rows at other addresses.
 #[inline(never)]
-fn quantize_scaled(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
+fn quantize_scaled(limit: f32, x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     // A missing scale counts as 1, which changes no bit.
     let count = if in_scale.is_empty() { x.len() } else { x.len().min(in_scale.len()) };
     let scaled = |(k, &x): (usize, &f32)| x * in_scale.get(k).copied().unwrap_or(1.0);
     let row = || x.iter().enumerate().take(count).map(scaled);
-    let quantizer = Quantizer::new(max_magnitude_bits(row()));
+    let quantizer = Quantizer::with_limit(max_magnitude_bits(row()), limit);
     out.fill(0);
     for (k, x) in row().enumerate() {
         if let Some(out) = out.get_mut(interleave_index(k)) {
@@ -31,8 +41,8 @@ fn quantize_scaled(x: &[f32], in_scale: &[f32], out: &mut [i16]) -> f32 {
     quantizer.scale
 }
 
-fn quantize_plain(x: &[f32], out: &mut [i16]) -> f32 {
-    let quantizer = Quantizer::new(largest_magnitude(x));
+fn quantize_plain(limit: f32, x: &[f32], out: &mut [i16]) -> f32 {
+    let quantizer = Quantizer::with_limit(largest_magnitude(x), limit);
     let count = x.len().min(out.len()) / 8;
     if quantizer.inverse == 0.0 {
         out.fill(0);

@@ -1,6 +1,7 @@
 //! Matrix products: the choice of a microkernel for each range of rows, and the edges.
 
 use super::super::layout::{interleave_index, rows_per_bundle};
+use super::super::scalar::A12_BLOCK;
 use super::super::views::{Matrix, QuantizedRows};
 use super::dsp::{self, is_word_aligned};
 use super::int4;
@@ -18,12 +19,29 @@ pub(super) fn matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
         Layout::CortexMDsp => matrix.rows.next_multiple_of(2),
     };
     match Operands::new(matrix, x, out, 4 * groups, stored_rows) {
-        None => slow(matrix, x, out),
+        None => slow(matrix, x, out, usize::MAX),
         Some(operands) => match matrix.layout {
-            Layout::Portable => operands.products(int8::rows_by_token, int8::rows_by_two_tokens, 1),
-            Layout::CortexMDsp if groups <= PAIR_GROUPS => operands.products(int8::pairs_by_token, int8::pairs_by_two_tokens, 2),
+            Layout::Portable => operands.products(int8::rows_by_token, Some((int8::rows_by_two_tokens, 1))),
+            Layout::CortexMDsp if groups <= PAIR_GROUPS => operands.products(int8::pairs_by_token, Some((int8::pairs_by_two_tokens, 2))),
             Layout::CortexMDsp => operands.long_pairs(),
         },
+    }
+    add_bias(matrix, out);
+}
+
+/// int8 weights and activations of twelve bits: [`super::super::scalar::matmul_i8_a12`]. A single row's sums fit 32 bits as they are, in blocks of
+/// 8,192 columns; longer rows, of matrices beyond what a microcontroller holds, are computed as they are specified.
+pub(super) fn matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+    let stored_rows = match matrix.layout {
+        Layout::Portable => matrix.rows,
+        Layout::CortexMDsp => matrix.rows.next_multiple_of(2),
+    };
+    match Operands::new(matrix, x, out, matrix.columns.next_multiple_of(4), stored_rows) {
+        Some(operands) if matrix.columns <= A12_BLOCK => match matrix.layout {
+            Layout::Portable => operands.products(int8::rows_by_token, Some((int8::rows_by_two_tokens, 1))),
+            Layout::CortexMDsp => operands.products(int8::pairs_by_token_a12, None),
+        },
+        _ => slow(matrix, x, out, A12_BLOCK),
     }
     add_bias(matrix, out);
 }
@@ -44,10 +62,13 @@ pub(super) fn matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f
             Layout::Portable => operands.nibbles(),
             Layout::CortexMDsp => operands.quads(groups),
         },
-        _ => slow(matrix, x, out),
+        _ => slow(matrix, x, out, usize::MAX),
     }
     add_bias(matrix, out);
 }
+
+/// A microkernel of [`int8`].
+type Kernel = unsafe extern "C" fn(&Arguments);
 
 /// A matrix and quantized rows whose sizes and addresses were checked: the microkernels rely on that.
 struct Operands<'a> {
@@ -92,12 +113,14 @@ impl<'a> Operands<'a> {
         }
     }
 
-    /// All products: two tokens at a time, in bundles of `rows_for_two` rows; then an odd last token, in bundles of two rows.
+    /// All products: with a kernel for two tokens, two at a time in bundles of `rows_for_two` rows; then the others, in bundles of two rows.
     #[inline(always)]
-    fn products(mut self, one: unsafe extern "C" fn(&Arguments), two: unsafe extern "C" fn(&Arguments), rows_for_two: usize) {
+    fn products(mut self, one: Kernel, two: Option<(Kernel, usize)>) {
         let rows = self.matrix.rows;
         let mut token = 0;
-        while token + 2 <= self.tokens {
+        while let Some((two, rows_for_two)) = two
+            && token + 2 <= self.tokens
+        {
             let whole = rows & !(rows_for_two - 1);
             let Arguments { x, out, token_scale, .. } = self.arguments(token + 1, 0, whole);
             let arguments = Arguments { second_x: x, second_out: out, second_scale: token_scale, ..self.arguments(token, 0, whole) };
@@ -111,7 +134,7 @@ impl<'a> Operands<'a> {
             }
             token += 2;
         }
-        if token < self.tokens {
+        for token in token..self.tokens {
             if rows > 1 {
                 // SAFETY: `new` found these rows, their scales, and the token's input and output.
                 unsafe { one(&self.arguments(token, 0, rows & !1)) }
@@ -124,7 +147,7 @@ impl<'a> Operands<'a> {
 
     /// The last of an odd number of rows, computed as a pair whose second output is dropped.
     #[cold]
-    fn last_row(&mut self, token: usize, one: unsafe extern "C" fn(&Arguments)) {
+    fn last_row(&mut self, token: usize, one: Kernel) {
         let row = self.matrix.rows - 1;
         let (scales, mut pair) = ([self.matrix.scale(row), 0.0], [0.0; 2]);
         let ends = pair.as_mut_ptr_range();
@@ -250,21 +273,27 @@ fn pair_sums(weights: &[[u8; 4]], x: &[[i16; 2]]) -> [i32; 2] {
 }
 
 /// Operands of any size at any address: the specification, with the columns in natural order again. Images and arenas have no such operands, so
-/// this is small instead of fast.
+/// this is small instead of fast. The sums of blocks of `block` columns are added as floats.
 #[cold]
 #[inline(never)]
-fn slow(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) {
+fn slow(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32], block: usize) {
     // int8 rows run on into their padding, as scalar's do.
     let (columns, group) = if matrix.dtype == Dtype::Int4 { (matrix.columns, matrix.group.max(1)) } else { (matrix.row_bytes, 0) };
     for (out, (x, token_scale)) in out.chunks_exact_mut(matrix.rows.max(1)).zip(x.tokens()) {
         for (row, out) in out.iter_mut().enumerate() {
             let group_scales = matrix.group_scales_of(row);
-            let sum = (0..columns).fold(0i32, |sum, k| {
-                let x = x.get(interleave_index(k)).copied().unwrap_or(0) as i32;
-                let scale = k.checked_div(group).map_or(1, |group| group_scales.get(group).copied().unwrap_or(0) as i32);
-                sum.wrapping_add(weight(matrix, row, k).wrapping_mul(x).wrapping_mul(scale))
-            });
-            *out = sum as f32 * (matrix.scale(row) * token_scale);
+            let (mut sum, mut start) = (None, 0);
+            while start < columns {
+                let end = columns.min(start.saturating_add(block));
+                let part = (start..end).fold(0i32, |sum, k| {
+                    let x = x.get(interleave_index(k)).copied().unwrap_or(0) as i32;
+                    let scale = k.checked_div(group).map_or(1, |group| group_scales.get(group).copied().unwrap_or(0) as i32);
+                    sum.wrapping_add(weight(matrix, row, k).wrapping_mul(x).wrapping_mul(scale))
+                }) as f32;
+                sum = Some(sum.map_or(part, |sum| sum + part));
+                start = end;
+            }
+            *out = sum.unwrap_or(0.0) * (matrix.scale(row) * token_scale);
         }
     }
 }

@@ -42,9 +42,9 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     #[cfg(feature = "int8")]
     matmul_i8: linear::matmul_i8,
     #[cfg(feature = "a12")]
-    quantize_a12: super::scalar::quantize_a12,
+    quantize_a12: elementwise::quantize_a12,
     #[cfg(feature = "a12")]
-    matmul_i8_a12: super::scalar::matmul_i8_a12,
+    matmul_i8_a12: linear::matmul_i8_a12,
     #[cfg(feature = "int4")]
     matmul_i4: linear::matmul_i4,
     #[cfg(feature = "f16")]

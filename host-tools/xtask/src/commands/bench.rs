@@ -74,9 +74,10 @@ fn counts(machine: &Machine) -> Result<Vec<Value>> {
 fn show(line: &Value) {
     let word = |key: &str| line.get(key).map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
     println!(
-        "{:<12} {:<13} group {:<4} k {:<4} n {:<4} tokens {:<3} {:>9} {:>8} each",
+        "{:<13} {:<13} activations {:<2} group {:<4} k {:<4} n {:<4} tokens {:<3} {:>9} {:>8} each",
         word("op"),
         word("layout"),
+        word("activations"),
         word("group"),
         word("k"),
         word("n"),
