@@ -29,6 +29,16 @@ pub enum Error {
         /// Number in the header.
         found: u32,
     },
+    /// The image states parts that this engine does not know and must not ignore.
+    Required {
+        /// The unknown bits of the header's field `required`.
+        bits: u32,
+    },
+    /// A byte that the format reserves is not zero.
+    Reserved {
+        /// Offset of the byte in the header.
+        at: u32,
+    },
     /// The header's checksum does not match.
     HeaderChecksum,
     /// The checksum of the sections does not match.
@@ -163,6 +173,15 @@ impl fmt::Display for Error {
             Error::Numerics { found } => {
                 let remedy = if found > NUMERICS { "update the engine" } else { "pack the model again" };
                 write!(f, "the image was packed for numerics {found}, this engine computes numerics {NUMERICS}: {remedy}")
+            }
+            Error::Required { bits } => {
+                write!(f, "this image needs a newer engine (unknown bits {bits:#x} of `required`): update the engine (atto/attoformer)")
+            }
+            Error::Reserved { at } => {
+                write!(
+                    f,
+                    "byte {at} of the header is reserved and not zero: the image is damaged, or needs a newer engine (atto/attoformer)"
+                )
             }
             Error::HeaderChecksum => f.write_str("the image's header is damaged: its checksum does not match"),
             Error::PayloadChecksum => f.write_str("the image is damaged: the checksum of its sections does not match"),

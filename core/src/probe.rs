@@ -26,7 +26,8 @@ pub enum Part {
     /// The input of the matrix with this role, `(tokens, columns)`, as it is before it is scaled (SmoothQuant) and quantized. The head of a
     /// model with tied embeddings has the role [`Role::Embedding`].
     Input(Role),
-    /// The self-attention's keys as the cache stores them, `(1, kv_dim)`: after their norm and their rotation. One call per token.
+    /// The self-attention's keys, `(1, kv_dim)`: after their norm and their rotation, before their offset is subtracted and the cache stores
+    /// them. One call per token.
     Keys,
     /// The cross-attention's keys of the encoder's rows, `(1, kv_dim)`. One call per row.
     CrossKeys,

@@ -1,7 +1,7 @@
 //! `docs/image.md` and the code state the same bytes.
 
-use attoformer::internals::format::header::FIELDS;
-use attoformer::internals::format::{ENTRY_BYTES, ROLES, section};
+use attoformer::internals::format::header::{FIELDS, RESERVED, required};
+use attoformer::internals::format::{ENTRY_BYTES, HEADER_BYTES, ROLES, section};
 
 const PAGE: &str = include_str!("../../docs/image.md");
 
@@ -20,7 +20,7 @@ fn the_header_table_has_every_field_at_its_offset() {
 }
 
 #[test]
-fn fields_do_not_overlap() {
+fn fields_and_reserved_bytes_fill_the_header() {
     let bytes = |kind: &str| match kind {
         "u8" => 1,
         "u16" => 2,
@@ -28,9 +28,20 @@ fn fields_do_not_overlap() {
         "16 x 16 bytes" => 256,
         other => panic!("{other}"),
     };
-    for pair in FIELDS.windows(2) {
-        assert!(pair[0].0 + bytes(pair[0].1) <= pair[1].0, "{pair:?}");
+    let mut end = 0;
+    for &(at, kind, name) in FIELDS {
+        assert!(at == end || (end..at) == RESERVED, "{name} begins at {at}, the field before it ends at {end}");
+        end = at + bytes(kind);
     }
+    assert_eq!(end, HEADER_BYTES);
+}
+
+#[test]
+fn the_required_bits_are_listed() {
+    let page: Vec<u32> = table("### Required bits").iter().map(|row| 1 << row[0].parse::<u32>().unwrap()).collect();
+    use required::{END_TOKENS, HEAD_ROWS, KEY_OFFSET, LAYER_ROTARY, LAYER_WINDOWS, REGIONS};
+    assert_eq!(page, [KEY_OFFSET, HEAD_ROWS, END_TOKENS, LAYER_WINDOWS, LAYER_ROTARY, REGIONS]);
+    assert_eq!(required::KNOWN, KEY_OFFSET);
 }
 
 #[test]
@@ -43,7 +54,7 @@ fn the_section_table_has_every_kind() {
         .take_while(|line| line.starts_with('|'))
         .map(|line| line.trim_matches('|').split('|').next().unwrap().trim().parse().unwrap())
         .collect();
-    assert_eq!(kinds, (1..=section::KNOWN_MAX).collect::<Vec<_>>());
+    assert_eq!(kinds, (1..=section::NAMED_MAX).collect::<Vec<_>>());
     assert_eq!(section::SIGNATURE, 8);
 }
 

@@ -5,13 +5,15 @@ use attoformer::Error;
 #[test]
 fn errors_read_as_written() {
     let errors = [
-        Error::TooShort { need: 384, have: 12 },
+        Error::TooShort { need: 512, have: 12 },
         Error::NotAnImage,
         Error::Misaligned,
-        Error::Version { found: 0 },
-        Error::Version { found: 2 },
-        Error::Numerics { found: 0 },
-        Error::Numerics { found: 2 },
+        Error::Version { found: 1 },
+        Error::Version { found: 3 },
+        Error::Numerics { found: 1 },
+        Error::Numerics { found: 3 },
+        Error::Required { bits: 6 },
+        Error::Reserved { at: 136 },
         Error::HeaderChecksum,
         Error::PayloadChecksum,
         Error::Field { name: "heads", value: 0 },
@@ -40,13 +42,15 @@ fn errors_read_as_written() {
     let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert!(messages.iter().all(|message| !message.contains('\n') && !message.ends_with('.')));
     insta::assert_snapshot!(messages.join("\n"), @r"
-    the image is truncated: 12 of 384 bytes
+    the image is truncated: 12 of 512 bytes
     not an .atto image: it does not begin with ATTO
     the image must start at an address that is a multiple of 16
-    the image has format version 0, this engine reads version 1: pack the model again
-    the image has format version 2, this engine reads version 1: update the engine
-    the image was packed for numerics 0, this engine computes numerics 1: pack the model again
-    the image was packed for numerics 2, this engine computes numerics 1: update the engine
+    the image has format version 1, this engine reads version 2: pack the model again
+    the image has format version 3, this engine reads version 2: update the engine
+    the image was packed for numerics 1, this engine computes numerics 2: pack the model again
+    the image was packed for numerics 3, this engine computes numerics 2: update the engine
+    this image needs a newer engine (unknown bits 0x6 of `required`): update the engine (atto/attoformer)
+    byte 136 of the header is reserved and not zero: the image is damaged, or needs a newer engine (atto/attoformer)
     the image's header is damaged: its checksum does not match
     the image is damaged: the checksum of its sections does not match
     header field heads has the invalid value 0

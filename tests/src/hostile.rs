@@ -5,15 +5,15 @@ pub mod images;
 use attoformer::arena_bytes;
 use attoformer::image::Config;
 use attoformer::internals::format::HEADER_BYTES;
+use attoformer::internals::format::header::{RESERVED, at};
 use attoformer::{Image, Plan};
 use attoformer_tools::pack::seal;
 
 use crate::random_model::Numbers;
 
-/// Offsets of an image's size, of its arena size, and of the first byte after its section table.
+/// Offsets of an image's size and of its arena size.
 const TOTAL_AT: usize = 12;
 const ARENA_AT: usize = 24;
-const TABLE_END: usize = 128 + 16 * 16;
 
 /// Number of damaged copies of a test: `ATTOFORMER_HOSTILE`, or the test's own number.
 pub fn copies(usual: usize) -> usize {
@@ -90,7 +90,7 @@ pub fn dense_parts(image: &[u8]) -> Vec<std::ops::Range<usize>> {
         let at = bytes.as_ptr() as usize - start;
         at..at + bytes.len()
     };
-    let parts = [0..128, 128..TABLE_END].into_iter().chain([1, 2, 4, 5, 6, 7, 9, 10, 11].map(section));
+    let parts = [0..RESERVED.start, at::SECTION_TABLE..HEADER_BYTES].into_iter().chain([1, 2, 4, 5, 6, 7, 9, 10, 11].map(section));
     parts.filter(|part| !part.is_empty()).collect()
 }
 

@@ -4,6 +4,7 @@ pub mod atto;
 pub mod golden;
 pub mod hostile;
 pub mod models;
+pub mod precision;
 pub mod random_model;
 pub mod sounds;
 pub mod targets;

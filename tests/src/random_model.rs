@@ -8,7 +8,7 @@ pub mod llama2c;
 mod long;
 mod tensors;
 
-pub use families::families;
+pub use families::{families, offset_keys};
 pub use long::{long_image, long_models};
 
 use std::path::{Path, PathBuf};

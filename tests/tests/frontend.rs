@@ -3,6 +3,8 @@
 use attoformer::Error;
 use attoformer::frontend::{Frames, Frontend, Samples, Sizes};
 use attoformer::image::KvType;
+use attoformer::internals::format::HEADER_BYTES;
+use attoformer::internals::format::header::at;
 use attoformer_replay::{features_hash, sound};
 use attoformer_tests::random_model::RandomModel;
 use attoformer_tests::sounds::{log_mel, mfcc, section};
@@ -148,15 +150,16 @@ fn sizes_are_known_to_the_compiler() {
     for part in [mfcc(), log_mel(480_000)] {
         let section = section(&part);
         // A header with only a section table, and the section after it.
-        let mut image = vec![0; 384];
-        image[28] = 1;
-        image[128] = 7;
-        image[132..136].copy_from_slice(&384u32.to_le_bytes());
+        let mut image = vec![0; HEADER_BYTES];
+        let (kind, start) = (at::SECTION_TABLE, at::SECTION_TABLE + 4);
+        image[at::SECTIONS] = 1;
+        image[kind] = 7;
+        image[start..start + 4].copy_from_slice(&(HEADER_BYTES as u32).to_le_bytes());
         image.extend(&section[..]);
         assert_eq!(Sizes::of(&image), expected(&Frontend::new(&section).unwrap()));
-        image[132..136].copy_from_slice(&u32::MAX.to_le_bytes());
+        image[start..start + 4].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(Sizes::of(&image), Sizes::default());
-        image[128] = 6;
+        image[kind] = 6;
         assert_eq!(Sizes::of(&image), Sizes::default());
     }
     const NONE: Sizes = Sizes::of(b"ATTO");

@@ -9,7 +9,7 @@ use attoformer_tools::files::AlignedBytes;
 #[test]
 fn every_family_passes_its_self_test() {
     let families = families();
-    assert_eq!(families.len(), 21);
+    assert_eq!(families.len(), 27);
     for (name, model) in families {
         let mut images: Vec<AlignedBytes> = FORMATS.map(|format| model.pack(format, KvType::Int8)).into_iter().collect();
         images.extend(KV_TYPES.map(|kv| model.pack_mixed(kv)));

@@ -145,16 +145,20 @@ fn what_is_no_image_is_named_for_what_it_is() {
     std::fs::write(path("empty.atto"), b"").unwrap();
     std::fs::write(path("text.atto"), "Once upon a time\n".repeat(100)).unwrap();
     std::fs::create_dir(path("folder.atto")).unwrap();
-    let mut other = image();
-    other[8..12].copy_from_slice(&2u32.to_le_bytes());
-    attoformer_tools::pack::seal(&mut other);
-    std::fs::write(path("numerics.atto"), &other[..]).unwrap();
+    for (name, at, value) in [("old.atto", 4, 1), ("numerics.atto", 8, 3), ("required.atto", 124, 2)] {
+        let mut other = image();
+        other[at] = value;
+        attoformer_tools::pack::seal(&mut other);
+        std::fs::write(path(name), &other[..]).unwrap();
+    }
     let reasons = [
         ("empty.atto", "the file is empty"),
         ("text.atto", "not an .atto image"),
         ("folder.atto", "it is a directory"),
         ("absent.atto", "no such file"),
-        ("numerics.atto", "packed for numerics 2"),
+        ("old.atto", "format version 1, this engine reads version 2: pack the model again"),
+        ("numerics.atto", "packed for numerics 3"),
+        ("required.atto", "this image needs a newer engine"),
     ];
     for (name, reason) in reasons {
         for (command, outcome) in outcomes(&path(name)) {

@@ -64,6 +64,9 @@ pub struct Config {
     pub attention: AttentionKind,
     /// Whether each head's query and key is normalized before rotary positions are applied (Henry et al. 2020).
     pub qk_norm: bool,
+    /// Whether the image stores an offset for the keys of each layer ([`Role::KeyOffset`](super::Role::KeyOffset)), which is subtracted
+    /// before the int8 KV cache rounds them. Attention stays the same, since softmax ignores what all scores of a query have in common.
+    pub key_offset: bool,
     /// Whether attention and MLP read the same rows, and both are added: `x + attention(norm(x)) + mlp(norm(x))` (Wang and Komatsuzaki 2021).
     pub parallel: bool,
     /// The unit that the classifier labels.
@@ -144,6 +147,7 @@ impl Config {
         eos: 0,
         attention: AttentionKind::Softmax,
         qk_norm: false,
+        key_offset: false,
         parallel: false,
         classifier: Classifier::None,
         pooler: Pooler::None,

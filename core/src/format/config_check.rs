@@ -120,6 +120,10 @@ impl Config {
         if linear && matches!(self.architecture, Architecture::EncoderDecoder) {
             field!("attention", self.attention)
         }
+        // Keys are rounded in int8 caches only, and the state of linear attention stores none.
+        if self.key_offset && (linear || !matches!(self.kv, KvType::Int8)) {
+            field!("key_offset", self.key_offset)
+        }
         Ok(self)
     }
 

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::field::{put, u8_at, u16_at, u32_at};
+use super::header::nonzero;
 use super::limits::{INT4_COLUMNS_MAX, WIDTH_MAX};
 use super::roles::{Role, shape_of};
 use crate::error::Error;
@@ -19,7 +20,7 @@ pub enum Dtype {
     F16,
     /// 8-bit integers with one scale per row (per-channel quantization).
     Int8,
-    /// 4-bit integers (nibbles) with a u8 scale per group times an f32 scale per row.
+    /// 4-bit integers (nibbles, -8..=7) with a signed 8-bit scale per group times an f32 scale per row.
     Int4,
 }
 
@@ -68,6 +69,9 @@ pub struct Entry {
     pub layout: Layout,
     /// Group size: columns that share an int4 scale; 0 for a whole row.
     pub group: u32,
+    /// Bits to which the inputs of an integer matrix are quantized: 8, or 12 for an int8 matrix that needs finer ones. 8 for floats, whose
+    /// inputs are not quantized.
+    pub activations: u8,
     /// Rows: outputs of a matrix.
     pub rows: u32,
     /// Columns: inputs of a matrix.
@@ -120,8 +124,14 @@ impl Entry {
             return wrong("not the tensor that the header implies here");
         }
         let Some(entry) = Entry::parse(bytes, at, role, layer) else {
-            return wrong("unknown element type, layout or group size");
+            return wrong("unknown element type, layout, group size or bits of its inputs");
         };
+        if entry.activations != 8 && entry.dtype != Dtype::Int8 {
+            return wrong("12-bit inputs belong to int8 matrices only");
+        }
+        if nonzero(bytes, at + 41, at + ENTRY_BYTES).is_some() {
+            return wrong("reserved bytes of its entry are not zero: the engine may be too old");
+        }
         if (entry.rows, entry.columns) != shape_of(config, role) {
             return wrong("its shape contradicts the header");
         }
@@ -143,7 +153,7 @@ impl Entry {
         Ok(entry)
     }
 
-    /// Parses the entry at offset `at`; `None` for a type, layout or group size that does not exist.
+    /// Parses the entry at offset `at`; `None` for a type, layout, group size or number of input bits that does not exist.
     pub fn parse(bytes: &[u8], at: usize, role: Role, layer: Option<u32>) -> Option<Entry> {
         let bytes = bytes.get(at..)?.first_chunk::<ENTRY_BYTES>()?;
         let dtype = match u8_at(bytes, 4) {
@@ -163,12 +173,18 @@ impl Entry {
             (0, _) => 0,
             _ => return None,
         };
+        let activations = match u8_at(bytes, 40) {
+            0 => 8,
+            12 => 12,
+            _ => return None,
+        };
         Some(Entry {
             role,
             layer,
             dtype,
             layout,
             group,
+            activations,
             rows: u32_at(bytes, 8),
             columns: u32_at(bytes, 12),
             values: u32_at(bytes, 16),
@@ -206,6 +222,15 @@ impl Entry {
             (36, self.in_scale),
         ];
         words.into_iter().for_each(|(at, word)| put(out, at, word.to_le_bytes()));
+        put(out, 40, [if self.activations == 12 { 12 } else { 0 }]);
+    }
+
+    /// Bits of the inputs that the matrix is multiplied with: 8 or 12 for integers, 32 for floats.
+    pub const fn input_bits(&self) -> u32 {
+        match self.dtype {
+            Dtype::F32 | Dtype::F16 => 32,
+            Dtype::Int8 | Dtype::Int4 => self.activations as u32,
+        }
     }
 
     /// Bytes of the values in their layout.

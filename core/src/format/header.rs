@@ -10,7 +10,27 @@ use crate::error::Error;
 use crate::version::{FORMAT_VERSION, NUMERICS};
 
 /// Bytes of the fixed header.
-pub const HEADER_BYTES: usize = 384;
+pub const HEADER_BYTES: usize = 512;
+/// Header bytes without a name. They are zero; a later field among them that changes a result takes a bit of [`required`].
+pub const RESERVED: core::ops::Range<usize> = 136..at::SECTION_TABLE;
+
+/// Bits of the header's field `required`: what an engine must know to run the image. An engine refuses bits that it does not know.
+pub mod required {
+    /// Each layer has a [`Role::KeyOffset`](crate::format::Role::KeyOffset).
+    pub const KEY_OFFSET: u32 = 1 << 0;
+    /// All bits that this engine knows.
+    pub const KNOWN: u32 = KEY_OFFSET;
+    /// Reserved: the field `head_rows` states the rows of the head.
+    pub const HEAD_ROWS: u32 = 1 << 1;
+    /// Reserved: the section of end tokens counts.
+    pub const END_TOKENS: u32 = 1 << 2;
+    /// Reserved: the section of attention windows by layer counts.
+    pub const LAYER_WINDOWS: u32 = 1 << 3;
+    /// Reserved: the section of rotary frequencies by layer counts.
+    pub const LAYER_ROTARY: u32 = 1 << 4;
+    /// Reserved: the section of memory regions counts.
+    pub const REGIONS: u32 = 1 << 5;
+}
 
 /// Defines the offsets of the header's fields, and the list of them that a test holds against `docs/image.md`.
 macro_rules! fields {
@@ -79,7 +99,10 @@ fields! {
     BUCKETS: "u16" = 118,
     GLOBALS: "u16" = 120,
     LAYER_DIM: "u16" = 122,
-    SECTION_TABLE: "16 x 16 bytes" = 128,
+    REQUIRED: "u32" = 124,
+    MODEL_VERSION: "u32" = 128,
+    HEAD_ROWS: "u32" = 132,
+    SECTION_TABLE: "16 x 16 bytes" = 256,
 }
 
 /// Returns the error of a field whose value is outside its range.
@@ -120,25 +143,62 @@ const fn optional_f32(value: f32) -> Option<f32> {
     if value.to_bits() == 0 { None } else { Some(value) }
 }
 
+/// Checks everything that decides whether this engine can read the rest of the header.
+const fn check_versions(image: &[u8]) -> Result<(), Error> {
+    if image.len() < HEADER_BYTES {
+        return Err(Error::TooShort { need: HEADER_BYTES, have: image.len() });
+    }
+    if u32_at(image, at::MAGIC) != u32::from_le_bytes(*b"ATTO") {
+        return Err(Error::NotAnImage);
+    }
+    let version = u16_at(image, at::FORMAT_VERSION);
+    if version != FORMAT_VERSION {
+        return Err(Error::Version { found: version });
+    }
+    let unknown = u32_at(image, at::REQUIRED) & !required::KNOWN;
+    if unknown != 0 {
+        return Err(Error::Required { bits: unknown });
+    }
+    if u32_at(image, at::NUMERICS) != NUMERICS {
+        return Err(Error::Numerics { found: u32_at(image, at::NUMERICS) });
+    }
+    let header_bytes = u16_at(image, at::HEADER_BYTES);
+    if header_bytes as usize != HEADER_BYTES {
+        field!("header_bytes", header_bytes)
+    }
+    // The field is reserved: an engine that reads it knows its bit of `required`.
+    if u32_at(image, at::HEAD_ROWS) != 0 {
+        field!("head_rows", u32_at(image, at::HEAD_ROWS))
+    }
+    match nonzero(image, RESERVED.start, RESERVED.end) {
+        Some(at) => Err(Error::Reserved { at: at as u32 }),
+        None => Ok(()),
+    }
+}
+
+/// Offset of the first byte that is not zero in `start..end`.
+pub(super) const fn nonzero(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
+    let mut at = start;
+    while at < end {
+        if u8_at(bytes, at) != 0 {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
 impl Config {
     /// Parses the shape fields of a header.
     ///
     /// Every field is checked against its own range and against the others. `Image::new` checks sections and checksums.
     ///
     /// # Errors
-    /// [`Error::TooShort`], [`Error::NotAnImage`], [`Error::Version`], [`Error::Numerics`] and [`Error::Field`].
+    /// [`Error::TooShort`], [`Error::NotAnImage`], [`Error::Version`], [`Error::Required`], [`Error::Numerics`], [`Error::Reserved`] and
+    /// [`Error::Field`].
     pub const fn parse(image: &[u8]) -> Result<Config, Error> {
-        if image.len() < HEADER_BYTES {
-            return Err(Error::TooShort { need: HEADER_BYTES, have: image.len() });
-        }
-        if u32_at(image, at::MAGIC) != u32::from_le_bytes(*b"ATTO") {
-            return Err(Error::NotAnImage);
-        }
-        if u16_at(image, at::FORMAT_VERSION) != FORMAT_VERSION {
-            return Err(Error::Version { found: u16_at(image, at::FORMAT_VERSION) });
-        }
-        if u32_at(image, at::NUMERICS) != NUMERICS {
-            return Err(Error::Numerics { found: u32_at(image, at::NUMERICS) });
+        if let Err(error) = check_versions(image) {
+            return Err(error);
         }
         let config = Config {
             architecture: kind!(Architecture, "architecture", u8_at(image, at::ARCHITECTURE)),
@@ -168,6 +228,7 @@ impl Config {
             eos: u32_at(image, at::EOS),
             attention: kind!(AttentionKind, "attention", u8_at(image, at::ATTENTION)),
             qk_norm: flag!("qk_norm", u8_at(image, at::QK_NORM)),
+            key_offset: u32_at(image, at::REQUIRED) & required::KEY_OFFSET != 0,
             parallel: flag!("parallel", u8_at(image, at::PARALLEL)),
             classifier: kind!(Classifier, "classifier", u8_at(image, at::CLASSIFIER)),
             pooler: kind!(Pooler, "pooler", u8_at(image, at::POOLER)),
@@ -200,6 +261,8 @@ impl Config {
         put(header, at::FORMAT_VERSION, FORMAT_VERSION.to_le_bytes());
         put(header, at::HEADER_BYTES, (HEADER_BYTES as u16).to_le_bytes());
         put(header, at::NUMERICS, NUMERICS.to_le_bytes());
+        let required = if self.key_offset { required::KEY_OFFSET } else { 0 };
+        put(header, at::REQUIRED, required.to_le_bytes());
         self.emit_bytes(header);
         self.emit_halfwords(header)?;
         self.emit_words(header);

@@ -2,8 +2,8 @@
 
 /// Widest matrix input, columns: the longest int8 dot product that is exact in 32 bits (128 * 127 * 131,072 < 2^31).
 pub const WIDTH_MAX: u32 = 131_072;
-/// Widest int4 matrix input, columns: the longest row whose group sums are exact in 32 bits (8 * 127 * 255 * 8,192 < 2^31).
-pub const INT4_COLUMNS_MAX: u32 = 8192;
+/// Widest int4 matrix input, columns: the longest row whose group sums are exact in 32 bits (8 * 127 * 127 * 16,384 < 2^31).
+pub const INT4_COLUMNS_MAX: u32 = 16_384;
 /// Widest head: 2,048 * 128 * 512 is 2^27, which leaves a score three bits of headroom.
 pub const HEAD_DIM_MAX: u32 = 512;
 /// Largest vocabulary, tokens.

@@ -73,10 +73,12 @@ pub enum Role {
     Pooler = 30,
     /// Classifier, `(labels, d_model)`.
     Classifier = 31,
+    /// Subtracted from the keys of the self-attention before an int8 KV cache stores them, `(1, kv_dim)`.
+    KeyOffset = 32,
 }
 
 /// Every role, by its number.
-pub const ROLES: [Role; 32] = [
+pub const ROLES: [Role; 33] = [
     Role::Embedding,
     Role::Positions,
     Role::AttnNorm,
@@ -109,6 +111,7 @@ pub const ROLES: [Role; 32] = [
     Role::EncoderScoreBias,
     Role::Pooler,
     Role::Classifier,
+    Role::KeyOffset,
 ];
 
 impl Role {
@@ -147,6 +150,7 @@ impl Role {
             Role::EncoderScoreBias => "encoder_score_bias",
             Role::Pooler => "pooler",
             Role::Classifier => "classifier",
+            Role::KeyOffset => "key_offset",
         }
     }
 
@@ -155,15 +159,15 @@ impl Role {
         RoleSet::NORMS.has(self)
     }
 
-    /// Whether the tensor is always stored as f32: norms, the class token and score biases.
+    /// Whether the tensor is always stored as f32: norms, the class token, score biases and key offsets.
     pub const fn is_always_f32(self) -> bool {
-        self.is_norm() || matches!(self, Role::ClassToken | Role::ScoreBias | Role::EncoderScoreBias)
+        self.is_norm() || matches!(self, Role::ClassToken | Role::ScoreBias | Role::EncoderScoreBias | Role::KeyOffset)
     }
 }
 
 /// A set of roles, one bit each, iterated in the order of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RoleSet(u32);
+pub struct RoleSet(u64);
 
 impl RoleSet {
     const NORMS: RoleSet = RoleSet::of(&[
@@ -184,7 +188,7 @@ impl RoleSet {
         let mut bits = 0;
         let mut rest = roles;
         while let [role, others @ ..] = rest {
-            bits |= 1 << *role as u32;
+            bits |= 1u64 << *role as u32;
             rest = others;
         }
         RoleSet(bits)
@@ -195,7 +199,7 @@ impl RoleSet {
     }
 
     const fn has(self, role: Role) -> bool {
-        self.0 >> role as u32 & 1 != 0
+        self.0 & 1 << role as u32 != 0
     }
 
     const fn len(self) -> u32 {
@@ -204,7 +208,9 @@ impl RoleSet {
 
     /// Number of the set's roles below `role`.
     const fn before(self, role: Role) -> u32 {
-        (self.0 & ((1 << role as u32) - 1)).count_ones()
+        let role = role as u32;
+        // Counting 64 bits is slow on microcontrollers, and few roles need it.
+        if role < u32::BITS { (self.0 as u32 & ((1 << role) - 1)).count_ones() } else { (self.0 & ((1 << role) - 1)).count_ones() }
     }
 
     /// The role with `before` smaller roles in the set.
@@ -215,7 +221,8 @@ impl RoleSet {
             bits &= bits.wrapping_sub(1);
             left -= 1;
         }
-        ROLES[(bits.trailing_zeros() & 31) as usize]
+        let role = bits.trailing_zeros() as usize;
+        if role < ROLES.len() { ROLES[role] } else { Role::Embedding }
     }
 }
 
@@ -239,6 +246,7 @@ const fn input_roles(config: &Config) -> RoleSet {
 const fn layer_roles(config: &Config, layer: u32) -> RoleSet {
     RoleSet::of(&[Role::AttnNorm, Role::Qkv, Role::AttnOut, Role::MlpNorm, Role::MlpUp, Role::MlpDown])
         .with(config.qk_norm, &[Role::QueryNorm, Role::KeyNorm])
+        .with(config.key_offset, &[Role::KeyOffset])
         .with(matches!(config.placement, NormPlacement::Sandwich), &[Role::AttnPostNorm, Role::MlpPostNorm])
         .with(config.has_cross() && layer >= config.encoder_layers, &[Role::CrossNorm, Role::CrossQuery, Role::CrossKv, Role::CrossOut])
         .with(config.layer_width() != 0, &[Role::LayerTable, Role::LayerGate, Role::LayerProject, Role::LayerNorm])
@@ -359,6 +367,7 @@ pub const fn shape_of(config: &Config, role: Role) -> (u32, u32) {
         },
         Role::Conv2 => (d_model, 3 * d_model),
         Role::ClassToken => (1, d_model),
+        Role::KeyOffset => (1, config.kv_dim()),
         Role::ScoreBias | Role::EncoderScoreBias => match config.positions {
             PositionKind::T5Relative => (config.heads, 2 * BIAS_SPAN as u32 + 1),
             _ => (config.heads, 1),

@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::features::{self, Feature};
 use crate::format::field::u32_at;
 use crate::format::header::at;
-use crate::format::sections::Sections;
-use crate::format::{ENTRY_BYTES, HEADER_BYTES, TensorOrder};
+use crate::format::sections::{Sections, payload_end};
+use crate::format::{ENTRY_BYTES, HEADER_BYTES, TensorOrder, groups};
 #[cfg(feature = "audio")]
 use crate::frontend::Frontend;
 #[cfg(feature = "pictures")]
@@ -46,6 +46,12 @@ pub fn header_checksum(header: &[u8]) -> u32 {
     let before = header.get(..at::HEADER_CHECKSUM).unwrap_or_default();
     let after = header.get(at::PAYLOAD_CHECKSUM..HEADER_BYTES).unwrap_or_default();
     checksum(&[before, &[0; 4], after])
+}
+
+/// Checksum of everything between the header and the signature, or the end of the image without one.
+#[must_use]
+pub fn payload_checksum(image: &[u8]) -> u32 {
+    checksum(&[image.get(HEADER_BYTES..payload_end(image)).unwrap_or_default()])
 }
 
 /// A packed model in memory (flash, a mapped file), checked and ready to run. Copying it copies references only.
@@ -86,10 +92,10 @@ impl<'a> Image<'a> {
         if header_checksum(bytes) != u32_at(bytes, at::HEADER_CHECKSUM) {
             return Err(Error::HeaderChecksum);
         }
-        if checksum(&[bytes.get(HEADER_BYTES..).unwrap_or_default()]) != u32_at(bytes, at::PAYLOAD_CHECKSUM) {
+        let sections = Sections::parse(bytes)?;
+        if payload_checksum(bytes) != u32_at(bytes, at::PAYLOAD_CHECKSUM) {
             return Err(Error::PayloadChecksum);
         }
-        let sections = Sections::parse(bytes)?;
         let mut image = Image {
             bytes,
             config,
@@ -156,6 +162,18 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The version of the model, a number of the packer's choice; 0 unless it stated one.
+    #[must_use]
+    pub fn model_version(&self) -> u32 {
+        u32_at(self.bytes, at::MODEL_VERSION)
+    }
+
+    /// Whether the image ends with a signature. The engine does not verify it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.sections.range(section::SIGNATURE) != (0, 0)
     }
 
     /// Bytes of one section, empty when it is absent.
@@ -296,8 +314,19 @@ impl<'a> Image<'a> {
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });
             }
+            if !self.group_scales_are_exact(&entry) {
+                return Err(Error::Tensor { index, what: "an int4 group scale is -128, beyond the -127 to 127 of exact sums" });
+            }
         }
         Ok(())
+    }
+
+    /// Whether every group scale of an int4 tensor is within -127..=127, the range for which integer sums are exact. 0 is valid: the group
+    /// is zeros.
+    fn group_scales_are_exact(&self, entry: &Entry) -> bool {
+        let count = entry.rows.wrapping_mul(groups(entry.columns, entry.group));
+        let scales = if entry.group_scales == 0 { &[] } else { self.view::<i8>(entry.group_scales, count) };
+        scales.chunks(CHUNK).all(|scales| scales.iter().fold(true, |all, &scale| all & (scale != i8::MIN)))
     }
 
     /// Whether every float of a tensor is finite, so that finite input can only overflow, never meet a NaN.

@@ -1,4 +1,4 @@
-//! The arithmetic of the specification (numerics 1), which every kernel set equals in every bit.
+//! The arithmetic of the specification (numerics 2), which every kernel set equals in every bit.
 //!
 //! Floats use only `+ - * /`, square root and conversions, each rounded to nearest even, never fused; everything transcendental is
 //! fixed-point on integers. `docs/numerics.md` states the rules and the measurements that support them.

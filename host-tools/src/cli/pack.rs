@@ -34,6 +34,9 @@ pub struct Args {
     /// Format of the KV cache
     #[arg(long, default_value = "int8", value_name = "int8|f16|f32", value_parser = parse_kv)]
     kv: KvType,
+    /// Version of the model, a number that `atto info` shows
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    model_version: u32,
     /// Context length in tokens [default: the trained one]
     #[arg(long, value_name = "N")]
     context: Option<u32>,
@@ -117,6 +120,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         kv: args.kv,
         context: args.context,
         target: args.layout,
+        model_version: args.model_version,
         calibration,
     };
     let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());

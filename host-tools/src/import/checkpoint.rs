@@ -133,6 +133,8 @@ pub enum SourceRole {
     Pooler,
     /// Classifier, `(labels, d_model)`.
     Classifier,
+    /// Offset of the self-attention's keys, `(1, kv_dim)`. No checkpoint has it: the packer measures it.
+    KeyOffset,
 }
 
 /// One tensor of a checkpoint.

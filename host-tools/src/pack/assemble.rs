@@ -80,7 +80,8 @@ fn config(checkpoint: &Checkpoint, options: &Options) -> Result<Config, PackErro
     // The state of linear attention is always f32.
     let linear = checkpoint.config.attention == AttentionKind::Linear;
     let kv = if linear { KvType::F32 } else { options.kv };
-    Ok(attoformer::config! { kv, context, ..checkpoint.config })
+    let key_offset = checkpoint.config.key_offset && kv == KvType::Int8;
+    Ok(attoformer::config! { kv, context, key_offset, ..checkpoint.config })
 }
 
 /// All tensors in directory order.
@@ -106,6 +107,7 @@ fn write_sections<'f>(
     fused: &mut dyn FnMut(usize) -> Result<Cow<'f, FusedTensor>, PackError>,
 ) -> Result<Sections, PackError> {
     let mut image = ImageWriter::new(config)?;
+    image.model_version(options.model_version);
     let mut tensors = Ok(Vec::new());
     image.section(section::WEIGHTS, |out| tensors = weights::write(storages, options.target, fused, out));
     let tensors = tensors?;

@@ -78,6 +78,7 @@ fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
         Role::EncoderScoreBias => &[SourceRole::EncoderScoreBias],
         Role::Pooler => &[SourceRole::Pooler],
         Role::Classifier => &[SourceRole::Classifier],
+        Role::KeyOffset => &[SourceRole::KeyOffset],
         // A role of a newer engine, which this tool does not import.
         _ => &[],
     }

@@ -18,6 +18,8 @@ pub struct Options {
     pub context: Option<u32>,
     /// Target whose layout the weights get.
     pub target: Target,
+    /// Version of the model, a number of the user's choice.
+    pub model_version: u32,
     /// Calibration text, one sample per line: int8 and int4 matrices are smoothed for the activations that it causes.
     pub calibration: Option<String>,
 }
@@ -25,6 +27,14 @@ pub struct Options {
 impl Options {
     /// The unquantized reference that other options are compared with.
     pub fn reference() -> Self {
-        Options { weights: Format::F32, overrides: Vec::new(), kv: KvType::F32, context: None, target: Target::Portable, calibration: None }
+        Options {
+            weights: Format::F32,
+            overrides: Vec::new(),
+            kv: KvType::F32,
+            context: None,
+            target: Target::Portable,
+            model_version: 0,
+            calibration: None,
+        }
     }
 }

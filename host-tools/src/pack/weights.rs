@@ -50,6 +50,7 @@ impl StoredTensor {
             dtype: self.format.dtype(),
             layout: self.layout,
             group: self.format.group(),
+            activations: 8,
             rows: self.rows,
             columns: self.columns,
             values: self.values,

@@ -1,7 +1,7 @@
 //! Writer of the image container: header, section table, alignment and checksums (`docs/image.md`).
 
 use attoformer::image::Config;
-use attoformer::image::{checksum, header_checksum};
+use attoformer::image::{header_checksum, payload_checksum};
 use attoformer::internals::format::HEADER_BYTES;
 use attoformer::internals::format::field::put;
 use attoformer::internals::format::header::at;
@@ -25,6 +25,11 @@ impl ImageWriter {
         let mut bytes = vec![0; HEADER_BYTES];
         config.emit(&mut bytes).map_err(PackError::Unsupported)?;
         Ok(ImageWriter { bytes, sections: Vec::new() })
+    }
+
+    /// States the version of the model.
+    pub fn model_version(&mut self, version: u32) {
+        put(&mut self.bytes, at::MODEL_VERSION, version.to_le_bytes());
     }
 
     /// Appends a section and returns its offset. `content` is called once the offset is known.
@@ -64,7 +69,7 @@ pub fn align(bytes: &mut Vec<u8>, align: usize) {
 
 /// Recomputes both checksums.
 pub fn seal(image: &mut [u8]) {
-    let payload = checksum(&[&image[HEADER_BYTES..]]);
+    let payload = payload_checksum(image);
     put(image, at::PAYLOAD_CHECKSUM, payload.to_le_bytes());
     let header = header_checksum(image);
     put(image, at::HEADER_CHECKSUM, header.to_le_bytes());

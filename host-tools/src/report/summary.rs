@@ -15,9 +15,6 @@ use crate::pack::{Packed, tensor_name};
 
 const NO_METADATA: Metadata = Metadata { name: "unnamed", source: "", source_sha256: [0; 32], packer: "", parameters: 0 };
 
-/// Kind of the signature section, which the engine skips.
-const SIGNATURE: u32 = 8;
-
 /// Summary of an image. The field names are an interface that scripts read.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageSummary {
@@ -47,9 +44,11 @@ pub struct ImageSummary {
     pub layout: &'static str,
     /// Version of the numeric specification.
     pub numerics: u32,
+    /// Version of the model.
+    pub model_version: u32,
     /// Cargo features of the engine crate that the image needs.
     pub features: Vec<&'static str>,
-    /// Whether the image is signed.
+    /// Whether the image is signed. Nothing verifies the signature yet.
     pub signed: bool,
     /// Output hash of the golden vector in hex.
     pub golden: String,
@@ -71,6 +70,8 @@ pub struct TensorSummary {
     pub group: Option<u32>,
     /// Outputs, inputs.
     pub shape: [u32; 2],
+    /// Bits of the tensor's inputs: 8 or 12 for an integer matrix, 32 for floats.
+    pub activations: u32,
     /// Size of values and scales.
     pub bytes: u64,
     /// Quantization error relative to the source tensor; known only after packing.
@@ -103,8 +104,9 @@ impl ImageSummary {
             layout: image.entries().map(|entry| entry.layout.name()).find(|&name| name != "portable").unwrap_or("portable"),
             // The engine opens images of its own specification only.
             numerics: attoformer::NUMERICS,
+            model_version: image.model_version(),
             features: image.features().map(attoformer::Feature::name).collect(),
-            signed: size(SIGNATURE) > 0,
+            signed: image.is_signed(),
             golden: format!("{:08x}", image.golden().hash),
             source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
             tensors: image.entries().map(|entry| TensorSummary::of_entry(&entry)).collect(),
@@ -134,6 +136,7 @@ impl TensorSummary {
             dtype: entry.dtype.name(),
             group: (entry.dtype == Dtype::Int4).then_some(entry.group),
             shape: [entry.rows, entry.columns],
+            activations: entry.input_bits(),
             bytes: entry.value_bytes() + row_scales + group_scales,
             rel_error: None,
         }
@@ -171,6 +174,12 @@ impl fmt::Display for ImageSummary {
             totals.row([what.to_owned(), thousands(bytes)]);
         }
         writeln!(f, "{totals}")?;
+        if self.model_version != 0 {
+            writeln!(f, "model version {}", self.model_version)?;
+        }
+        if self.signed {
+            writeln!(f, "signed; the signature was not verified")?;
+        }
         writeln!(f, "KV cache {}, layout {}, golden hash {}", self.kv, self.layout, self.golden)
     }
 }

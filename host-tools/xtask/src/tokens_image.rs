@@ -3,13 +3,13 @@
 use anyhow::{Result, bail};
 
 /// Bytes of the header (docs/image.md).
-const HEADER_BYTES: usize = 384;
+const HEADER_BYTES: usize = 512;
 /// Offset of the header's checksum.
 const CHECKSUM: usize = 16;
 /// Offset of the number of sections.
 const SECTION_COUNT: usize = 28;
 /// Offset of the section table.
-const SECTIONS: usize = 128;
+const SECTIONS: usize = 256;
 /// Bytes of a row of the section table, which begins with the section's kind.
 const SECTION_ROW: usize = 16;
 /// Kind of the tokenizer section.

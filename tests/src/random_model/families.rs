@@ -65,7 +65,24 @@ impl RandomModel {
 
 /// One small model of each family, by name: decoders, then encoders, then encoder-decoders. The first five are those of [`RandomModel::family`].
 pub fn families() -> Vec<(&'static str, RandomModel)> {
-    RandomModel::family().into_iter().chain(decoders()).chain(encoders()).chain(two_stacks()).collect()
+    RandomModel::family().into_iter().chain(decoders()).chain(encoders()).chain(two_stacks()).chain(offset_keys()).collect()
+}
+
+/// Models with key offsets, for every kind of rotation, head norm, mask and stack that keys depend on.
+pub fn offset_keys() -> [(&'static str, RandomModel); 6] {
+    let find = |name: &str, models: &[(&str, RandomModel)]| models.iter().find(|(found, _)| *found == name).expect("a family").1;
+    let of = |model: RandomModel| RandomModel { config: attoformer::config! { key_offset: true, ..model.config }, ..model };
+    let (first, decoders, encoders, two) = (RandomModel::family(), decoders(), encoders(), two_stacks());
+    let window = find("mistral", &first);
+    let window = RandomModel { config: attoformer::config! { partial_rotary_dim: Some(4), qk_norm: true, ..window.config }, ..window };
+    [
+        ("offset", of(find("llama", &first))),
+        ("offset-gemma", of(find("gemma", &decoders))),
+        ("offset-window", of(window)),
+        ("offset-prefix", of(find("prefix", &decoders))),
+        ("offset-local", of(find("local", &encoders))),
+        ("offset-t5", of(find("t5", &two))),
+    ]
 }
 
 fn decoders() -> [(&'static str, RandomModel); 6] {

@@ -40,6 +40,11 @@ pub(super) fn tensors(model: &RandomModel) -> Vec<Tensor> {
     if config.classifier != Classifier::None {
         draw.linear(SourceRole::Classifier, None, (config.labels, d_model));
     }
+    if config.key_offset {
+        // Drawn from numbers of their own: an offset changes no other weight.
+        draw.numbers = Numbers(model.seed ^ 0x0ff5_e700);
+        (0..config.all_layers()).for_each(|layer| draw.matrix(SourceRole::KeyOffset, Some(layer), (1, config.kv_dim()), 3.0));
+    }
     draw.tensors
 }
 

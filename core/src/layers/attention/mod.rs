@@ -32,6 +32,8 @@ use kv_cache::{LINEAR, LayerCache};
 pub struct SelfAttention<'a> {
     qkv: Linear<'a>,
     out: Linear<'a>,
+    /// Subtracted from the keys before the cache stores them, `(kv_dim)`; empty for none.
+    key_offset: &'a [f32],
     /// QK norm: norms of each query head and each key head (Henry et al. 2020).
     head_norms: Option<[Norm<'a>; 2]>,
     heads: Heads<'a>,
@@ -62,6 +64,10 @@ impl<'a> SelfAttention<'a> {
                 [Some(query), Some(key)] => Some([query, key]),
                 _ => None,
             },
+            key_offset: match config.key_offset.then(|| image.entry(Role::KeyOffset, layer)).flatten() {
+                Some(entry) => image.view(entry.values, entry.columns),
+                None => &[],
+            },
             heads: Heads::new(config, ScoreBias::new(image, bias)),
             mask: if in_encoder { Mask::BIDIRECTIONAL } else { Mask::new(config) },
             kind: config.attention,
@@ -78,8 +84,9 @@ impl<'a> SelfAttention<'a> {
         self.heads.q_dim()
     }
 
-    /// Projects the normed rows `x` `(tokens, d_model)` to queries, keys and values in the front of `proj` `(tokens, qkv_dim)`, then
-    /// applies QK norm and RoPE.
+    /// Projects the normed rows `x` `(tokens, d_model)` to queries, keys and values in the front of `proj` `(tokens, qkv_dim)`, applies QK
+    /// norm and RoPE, and subtracts the keys' offset. Softmax ignores the offset, because it changes all scores of a query alike; an int8
+    /// cache rounds the smaller keys more finely.
     pub fn project_qkv<'w, P: Probe>(
         &self,
         ctx: &mut Ctx<'_, P>,
@@ -102,7 +109,9 @@ impl<'a> SelfAttention<'a> {
         }
         for (row, start) in rows_mut(qkv, width).zip(ctx.start..) {
             let site = Site { layer: ctx.layer, part: Part::Keys, start };
-            ctx.probe.rows(site, kv_dim, part_mut(row, q_dim..q_dim + kv_dim));
+            let keys = part_mut(row, q_dim..q_dim + kv_dim);
+            ctx.probe.rows(site, kv_dim, keys);
+            keys.iter_mut().zip(self.key_offset).for_each(|(key, &offset)| *key -= offset);
         }
         Projected { values: qkv, width }
     }
