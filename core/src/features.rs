@@ -3,7 +3,7 @@
 //! A feature determines which images can be opened; it never changes an output bit.
 
 use crate::format::field::u32_at;
-use crate::format::{AttentionKind, Config, Dtype, KvType, MaskKind, section};
+use crate::format::{AttentionKind, Config, Dtype, Entry, KvType, MaskKind, section};
 use crate::tokenizer::flags;
 
 /// A part of the engine with a Cargo feature of its own.
@@ -108,9 +108,10 @@ impl Feature {
     }
 }
 
-/// The feature that reads weights of this type.
-pub(crate) fn of_weights(dtype: Dtype) -> Feature {
-    match dtype {
+/// The feature that multiplies this tensor: that of its element type, or that of 12-bit inputs, which implies it.
+pub(crate) fn of_weights(entry: &Entry) -> Feature {
+    match entry.dtype {
+        Dtype::Int8 if entry.activations == 12 => Feature::A12,
         Dtype::Int8 => Feature::Int8,
         Dtype::Int4 => Feature::Int4,
         Dtype::F16 => Feature::F16,

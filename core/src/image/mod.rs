@@ -252,7 +252,7 @@ impl<'a> Image<'a> {
     /// The Cargo features of the engine that the image needs, each once.
     pub fn features(&self) -> impl Iterator<Item = Feature> + '_ {
         Feature::ALL.into_iter().filter(|feature| {
-            let weights = || self.entries().filter(|entry| !entry.role.is_always_f32()).map(|entry| features::of_weights(entry.dtype));
+            let weights = || self.entries().filter(|entry| !entry.role.is_always_f32()).map(|entry| features::of_weights(&entry));
             self.shape_features().any(|needed| needed == *feature) || weights().any(|needed| needed == *feature)
         })
     }
@@ -309,7 +309,7 @@ impl<'a> Image<'a> {
         for index in 0..count {
             let entry = Entry::checked(self.directory, &self.config, index, self.order.role_at(index), weights)?;
             if !entry.role.is_always_f32() {
-                built_in(features::of_weights(entry.dtype))?;
+                built_in(features::of_weights(&entry))?;
             }
             if !self.is_finite(&entry) {
                 return Err(Error::NotFinite { index });

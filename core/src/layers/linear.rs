@@ -48,7 +48,8 @@ impl<'a> Linear<'a> {
             group: group as usize,
             bias: optional(entry.bias, entry.rows),
         };
-        Linear { role, matrix, in_scale: optional(entry.in_scale, entry.columns), activation_bits: ActivationBits::Eight }
+        let activation_bits = if entry.activations == 12 { ActivationBits::Twelve } else { ActivationBits::Eight };
+        Linear { role, matrix, in_scale: optional(entry.in_scale, entry.columns), activation_bits }
     }
 
     /// The weights.
