@@ -137,3 +137,55 @@ fn solved(tile: &Tile, factor: &Tile) -> [PanelRow; WIDTH] {
 fn transposed(tile: &Tile) -> [PanelRow; WIDTH] {
     std::array::from_fn(|column| std::array::from_fn(|row| tile[row][column] as f32))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::testing::Random;
+
+    /// `B B^T + ridge`, where `B` has fewer columns than rows.
+    fn matrix(size: usize, ridge: f32) -> Vec<f32> {
+        let b = Random::new(size as u64).values(size * (size / 2 + 1));
+        let row = |at: usize| &b[at * (size / 2 + 1)..][..size / 2 + 1];
+        let dot = |i: usize, j: usize| row(i).iter().zip(row(j)).map(|(x, y)| x * y).sum::<f32>();
+        (0..size * size).map(|at| dot(at / size, at % size) + if at / size == at % size { ridge } else { 0.0 }).collect()
+    }
+
+    #[test]
+    fn solutions_solve_the_system() {
+        for size in [1, 15, 16, 17, 40, 130] {
+            let a = matrix(size, 0.05);
+            let factor = Cholesky::new(size, |row, column| a[row * size + column]).unwrap();
+            let mut random = Random::new(9);
+            let g: Vec<PanelRow> = (0..size.next_multiple_of(WIDTH)).map(|_| std::array::from_fn(|_| random.value())).collect();
+            let mut z = g.clone();
+            factor.solve(&mut z);
+            for column in 0..size {
+                for lane in 0..WIDTH {
+                    let product: f64 = (0..size).map(|k| f64::from(z[k][lane]) * f64::from(a[k * size + column])).sum();
+                    assert!((product - f64::from(g[column][lane])).abs() < 1e-3, "{size}: {product} {}", g[column][lane]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_that_are_not_positive_definite_are_refused() {
+        for size in [2, 20, 50] {
+            let singular = matrix(size, 0.0);
+            assert!(size == 2 || Cholesky::new(size, |row, column| singular[row * size + column]).is_none());
+            for bad in [-1.0, 0.0, f32::NAN, f32::INFINITY] {
+                let element = |row: usize, column: usize| {
+                    if row != column {
+                        0.0
+                    } else if row + 1 == size {
+                        bad
+                    } else {
+                        1.0
+                    }
+                };
+                assert!(Cholesky::new(size, element).is_none(), "{size} {bad}");
+            }
+        }
+    }
+}

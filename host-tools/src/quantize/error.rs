@@ -82,3 +82,49 @@ fn sum_of_squares(left: &[PanelRow], right: &[PanelRow]) -> f64 {
     multiply_add(left, right, &mut tile);
     tile.iter().flatten().map(|product| product * product).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::testing::{Random, with_threads};
+    use crate::quantize::{Format, Rounding, quantize};
+
+    #[test]
+    fn errors_are_those_of_the_products() {
+        let (columns, rows, samples) = (37, 21, 19);
+        let mut random = Random::new(3);
+        let (x, w) = (random.values(samples * columns), random.values(rows * columns));
+        let (inputs, weights) = (Matrix { columns, values: &x }, Matrix { columns, values: &w });
+        let quantized = quantize(weights, Format::Int4 { group: 32 }, Rounding::NEAREST);
+        let measured = product_error(inputs, weights, &quantized);
+        let rounded = quantized.dequantize();
+        let product = |w: &[f32], x: &[f32]| w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>();
+        let activation = |row: &[f32], limit: f64| {
+            let largest = row.iter().fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())));
+            row.iter().map(|x| ((f64::from(*x) * limit / largest).round_ties_even() * largest / limit) as f32).collect::<Vec<f32>>()
+        };
+        let (mut norm, mut expected) = (0.0, [0.0; 3]);
+        for x in inputs.rows() {
+            let [x8, x12] = [127.0, 2047.0].map(|limit| activation(x, limit));
+            for (w, q) in weights.rows().zip(rounded.chunks(columns)) {
+                norm += product(w, x).powi(2);
+                let errors = [product(q, x) - product(w, x), product(q, &x8) - product(q, x), product(q, &x12) - product(q, x)];
+                expected.iter_mut().zip(errors).for_each(|(sum, error)| *sum += error * error);
+            }
+        }
+        for (measured, expected) in [measured.weights, measured.activations_8, measured.activations_12].into_iter().zip(expected) {
+            assert!((measured / (expected / norm) - 1.0).abs() < 0.01, "{measured} {}", expected / norm);
+        }
+        for threads in 1..4 {
+            assert_eq!(with_threads(threads, || product_error(inputs, weights, &quantized)), measured);
+        }
+    }
+
+    #[test]
+    fn zeros_have_no_error() {
+        let zeros = Matrix { columns: 8, values: &[0.0; 32] };
+        let quantized = quantize(zeros, Format::Int8, Rounding::NEAREST);
+        assert_eq!(product_error(zeros, zeros, &quantized), ProductError::default());
+        assert_eq!(product_error(Matrix { columns: 8, values: &[] }, zeros, &quantized), ProductError::default());
+    }
+}

@@ -208,6 +208,7 @@ fn scale_into(out: &mut [f32], row: &[f32], factors: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantize::testing::{Random, with_threads};
 
     /// One input column is a hundred times larger: most of its magnitude must move into the weights.
     #[test]
@@ -224,5 +225,46 @@ mod tests {
     fn negligible_columns_keep_their_scale() {
         assert_eq!([factor(0.0, 3.0, 4, 4), factor(3.0, 0.0, 4, 4)], [1.0, 1.0]);
         assert_eq!([factor(1e30, 1e-10, 8, 8), factor(1e-15, 1e15, 8, 8)], [1e4, 1e-4]);
+    }
+
+    /// Inputs with large columns, in which a few rows are huge and unlike the others, and weights.
+    fn calibration() -> (Vec<f32>, Vec<f32>) {
+        let mut random = Random::new(6);
+        let size = |row: usize, column: usize| match (row % 100, column) {
+            (7, 5) => 300.0,
+            (_, 11) => 8.0,
+            _ => 0.3,
+        };
+        let inputs = (0..300 * 40).map(|at| random.value() * size(at / 40, at % 40)).collect();
+        (inputs, random.values(50 * 40))
+    }
+
+    fn searched(change: impl Fn(&mut SmoothingOptions)) -> Vec<f32> {
+        let (inputs, weights) = calibration();
+        let mut options = SmoothingOptions::new(Grid { group: 40, limit: 127.0 });
+        change(&mut options);
+        factors(Matrix { columns: 40, values: &inputs }, Matrix { columns: 40, values: &weights }, &options)
+    }
+
+    #[test]
+    fn twelve_bit_activations_leave_the_weights_easier() {
+        let spread = |factors: Vec<f32>| absmax(&factors) / factors.iter().fold(f32::INFINITY, |least, factor| least.min(*factor));
+        let (eight, twelve) = (searched(|_| ()), searched(|options| options.activation_limit = 2047.0));
+        assert!(spread(twelve) < spread(eight));
+    }
+
+    #[test]
+    fn relative_rows_keep_few_huge_rows_from_deciding() {
+        let ratio = |factors: Vec<f32>| factors[5] / factors[11];
+        let (plain, relative) = (searched(|_| ()), searched(|options| options.relative_rows = true));
+        assert!(ratio(relative) < 0.5 * ratio(plain));
+    }
+
+    #[test]
+    fn factors_do_not_depend_on_threads() {
+        let one = with_threads(1, || searched(|options| options.relative_rows = true));
+        for threads in 2..4 {
+            assert_eq!(with_threads(threads, || searched(|options| options.relative_rows = true)), one);
+        }
     }
 }
