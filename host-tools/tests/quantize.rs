@@ -56,7 +56,7 @@ proptest! {
         }
         // The search uses another unit than plain rounding, which costs small groups a little resolution.
         let norm: f64 = values.iter().map(|value| (*value as f64).powi(2)).sum();
-        prop_assert!(squared_error(&values, &back) <= squared_error(&values, &plain) * 1.02 + norm * 1e-5);
+        prop_assert!(squared_error(&values, &back) <= squared_error(&values, &plain) * 1.02 + norm * 4e-5);
     }
 
     #[test]

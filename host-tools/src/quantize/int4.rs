@@ -89,7 +89,18 @@ fn ideal_scale(values: &[f32], weights: &[f32]) -> f32 {
             best.consider(values, weights, std::array::from_fn(|lane| signed(magnitude(lane), lane)));
         }
     }
-    best.scale.abs()
+    refined(values, weights, best.scale).abs()
+}
+
+/// The scale of least squared error for the integers that `scale` rounds to.
+#[inline(always)]
+fn refined(values: &[f32], weights: &[f32], scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    let (products, squares) = values.iter().zip(weights).fold((0.0, 0.0), |(products, squares), (value, weight)| {
+        let integer = round_to_nearest(value * inverse, LOWEST, HIGHEST);
+        (products + weight * integer * value, squares + weight * integer * integer)
+    });
+    if squares > 0.0 { products / squares } else { scale }
 }
 
 /// The best scale of one group among the multiples of `unit`.
