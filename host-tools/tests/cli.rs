@@ -59,13 +59,17 @@ fn pack_and_info_agree() {
     assert_eq!(packed["image_bytes"].as_u64(), Some(std::fs::metadata(&image).unwrap().len()));
     assert_eq!((&info["layout"], &info["kv"], &info["signed"]), (&"portable".into(), &"int8".into(), &false.into()));
     let tensors = packed["tensors"].as_array().unwrap();
-    assert_eq!(tensors.len(), 14);
+    // Two of them are key offsets.
+    assert_eq!(tensors.len(), 16);
     assert_eq!((&tensors[2]["name"], &tensors[2]["dtype"]), (&"layers.0.qkv".into(), &"int4".into()));
     let error = tensors[2]["rel_error"].as_f64().unwrap();
     assert!(0.02 < error && error < 0.12, "{error}");
-    assert_eq!((&info["numerics"], &info["features"]), (&attoformer::NUMERICS.into(), &serde_json::json!(["bpe", "int4", "kv-int8"])));
+    assert_eq!(
+        (&info["numerics"], &info["features"]),
+        (&attoformer::NUMERICS.into(), &serde_json::json!(["bpe", "int8", "int4", "kv-int8"]))
+    );
     assert_eq!(json(["info", &image, "--features", "--json"]), info);
-    assert_eq!(text(&atto(["info", &image, "--features"]).stdout), "features = [\"bpe\", \"int4\", \"kv-int8\"]\n");
+    assert_eq!(text(&atto(["info", &image, "--features"]).stdout), "features = [\"bpe\", \"int8\", \"int4\", \"kv-int8\"]\n");
     let people = text(&atto(["info", &image]).stdout);
     assert!(people.contains("layers.0.qkv") && people.contains("flash: total"), "{people}");
 }

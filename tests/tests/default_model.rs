@@ -6,6 +6,7 @@ use attoformer::{Image, Limits, Sampler, Session};
 use attoformer_tests::models::pack_file;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import;
+use attoformer_tools::pack::calibrate::Calibration;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
@@ -35,8 +36,7 @@ fn the_committed_image_is_what_pack_makes() {
 fn calibration_changes_no_product() {
     let folder = root().join("models/tales");
     let checkpoint = import::open(&folder.join("model.bin"), Some(&folder.join("tokenizer.bin"))).expect("the model is in the repository");
-    let text = "Once upon a time there was a little dog. The dog was happy.\nOnce there was a girl who had a red ball.";
-    let calibration = Some(text.to_owned());
+    let calibration = Calibration::OwnText;
     let logits = |options: Options| {
         let packed = pack(&checkpoint, &options, &Progress::silent()).expect("it can be packed");
         let image = Image::new(&packed.image).expect("a valid image");

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use attoformer::image::{Architecture, KvType};
+use attoformer::image::KvType;
 use attoformer::internals::format::TensorOrder;
-use attoformer_tools::import::Checkpoint;
-use attoformer_tools::pack::calibrate;
+use attoformer_tools::pack::Activations;
+use attoformer_tools::pack::calibrate::Calibration;
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
@@ -46,10 +46,13 @@ pub struct Args {
     /// Tokenizer file [default: tokN.bin or tokenizer.bin in the folder of the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
-    /// Calibration text (SmoothQuant), one sample per line, for int8 and int4 matrices; the counterpart of llama.cpp's
-    /// importance matrix [default: built-in for encoders, none for decoders]
-    #[arg(long, value_name = "FILE|built-in|none")]
+    /// Calibration of int8 and int4 matrices (SmoothQuant, GPTQ), the counterpart of llama.cpp's importance matrix: text that the model
+    /// writes itself, the built-in text, a text of yours, or a folder of .wav or .png files [default: the best for the model]
+    #[arg(long, value_name = "self|built-in|FILE|DIR|none")]
     calibrate: Option<PathBuf>,
+    /// Bits of the quantized inputs of int8 matrices; auto takes 12 where 8 lose most
+    #[arg(long, default_value = "auto", value_name = "8|12|auto", value_parser = parse_activations)]
+    activations: Activations,
     /// Fail if the image is larger
     #[arg(long, value_name = "BYTES")]
     budget_flash: Option<u64>,
@@ -67,6 +70,8 @@ enum OptionError {
     Format(FormatError),
     #[error("unknown format \"{0}\"; use int8, f16 or f32")]
     Kv(String),
+    #[error("unknown number of bits \"{0}\"; use 8, 12 or auto")]
+    Activations(String),
     #[error("the calibration text is blank")]
     NoText,
 }
@@ -89,20 +94,28 @@ fn parse_kv(text: &str) -> Result<KvType, OptionError> {
     }
 }
 
-/// The calibration text. A model without a tokenizer cannot read the built-in one.
-fn calibration(checkpoint: &Checkpoint, requested: Option<&Path>) -> Result<Option<String>, Error> {
-    let built_in = || Ok(Some(calibrate::TEXT.to_owned()));
-    let by_default = checkpoint.config.architecture == Architecture::Encoder && checkpoint.tokenizer.is_some();
-    match requested {
-        Some(path) if path.as_os_str() == "none" => Ok(None),
-        Some(path) if path.as_os_str() == "built-in" => built_in(),
-        Some(path) => match files::text(path)? {
-            text if text.trim().is_empty() => Err(Error::file(path)(OptionError::NoText)),
-            text => Ok(Some(text)),
-        },
-        None if by_default => built_in(),
-        None => Ok(None),
+fn parse_activations(text: &str) -> Result<Activations, OptionError> {
+    match text {
+        "auto" => Ok(Activations::Auto),
+        "8" => Ok(Activations::Eight),
+        "12" => Ok(Activations::Twelve),
+        _ => Err(OptionError::Activations(text.to_owned())),
     }
+}
+
+/// The source of the calibration samples.
+fn calibration(requested: Option<&Path>) -> Result<Calibration, Error> {
+    let Some(path) = requested else { return Ok(Calibration::Best) };
+    Ok(match path.as_os_str().as_encoded_bytes() {
+        b"none" => Calibration::None,
+        b"self" => Calibration::OwnText,
+        b"built-in" => Calibration::BuiltIn,
+        _ if path.is_dir() => Calibration::Folder(path.to_owned()),
+        _ => match files::text(path)? {
+            text if text.trim().is_empty() => return Err(Error::file(path)(OptionError::NoText)),
+            text => Calibration::Text(path.to_owned(), text),
+        },
+    })
 }
 
 /// Packs and reports.
@@ -113,7 +126,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         let source = args.source.display();
         eprintln!("note: {source} has no supported tokenizer; the image reads tokens, not text");
     }
-    let calibration = calibration(&checkpoint, args.calibrate.as_deref())?;
+    let calibration = calibration(args.calibrate.as_deref())?;
     let options = pack::Options {
         weights: args.group.map_or(args.weights, |group| args.weights.with_group(group)),
         overrides: args.tensors,
@@ -122,6 +135,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         target: args.layout,
         model_version: args.model_version,
         calibration,
+        activations: args.activations,
     };
     let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());
     let packed = pack::pack(&checkpoint, &options, &progress)?;

@@ -1,26 +1,27 @@
 //! Assembles an image from a checkpoint.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use attoformer::image::section;
-use attoformer::image::{AttentionKind, Config, KvType, PositionKind};
+use attoformer::image::{AttentionKind, Config, KvType, PositionKind, Role};
 use attoformer::internals::format::{TensorOrder, shape_of};
 use attoformer::{Plan, arena_bytes};
 
-use super::calibrate::Calibration;
+use super::calibrate::{self, Calibrated, Calibrator, has_key_offset};
 use super::error::PackError;
 use super::frontend;
-use super::fuse::{FusedTensor, fuse};
+use super::fuse::fuse;
 use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
 use super::options::Options;
+use super::prepare::{Prepared, Storage, prepare};
 use super::sections;
-use super::smooth::scalings;
 use super::tensor_id::TensorId;
-use super::weights::{self, Storage, StoredTensor, formats};
+use super::weights::{self, StoredTensor, formats};
 use super::writer::{ImageWriter, seal};
 use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
+use crate::quantize::Format;
 use crate::report::progress::Progress;
 
 /// A finished image.
@@ -44,30 +45,45 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     // Refuses a shape that the engine does not support before any tensor is read.
     ImageWriter::new(&config)?;
     let ids = tensor_ids(&config);
-    let formats = formats(&config, &ids, options)?;
-    let Some(text) = &options.calibration else {
-        let storages: Vec<Storage> = ids.iter().zip(formats).map(|(&id, format)| Storage::plain(id, format)).collect();
-        return with_golden(write_sections(checkpoint, &config, &storages, options, &mut |index| {
-            progress.advance(1);
-            fuse(checkpoint, &config, ids[index]).map(Cow::Owned)
-        })?);
+    let formats: BTreeMap<TensorId, Format> = ids.iter().copied().zip(formats(&config, &ids, options)?).collect();
+    let needs_gptq = formats.values().any(|format| matches!(format, Format::Int4 { .. }));
+    let is_quantized = formats.iter().any(|(id, format)| !id.0.is_always_f32() && format.grid(1).is_some());
+    let samples = if is_quantized { calibrate::samples(checkpoint, &options.calibration, needs_gptq, progress)? } else { None };
+    let Some(samples) = samples else {
+        let tensors = ids.iter().map(|&id| Ok(prepare(fuse(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))));
+        return write(checkpoint, &config, tensors, options, progress);
     };
-    let reference = Options::reference();
-    let trained = self::config(checkpoint, &reference)?;
-    let mut fused: Vec<FusedTensor> = ids.iter().map(|&id| fuse(checkpoint, &trained, id)).collect::<Result<_, PackError>>()?;
-    let calibration = {
-        let storages: Vec<Storage> = ids.iter().map(|&id| Storage::plain(id, reference.weights)).collect();
-        let sections = write_sections(checkpoint, &trained, &storages, &reference, &mut |index| Ok(Cow::Borrowed(&fused[index])))?;
-        Calibration::record(&sections.image, text)?
-    };
-    let scalings = scalings(&config, &calibration, &ids, &formats, &fused, progress);
-    let storages: Vec<Storage> =
-        ids.iter().zip(formats).zip(scalings).map(|((&id, format), scaling)| Storage { id, format, scaling }).collect();
-    with_golden(write_sections(checkpoint, &config, &storages, options, &mut |index| {
-        let mut tensor = std::mem::take(&mut fused[index]);
-        tensor.truncate_rows(shape_of(&config, ids[index].0).0);
-        Ok(Cow::Owned(tensor))
-    })?)
+    let config = attoformer::config! { key_offset: has_key_offset(&config), ..config };
+    let Calibrated { mut tensors, .. } = Calibrator::new(checkpoint, &config, options, &formats, &samples, progress).run()?;
+    let all = tensor_ids(&config).into_iter().map(|id| match tensors.remove(&id) {
+        // While a model is calibrated, its tables have only the rows of the samples' tokens.
+        Some(prepared) if id.0 != Role::LayerTable => Ok(prepared),
+        _ => Ok(prepare(fuse(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))),
+    });
+    write(checkpoint, &config, all, options, progress)
+}
+
+/// Writes the image of these tensors with its golden vector.
+fn write(
+    checkpoint: &Checkpoint,
+    config: &Config,
+    tensors: impl Iterator<Item = Result<Prepared, PackError>>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Packed, PackError> {
+    let tensors = tensors.inspect(|_| progress.advance(1));
+    with_golden(write_sections(checkpoint, config, tensors, options)?)
+}
+
+/// An image without its golden hash, for the packer's own use. Its context may exceed the trained one.
+pub fn plain_image(checkpoint: &Checkpoint, config: &Config, storages: impl Iterator<Item = Storage>) -> Result<AlignedBytes, PackError> {
+    let tensors = storages.map(|storage| {
+        let trained = if storage.id.0 == Role::Positions { &checkpoint.config } else { config };
+        let mut tensor = fuse(checkpoint, trained, storage.id)?;
+        tensor.set_rows(shape_of(config, storage.id.0).0);
+        Ok(prepare(tensor, &storage))
+    });
+    Ok(write_sections(checkpoint, config, tensors, &Options::reference())?.image)
 }
 
 /// The configuration of the image.
@@ -85,7 +101,7 @@ fn config(checkpoint: &Checkpoint, options: &Options) -> Result<Config, PackErro
 }
 
 /// All tensors in directory order.
-fn tensor_ids(config: &Config) -> Vec<TensorId> {
+pub fn tensor_ids(config: &Config) -> Vec<TensorId> {
     let order = TensorOrder::new(config);
     (0..order.count()).map(|index| order.role_at(index)).collect()
 }
@@ -98,18 +114,17 @@ struct Sections {
     golden: usize,
 }
 
-/// Writes all sections. `fused` provides each tensor by its index.
-fn write_sections<'f>(
+/// Writes all sections.
+fn write_sections(
     checkpoint: &Checkpoint,
     config: &Config,
-    storages: &[Storage],
+    prepared: impl Iterator<Item = Result<Prepared, PackError>>,
     options: &Options,
-    fused: &mut dyn FnMut(usize) -> Result<Cow<'f, FusedTensor>, PackError>,
 ) -> Result<Sections, PackError> {
     let mut image = ImageWriter::new(config)?;
     image.model_version(options.model_version);
     let mut tensors = Ok(Vec::new());
-    image.section(section::WEIGHTS, |out| tensors = weights::write(storages, options.target, fused, out));
+    image.section(section::WEIGHTS, |out| tensors = weights::write(prepared, options.target, out));
     let tensors = tensors?;
     image.section(section::DIRECTORY, |out| tensors.iter().for_each(|tensor| tensor.put_entry(out)));
     image.section(section::METADATA, |out| sections::metadata(checkpoint, out));

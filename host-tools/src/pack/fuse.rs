@@ -34,6 +34,25 @@ impl FusedTensor {
         self.values.truncate(self.rows as usize * self.columns as usize);
     }
 
+    /// Drops the rows after the first `rows`, or appends rows of zeros.
+    pub fn set_rows(&mut self, rows: u32) {
+        self.rows = rows;
+        self.values.resize(rows as usize * self.columns as usize, 0.0);
+    }
+
+    /// The tensor with only these rows, in this order.
+    pub fn with_rows(&self, rows: &[u32]) -> Self {
+        let columns = self.columns as usize;
+        let row = |&row: &u32| self.values[row as usize * columns..][..columns].iter().copied();
+        FusedTensor { rows: rows.len() as u32, columns: self.columns, values: rows.iter().flat_map(row).collect(), bias: None }
+    }
+
+    /// Subtracts values from the bias, from output `first` on.
+    pub fn subtract_from_bias(&mut self, first: usize, values: &[f32]) {
+        let bias = self.bias.get_or_insert_with(|| vec![0.0; self.rows as usize]);
+        bias[first..].iter_mut().zip(values).for_each(|(bias, value)| *bias -= value);
+    }
+
     /// Multiplies each column by its factor.
     pub fn scale_columns(&mut self, factors: &[f32]) {
         for row in self.values.chunks_exact_mut(self.columns as usize) {

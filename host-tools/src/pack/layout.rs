@@ -45,20 +45,19 @@ impl Target {
     }
 }
 
-/// The bytes of a tensor in a layout; the order is defined by the engine.
-pub fn arrange(tensor: &Quantized, dtype: Dtype, layout: Layout) -> Vec<u8> {
-    let portable = portable(tensor, dtype);
+/// The bytes of the portable layout in another one; the order is defined by the engine.
+pub fn arrange(portable: Vec<u8>, columns: usize, dtype: Dtype, layout: Layout) -> Vec<u8> {
     if layout == Layout::Portable {
         return portable;
     }
-    let bundle_bytes = rows_per_bundle(layout, dtype) * row_bytes(dtype, tensor.columns as u32) as usize;
+    let bundle_bytes = rows_per_bundle(layout, dtype) * row_bytes(dtype, columns as u32) as usize;
     let mut arranged = vec![0; portable.len().next_multiple_of(bundle_bytes)];
-    pack_rows(layout, dtype, tensor.columns, &portable, &mut arranged);
+    pack_rows(layout, dtype, columns, &portable, &mut arranged);
     arranged
 }
 
 /// The bytes of row-major rows, each padded with zeros to whole words.
-fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
+pub fn portable(tensor: &Quantized, dtype: Dtype) -> Vec<u8> {
     let columns = tensor.columns;
     match &tensor.values {
         Values::F32(values) => rows(values, columns, dtype, |row, out| out.extend(row.iter().flat_map(|value| value.to_le_bytes()))),

@@ -9,6 +9,7 @@ mod golden;
 pub mod layout;
 mod options;
 mod output;
+mod prepare;
 pub mod sections;
 mod smooth;
 mod tensor_id;
@@ -17,7 +18,7 @@ mod writer;
 
 pub use assemble::{Packed, pack};
 pub use error::PackError;
-pub use options::Options;
+pub use options::{Activations, Options};
 pub use output::{check_budget, check_output, write};
 pub use tensor_id::tensor_name;
 pub use weights::StoredTensor;

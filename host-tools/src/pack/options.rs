@@ -2,6 +2,7 @@
 
 use attoformer::image::KvType;
 
+use super::calibrate::Calibration;
 use super::layout::Target;
 use crate::quantize::Format;
 
@@ -20,8 +21,10 @@ pub struct Options {
     pub target: Target,
     /// Version of the model, a number of the user's choice.
     pub model_version: u32,
-    /// Calibration text, one sample per line: int8 and int4 matrices are smoothed for the activations that it causes.
-    pub calibration: Option<String>,
+    /// Source of the samples that int8 and int4 matrices are quantized for.
+    pub calibration: Calibration,
+    /// Bits of the quantized inputs of int8 matrices.
+    pub activations: Activations,
 }
 
 impl Options {
@@ -34,7 +37,20 @@ impl Options {
             context: None,
             target: Target::Portable,
             model_version: 0,
-            calibration: None,
+            calibration: Calibration::None,
+            activations: Activations::Eight,
         }
     }
+}
+
+/// Choice of the bits of quantized activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activations {
+    /// Twelve bits where eight lose most.
+    #[default]
+    Auto,
+    /// Eight bits.
+    Eight,
+    /// Twelve bits for every int8 matrix.
+    Twelve,
 }

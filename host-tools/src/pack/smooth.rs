@@ -4,12 +4,10 @@
 use attoformer::image::Role;
 use attoformer::image::{Config, NormPlacement};
 
-use super::calibrate::Calibration;
-use super::fuse::FusedTensor;
-use super::tensor_id::TensorId;
-use crate::quantize::Format;
+use super::prepare::ActivationBits;
+use crate::quantize::error::product_error;
 use crate::quantize::smoothing::{self, SmoothingOptions};
-use crate::report::progress::Progress;
+use crate::quantize::{Format, Grid, Matrix, Rounding, quantize};
 
 /// Scaling of a tensor's columns.
 #[derive(Clone, Debug, Default)]
@@ -20,34 +18,35 @@ pub struct ColumnScaling {
     pub in_scale: bool,
 }
 
-/// The scaling of each tensor that follows from the calibration. `ids`, `formats` and `fused` are in directory order.
-pub fn scalings(
-    config: &Config,
-    calibration: &Calibration,
-    ids: &[TensorId],
-    formats: &[Format],
-    fused: &[FusedTensor],
-    progress: &Progress,
-) -> Vec<ColumnScaling> {
-    let mut scalings = vec![ColumnScaling::default(); ids.len()];
-    for (at, ((&(role, layer), format), fused)) in ids.iter().zip(formats).zip(fused).enumerate() {
-        let columns = fused.columns as usize;
-        if let Some((grid, inputs)) = format.grid(columns).zip(calibration.inputs((role, layer), columns)) {
-            let factors = smoothing::factors(inputs, fused.matrix(), &SmoothingOptions::new(grid));
-            let norm = ids.iter().position(|&(norm, of)| of == layer && only_reader(config, norm) == Some(role));
-            if let Some(norm) = norm {
-                scalings[norm].factors = Some(factors.iter().map(|factor| 1.0 / factor).collect());
-            }
-            scalings[at] = ColumnScaling { factors: Some(factors), in_scale: norm.is_none() };
-        }
-        progress.advance(1);
-    }
-    scalings
+/// The smoothing factors of a matrix. Rows of `mlp_down`'s input differ so much in magnitude that each counts by its relative error.
+pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid, activations: ActivationBits, role: Role) -> Vec<f32> {
+    let options =
+        SmoothingOptions { activation_limit: activations.limit(), relative_rows: role == Role::MlpDown, ..SmoothingOptions::new(grid) };
+    smoothing::factors(inputs, weights, &options)
+}
+
+/// Rows of the input on which the error of eight bits is measured.
+const ERROR_ROWS: usize = 64;
+/// Share of the outputs' energy that rounding the inputs to eight bits may cost if every layer lost as much.
+const ERROR_OF_ALL_LAYERS: f64 = 0.006;
+
+/// Bits of the inputs of an int8 matrix in a model of so many layers: twelve where eight lose too much. The rule depends on the measured error alone: the
+/// squared error of the products that rounding the smoothed inputs to eight bits causes, relative to the products, times the number of layers.
+pub fn activations(inputs: Matrix, weights: Matrix, role: Role, layers: u32) -> ActivationBits {
+    let grid = Grid { group: weights.columns, limit: ActivationBits::Eight.limit() };
+    let factors = factors(inputs, weights, grid, ActivationBits::Eight, role);
+    let scaled = |row: &[f32], factor: &dyn Fn(f32) -> f32| row.iter().zip(&factors).map(|(x, &f)| x * factor(f)).collect::<Vec<f32>>();
+    let stride = (inputs.rows().len() / ERROR_ROWS).max(1);
+    let x: Vec<f32> = inputs.rows().step_by(stride).flat_map(|row| scaled(row, &|factor| 1.0 / factor)).collect();
+    let w: Vec<f32> = weights.rows().flat_map(|row| scaled(row, &|factor| factor)).collect();
+    let (x, w) = (Matrix { columns: inputs.columns, values: &x }, Matrix { columns: inputs.columns, values: &w });
+    let error = product_error(x, w, &quantize(w, Format::Int8, Rounding::NEAREST)).activations_8;
+    if error * f64::from(layers) > ERROR_OF_ALL_LAYERS { ActivationBits::Twelve } else { ActivationBits::Eight }
 }
 
 /// The only matrix that reads the output of this norm. With post-norm the residual stream reads it too; rows of a tied head are also looked up
 /// as embeddings.
-fn only_reader(config: &Config, norm: Role) -> Option<Role> {
+pub fn only_reader(config: &Config, norm: Role) -> Option<Role> {
     match norm {
         _ if config.placement == NormPlacement::Post => None,
         Role::AttnNorm => Some(Role::Qkv),

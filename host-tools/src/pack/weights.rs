@@ -1,19 +1,16 @@
 //! The weights section and the tensor directory.
 
-use std::borrow::Cow;
-
 use attoformer::image::{Config, InputStem};
 use attoformer::image::{Dtype, Entry, Layout, Role};
 use attoformer::internals::format::ENTRY_BYTES;
 
 use super::error::PackError;
-use super::fuse::FusedTensor;
 use super::layout::{self, Target};
 use super::options::Options;
-use super::smooth::ColumnScaling;
+use super::prepare::{ActivationBits, Prepared};
 use super::tensor_id::{TensorId, tensor_name};
 use super::writer::align;
-use crate::quantize::{Format, Rounding, quantize};
+use crate::quantize::Format;
 
 const VALUES_ALIGN: usize = 16;
 const SCALES_ALIGN: usize = 4;
@@ -27,6 +24,8 @@ pub struct StoredTensor {
     pub layer: Option<u32>,
     /// Its format.
     pub format: Format,
+    /// Bits of its quantized inputs.
+    pub activations: ActivationBits,
     /// Outputs.
     pub rows: u32,
     /// Inputs.
@@ -50,7 +49,7 @@ impl StoredTensor {
             dtype: self.format.dtype(),
             layout: self.layout,
             group: self.format.group(),
-            activations: 8,
+            activations: self.activations.bits(),
             rows: self.rows,
             columns: self.columns,
             values: self.values,
@@ -65,28 +64,13 @@ impl StoredTensor {
     }
 }
 
-/// How a tensor is to be stored.
-pub(super) struct Storage {
-    pub(super) id: TensorId,
-    pub(super) format: Format,
-    pub(super) scaling: ColumnScaling,
-}
-
-impl Storage {
-    /// Storage without column scaling.
-    pub(super) fn plain(id: TensorId, format: Format) -> Self {
-        Storage { id, format, scaling: ColumnScaling::default() }
-    }
-}
-
-/// Appends all tensors in directory order. `out` is the image so far, so its length is an offset; `fused` provides each tensor by its index.
-pub(super) fn write<'f>(
-    storages: &[Storage],
+/// Appends all tensors in directory order. `out` is the image so far, so its length is an offset.
+pub(super) fn write(
+    tensors: impl Iterator<Item = Result<Prepared, PackError>>,
     target: Target,
-    fused: &mut dyn FnMut(usize) -> Result<Cow<'f, FusedTensor>, PackError>,
     out: &mut Vec<u8>,
 ) -> Result<Vec<StoredTensor>, PackError> {
-    storages.iter().enumerate().map(|(index, storage)| put_tensor(fused(index)?, storage, target, out)).collect()
+    tensors.map(|tensor| put_tensor(tensor?, target, out)).collect()
 }
 
 /// The format of each tensor. Every override must match at least one.
@@ -117,6 +101,12 @@ fn default_format(config: &Config, role: Role, requested: Format) -> Format {
     match requested {
         _ if role.is_always_f32() => Format::F32,
         Format::Int8 | Format::Int4 { .. } if convolves => Format::F16,
+        // Tables and the head lose more by four bits than the matrices of the layers.
+        Format::Int4 { .. }
+            if matches!(role, Role::Embedding | Role::Head | Role::Positions | Role::EncoderPositions | Role::LayerTable) =>
+        {
+            Format::Int8
+        }
         _ => requested,
     }
 }
@@ -133,39 +123,35 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-fn put_tensor(mut fused: Cow<'_, FusedTensor>, storage: &Storage, target: Target, out: &mut Vec<u8>) -> Result<StoredTensor, PackError> {
-    let Storage { id: (role, layer), format, scaling } = storage;
-    let dtype = format.dtype();
-    let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
-    if let Some(factors) = &scaling.factors {
-        fused.to_mut().scale_columns(factors);
-    }
-    let inverses: Vec<f32> = scaling.factors.iter().flatten().filter(|_| scaling.in_scale).map(|factor| 1.0 / factor).collect();
-    let quantized = quantize(fused.matrix(), *format, Rounding::NEAREST);
+fn put_tensor(tensor: Prepared, target: Target, out: &mut Vec<u8>) -> Result<StoredTensor, PackError> {
+    let (role, layer) = tensor.id;
+    let dtype = tensor.format.dtype();
     let layout = target.layout(dtype);
-    let bytes = layout::arrange(&quantized, dtype, layout);
+    let values = layout::arrange(tensor.values, tensor.columns as usize, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let values = put(out, VALUES_ALIGN, &bytes)?;
-    let is_int4 = dtype == Dtype::Int4;
+    let optional = |values: &Option<Vec<f32>>| values.as_deref().map(floats);
+    let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
+    let group_scales = tensor.group_scales.iter().map(|&scale| scale as u8).collect();
     Ok(StoredTensor {
-        role: *role,
-        layer: *layer,
-        format: *format,
-        rows: fused.rows,
-        columns: fused.columns,
-        rel_error: quantized.relative_error(fused.matrix()),
+        role,
+        layer,
+        format: tensor.format,
+        activations: tensor.activations,
+        rows: tensor.rows,
+        columns: tensor.columns,
+        rel_error: tensor.rel_error,
         layout,
-        values,
-        scales: put_if(is_integer, out, &floats(&quantized.row_scales))?,
-        group_scales: put_if(is_int4, out, &quantized.group_scales.iter().map(|&scale| scale as u8).collect::<Vec<u8>>())?,
-        bias: put_if(fused.bias.is_some(), out, &floats(fused.bias.as_deref().unwrap_or_default()))?,
-        in_scale: put_if(scaling.in_scale, out, &floats(&inverses))?,
+        values: put(out, VALUES_ALIGN, &values)?,
+        scales: put_optional(out, is_integer.then(|| floats(&tensor.row_scales)))?,
+        group_scales: put_optional(out, (dtype == Dtype::Int4).then_some(group_scales))?,
+        bias: put_optional(out, optional(&tensor.bias))?,
+        in_scale: put_optional(out, optional(&tensor.in_scale))?,
     })
 }
 
 /// Appends an optional part of a tensor and returns its offset, or 0 if it is absent.
-fn put_if(is_present: bool, out: &mut Vec<u8>, bytes: &[u8]) -> Result<u32, PackError> {
-    if is_present { put(out, SCALES_ALIGN, bytes) } else { Ok(0) }
+fn put_optional(out: &mut Vec<u8>, bytes: Option<Vec<u8>>) -> Result<u32, PackError> {
+    bytes.map_or(Ok(0), |bytes| put(out, SCALES_ALIGN, &bytes))
 }
 
 /// Appends bytes at a multiple of `alignment` and returns their offset.
