@@ -165,11 +165,20 @@ impl<'a> Product<'a> {
             let packed = Packed { panel, rows, columns, zero_point_terms };
             let mut token = 0;
             while token < self.tokens {
-                token += match (self.tokens - token) * parts(A12) {
-                    8.. => self.tile::<WIDE, 8, A12>(&packed, token, out),
-                    4.. => self.tile::<WIDE, 4, A12>(&packed, token, out),
-                    2.. => self.tile::<WIDE, 2, A12>(&packed, token, out),
-                    _ => self.tile::<WIDE, 1, false>(&packed, token, out),
+                let left = self.tokens - token;
+                token += if A12 {
+                    match left {
+                        4.. => self.tile_a12::<WIDE, 8>(&packed, token, out),
+                        2.. => self.tile_a12::<WIDE, 4>(&packed, token, out),
+                        _ => self.tile_a12::<WIDE, 2>(&packed, token, out),
+                    }
+                } else {
+                    match left {
+                        8.. => self.tile::<WIDE, 8>(&packed, token, out),
+                        4.. => self.tile::<WIDE, 4>(&packed, token, out),
+                        2.. => self.tile::<WIDE, 2>(&packed, token, out),
+                        _ => self.tile::<WIDE, 1>(&packed, token, out),
+                    }
                 };
             }
         }
@@ -212,66 +221,76 @@ impl<'a> Product<'a> {
         terms
     }
 
-    /// `PARTS` rows of bytes, one or two of each token, with packed rows; returns the number of tokens. Between chunks of columns, `out` holds the
-    /// accumulators' bits.
+    /// `TOKENS` tokens with packed rows; returns the number of tokens.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn tile<const WIDE: usize, const PARTS: usize, const A12: bool>(
-        &self,
-        packed: &Packed<'_, WIDE>,
-        token: usize,
-        out: &mut [f32],
-    ) -> usize {
-        let tokens_in_tile = PARTS / parts(A12);
-        debug_assert!(token + tokens_in_tile <= self.tokens && packed.columns.1 <= self.columns);
-        let first = self.token(token).wrapping_add(parts(A12) * packed.columns.0);
+    fn tile<const WIDE: usize, const TOKENS: usize>(&self, packed: &Packed<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
+        debug_assert!(token + TOKENS <= self.tokens && packed.columns.1 <= self.columns);
+        let first = self.token(token).wrapping_add(packed.columns.0);
         let tokens = Strided { first, stride: 2 * self.x.stride };
         let next = self.rows_from(packed.rows[0]).at(ROWS * WIDE, 0);
         let columns = packed.columns.1 - packed.columns.0;
         // SAFETY: `checked` found the columns of every token, a multiple of four, and `pack` wrote a register per sixteen rows for each four.
-        let mut sums = unsafe { dots::<WIDE, PARTS, A12>(packed.panel.as_ptr(), tokens, columns, packed.zero_point_terms, next) };
-        let rows = self.matrix.rows;
-        let outs = out.chunks_exact_mut(rows).skip(token);
+        let mut sums = unsafe { dots::<WIDE, TOKENS, false>(packed.panel.as_ptr(), tokens, columns, packed.zero_point_terms, next) };
+        let outs = out.chunks_exact_mut(self.matrix.rows).skip(token);
         // By reference: moved, the accumulators of a tile would be copied once more.
-        for ((out, sums), &token_scale) in outs.zip(sums.chunks_exact_mut(parts(A12))).zip(self.x.scales.get(token..).unwrap_or_default()) {
-            let Some((sums, low)) = sums.split_first_mut() else { continue };
-            // High and low parts together, exact modulo 2^32.
-            for (sum, &low) in sums.iter_mut().zip(low.as_flattened()) {
+        for ((out, sums), &token_scale) in outs.zip(&mut sums).zip(self.x.scales.get(token..).unwrap_or_default()) {
+            self.store(packed, sums, token_scale, out);
+        }
+        TOKENS
+    }
+
+    /// `PARTS / 2` tokens of twelve bits with packed rows; returns the number of tokens.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn tile_a12<const WIDE: usize, const PARTS: usize>(&self, packed: &Packed<'_, WIDE>, token: usize, out: &mut [f32]) -> usize {
+        debug_assert!(token + PARTS / 2 <= self.tokens && packed.columns.1 <= self.columns);
+        let first = self.token(token).wrapping_add(2 * packed.columns.0);
+        let tokens = Strided { first, stride: 2 * self.x.stride };
+        let next = self.rows_from(packed.rows[0]).at(ROWS * WIDE, 0);
+        let columns = packed.columns.1 - packed.columns.0;
+        // SAFETY: as in `tile`; a token has twice as many bytes as columns.
+        let mut sums = unsafe { dots::<WIDE, PARTS, true>(packed.panel.as_ptr(), tokens, columns, packed.zero_point_terms, next) };
+        let (pairs, _) = sums.as_chunks_mut::<2>();
+        let outs = out.chunks_exact_mut(self.matrix.rows).skip(token);
+        for ((out, [sums, low]), &token_scale) in outs.zip(pairs).zip(self.x.scales.get(token..).unwrap_or_default()) {
+            // `128 * high + low`, exact modulo 2^32.
+            for (sum, &mut low) in sums.iter_mut().zip(low) {
                 *sum = _mm512_add_epi32(_mm512_slli_epi32::<7>(*sum), low);
             }
-            if packed.columns.0 > 0 {
-                // All before any is stored: rows of two registers may overlap.
-                for (&row, sum) in packed.rows.iter().zip(sums.iter_mut()) {
-                    *sum = _mm512_add_epi32(*sum, _mm512_castps_si512(load_f32_at(out, row)));
-                }
-            }
-            for (&row, &mut sum) in packed.rows.iter().zip(sums) {
-                if packed.columns.1 < self.columns {
-                    store_f32_at(out, row, _mm512_castsi512_ps(sum));
-                    continue;
-                }
-                let scale = _mm512_mul_ps(load_f32_at(self.matrix.scales, row), _mm512_set1_ps(token_scale));
-                let mut y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
-                if !self.matrix.bias.is_empty() {
-                    y = _mm512_add_ps(y, load_f32_at(self.matrix.bias, row));
-                }
-                store_f32_at(out, row, y);
+            self.store(packed, sums, token_scale, out);
+        }
+        PARTS / 2
+    }
+
+    /// Dequantizes the accumulators of one token after the last chunk of columns; between chunks, `out` holds the accumulators' bits.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    #[inline]
+    fn store<const WIDE: usize>(&self, packed: &Packed<'_, WIDE>, sums: &mut [__m512i; WIDE], token_scale: f32, out: &mut [f32]) {
+        if packed.columns.0 > 0 {
+            // All before any is stored: rows of two registers may overlap.
+            for (&row, sum) in packed.rows.iter().zip(sums.iter_mut()) {
+                *sum = _mm512_add_epi32(*sum, _mm512_castps_si512(load_f32_at(out, row)));
             }
         }
-        tokens_in_tile
+        for (&row, &mut sum) in packed.rows.iter().zip(sums) {
+            if packed.columns.1 < self.columns {
+                store_f32_at(out, row, _mm512_castsi512_ps(sum));
+                continue;
+            }
+            let scale = _mm512_mul_ps(load_f32_at(self.matrix.scales, row), _mm512_set1_ps(token_scale));
+            let mut y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+            if !self.matrix.bias.is_empty() {
+                y = _mm512_add_ps(y, load_f32_at(self.matrix.bias, row));
+            }
+            store_f32_at(out, row, y);
+        }
     }
 }
 
-/// Rows of bytes that a token has: a row of twelve bits has two.
-const fn parts(a12: bool) -> usize {
-    if a12 { 2 } else { 1 }
-}
-
-/// The microkernel: accumulators of every row of bytes and row of weights, starting from `start`. Meanwhile it prefetches as many bytes from `next` on as the
-/// panel holds.
+/// The microkernel: accumulators of every row of bytes and row of weights, starting from `start`. With `A12`, each two rows of bytes are the high
+/// and the low parts of one token. Meanwhile it prefetches as many bytes from `next` on as the panel holds.
 ///
 /// # Safety
-/// `columns` is a multiple of four; the panel holds `WIDE` registers for each four of them, and `columns` bytes of each of a token's parts may be
-/// read.
+/// `columns` is a multiple of four; the panel holds `WIDE` registers for each four of them, and `columns` bytes of each row of bytes may be read.
 /// `next` is only prefetched and may be any address.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
