@@ -3,6 +3,7 @@
 use super::super::layout::{interleave_index, rows_per_bundle};
 use super::super::scalar::A12_BLOCK;
 use super::super::views::{Matrix, QuantizedRows};
+use super::a12;
 use super::dsp::{self, is_word_aligned};
 use super::int4;
 use super::int8::{self, Arguments};
@@ -39,7 +40,7 @@ pub(super) fn matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mu
     match Operands::new(matrix, x, out, matrix.columns.next_multiple_of(4), stored_rows) {
         Some(operands) if matrix.columns <= A12_BLOCK => match matrix.layout {
             Layout::Portable => operands.products(int8::rows_by_token, Some((int8::rows_by_two_tokens, 1))),
-            Layout::CortexMDsp => operands.products(int8::pairs_by_token_a12, None),
+            Layout::CortexMDsp => operands.products(a12::pairs_by_token, None),
         },
         _ => slow(matrix, x, out, A12_BLOCK),
     }

@@ -23,6 +23,7 @@ macro_rules! assert_steps {
     };
 }
 
+mod a12;
 mod activation;
 mod attention;
 mod dsp;
