@@ -4,6 +4,7 @@
 
 use attoformer::image::Activation;
 use attoformer::image::{Dtype, Layout};
+use attoformer::kernels::float_cache::{FloatKeys, FloatTile, FloatValues};
 use attoformer::kernels::{self, ActivationBits, Functions, Kernels, KeyRows, Matrix, QuantizedRows, QueryTile, ValueBlocks};
 use std::hint::black_box;
 use std::time::Instant;
@@ -13,7 +14,7 @@ fn main() {
     let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
     println!("{:34} {:>12}", "operation", names.join(" / "));
     let decoders = [(64, 64, 1), (344, 64, 1), (512, 64, 1), (64, 172, 1), (1024, 1024, 1), (4096, 4096, 1), (64, 64, 8), (1024, 1024, 8)];
-    let encoders = [(384, 384, 8), (1152, 384, 64), (384, 1536, 64)];
+    let encoders = [(384, 384, 8), (1152, 384, 64), (384, 1536, 64), (576, 576, 64), (576, 1536, 64), (576, 1536, 256), (8192, 576, 64)];
     for (rows, columns, tokens) in decoders.into_iter().chain(encoders) {
         products(&sets, Dtype::Int8, ActivationBits::Twelve, (rows, columns, tokens));
         for dtype in [Dtype::Int8, Dtype::Int4, Dtype::F16, Dtype::F32] {
@@ -28,6 +29,9 @@ fn main() {
     }
     for (head_dim, keys) in [(32, 128), (64, 1500)] {
         attention_of_eight(&sets, head_dim, keys);
+        for queries in [1, 4, 8] {
+            float_attention(&sets, queries, head_dim, keys);
+        }
     }
 }
 
@@ -152,6 +156,31 @@ fn attention_of_eight(sets: &[&Functions], head_dim: usize, keys: usize) {
     let mut sums = vec![0; QUERIES * head_dim];
     report(&format!("value sum of {QUERIES}, {keys} keys, head {head_dim}"), sets, work, |set| {
         (set.weighted_value_sum_tile)(black_box(&weights), keys, &blocks, head_dim, &mut sums);
+    });
+}
+
+/// Queries to which all keys of an f32 cache are visible.
+fn float_attention(sets: &[&Functions], queries: usize, head_dim: usize, keys: usize) {
+    let stride = head_dim * 3;
+    let (key_values, values, q) = (floats(keys * stride, 4), floats(keys * stride, 5), floats(queries * stride, 6));
+    let (values, _) = values.as_chunks::<4>();
+    let visible = vec![keys; queries];
+    let (mut scores, mut sums) = (vec![0.0; queries * keys], vec![0.0; queries * stride]);
+    let work = queries * keys * head_dim;
+    let tile = FloatTile { values: &q, stride, visible: &visible };
+    let rows = FloatKeys { values: &key_values, stride, offset: head_dim, head_dim };
+    report(&format!("f32 scores of {queries}, {keys} keys, head {head_dim}"), sets, work, |set| {
+        (set.scores_f32)(black_box(&tile), &rows, 0.125, keys, &mut scores);
+    });
+    let fresh = scores.clone();
+    report(&format!("f32 softmax of {queries}, {keys} keys"), sets, queries * keys, |set| {
+        scores.copy_from_slice(&fresh);
+        scores.chunks_mut(keys).for_each(|scores| assert!(black_box((set.softmax_float)(scores)) > 0));
+    });
+    let weights = FloatTile { values: &scores, stride: keys, visible: &visible };
+    let blocks = FloatValues { values, stride, offset: head_dim, head_dim, first: 0 };
+    report(&format!("f32 value sum of {queries}, {keys} keys, head {head_dim}"), sets, work, |set| {
+        (set.add_values_f32)(black_box(&weights), &blocks, stride, &mut sums);
     });
 }
 

@@ -1,8 +1,9 @@
 //! Parallelism is supplied by the caller, for example as a thread pool: the core splits work in two, again and again, and passes both
 //! halves to [`Parallel::join`].
 //!
-//! Only matrix products are split: by tokens, or by outputs (rows of the matrix) if there is one token. Attention, norms and activations
-//! run on the calling thread. No sum is split, so no result depends on the number of threads.
+//! Matrix products are split by tokens, or by outputs (rows of the matrix) if there is one token; softmax attention is split by queries, in blocks
+//! that have scratch for a tile of queries on each thread. Norms and activations run on the calling thread. No sum is split, so no result depends
+//! on the number of threads.
 
 use core::fmt;
 

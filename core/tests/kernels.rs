@@ -6,6 +6,8 @@
 mod attention;
 #[path = "kernels/flipped.rs"]
 mod flipped;
+#[path = "kernels/float_cache.rs"]
+mod float_cache;
 #[path = "kernels/inputs.rs"]
 mod inputs;
 #[path = "kernels/products.rs"]
@@ -24,7 +26,7 @@ static SCALAR: &Functions = kernels::SCALAR.functions();
 /// Compares a set with scalar; an error names the case that differs.
 type Check = fn(&Functions) -> Result<(), String>;
 
-const CHECKS: [(&str, Check); 17] = [
+const CHECKS: [(&str, Check); 22] = [
     ("quantize", products::quantize),
     ("matmul_i8", products::matmul_i8),
     ("quantize_a12", products::quantize_a12),
@@ -38,6 +40,11 @@ const CHECKS: [(&str, Check); 17] = [
     ("softmax_weights", attention::softmax_weights),
     ("weighted_value_sum", attention::weighted_value_sum),
     ("weighted_value_sum_tile", attention::weighted_value_sum_tile),
+    ("scores_f32", float_cache::scores_f32),
+    ("scores_f16", float_cache::scores_f16),
+    ("softmax_float", float_cache::softmax_float),
+    ("add_values_f32", float_cache::add_values_f32),
+    ("add_values_f16", float_cache::add_values_f16),
     ("layer_norm", rows::layer_norm),
     ("rms_norm", rows::rms_norm),
     ("activate", rows::activate),

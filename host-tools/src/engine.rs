@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use attoformer::image::Config;
+use attoformer::image::{Architecture, Config};
 use attoformer::kernels::{self, Kernels};
 use attoformer::{Image, Plan, Session, arena_bytes};
 use attoformer::{Inline, Parallel};
@@ -10,8 +10,8 @@ use attoformer::{Inline, Parallel};
 use crate::error::Error;
 use crate::files::AlignedBytes;
 
-/// Tokens that a prefill on a PC processes together: enough to read each weight once for many tokens.
-const PREFILL_BLOCK: u32 = 64;
+/// Tokens that a prefill on a PC processes together: enough to read each weight once for many tokens, and for tiles of queries on two threads.
+const PREFILL_BLOCK: u32 = 128;
 
 /// An open image with its file, which errors name.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,16 @@ impl Setup {
         Plan::packed(config).with_context(context).with_block(self.block.unwrap_or(PREFILL_BLOCK).min(config.context))
     }
 
-    /// Allocates the arena for a model; errors name `path`.
+    /// Bytes for the logits of a block's tokens, which a decoder computes together when a text is scored.
+    fn logit_bytes(&self, config: &Config) -> usize {
+        match config.architecture {
+            Architecture::Encoder => 0,
+            _ => (self.plan(config).block as usize).saturating_mul(config.vocab as usize).saturating_mul(size_of::<f32>()),
+        }
+    }
+
+    /// Allocates the memory of a session with a model: its arena, then that of logits, of which no page is touched unless a text is scored.
+    /// Errors name `path`.
     ///
     /// # Errors
     /// [`attoformer::Error::Context`] for a context beyond the image's, [`Error::Memory`].
@@ -58,7 +67,7 @@ impl Setup {
             let (asked, packed) = (plan.context as usize, config.context as usize);
             return Err(Error::engine(path)(attoformer::Error::Context { asked, packed }));
         }
-        let bytes = arena_bytes(config, plan);
+        let bytes = arena_bytes(config, plan).saturating_add(self.logit_bytes(config));
         AlignedBytes::try_zeroed(bytes).ok_or_else(|| Error::Memory { path: path.to_owned(), bytes })
     }
 
@@ -76,7 +85,10 @@ impl Setup {
     /// # Errors
     /// See [`Session::with_plan`].
     pub fn session<'a>(&self, image: &Image<'a>, arena: &'a mut [u8]) -> Result<Session<'a>, attoformer::Error> {
-        Session::with_kernels(image, arena, self.plan(image.config()), self.kernels).map(|session| session.with_parallel(self.parallel))
+        let plan = self.plan(image.config());
+        let (arena, logits) = arena.split_at_mut(arena_bytes(image.config(), plan).min(arena.len()));
+        let session = Session::with_kernels(image, arena, plan, self.kernels)?;
+        Ok(session.with_parallel(self.parallel).with_logit_memory(logits))
     }
 }
 

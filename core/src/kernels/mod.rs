@@ -1,7 +1,7 @@
 //! The hot loops: one set of kernels per instruction set, each bit-identical to [`scalar`].
 //!
-//! Matrix-vector products (GEMV, one token), matrix-matrix products (GEMM, a prefill's tokens), attention over an int8 KV cache, norms,
-//! activations and quantization. A PC selects its set when a session is opened ([`best`]); a microcontroller's set is fixed when it is
+//! Matrix-vector products (GEMV, one token), matrix-matrix products (GEMM, a prefill's tokens), attention over an int8 or float KV
+//! cache, norms, activations and quantization. A PC selects its set when a session is opened ([`best`]); a microcontroller's set is fixed when it is
 //! compiled, so only that one is linked. Nothing is dispatched per dot product: a call covers a whole matrix, row or cache.
 //! Kernels know matrices, rows and caches, but not transformers.
 //!
@@ -17,6 +17,8 @@
 #[cfg(attoformer_backend = "cortex-m-dsp")]
 #[cfg_attr(not(all(feature = "int8", feature = "int4", feature = "f16", feature = "f32", feature = "kv-int8")), allow(dead_code))]
 mod cortex_m;
+#[cfg(feature = "kv-float")]
+pub mod float_cache;
 pub mod layout;
 pub mod scalar;
 mod set;

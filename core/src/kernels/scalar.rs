@@ -1,5 +1,7 @@
 //! THE SPECIFICATION: every other kernel set equals these functions in every bit. They read every layout.
 
+#[cfg(feature = "kv-float")]
+use super::float_cache;
 use super::layout::interleave_index;
 use super::set::Functions;
 use super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
@@ -41,6 +43,16 @@ pub(super) const FUNCTIONS: Functions = Functions {
     weighted_value_sum,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile,
+    #[cfg(feature = "kv-float")]
+    scores_f32: float_cache::scores_float,
+    #[cfg(feature = "kv-float")]
+    scores_f16: float_cache::scores_float,
+    #[cfg(feature = "kv-float")]
+    softmax_float: float_cache::softmax_float,
+    #[cfg(feature = "kv-float")]
+    add_values_f32: float_cache::add_values_float,
+    #[cfg(feature = "kv-float")]
+    add_values_f16: float_cache::add_values_float,
     layer_norm,
     rms_norm,
     activate,

@@ -1,5 +1,7 @@
 //! A kernel set: one implementation of every kernel.
 
+#[cfg(feature = "kv-float")]
+use super::float_cache::{FloatKeys, FloatTile, FloatValues};
 use super::views::{ActivationBits, Matrix, QuantizedRows};
 #[cfg(feature = "kv-int8")]
 use super::views::{KeyRows, QueryTile, SoftmaxNorm, ValueBlocks};
@@ -77,6 +79,21 @@ functions! {
     /// Weighted sums for several queries: [`super::scalar::weighted_value_sum_tile`].
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]);
+    /// Scores over f32 keys: [`super::float_cache::scores_float`].
+    #[cfg(feature = "kv-float")]
+    scores_f32(queries: &FloatTile<'_>, keys: &FloatKeys<'_, f32>, scale: f32, stride: usize, out: &mut [f32]);
+    /// Scores over f16 keys: [`super::float_cache::scores_float`].
+    #[cfg(feature = "kv-float")]
+    scores_f16(queries: &FloatTile<'_>, keys: &FloatKeys<'_, u16>, scale: f32, stride: usize, out: &mut [f32]);
+    /// Softmax weights of float scores: [`super::float_cache::softmax_float`].
+    #[cfg(feature = "kv-float")]
+    softmax_float(scores: &mut [f32]) -> u64;
+    /// Weighted sums of f32 values: [`super::float_cache::add_values_float`].
+    #[cfg(feature = "kv-float")]
+    add_values_f32(weights: &FloatTile<'_>, values: &FloatValues<'_, f32>, stride: usize, out: &mut [f32]);
+    /// Weighted sums of f16 values: [`super::float_cache::add_values_float`].
+    #[cfg(feature = "kv-float")]
+    add_values_f16(weights: &FloatTile<'_>, values: &FloatValues<'_, u16>, stride: usize, out: &mut [f32]);
     /// Layer norm of one row, with scale and bias: [`crate::numeric::layer_norm`].
     layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]);
     /// RMSNorm of one row: [`crate::numeric::rms_norm`].

@@ -1,6 +1,7 @@
 //! One layer of a stack: attention and MLP with their norms and residual connections.
 
 use super::attention::SelfAttention;
+use super::attention::attend::Positions;
 use super::attention::cross::{CrossAttention, EncoderKv};
 use super::attention::heads::QueryRows;
 use super::attention::key_ranges::QueryPos;
@@ -128,7 +129,7 @@ impl<'a> Block<'a> {
         &self,
         ctx: &mut Ctx<'_, P>,
         rows: &mut EncoderRows<'_, '_>,
-        positions: impl Iterator<Item = QueryPos>,
+        positions: impl Positions,
         buffers: &mut BlockBuffers<'_>,
     ) {
         let queries = QueryRows { values: rows.queries, width: self.attention.q_dim() };

@@ -101,13 +101,13 @@ impl Sizes {
     }
 }
 
-/// Queries of a head that attention takes together: one in a microcontroller's small blocks.
+/// Queries of a head that attention takes together: one in a microcontroller's small blocks; in large blocks a tile for each of several threads.
 const fn tile(block: u32) -> u32 {
     let tile = block / 8;
     if tile < 1 {
         1
-    } else if tile > 8 {
-        8
+    } else if tile > 64 {
+        64
     } else {
         tile
     }

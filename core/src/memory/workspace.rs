@@ -50,6 +50,8 @@ pub(crate) struct Workspace<'a> {
     pub tokens: &'a mut [u32],
     /// Logits `(vocab)`, an embedding `(d_model)` or labels.
     pub output: &'a mut [f32],
+    /// Logits of several rows, `(rows, vocab)`; the caller's own memory, empty unless given.
+    pub logit_rows: &'a mut [f32],
     /// The threads.
     pub parallel: &'a dyn Parallel,
 }
@@ -83,6 +85,7 @@ impl<'a> Workspace<'a> {
             phi_q: take(rest, sizes).map(some).ok_or(too_small)?,
             tokens: take(rest, sizes).ok_or(too_small)?,
             output: take(rest, sizes).ok_or(too_small)?,
+            logit_rows: &mut [],
             parallel: &Inline,
         })
     }

@@ -15,7 +15,7 @@ use crate::layers::norm::Norm;
 use crate::layers::rope::Rotary;
 use crate::memory::{Plan, workspace::Workspace};
 use crate::probe::Probe;
-use crate::slices::{prefix_mut, row};
+use crate::slices::{prefix_mut, row, rows_mut};
 
 /// Embedding, blocks, final norm; then a head, a pooling or a classifier.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,7 @@ pub(crate) struct Buffers<'r> {
     #[cfg(feature = "encoder")]
     pub conv_out: Option<&'r mut [f32]>,
     pub sin_cos: &'r mut [[f32; 2]],
+    pub logit_rows: &'r mut [f32],
     pub output: &'r mut [f32],
 }
 
@@ -77,6 +78,7 @@ impl<P: Probe> Pass<'_, '_, P> {
             #[cfg(feature = "encoder")]
             conv_out: workspace.conv_out.as_deref_mut(),
             sin_cos: workspace.sin_cos,
+            logit_rows: workspace.logit_rows,
             output: workspace.output,
         };
         (ctx, buffers)
@@ -117,13 +119,43 @@ impl<'a> Model<'a> {
         self.head(&mut ctx, x, buffers.block.normed, buffers.output);
     }
 
+    /// Passes the logits `(vocab)` of each of the last pass's first `count` rows to `each`, with the row's index. The head's product takes as many
+    /// rows at a time as the workspace's `logit_rows` or `proj` holds. The last row's logits go to the workspace's output, too.
+    pub(crate) fn each_logits<P: Probe, E>(
+        &self,
+        mut pass: Pass<'_, '_, P>,
+        count: usize,
+        mut each: impl FnMut(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (d_model, vocab) = (self.image.config().d_model as usize, (self.image.config().vocab as usize).max(1));
+        let (mut ctx, Buffers { x, block, logit_rows, output, .. }) = pass.split();
+        let larger = if logit_rows.len() > block.proj.len() { logit_rows } else { block.proj };
+        let at_once = if larger.len() < 2 * vocab { 1 } else { larger.len() / vocab };
+        let blocks = prefix_mut(x, count * d_model).chunks((at_once * d_model).max(1));
+        for (x, first) in blocks.zip((0..).step_by(at_once)) {
+            if at_once == 1 {
+                self.head(&mut ctx, x, block.normed, output);
+                each(first, prefix_mut(output, vocab))?;
+                continue;
+            }
+            self.head(&mut ctx, x, block.normed, larger);
+            for (row, logits) in (first..count).zip(rows_mut(larger, vocab)) {
+                if row + 1 == count {
+                    output.iter_mut().zip(&*logits).for_each(|(out, &logit)| *out = logit);
+                }
+                each(row, logits)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the logits `(vocab)` of a row `(d_model)` of the residual stream to the workspace's output.
     pub(crate) fn logits_of<P: Probe>(&self, mut pass: Pass<'_, '_, P>, x: &[f32]) {
         let (mut ctx, buffers) = pass.split();
         self.head(&mut ctx, x, buffers.block.normed, buffers.output);
     }
 
-    /// Final norm and head (with tied embeddings, the token table) of one row `(d_model)`; `normed` is scratch.
+    /// Final norm and head (with tied embeddings, the token table) of rows `(rows, d_model)`; `normed` is scratch.
     fn head<P: Probe>(&self, ctx: &mut Ctx<'_, P>, x: &[f32], normed: &mut [f32], out: &mut [f32]) {
         let config = self.image.config();
         let normed = prefix_mut(normed, x.len());

@@ -1,6 +1,6 @@
 //! Batched decoding: several sequences of one length share each pass over the weights.
 
-use super::sequence::Session;
+use super::sequence::{Session, finite};
 use crate::error::Error;
 use crate::format::{Architecture, AttentionKind};
 
@@ -35,10 +35,11 @@ impl Session<'_> {
         let (model, pass) = self.pass(self.position, &mut probe);
         model.forward_batch(pass, tokens, capacity);
         self.position += 1;
-        for row in 0..tokens.len() {
-            self.logits_of(row, &mut ())?;
-            on_logits(row, self.logits());
-        }
-        Ok(())
+        let position = self.position - 1;
+        self.each_logits(tokens.len(), |row, logits| {
+            finite(logits, position)?;
+            on_logits(row, logits);
+            Ok(())
+        })
     }
 }

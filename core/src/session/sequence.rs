@@ -11,6 +11,7 @@ use crate::parallel::Parallel;
 use crate::probe::Probe;
 use crate::sampling::Sampler;
 use crate::slices::prefix_mut;
+use zerocopy::FromBytes;
 
 /// A model that processes one sequence, in memory given by the caller.
 #[derive(Debug)]
@@ -63,6 +64,18 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn with_parallel(mut self, parallel: &'a dyn Parallel) -> Self {
         self.workspace.parallel = parallel;
+        self
+    }
+
+    /// Gives the session memory for the logits of several tokens, four bytes for each entry of the vocabulary and token, so that
+    /// [`Session::prefill_each`] computes them by one matrix product. It changes speed, never results; without it the arena's own buffers hold as
+    /// many tokens' logits as fit.
+    #[must_use]
+    pub fn with_logit_memory(mut self, memory: &'a mut [u8]) -> Self {
+        let skip = (memory.as_ptr() as usize).wrapping_neg() % size_of::<f32>();
+        let aligned = memory.get_mut(skip..).unwrap_or_default();
+        let len = aligned.len() / size_of::<f32>() * size_of::<f32>();
+        self.workspace.logit_rows = aligned.get_mut(..len).and_then(|bytes| <[f32]>::mut_from_bytes(bytes).ok()).unwrap_or_default();
         self
     }
 
@@ -161,11 +174,19 @@ impl<'a> Session<'a> {
         for block in tokens.chunks(self.block()) {
             let start = self.position;
             self.forward(block, &mut ());
-            for row in 0..block.len() {
-                on_logits(start + row, self.logits_of(row, &mut ())?);
-            }
+            self.each_logits(block.len(), |row, logits| {
+                on_logits(start + row, finite(logits, start + row)?);
+                Ok(())
+            })?;
         }
         Ok(())
+    }
+
+    /// Passes the logits `(vocab)` of the last pass's first `count` rows to `each`, with the row's index.
+    pub(super) fn each_logits(&mut self, count: usize, each: impl FnMut(usize, &mut [f32]) -> Result<(), Error>) -> Result<(), Error> {
+        let mut probe = ();
+        let (model, pass) = self.pass(self.position.saturating_sub(count), &mut probe);
+        model.each_logits(pass, count, each)
     }
 
     fn block(&self) -> usize {

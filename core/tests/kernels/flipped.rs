@@ -9,7 +9,11 @@ fn flip(out: &mut [f32]) {
     }
 }
 
-pub fn sets() -> [(&'static str, Functions); 21] {
+fn flip_first(out: &mut [f32]) {
+    flip(out.get_mut(..1).unwrap_or_default());
+}
+
+pub fn sets() -> [(&'static str, Functions); 26] {
     [
         (
             "quantize",
@@ -112,6 +116,29 @@ pub fn sets() -> [(&'static str, Functions); 21] {
                 },
                 ..*SCALAR
             },
+        ),
+        (
+            "scores_f32",
+            Functions {
+                scores_f32: |q, k, scale, stride, out| ((SCALAR.scores_f32)(q, k, scale, stride, out), flip_first(out)).1,
+                ..*SCALAR
+            },
+        ),
+        (
+            "scores_f16",
+            Functions {
+                scores_f16: |q, k, scale, stride, out| ((SCALAR.scores_f16)(q, k, scale, stride, out), flip_first(out)).1,
+                ..*SCALAR
+            },
+        ),
+        ("softmax_float", Functions { softmax_float: |scores| (SCALAR.softmax_float)(scores) ^ 1, ..*SCALAR }),
+        (
+            "add_values_f32",
+            Functions { add_values_f32: |w, v, stride, out| ((SCALAR.add_values_f32)(w, v, stride, out), flip_first(out)).1, ..*SCALAR },
+        ),
+        (
+            "add_values_f16",
+            Functions { add_values_f16: |w, v, stride, out| ((SCALAR.add_values_f16)(w, v, stride, out), flip_first(out)).1, ..*SCALAR },
         ),
         ("rms_norm", Functions { rms_norm: |x, scale, eps, out| ((SCALAR.rms_norm)(x, scale, eps, out), flip(out)).1, ..*SCALAR }),
         ("activate", Functions { activate: |of, x| ((SCALAR.activate)(of, x), flip(x)).1, ..*SCALAR }),

@@ -68,6 +68,16 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
         super::scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
     },
+    #[cfg(feature = "kv-float")]
+    scores_f32: super::float_cache::scores_float,
+    #[cfg(feature = "kv-float")]
+    scores_f16: super::float_cache::scores_float,
+    #[cfg(feature = "kv-float")]
+    softmax_float: super::float_cache::softmax_float,
+    #[cfg(feature = "kv-float")]
+    add_values_f32: super::float_cache::add_values_float,
+    #[cfg(feature = "kv-float")]
+    add_values_f16: super::float_cache::add_values_float,
     layer_norm: crate::numeric::layer_norm,
     rms_norm: float::rms_norm,
     activate: activation::activate,

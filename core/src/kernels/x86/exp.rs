@@ -20,7 +20,7 @@ fn exp2_neg_fraction<const N: usize, V: Vector<N>>(v: V, fraction: V::I32) -> V:
 
 /// `numeric::exp_neg_q30`. Shifts by 32 and more give 0, as scalar's by 31 do, since the operand is below 2^31.
 #[inline(always)]
-fn exp_neg_q30<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::I32 {
+pub fn exp_neg_q30<const N: usize, V: Vector<N>>(v: V, x: V::F32) -> V::I32 {
     let bits = v.and(v.to_bits(x), v.splat_i32(MAGNITUDE));
     let fraction = v.and(bits, v.splat_i32(0x007f_ffff));
     let mantissa = v.shl(v.or(fraction, v.splat_i32(0x0080_0000)), 7);

@@ -2,7 +2,7 @@
 
 use super::super::scalar;
 use super::super::views::SoftmaxNorm;
-use super::exp::exp2_neg_q16;
+use super::exp::{exp_neg_q30, exp2_neg_q16};
 use super::vector::Vector;
 
 /// `scalar::score` of a key per lane.
@@ -93,4 +93,40 @@ pub fn softmax_weights<const N: usize, V: Vector<N>>(
 #[inline(always)]
 fn rounded<const N: usize, V: Vector<N>>(v: V, products: V::I32, half: V::I32, shift: u32) -> V::I32 {
     v.min_u32(v.shr(v.add(products, half), shift), v.splat_i32(4095))
+}
+
+/// Scores whose weights are added in 32 bits, in two halves of 15 and 16 bits: 2^16 * 2^15 is below 2^32.
+const SUMMED: usize = 1 << 16;
+
+/// `float_cache::softmax_float`.
+#[inline(always)]
+pub fn softmax_float<const N: usize, V: Vector<N>>(v: V, scores: &mut [f32]) -> u64 {
+    let (chunks, tail) = scores.as_chunks::<N>();
+    let mut largest = v.splat_f32(f32::NEG_INFINITY);
+    for scores in chunks {
+        largest = v.max_f32(v.load_f32(scores), largest);
+    }
+    let mut all = [f32::NEG_INFINITY; N];
+    v.store_f32(&mut all, largest);
+    let largest = all.iter().chain(tail).fold(f32::NEG_INFINITY, |largest, &score| if score > largest { score } else { largest });
+    let largest = v.splat_f32(largest);
+    scores.chunks_mut(SUMMED).fold(0, |total, scores| {
+        let (mut low, mut high) = (v.splat_i32(0), v.splat_i32(0));
+        let mut add = |e| {
+            low = v.add(low, v.and(e, v.splat_i32(0x7fff)));
+            high = v.add(high, v.shr(e, 15));
+        };
+        let (chunks, tail) = scores.as_chunks_mut::<N>();
+        for scores in chunks {
+            let e = exp_neg_q30(v, v.sub_f32(v.load_f32(scores), largest));
+            add(e);
+            v.store_f32(scores, v.to_f32(e));
+        }
+        if !tail.is_empty() {
+            let e = v.first(tail.len(), exp_neg_q30(v, v.sub_f32(v.load_f32_partial(tail), largest)));
+            add(e);
+            v.store_f32_partial(tail, v.to_f32(e));
+        }
+        total + (u64::from(v.sum(high) as u32) << 15) + u64::from(v.sum(low) as u32)
+    })
 }

@@ -57,6 +57,8 @@ pub trait Vector<const LANES: usize>: Copy {
     fn sub_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn mul_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn div_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The larger of a and b; b if either is NaN.
+    fn max_f32(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// x where x > 0, else +0.
     fn relu(self, x: Self::F32) -> Self::F32;
     /// `negative` where the sign bit of `x` is set, else `positive`.

@@ -7,6 +7,7 @@ pub mod heads;
 pub mod key_ranges;
 pub mod kv_cache;
 pub mod linear;
+#[cfg(feature = "kv-float")]
 pub mod softmax_float;
 #[cfg(feature = "kv-int8")]
 pub mod softmax_int8;
@@ -21,7 +22,7 @@ use crate::format::{AttentionKind, Role};
 use crate::image::Image;
 use crate::probe::{Part, Probe, Site};
 use crate::slices::{part_mut, prefix_mut, rows, rows_mut, split_mut};
-use attend::AttentionCall;
+use attend::{AttentionCall, Positions};
 use bias::ScoreBias;
 use heads::{Heads, QueryRows};
 use key_ranges::{KeyRanges, Mask, QueryPos};
@@ -126,7 +127,7 @@ impl<'a> SelfAttention<'a> {
         &self,
         ctx: &mut Ctx<'_, P>,
         queries: QueryRows<'_>,
-        positions: impl Iterator<Item = QueryPos>,
+        positions: impl Positions,
         cache: &LayerCache<'_>,
         out: &'o mut [f32],
     ) -> &'o mut [f32] {

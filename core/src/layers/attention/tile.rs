@@ -1,37 +1,12 @@
 //! Softmax attention of several neighboring queries over an int8 KV cache: each key and value is widened once for all of them.
 
+use super::attend::{QUERIES, Tile, score_stride};
 use super::heads::{Heads, QueryRows};
-use super::key_ranges::KeyRanges;
 use super::softmax_int8::Int8Cache;
 use crate::kernels::{Kernels, KeyRows, QueryTile, ValueBlocks};
 use crate::layers::ctx::HeadScratch;
-use crate::memory::layout::KEYS_PER_SUM;
 use crate::numeric::pow2;
 use crate::slices::{part, part_mut, prefix_mut, rows, rows_mut, split_mut, suffix};
-
-/// Most queries of a tile.
-const QUERIES: usize = 8;
-
-/// The key ranges of a tile's queries: one range each, all with the same first key.
-pub type Tile = heapless::Vec<KeyRanges, QUERIES>;
-
-/// Score buffer of each query of a tile: whole blocks of four.
-fn score_stride<'t>(tile: impl Iterator<Item = &'t KeyRanges>) -> usize {
-    tile.map(|ranges| ranges.near.scores().end).max().unwrap_or(0).next_multiple_of(4)
-}
-
-/// Whether a query can be added to the tile: it has one range of keys, which begins where the tile's ranges begin, and the buffers hold one
-/// more query.
-pub fn fits_in_tile(head_dim: usize, tile: &Tile, next: &KeyRanges, scratch: &HeadScratch<'_>) -> bool {
-    let count = tile.len() + 1;
-    let stride = score_stride(tile.iter().chain([next]));
-    next.far().is_none()
-        && tile.iter().all(|other| other.far().is_none() && other.near.keys.start == next.near.keys.start)
-        && count <= QUERIES
-        && stride <= KEYS_PER_SUM
-        && count * stride <= scratch.scores.len().min(scratch.weights.len())
-        && count * head_dim <= scratch.query.len().min(scratch.weighted_sum.len())
-}
 
 impl Int8Cache<'_, '_> {
     /// Attends with all heads of the tile's queries; `out` is `(queries, q_dim)`.

@@ -1,99 +1,166 @@
-//! f32 and f16 weights against f32 rows, RMSNorm and layer norm. A register is scalar's eight lanes.
+//! f32 and f16 rows (weights, or the keys of a cache) against f32 rows. A register is scalar's eight lanes.
 
 use super::super::super::scalar;
 use super::super::super::views::Matrix;
 use super::dots::Strided;
 use super::vector::{
-    flat_f32, load_f32, load_f32_at, load_f32_partial, load_f32_twice, mask, store_f32, store_f32_at, store_f32_halves, totals_f32,
+    flat_f32, load_f32_at, load_f32_twice, mask, store_f32_at, store_f32_four, store_f32_halves, total_of_four, totals_f32,
 };
 use core::arch::x86_64::*;
 
 /// `scalar::matmul_f16` and `scalar::matmul_f32`.
 #[target_feature(enable = "avx2,f16c")]
 pub fn matmul<const F16: bool>(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) {
-    match Product::checked(matrix, x, out, if F16 { 2 } else { 4 }) {
+    match weights_by_tokens(matrix, x, out, if F16 { 2 } else { 4 }) {
         Some(product) => product.run::<F16>(out),
         None if F16 => scalar::matmul_f16(matrix, x, out),
         None => scalar::matmul_f32(matrix, x, out),
     }
 }
 
-/// A product whose sizes were checked: the pointers below rely on that.
-struct Product<'a> {
-    matrix: &'a Matrix<'a>,
-    x: &'a [f32],
-    tokens: usize,
+/// The product of a matrix; `None` leaves it to scalar.
+fn weights_by_tokens<'a>(matrix: &'a Matrix<'a>, x: &'a [f32], out: &[f32], element: usize) -> Option<Product<'a>> {
+    let Matrix { rows, columns, row_bytes, .. } = *matrix;
+    let tokens = x.len().checked_div(columns)?.min(out.len().checked_div(rows)?);
+    // Rows are whole words of four bytes: the last one may hold one f16 of padding. Matrices with fewer rows than a tile are left to scalar.
+    let complete = rows >= Product::LEAST_ROWS
+        && columns.checked_mul(element)?.next_multiple_of(4) <= row_bytes
+        && rows.checked_mul(row_bytes)? <= matrix.values.len()
+        && (matrix.bias.is_empty() || matrix.bias.len() >= rows);
+    complete.then_some(Product {
+        rows: Strided { first: matrix.values.as_ptr(), stride: row_bytes },
+        row_count: rows,
+        tokens: Strided { first: x.as_ptr(), stride: columns },
+        token_count: tokens,
+        columns,
+        out_stride: rows,
+        finish: if matrix.bias.is_empty() { Finish::Sum } else { Finish::Bias(matrix.bias) },
+    })
 }
 
-impl<'a> Product<'a> {
-    /// `None` leaves the product to scalar.
-    fn checked(matrix: &'a Matrix<'a>, x: &'a [f32], out: &[f32], element: usize) -> Option<Self> {
-        let Matrix { rows, columns, row_bytes, .. } = *matrix;
-        let tokens = x.len().checked_div(columns)?.min(out.len().checked_div(rows)?);
-        // Rows are whole words of four bytes: the last one may hold one f16 of padding. Matrices with fewer rows than a tile are left to scalar.
-        let complete = rows >= 8
-            && columns.checked_mul(element)?.next_multiple_of(4) <= row_bytes
-            && rows.checked_mul(row_bytes)? <= matrix.values.len()
-            && (matrix.bias.is_empty() || matrix.bias.len() >= rows);
-        complete.then_some(Product { matrix, x, tokens })
-    }
+/// The last operation on each sum.
+#[derive(Clone, Copy)]
+pub enum Finish<'a> {
+    /// None.
+    Sum,
+    /// Adds each row's bias, `(rows)`.
+    Bias(&'a [f32]),
+    /// Multiplies by a factor.
+    Scale(f32),
+}
 
-    /// Rows outermost, so that a prefill reads each weight from memory once for all its tokens. If the rows are not a multiple of a tile's,
-    /// the last tile overlaps the one before: the same sums, computed twice.
+/// The dot products of all rows with all tokens, `(tokens, rows)`. Whoever makes one has checked that every row and token has `columns` elements,
+/// f16 rows whole words of four bytes: the pointers rely on that.
+pub struct Product<'a> {
+    /// f32 or f16 elements, as bytes.
+    pub rows: Strided<u8>,
+    /// At least [`Product::LEAST_ROWS`].
+    pub row_count: usize,
+    pub tokens: Strided<f32>,
+    pub token_count: usize,
+    /// Length of a row.
+    pub columns: usize,
+    /// Elements from one token's results to the next, at least `row_count`.
+    pub out_stride: usize,
+    pub finish: Finish<'a>,
+}
+
+/// Rows that share a token's elements while these are in the first-level cache.
+const ROW_BLOCK: usize = 16;
+
+impl Product<'_> {
+    /// Rows of the largest tile.
+    pub const LEAST_ROWS: usize = 8;
+
+    /// Blocks of rows outermost, so that a prefill reads each weight from memory once for all its tokens. If the rows are not a multiple of
+    /// a tile's, the last tile overlaps the one before: the same sums, computed twice.
     #[target_feature(enable = "avx2,f16c")]
-    fn run<const F16: bool>(&self, out: &mut [f32]) {
-        let rows = self.matrix.rows;
-        if self.tokens == 1 {
+    pub fn run<const F16: bool>(&self, out: &mut [f32]) {
+        if self.token_count == 1 {
             // A loop of its own: compiled together with the other case, it would share its registers.
-            for row in (0..rows).step_by(8) {
-                self.token_tile::<F16>(row.min(rows - 8), 0, out);
+            for row in (0..self.row_count).step_by(8) {
+                self.single::<F16>(row.min(self.row_count - 8), 0, out);
             }
             return;
         }
-        for block in (0..rows).step_by(8) {
-            for (pair, out) in out.chunks_mut(2 * rows).take(self.tokens.div_ceil(2)).enumerate() {
-                if 2 * pair + 1 < self.tokens {
-                    self.pair_tile::<F16>(block.min(rows - 4), 2 * pair, out);
-                    self.pair_tile::<F16>((block + 4).min(rows - 4), 2 * pair, out);
-                } else {
-                    self.token_tile::<F16>(block.min(rows - 8), 2 * pair, out);
+        for block in (0..self.row_count).step_by(ROW_BLOCK) {
+            let end = (block + ROW_BLOCK).min(self.row_count);
+            let mut token = 0;
+            while self.token_count - token >= 3 {
+                for row in (block..end).step_by(4) {
+                    self.triple::<F16>(row.min(self.row_count - 4), token, out);
+                }
+                token += 3;
+            }
+            if self.token_count - token == 2 {
+                for row in (block..end).step_by(4) {
+                    self.pair::<F16>(row.min(self.row_count - 4), token, out);
+                }
+            } else if token < self.token_count {
+                for row in (block..end).step_by(8) {
+                    self.single::<F16>(row.min(self.row_count - 8), token, out);
                 }
             }
         }
     }
 
-    /// Eight rows with one token; `out` is `(rows, ..)`.
+    /// Eight rows with one token.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
-    fn token_tile<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let mut y = totals_f32(flat_f32(self.lanes::<F16, 8, 1>(row, token)));
-        if !self.matrix.bias.is_empty() {
-            y = _mm256_add_ps(y, load_f32_at(self.matrix.bias, row));
-        }
-        store_f32_at(out, row, y);
+    fn single<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let y = totals_f32(flat_f32(self.lanes::<F16, 8, 1>(row, token)));
+        let y = match self.finish {
+            Finish::Sum => y,
+            Finish::Bias(bias) => _mm256_add_ps(y, load_f32_at(bias, row)),
+            Finish::Scale(scale) => _mm256_mul_ps(y, _mm256_set1_ps(scale)),
+        };
+        store_f32_at(out, token * self.out_stride + row, y);
     }
 
-    /// Four rows with two tokens; `out` is `(2, rows)`.
+    /// Four rows with two tokens.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
-    fn pair_tile<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let mut y = totals_f32(flat_f32(self.lanes::<F16, 4, 2>(row, token)));
-        if !self.matrix.bias.is_empty() {
-            y = _mm256_add_ps(y, load_f32_twice(self.matrix.bias, row));
-        }
-        store_f32_halves(out, row, row + self.matrix.rows, y);
+    fn pair<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        self.store_pair(self.lanes::<F16, 4, 2>(row, token), row, token, out);
+    }
+
+    /// Four rows with three tokens.
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    fn triple<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
+        let [first, second, third] = self.lanes::<F16, 4, 3>(row, token);
+        self.store_pair([first, second], row, token, out);
+        let y = total_of_four(third);
+        let y = match self.finish {
+            Finish::Sum => y,
+            Finish::Bias(bias) => _mm_add_ps(y, _mm256_castps256_ps128(load_f32_twice(bias, row))),
+            Finish::Scale(scale) => _mm_mul_ps(y, _mm_set1_ps(scale)),
+        };
+        store_f32_four(out, (token + 2) * self.out_stride + row, y);
+    }
+
+    #[target_feature(enable = "avx2,f16c")]
+    #[inline]
+    fn store_pair(&self, lanes: [[__m256; 4]; 2], row: usize, token: usize, out: &mut [f32]) {
+        let y = totals_f32(flat_f32(lanes));
+        let y = match self.finish {
+            Finish::Sum => y,
+            Finish::Bias(bias) => _mm256_add_ps(y, load_f32_twice(bias, row)),
+            Finish::Scale(scale) => _mm256_mul_ps(y, _mm256_set1_ps(scale)),
+        };
+        let at = token * self.out_stride + row;
+        store_f32_halves(out, at, at + self.out_stride, y);
     }
 
     /// Lanes of the sums of `ROWS` rows from `row` on and `TOKENS` tokens from `token` on.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
     fn lanes<const F16: bool, const ROWS: usize, const TOKENS: usize>(&self, row: usize, token: usize) -> [[__m256; ROWS]; TOKENS] {
-        debug_assert!(row + ROWS <= self.matrix.rows && token + TOKENS <= self.tokens);
-        let Matrix { columns, row_bytes, values, .. } = *self.matrix;
-        let rows = Strided { first: values.as_ptr().wrapping_add(row * row_bytes), stride: row_bytes };
-        let tokens = Strided { first: self.x.as_ptr().wrapping_add(token * columns), stride: columns };
-        // SAFETY: `checked` found `columns` elements in every row and token, f16 rows in whole words, and these rows and tokens exist.
-        unsafe { lanes::<F16, ROWS, TOKENS>(rows, tokens, columns) }
+        debug_assert!(row + ROWS <= self.row_count && token + TOKENS <= self.token_count);
+        let rows = Strided { first: self.rows.at(row, 0), stride: self.rows.stride };
+        let tokens = Strided { first: self.tokens.at(token, 0), stride: self.tokens.stride };
+        // SAFETY: the product's rows and tokens have `columns` elements each, f16 rows in whole words, and these rows and tokens exist.
+        unsafe { lanes::<F16, ROWS, TOKENS>(rows, tokens, self.columns) }
     }
 }
 
@@ -164,76 +231,5 @@ fn accumulate<const ROWS: usize, const TOKENS: usize>(lanes: &mut [[__m256; ROWS
         if let Some(lane) = lanes.get_mut(row) {
             *lane = _mm256_add_ps(*lane, _mm256_mul_ps(x, w));
         }
-    }
-}
-
-/// `numeric::rms_norm`.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) {
-    if out.len() != x.len() || scale.len() != x.len() {
-        return crate::numeric::rms_norm(x, scale, eps, out);
-    }
-    let (x8, x_tail) = x.as_chunks::<8>();
-    let square = |lanes, x| _mm256_add_ps(lanes, _mm256_mul_ps(x, x));
-    let mut lanes = _mm256_setzero_ps();
-    for x in x8 {
-        lanes = square(lanes, load_f32(x));
-    }
-    let mean = total(square(lanes, load_f32_partial(x_tail))) / x.len() as f32;
-    let inverse = 1.0 / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean + eps)));
-    let (scale8, scale_tail) = scale.as_chunks::<8>();
-    let (out8, out_tail) = out.as_chunks_mut::<8>();
-    for ((x, scale), out) in x8.iter().zip(scale8).zip(out8) {
-        store_f32(out, _mm256_mul_ps(_mm256_mul_ps(load_f32(x), _mm256_set1_ps(inverse)), load_f32(scale)));
-    }
-    for ((out, &x), &scale) in out_tail.iter_mut().zip(x_tail).zip(scale_tail) {
-        *out = (x * inverse) * scale;
-    }
-}
-
-/// `numeric::Lanes::total`.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn total(lanes: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-}
-
-/// `numeric::layer_norm`.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    if out.len() != x.len() || scale.len() != x.len() || bias.len() != x.len() {
-        return crate::numeric::layer_norm(x, scale, bias, eps, out);
-    }
-    let (x8, x_tail) = x.as_chunks::<8>();
-    let count = x.len() as f32;
-    let mut sum = _mm256_setzero_ps();
-    for x in x8 {
-        sum = _mm256_add_ps(sum, load_f32(x));
-    }
-    let mean = total(_mm256_add_ps(sum, load_f32_partial(x_tail))) / count;
-    let means = _mm256_set1_ps(mean);
-    let centred = |x| _mm256_sub_ps(x, means);
-    let square = |squares, x| _mm256_add_ps(squares, _mm256_mul_ps(x, x));
-    let mut squares = _mm256_setzero_ps();
-    for x in x8 {
-        squares = square(squares, centred(load_f32(x)));
-    }
-    // Lanes after the row stay +0.
-    let last = _mm256_and_ps(centred(load_f32_partial(x_tail)), _mm256_castsi256_ps(mask(4 * x_tail.len())));
-    let variance = total(square(squares, last)) / count;
-    let inverse = 1.0 / _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(variance + eps)));
-    let (scale8, scale_tail) = scale.as_chunks::<8>();
-    let (bias8, bias_tail) = bias.as_chunks::<8>();
-    let (out8, out_tail) = out.as_chunks_mut::<8>();
-    for (((x, scale), bias), out) in x8.iter().zip(scale8).zip(bias8).zip(out8) {
-        let normed = _mm256_mul_ps(centred(load_f32(x)), _mm256_set1_ps(inverse));
-        store_f32(out, _mm256_add_ps(_mm256_mul_ps(normed, load_f32(scale)), load_f32(bias)));
-    }
-    for (((out, &x), &scale), &bias) in out_tail.iter_mut().zip(x_tail).zip(scale_tail).zip(bias_tail) {
-        *out = ((x - mean) * inverse) * scale + bias;
     }
 }

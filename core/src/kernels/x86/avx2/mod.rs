@@ -6,13 +6,18 @@
 mod attention;
 mod dots;
 mod float;
+#[cfg(feature = "kv-float")]
+mod float_cache;
 mod integer;
+mod norms;
 mod vector;
 
 pub use dots::Strided;
 pub use integer::matmul_i4_bytes;
 pub use vector::{load_f32_at, store_f32_at, sums_i32};
 
+#[cfg(feature = "kv-float")]
+use super::super::float_cache::{FloatKeys, FloatTile, FloatValues};
 use super::super::scalar::{scores_tile_of, weighted_value_sum_tile_of};
 use super::super::set::{Functions, Kernels};
 use super::super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
@@ -56,6 +61,16 @@ pub const FUNCTIONS: Functions = Functions {
     weighted_value_sum,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile,
+    #[cfg(feature = "kv-float")]
+    scores_f32,
+    #[cfg(feature = "kv-float")]
+    scores_f16,
+    #[cfg(feature = "kv-float")]
+    softmax_float,
+    #[cfg(feature = "kv-float")]
+    add_values_f32,
+    #[cfg(feature = "kv-float")]
+    add_values_f16,
     layer_norm,
     rms_norm,
     activate,
@@ -74,7 +89,8 @@ pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlo
 
 /// The table's functions: each calls one that is compiled for the set's instructions.
 macro_rules! entries {
-    ($($name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $call:expr;)+) => {$(
+    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $call:expr;)+) => {$(
+        $(#[$attribute])*
         fn $name($($argument: $kind),*) $(-> $out)? {
             #[target_feature(enable = "avx2,f16c")]
             fn compiled($($argument: $kind),*) $(-> $out)? {
@@ -104,6 +120,20 @@ entries! {
     matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]) = float::matmul::<false>(matrix, x, out);
     scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 = attention::scores(q, exponent, keys, out);
     weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) = attention::weighted_value_sum(weights, values, out);
-    layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) = float::layer_norm(x, scale, bias, eps, out);
-    rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) = float::rms_norm(x, scale, eps, out);
+    #[cfg(feature = "kv-float")]
+    scores_f32(queries: &FloatTile<'_>, keys: &FloatKeys<'_, f32>, scale: f32, stride: usize, out: &mut [f32]) =
+        float_cache::scores::<false, f32>(queries, keys, scale, stride, out);
+    #[cfg(feature = "kv-float")]
+    scores_f16(queries: &FloatTile<'_>, keys: &FloatKeys<'_, u16>, scale: f32, stride: usize, out: &mut [f32]) =
+        float_cache::scores::<true, u16>(queries, keys, scale, stride, out);
+    #[cfg(feature = "kv-float")]
+    softmax_float(scores: &mut [f32]) -> u64 = super::softmax::softmax_float(Avx2::compiled(), scores);
+    #[cfg(feature = "kv-float")]
+    add_values_f32(weights: &FloatTile<'_>, values: &FloatValues<'_, f32>, stride: usize, out: &mut [f32]) =
+        float_cache::add_values::<false, f32>(weights, values, stride, out);
+    #[cfg(feature = "kv-float")]
+    add_values_f16(weights: &FloatTile<'_>, values: &FloatValues<'_, u16>, stride: usize, out: &mut [f32]) =
+        float_cache::add_values::<true, u16>(weights, values, stride, out);
+    layer_norm(x: &[f32], scale: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) = norms::layer_norm(x, scale, bias, eps, out);
+    rms_norm(x: &[f32], scale: &[f32], eps: f32, out: &mut [f32]) = norms::rms_norm(x, scale, eps, out);
 }

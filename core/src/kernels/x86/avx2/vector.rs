@@ -121,6 +121,17 @@ pub fn store_f32_halves(out: &mut [f32], low: usize, high: usize, x: __m256) {
     }
 }
 
+/// Four floats from `at` on; nothing unless `out` has room for all of them.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn store_f32_four(out: &mut [f32], at: usize, x: __m128) {
+    debug_assert!(at + 4 <= out.len());
+    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut::<4>()) {
+        // SAFETY: the array is as long as the register.
+        unsafe { _mm_storeu_ps(out.as_mut_ptr(), x) }
+    }
+}
+
 /// The eight accumulators of a tile, as one array.
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -161,6 +172,16 @@ pub fn totals_f32(of: [__m256; 8]) -> __m256 {
     let pair = |x, y| _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y)));
     let (ab, cd) = (pair(across(a, e), across(b, f)), pair(across(c, g), across(d, h)));
     _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)))
+}
+
+/// Totals of four registers, in the same order.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub fn total_of_four(of: [__m256; 4]) -> __m128 {
+    let [a, b, c, d] = of.map(|x| _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)));
+    let pair = |x, y| _mm_add_ps(_mm_unpacklo_ps(x, y), _mm_unpackhi_ps(x, y));
+    let (ab, cd) = (pair(a, b), pair(c, d));
+    _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
 }
 
 /// Upper halves of 64-bit products: even lanes' products, and odd lanes' products, blended.
@@ -277,6 +298,7 @@ impl Vector<8> for Avx2 {
         sub_f32(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
         mul_f32(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
         div_f32(a: __m256, b: __m256) -> __m256 = _mm256_div_ps(a, b);
+        max_f32(a: __m256, b: __m256) -> __m256 = _mm256_max_ps(a, b);
         relu(x: __m256) -> __m256 = _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()));
         select_by_sign(x: __m256, negative: __m256, positive: __m256) -> __m256 = _mm256_blendv_ps(positive, negative, x);
         add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);

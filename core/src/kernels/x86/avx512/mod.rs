@@ -44,6 +44,8 @@ static AVX512_VNNI: Kernels = Kernels::new(Functions {
     softmax_weights,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile,
+    #[cfg(feature = "kv-float")]
+    softmax_float,
     activate,
     gate,
     ..avx2::FUNCTIONS
@@ -51,7 +53,8 @@ static AVX512_VNNI: Kernels = Kernels::new(Functions {
 
 /// The table's functions: each calls one that is compiled for the set's instructions.
 macro_rules! entries {
-    ($($name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $call:expr;)+) => {$(
+    ($($(#[$attribute:meta])* $name:ident($($argument:ident: $kind:ty),*) $(-> $out:ty)? = $call:expr;)+) => {$(
+        $(#[$attribute])*
         fn $name($($argument: $kind),*) $(-> $out)? {
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c")]
             fn compiled($($argument: $kind),*) $(-> $out)? {
@@ -74,6 +77,8 @@ entries! {
         super::elementwise::gate(Avx512::compiled(), activation, gate, up, out);
     softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm =
         super::softmax::softmax_weights(Avx512::compiled(), scores, largest, value_scales, out);
+    #[cfg(feature = "kv-float")]
+    softmax_float(scores: &mut [f32]) -> u64 = super::softmax::softmax_float(Avx512::compiled(), scores);
     matmul_i8(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = int8::matmul_i8(matrix, x, out);
     matmul_i8_a12(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = int8::matmul_i8_a12(matrix, x, out);
     matmul_i4(matrix: &Matrix<'_>, x: &QuantizedRows<'_>, out: &mut [f32]) = int4::matmul_i4(matrix, x, out);

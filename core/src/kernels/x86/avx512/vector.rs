@@ -175,6 +175,7 @@ impl Vector<16> for Avx512 {
         sub_f32(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
         mul_f32(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
         div_f32(a: __m512, b: __m512) -> __m512 = _mm512_div_ps(a, b);
+        max_f32(a: __m512, b: __m512) -> __m512 = _mm512_max_ps(a, b);
         relu(x: __m512) -> __m512 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), x);
         select_by_sign(x: __m512, negative: __m512, positive: __m512) -> __m512 =
             _mm512_mask_mov_ps(positive, _mm512_movepi32_mask(_mm512_castps_si512(x)), negative);
