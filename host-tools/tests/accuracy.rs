@@ -89,7 +89,7 @@ fn results_are_counted_per_label() {
 
     let of = |threads, other| measure(open, other, &Setup::default(), threads, &examples, &Progress::silent()).unwrap();
     let found = of(1, None);
-    assert_eq!((found.correct, found.inputs, found.skipped, found.accuracy), (8, 12, 0, 8.0 / 12.0));
+    assert_eq!((found.correct, found.samples, found.skipped, found.accuracy), (8, 12, 0, 8.0 / 12.0));
     for (label, name) in names.iter().enumerate() {
         let count = |which: &dyn Fn(usize) -> bool| (0..12).filter(|&line| which(line)).count();
         let want = [
@@ -189,5 +189,5 @@ fn keyword_accuracy_equals_that_of_the_published_model() {
         let likeliest = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
         clip.split('_').next() == Some(&*names[likeliest])
     });
-    assert_eq!((found.correct, found.inputs, found.skipped), (right.count(), 84, 1));
+    assert_eq!((found.correct, found.samples, found.skipped), (right.count(), 84, 1));
 }

@@ -196,12 +196,18 @@ fn perplexity_counts_tokens_and_compares() {
     assert!((perplexity / reference - 1.0).abs() < 0.1, "{report}");
     assert!(report["kl_mean"].as_f64().unwrap() < 0.05, "{report}");
     assert!(report["top1_agreement"].as_f64().unwrap() > 0.7, "{report}");
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("kl_stderr") > 0.0 && figure("kl_stderr") < figure("kl_mean"), "{report}");
+    assert!(figure("kl_median") <= figure("kl_p99") && figure("kl_p99") > figure("kl_mean"), "{report}");
     let alone = json(["eval", "perplexity", &image, "--text", &string(&stories), "--json"]);
     assert_eq!(alone["perplexity"], report["perplexity"]);
     for threads in ["1", "3"] {
         let again = ["eval", "perplexity", &image, "--text", &string(&stories), "--threads", threads, "--json"];
         assert_eq!(json(again), alone, "{threads} threads");
     }
+    assert!(
+        ["reference_perplexity", "kl_mean", "kl_stderr", "kl_median", "kl_p99", "top1_agreement"].iter().all(|name| alone[name].is_null())
+    );
     let same = json(["eval", "perplexity", &image, "--text", &string(&stories), "--against", &image, "--json"]);
     assert_eq!((same["kl_mean"].as_f64(), same["top1_agreement"].as_f64()), (Some(0.0), Some(1.0)));
 }

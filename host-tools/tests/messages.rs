@@ -27,7 +27,7 @@ fn help_of_every_subcommand() {
     {
         insta::assert_snapshot!(format!("help_{name}"), help(&[name]));
     }
-    for name in ["perplexity", "sts", "accuracy"] {
+    for name in ["perplexity", "sts", "accuracy", "transcripts"] {
         insta::assert_snapshot!(format!("help_eval_{name}"), help(&["eval", name]));
     }
 }
@@ -62,7 +62,11 @@ fn error_messages() {
             &["info", "empty.txt"],
             &["eval", "perplexity", "tiny.atto", "--text", "invalid.txt"],
             &["eval", "perplexity", "tiny.atto", "--text", "blank.txt"],
+            &["eval", "perplexity", "tiny.atto", "--pairs", "pairs.csv"],
+            &["eval", "perplexity", "tiny.atto", "--pairs", "empty.txt"],
+            &["eval", "perplexity", "tiny.atto", "--pairs", "blank.txt"],
             &["eval", "sts", "tiny.atto", "--pairs", "pairs.csv"],
+            &["eval", "transcripts", "tiny.atto", "--data", "."],
             &["pack", "tiny.bin", "-o", "tiny.bin"],
             &["pack", "tiny.bin", "-o", "x.atto", "--context", "21"],
             &["pack", "tiny.bin", "-o", "x.atto", "--tensor", "layers.7.qkv=f16"],
@@ -92,7 +96,7 @@ fn usage_messages() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         format!("$ atto {}\n{}\n", args.join(" "), stderr.lines().next().unwrap_or_default())
     };
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 11] = [
         &["pack", "tiny.bin", "-o", "x.atto", "--weights", "int3"],
         &["pack", "tiny.bin", "-o", "x.atto", "--tensor", "qkv"],
         &["pack", "tiny.bin", "-o", "x.atto", "--kv", "int4"],
@@ -102,6 +106,8 @@ fn usage_messages() {
         &["embed", "tiny.atto", "--text", "x", "-o", "out.bin"],
         &["inspect", "tiny.atto", "--prompt", "x", "-o", "x.html", "--neurons", "t.txt", "--neuron", "3"],
         &["bench", "tiny.atto", "--threads", "0"],
+        &["eval", "perplexity", "tiny.atto"],
+        &["eval", "perplexity", "tiny.atto", "--text", "a.txt", "--pairs", "a.tsv"],
     ];
     insta::assert_snapshot!("usage", commands.map(usage).concat());
 }

@@ -2,6 +2,8 @@
 
 #[path = "common/directory.rs"]
 mod directory;
+#[path = "common/t5.rs"]
+mod t5;
 #[path = "common/values.rs"]
 mod values;
 
@@ -9,6 +11,7 @@ use attoformer::image::{Activation, Architecture, NormPlacement, PositionKind};
 use attoformer_tools::import::SourceRole;
 use directory::Directory;
 use serde_json::json;
+use t5::t5;
 use values::{expect, expect_bias, value, values};
 
 /// Index of a value in a tensor with this many columns whose rows keep their order.
@@ -106,33 +109,6 @@ fn marian_configs_that_are_not_supported_are_refused() {
         let sentence = marian().with(fields).refusal();
         assert!(sentence.contains(what), "{sentence}");
     }
-}
-
-fn t5(gated: bool) -> Directory {
-    let config = json!({"model_type": "t5", "d_model": 6, "d_kv": 4, "d_ff": 5, "num_layers": 1, "num_heads": 2, "vocab_size": 11,
-        "relative_attention_num_buckets": 8, "layer_norm_epsilon": 1e-6, "decoder_start_token_id": 0, "eos_token_id": 1,
-        "feed_forward_proj": if gated { "gated-gelu" } else { "relu" }});
-    let mut directory = Directory::new(config, &[("shared.weight", &[11, 6])]);
-    let wider: &[&str] = if gated { &["wi_0", "wi_1"] } else { &["wi"] };
-    for (stack, attentions) in [("encoder", &["SelfAttention"][..]), ("decoder", &["SelfAttention", "EncDecAttention"])] {
-        let name = |rest: &str| format!("{stack}.{rest}.weight");
-        directory = directory
-            .tensor(&name("block.0.layer.0.SelfAttention.relative_attention_bias"), &[8, 2])
-            .tensor(&name("final_layer_norm"), &[6]);
-        for (index, attention) in attentions.iter().enumerate() {
-            for (own, shape) in [("q", [8, 6]), ("k", [8, 6]), ("v", [8, 6]), ("o", [6, 8])] {
-                directory = directory.tensor(&name(&format!("block.0.layer.{index}.{attention}.{own}")), &shape);
-            }
-            directory = directory.tensor(&name(&format!("block.0.layer.{index}.layer_norm")), &[6]);
-        }
-        let last = format!("block.0.layer.{}", attentions.len());
-        for own in wider {
-            directory = directory.tensor(&name(&format!("{last}.DenseReluDense.{own}")), &[5, 6]);
-        }
-        directory =
-            directory.tensor(&name(&format!("{last}.DenseReluDense.wo")), &[6, 5]).tensor(&name(&format!("{last}.layer_norm")), &[6]);
-    }
-    directory
 }
 
 #[test]

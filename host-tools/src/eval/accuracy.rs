@@ -18,7 +18,7 @@ pub struct Metrics {
     /// Fraction of inputs that are classified correctly.
     pub accuracy: f64,
     /// Classified inputs.
-    pub inputs: usize,
+    pub samples: usize,
     /// Inputs that are classified correctly.
     #[serde(rename = "right")]
     pub correct: usize,
@@ -177,7 +177,7 @@ fn count(names: Vec<String>, examples: &[Example], skipped: usize, answers: &[Cl
     };
     Metrics {
         accuracy: fraction(correct),
-        inputs: examples.len(),
+        samples: examples.len(),
         correct,
         skipped,
         labels: labels.filter(|label| label.inputs + label.predicted > 0).collect(),

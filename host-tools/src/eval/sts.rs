@@ -38,8 +38,10 @@ pub struct Metrics {
     pub truncated: usize,
     /// Spearman's rank correlation of the reference on the same pairs.
     pub reference_spearman: Option<f64>,
-    /// Mean cosine similarity of the image's embedding and the reference's, over all sentences.
-    pub reference_cosine: Option<f64>,
+    /// Mean cosine similarity of the image's embedding and the reference's, over both sentences of every pair: a sentence that occurs twice counts twice.
+    pub cosine_mean: Option<f64>,
+    /// Least cosine similarity of the image's embedding and the reference's.
+    pub cosine_min: Option<f64>,
 }
 
 /// A file of pairs that cannot be used.
@@ -113,7 +115,7 @@ pub fn measure(
     pairs: &[Pair],
     progress: &Progress,
 ) -> Result<Metrics, Error> {
-    let (mut found, mut expected, mut between, mut truncated) = (Vec::new(), Vec::new(), 0.0, 0);
+    let (mut found, mut expected, mut between, mut truncated) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let chunks = pairs.chunks(TOGETHER).zip((1..).step_by(TOGETHER));
     let worker = |chunks: &mut dyn Iterator<Item = (&[Pair], usize)>, give: &mut dyn FnMut(Result<Vec<Cosines>, Error>) -> bool| {
         let worked = setup.with_session(open, |session| match reference {
@@ -136,8 +138,10 @@ pub fn measure(
         for cosines in answer {
             found.push(cosines.found);
             truncated += cosines.truncated;
-            expected.extend(cosines.reference.map(|(expected, _)| expected));
-            between += cosines.reference.map_or(0.0, |(_, between)| between);
+            if let Some((cosine, pair)) = cosines.reference {
+                expected.push(cosine);
+                between.extend(pair);
+            }
         }
         Ok::<(), Error>(())
     })?;
@@ -149,7 +153,8 @@ pub fn measure(
         pairs: pairs.len(),
         truncated,
         reference_spearman: reference.is_some().then(|| rank_correlation(&expected)),
-        reference_cosine: reference.is_some().then(|| between / (2 * pairs.len()) as f64),
+        cosine_mean: reference.is_some().then(|| between.iter().sum::<f64>() / between.len() as f64),
+        cosine_min: between.into_iter().reduce(f64::min),
     })
 }
 
@@ -158,8 +163,8 @@ struct Cosines {
     found: f64,
     /// Truncated sentences.
     truncated: usize,
-    /// The reference's cosine, and the sum of the two cosines between its embeddings and the image's.
-    reference: Option<(f64, f64)>,
+    /// The reference's cosine, and those between its embeddings and the image's.
+    reference: Option<(f64, [f64; 2])>,
 }
 
 /// Embeddings of pairs, two each, from the image and from the reference.
@@ -190,7 +195,7 @@ fn cosines((found, expected): &Both) -> Vec<Cosines> {
     let mut reference = expected.iter().flatten();
     let mut of = |[a, b]: &[Embedding; 2]| {
         let reference = reference.next().zip(reference.next());
-        let between = |c: &Embedding, d: &Embedding| cosine(&a.values, &c.values) + cosine(&b.values, &d.values);
+        let between = |c: &Embedding, d: &Embedding| [cosine(&a.values, &c.values), cosine(&b.values, &d.values)];
         let truncated = [a, b].into_iter().filter(|embedding| embedding.truncated > 0).count();
         Cosines {
             found: cosine(&a.values, &b.values),
