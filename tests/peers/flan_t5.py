@@ -121,7 +121,8 @@ def pairs(directory, sources):
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     for line in sources.read_text().splitlines():
         source = line.partition("\t")[0]
-        memory = encoder(model, tokenizer.encode(source).ids)
+        rows = encoder(model, tokenizer.encode(source).ids)
+        memory = [keys_values(model, f"decoder.block.{layer}.layer.1.EncDecAttention", rows) for layer in range(LAYERS)]
         tokens = [CONFIG["decoder_start_token_id"]]
         while len(tokens) <= TARGET_MAX:
             best = int(np.argmax(decoder(model, tokens, memory)))
@@ -140,28 +141,35 @@ def encoder(model, tokens):
     for layer in range(LAYERS):
         at = f"encoder.block.{layer}.layer"
         h = norm(x, model[f"{at}.0.layer_norm.weight"])
-        x = x + attention(model, f"{at}.0.SelfAttention", h, h, bias)
+        x = x + attention(model, f"{at}.0.SelfAttention", h, keys_values(model, f"{at}.0.SelfAttention", h), bias)
         x = x + mlp(model, f"{at}.1", x)
     return norm(x, model["encoder.final_layer_norm.weight"])
 
 
 def decoder(model, tokens, memory):
-    """Logits after the last token."""
+    """Logits after the last token; `memory` holds each layer's keys and values of the encoder's rows."""
     x = model["shared.weight"][tokens]
     bias = score_bias(model, "decoder", len(tokens), causal=True)
     for layer in range(LAYERS):
         at = f"decoder.block.{layer}.layer"
         h = norm(x, model[f"{at}.0.layer_norm.weight"])
-        x = x + attention(model, f"{at}.0.SelfAttention", h, h, bias)
+        x = x + attention(model, f"{at}.0.SelfAttention", h, keys_values(model, f"{at}.0.SelfAttention", h), bias)
         h = norm(x, model[f"{at}.1.layer_norm.weight"])
-        x = x + attention(model, f"{at}.1.EncDecAttention", h, memory, 0)
+        x = x + attention(model, f"{at}.1.EncDecAttention", h, memory[layer], 0)
         x = x + mlp(model, f"{at}.2", x)
     return model["lm_head.weight"] @ norm(x[-1], model["decoder.final_layer_norm.weight"])
 
 
-def attention(model, name, queries, keys, bias):
-    heads = lambda part, rows: (rows @ model[f"{name}.{part}.weight"].T).reshape(len(rows), HEADS, HEAD_DIM).transpose(1, 0, 2)
-    q, k, v = heads("q", queries), heads("k", keys), heads("v", keys)
+def heads(model, name, rows):
+    return (rows @ model[f"{name}.weight"].T).reshape(len(rows), HEADS, HEAD_DIM).transpose(1, 0, 2)
+
+
+def keys_values(model, name, rows):
+    return heads(model, f"{name}.k", rows), heads(model, f"{name}.v", rows)
+
+
+def attention(model, name, queries, keys_values, bias):
+    q, (k, v) = heads(model, f"{name}.q", queries), keys_values
     scores = q @ k.transpose(0, 2, 1) + bias
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     mixed = scores / scores.sum(axis=-1, keepdims=True) @ v

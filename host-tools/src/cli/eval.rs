@@ -23,7 +23,7 @@ pub enum Command {
     Transcripts(TranscriptsArgs),
 }
 
-/// Perplexity on a text or on translated pairs, and KL divergence from a reference
+/// Perplexity on a text or on sources with their targets, and KL divergence from a reference
 #[derive(clap::Args)]
 pub struct PerplexityArgs {
     /// Image
