@@ -20,8 +20,11 @@ pub struct ColumnScaling {
 
 /// The smoothing factors of a matrix. Rows of `mlp_down`'s input differ so much in magnitude that each counts by its relative error.
 pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid, activations: ActivationBits, role: Role) -> Vec<f32> {
-    let options =
-        SmoothingOptions { activation_limit: activations.limit(), relative_rows: role == Role::MlpDown, ..SmoothingOptions::new(grid) };
+    let options = SmoothingOptions {
+        activation_limit: activations.limit(),
+        relative_rows: role == Role::MlpDown && activations == ActivationBits::Eight,
+        ..SmoothingOptions::new(grid)
+    };
     smoothing::factors(inputs, weights, &options)
 }
 

@@ -43,7 +43,7 @@ const TOKENS_MIN: usize = 500;
 /// Tokens that calibrate smoothing factors and key offsets.
 const SMOOTHING_TOKENS: usize = 2048;
 /// Tokens that calibrate GPTQ.
-const GPTQ_TOKENS: usize = 8192;
+const GPTQ_TOKENS: usize = 12_288;
 
 /// Reasons why a text is refused as calibration.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
