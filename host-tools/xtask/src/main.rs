@@ -28,6 +28,8 @@ enum Command {
     Attention(commands::attention::Arguments),
     /// Count the instructions of each kernel on an emulated machine
     Bench(commands::bench::Arguments),
+    /// Measure what each weight format costs in quality
+    Quality(commands::quality::Arguments),
     /// Measure flash, statics and stack size of the demo programs
     Size(commands::size::Arguments),
     /// Prove that the engine cannot panic: link it with a panic handler that cannot link
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
         Command::Attention(arguments) => commands::attention::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Quality(arguments) => commands::quality::run(&arguments),
         Command::Size(arguments) => commands::size::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Models(arguments) => commands::models::run_all(&arguments),

@@ -7,6 +7,7 @@ pub mod models;
 pub mod nopanic;
 pub mod picture;
 pub mod qemu;
+pub mod quality;
 pub mod release_check;
 pub mod setup;
 pub mod size;
