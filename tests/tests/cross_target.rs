@@ -7,6 +7,7 @@ use attoformer::kernels::{SCALAR, all};
 use attoformer_needs::needs;
 use attoformer_replay::{Job, Source};
 use attoformer_tests::models::{FORMATS, TestModel, cross_target_model};
+use attoformer_tests::precision;
 use attoformer_tests::targets::{Wasm, on_aarch64, on_board, on_this_cpu};
 use attoformer_tools::quantize::Format;
 use std::io::Write;
@@ -66,6 +67,16 @@ fn board_agrees(name: &str) {
             assert_eq!(report.output_hash, format!("{expected:08x}"), "{name}, {} weights, chunks of {chunk}", case.format);
             assert!(report.self_test, "{name} replayed the golden vector");
         }
+    }
+    for ((what, image), chunk) in precision::images().into_iter().zip(CHUNKS.into_iter().cycle()) {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(&image).expect("space for the image");
+        let prompt: Vec<u32> = (0..19).map(|index| 1 + index * 37 % 290).collect();
+        let job = |chunk| Job { source: Source::Nothing, prompt: &prompt, generate: 4, chunk };
+        let expected = on_this_cpu(&image, &SCALAR, job(1)).expect("the scalar kernels run it");
+        let report = on_board(&machine, file.path(), job(chunk), None).expect("the board runs it");
+        assert_eq!(report.output_hash, format!("{expected:08x}"), "{name}, {what}, chunks of {chunk}");
+        assert!(report.self_test, "{name} replayed the golden vector of {what}");
     }
 }
 

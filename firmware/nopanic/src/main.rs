@@ -7,7 +7,7 @@
 
 use attoformer::frontend::pictures::Pictures;
 use attoformer::frontend::{Frames, Frontend, Sizes};
-use attoformer::image::{Dtype, Layout, Role, header_checksum};
+use attoformer::image::{Dtype, Layout, Role, header_checksum, payload_checksum};
 use attoformer::kernels::layout::{interleave_index, pack_rows, rows_per_bundle};
 use attoformer::kernels::{self, SCALAR};
 use attoformer::{
@@ -112,6 +112,7 @@ fn use_the_rest(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) -> R
 fn use_the_views(bytes: &[u8], values: &mut [f32], stops: &[&str]) -> Result<(), Error> {
     let image = Image::new(bytes)?;
     black_box((Image::arena_bytes(bytes), header_checksum(bytes), image.golden(), image.section(black_box(1))));
+    black_box((payload_checksum(bytes), image.model_version(), image.is_signed()));
     black_box(image.entry(black_box(Role::Qkv), black_box(1)));
     image.entries().for_each(|entry| _ = black_box((entry.value_bytes(), entry.row_bytes())));
     image.features().chain(Feature::ALL).for_each(|feature| _ = black_box((feature.name(), feature.is_built_in())));

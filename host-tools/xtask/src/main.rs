@@ -42,6 +42,8 @@ enum Command {
     Picture(commands::picture::Arguments),
     /// Train the default model again and pack it
     TrainDefault(commands::train_default::Arguments),
+    /// Make everything anew that pins bytes of images: the default model's image, fuzz seeds, snapshots
+    Regenerate,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Setup => commands::setup::run(),
         Command::Picture(arguments) => commands::picture::run(&arguments),
         Command::TrainDefault(arguments) => commands::train_default::run(&arguments),
+        Command::Regenerate => commands::regenerate::run_all(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ pub mod nopanic;
 pub mod picture;
 pub mod qemu;
 pub mod quality;
+pub mod regenerate;
 pub mod release_check;
 pub mod setup;
 pub mod size;

@@ -9,13 +9,13 @@ use xtask::process::{cargo, root, run as execute};
 pub struct Arguments {
     /// Folder for the model [default: models/tales, which replaces the committed model]
     #[arg(short, long)]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
     /// Resume from the last checkpoint in that folder
     #[arg(long)]
-    resume: bool,
+    pub resume: bool,
     /// Only pack the existing model
     #[arg(long)]
-    pack_only: bool,
+    pub pack_only: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
