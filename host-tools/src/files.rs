@@ -1,11 +1,15 @@
 //! Reads files through memory maps; writes them atomically.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::Mmap;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::error::Error;
 
@@ -58,6 +62,85 @@ pub fn map(path: &Path) -> Result<Mmap, Error> {
     unsafe { Mmap::map(&file) }.map_err(Error::io(path))
 }
 
+/// Bytes of a file, mapped or in memory. Clones and parts share the file, which lives as long as any of them.
+#[derive(Clone)]
+pub struct FileBytes {
+    file: Arc<FileContent>,
+    range: Range<usize>,
+}
+
+enum FileContent {
+    Mapped(Mmap),
+    Memory(Vec<u8>),
+}
+
+impl FileBytes {
+    /// Bytes that are released at a time, a multiple of the pages that a system maps at once around the one that is read.
+    const RELEASED: usize = 1 << 16;
+    /// Bytes of a step of [`FileBytes::steps`].
+    const STEP: usize = 1 << 20;
+
+    /// Maps a file, see [`map`].
+    ///
+    /// # Errors
+    /// Those of [`map`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        map(path).map(|map| FileBytes { range: 0..map.len(), file: Arc::new(FileContent::Mapped(map)) })
+    }
+
+    /// These bytes of the file, as a value that keeps the file mapped. `part` is a slice of `self`.
+    pub fn part(&self, part: &[u8]) -> Self {
+        let start = self.range.start + (part.as_ptr() as usize).saturating_sub(self.as_ptr() as usize);
+        debug_assert!(part.is_empty() || self.as_ptr_range().contains(&part.as_ptr()), "the part is inside the file");
+        FileBytes { file: self.file.clone(), range: start..start + part.len() }
+    }
+
+    /// Calls `read` with all bytes, a step at a time, and releases each step.
+    pub fn steps(&self, mut read: impl FnMut(&[u8])) {
+        for step in self.chunks(Self::STEP) {
+            read(step);
+            self.part(step).release();
+        }
+    }
+
+    /// SHA-256 of the bytes.
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        self.steps(|bytes| hash.update(bytes));
+        hash.finalize().into()
+    }
+
+    /// Lets the system take back the memory of these bytes; they are read from the file again when they are needed.
+    pub fn release(&self) {
+        #[cfg(unix)]
+        if let FileContent::Mapped(map) = &*self.file {
+            let start = self.range.start / Self::RELEASED * Self::RELEASED;
+            let end = self.range.end.next_multiple_of(Self::RELEASED).min(map.len());
+            // SAFETY: the map is shared with a file and only read, so dropped pages are read from the file again with the same bytes. A failure
+            // changes nothing but the memory in use.
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
+        }
+    }
+}
+
+impl From<Vec<u8>> for FileBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        FileBytes { range: 0..bytes.len(), file: Arc::new(FileContent::Memory(bytes)) }
+    }
+}
+
+impl Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let bytes: &[u8] = match &*self.file {
+            FileContent::Mapped(map) => map,
+            FileContent::Memory(bytes) => bytes,
+        };
+        &bytes[self.range.clone()]
+    }
+}
+
 /// Reads a UTF-8 text.
 ///
 /// # Errors
@@ -88,7 +171,7 @@ pub fn check_distinct(output: &Path, input: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes `path` atomically: a temporary file in the same folder is renamed once all bytes are on the disk.
+/// Writes `path` atomically: a temporary file in the same folder is renamed once all bytes are on the disk. [`end_interrupted`] removes it.
 ///
 /// # Errors
 /// The error of `write`, or [`Error::Io`]. The temporary file is removed then, and an existing file keeps its content.
@@ -106,13 +189,53 @@ pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder).map_err(Error::io(path))?;
+    let (file, _unfinished) = Unfinished::create(|| builder.tempfile_in(folder)).map_err(Error::io(path))?;
     let mut writer = BufWriter::new(file.as_file());
     let result = write(&mut writer)?;
     writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
     drop(writer);
     file.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
     Ok(result)
+}
+
+/// Temporary files of unfinished writes.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// An entry of [`UNFINISHED`], which is removed when this is dropped.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Enters the file that `create` creates.
+    fn create(create: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<(NamedTempFile, Self)> {
+        // Under the lock, so that no file is created while the process ends.
+        let mut unfinished = Self::all();
+        let file = create()?;
+        unfinished.insert(file.path().to_owned());
+        let entry = Unfinished(file.path().to_owned());
+        Ok((file, entry))
+    }
+
+    fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        Self::all().remove(&self.0);
+    }
+}
+
+/// Removes the temporary files of unfinished writes and ends the process: what an interrupted program does.
+pub fn end_interrupted() -> ! {
+    /// 128 and the number of SIGINT, as shells report it.
+    const INTERRUPTED: i32 = 130;
+    let unfinished = Unfinished::all();
+    for path in &*unfinished {
+        // The process ends anyway.
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(INTERRUPTED)
 }
 
 /// Heap bytes aligned to 64, as images and arenas require.
@@ -146,6 +269,17 @@ impl AlignedBytes {
         let mut aligned = Self::zeroed(bytes.len());
         aligned.copy_from_slice(bytes);
         aligned
+    }
+}
+
+/// Aligns the bytes of a vector where they are, without a second copy.
+impl From<Vec<u8>> for AlignedBytes {
+    fn from(mut buffer: Vec<u8>) -> Self {
+        let len = buffer.len();
+        buffer.resize(len + Self::ALIGN - 1, 0);
+        let start = buffer.as_ptr().align_offset(Self::ALIGN);
+        buffer.copy_within(..len, start);
+        AlignedBytes { buffer, start, len }
     }
 }
 

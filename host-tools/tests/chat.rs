@@ -41,7 +41,7 @@ fn image(template: &str) -> AlignedBytes {
         ..Config::DECODER
     };
     let config = attoformer::config! { eos: vocab - 2, gated: false, kv: KvType::F32, ..config };
-    let matrix = |role, layer, rows: usize| Tensor { role, layer, rows, columns: 4, values: vec![0.5; rows * 4], bias: None };
+    let matrix = |role, layer, rows: usize| Tensor { role, layer, rows, columns: 4, data: vec![0.5; rows * 4].into(), bias: None };
     let layer = [
         (SourceRole::AttnNorm, 1),
         (SourceRole::Query, 4),

@@ -9,7 +9,7 @@ use attoformer::image::{Activation, MaskKind, NormKind, PositionKind};
 use attoformer_tools::import::{SourceRole, rotary_frequencies};
 use directory::Directory;
 use serde_json::json;
-use values::{expect, expect_bias, rotate_half_row, value};
+use values::{assert_matrices_stay_in_the_file, expect, expect_bias, rotate_half_row, value};
 
 const LAYER: Option<u32> = Some(0);
 
@@ -53,6 +53,7 @@ fn llama_mistral_and_qwen_are_imported() {
         let directory = llama(family);
         directory.assert_all_are_needed();
         let checkpoint = directory.open().unwrap();
+        assert_matrices_stay_in_the_file(&checkpoint);
         let place = |row: usize| rotate_half_row(row, 4, 4);
         let name = |rest: &str| format!("model.layers.0.{rest}");
         expect(&checkpoint, SourceRole::Embedding, None, "model.embed_tokens.weight", plain(8));
@@ -171,6 +172,7 @@ fn gpt2_is_imported() {
     let directory = Directory::new(config, &tensors);
     directory.assert_all_are_needed();
     let checkpoint = directory.clone().tensor("h.0.attn.bias", &[1, 1, 9, 9]).open().unwrap();
+    assert_matrices_stay_in_the_file(&checkpoint);
     expect(&checkpoint, SourceRole::Positions, None, "wpe.weight", plain(8));
     for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
         expect(&checkpoint, part, LAYER, "h.0.attn.c_attn.weight", |row, column| column * 24 + which * 8 + row);
@@ -180,7 +182,7 @@ fn gpt2_is_imported() {
     expect(&checkpoint, SourceRole::Up, LAYER, "h.0.mlp.c_fc.weight", |row, column| column * 32 + row);
     expect(&checkpoint, SourceRole::Down, LAYER, "h.0.mlp.c_proj.weight", |row, column| column * 8 + row);
     expect_bias(&checkpoint, SourceRole::Down, LAYER, "h.0.mlp.c_proj.bias", |row| row);
-    let norm = &checkpoint.tensor(SourceRole::FinalNorm, None).unwrap().values;
+    let norm = checkpoint.tensor(SourceRole::FinalNorm, None).unwrap().values();
     assert_eq!((norm[1], norm[9]), (value("ln_f.weight", 1), value("ln_f.bias", 1)));
     let config = checkpoint.config;
     assert_eq!((config.activation, config.positions, config.norm), (Activation::GeluTanh, PositionKind::LearnedAbsolute, NormKind::Layer));
@@ -219,6 +221,7 @@ fn gpt_neox_is_imported() {
     let directory = Directory::new(config, &tensors);
     directory.assert_all_are_needed();
     let checkpoint = directory.clone().tensor("gpt_neox.layers.0.attention.masked_bias", &[1]).open().unwrap();
+    assert_matrices_stay_in_the_file(&checkpoint);
     // Rows of a head in the file: ten of the query, ten of the key, ten of the value. RoPE rotates four of ten.
     for (which, part) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
         let place = move |row: usize| {
@@ -267,7 +270,7 @@ fn gptj_is_imported() {
     expect(&checkpoint, SourceRole::Query, LAYER, "transformer.h.0.attn.q_proj.weight", plain(12));
     expect(&checkpoint, SourceRole::Key, LAYER, "transformer.h.0.attn.k_proj.weight", plain(12));
     expect_bias(&checkpoint, SourceRole::Head, None, "lm_head.bias", |row| row);
-    let norm = |part| checkpoint.tensor(part, LAYER).unwrap().values.clone();
+    let norm = |part| checkpoint.tensor(part, LAYER).unwrap().values();
     assert_eq!(norm(SourceRole::AttnNorm), norm(SourceRole::MlpNorm));
     let config = checkpoint.config;
     assert_eq!((config.parallel, config.rotary_dim(), config.d_hidden, checkpoint.rotary.len()), (true, 4, 48, 2));

@@ -22,7 +22,7 @@ fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
 /// Checks the scale and bias of a norm.
 fn expect_norm(checkpoint: &Checkpoint, part: SourceRole, layer: Option<u32>, name: &str) {
     let norm = checkpoint.tensor(part, layer).unwrap();
-    for (index, &found) in norm.values.iter().enumerate() {
+    for (index, &found) in norm.values().iter().enumerate() {
         let (row, column) = (index / norm.columns, index % norm.columns);
         assert_eq!(found, value(&format!("{name}.{}", ["weight", "bias"][row]), column), "{part:?}");
     }
@@ -105,7 +105,7 @@ fn older_names_of_norms_are_known() {
     let old = |name: String| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
     directory.tensors = directory.tensors.into_iter().map(|(name, shape)| (old(name), shape)).collect();
     let checkpoint = directory.open().unwrap();
-    let norm = &checkpoint.tensor(SourceRole::AttnNorm, LAYER).unwrap().values;
+    let norm = checkpoint.tensor(SourceRole::AttnNorm, LAYER).unwrap().values();
     let name = "encoder.layer.0.attention.output.LayerNorm";
     assert_eq!((norm[1], norm[5]), (value(&format!("{name}.gamma"), 1), value(&format!("{name}.beta"), 1)));
 }
@@ -120,7 +120,7 @@ fn roberta_is_imported() {
         let positions = checkpoint.tensor(SourceRole::Positions, None).unwrap();
         let name = |rest: &str| format!("roberta.embeddings.{rest}.weight");
         let first = value(&name("position_embeddings"), 2 * 4 + 1) + value(&name("token_type_embeddings"), 1);
-        assert_eq!((positions.rows, positions.values[1], checkpoint.config.context), (6, first, 6));
+        assert_eq!((positions.rows, positions.values()[1], checkpoint.config.context), (6, first, 6));
     }
     let heads: [(&str, &[usize]); 2] = [("classifier.dense", &[4, 4]), ("classifier.out_proj", &[3, 4])];
     let texts = layers(bert("roberta", "roberta.", "RobertaForSequenceClassification"), &heads);

@@ -6,10 +6,11 @@ mod builder;
 mod values;
 
 use attoformer::image::{Activation, Architecture, Pooling};
+use attoformer_tools::files::FileBytes;
 use attoformer_tools::import::gguf::reader::{Gguf, Value};
 use attoformer_tools::import::{self, Checkpoint, SourceRole};
 use builder::{Builder, text};
-use values::{expect, expect_bias, rotate_half_row, value, values};
+use values::{assert_matrices_stay_in_the_file, expect, expect_bias, rotate_half_row, value, values};
 
 /// Made by ggml's own Python package with make.py beside it.
 const BLOCKS: &[u8] = include_bytes!("../../tests/golden/gguf/blocks.gguf");
@@ -79,12 +80,14 @@ fn decoder(architecture: &str) -> Builder {
 /// Every element type is dequantized bit for bit as by ggml's own package.
 #[test]
 fn blocks_of_every_type_are_dequantized() {
-    let gguf = Gguf::read(BLOCKS).unwrap();
+    let file = FileBytes::from(BLOCKS.to_vec());
+    let gguf = Gguf::read(&file).unwrap();
     let mut weights = gguf.into_weights().unwrap();
     let expected: Vec<u32> = BLOCK_VALUES.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
     let types = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
     for (name, expected) in types.iter().zip(expected.chunks(512)) {
-        let found: Vec<u32> = weights.take(&format!("tensor.{name}"), &[2, 256]).unwrap().into_iter().map(f32::to_bits).collect();
+        let found: Vec<u32> =
+            weights.take(&format!("tensor.{name}"), &[2, 256]).unwrap().read().iter().copied().map(f32::to_bits).collect();
         assert_eq!(found, expected, "{name}");
     }
     assert_eq!(expected.len(), 512 * types.len());
@@ -93,7 +96,8 @@ fn blocks_of_every_type_are_dequantized() {
 
 #[test]
 fn metadata_of_every_type_is_read() {
-    let gguf = Gguf::read(BLOCKS).unwrap();
+    let file = FileBytes::from(BLOCKS.to_vec());
+    let gguf = Gguf::read(&file).unwrap();
     for (key, expected) in [
         ("u8", Value::Unsigned(200)),
         ("i8", Value::Signed(-100)),
@@ -124,6 +128,7 @@ fn metadata_of_every_type_is_read() {
 fn gguf_decoders_are_imported() {
     for architecture in ["llama", "qwen2", "qwen3"] {
         let checkpoint = open(&decoder(architecture)).unwrap();
+        assert_matrices_stay_in_the_file(&checkpoint);
         let place = |row: usize| if architecture == "llama" { row } else { rotate_half_row(row, HEAD, HEAD) };
         let plain = |columns: usize| move |row: usize, column: usize| row * columns + column;
         let layer = Some(0);
@@ -207,13 +212,13 @@ fn gguf_sentence_encoders_are_imported() {
     }
     let checkpoint = open(&file).unwrap();
     assert_eq!(
-        checkpoint.tensor(SourceRole::Positions, None).unwrap().values[13],
+        checkpoint.tensor(SourceRole::Positions, None).unwrap().values()[13],
         value("position_embd.weight", 13) + value("token_types.weight", 1)
     );
     expect(&checkpoint, SourceRole::Query, Some(0), "blk.0.attn_q.weight", |row, column| row * 12 + column);
     expect_bias(&checkpoint, SourceRole::Up, Some(0), "blk.0.ffn_up.bias", |row| row);
     let norm = checkpoint.tensor(SourceRole::AttnNorm, Some(0)).unwrap();
-    assert_eq!(norm.values[12], value("blk.0.attn_output_norm.bias", 0));
+    assert_eq!(norm.values()[12], value("blk.0.attn_output_norm.bias", 0));
     let config = checkpoint.config;
     assert_eq!((config.architecture, config.pooling, config.activation), (Architecture::Encoder, Pooling::First, Activation::GeluErf));
     assert!(
@@ -312,14 +317,14 @@ fn an_invalid_container_is_refused() {
 fn wrong_counts_and_truncated_files_are_refused() {
     let bytes = decoder("llama").size("tokenizer.ggml.eos_token_id", 2).bytes();
     for end in 0..bytes.len() {
-        assert!(Gguf::read(&bytes[..end]).is_err(), "cut at {end}");
+        assert!(Gguf::read(&bytes[..end].to_vec().into()).is_err(), "cut at {end}");
     }
     for at in [8, 16] {
         for count in [0, 1, 1 << 20, 1 << 40, u64::MAX] {
             let mut altered = bytes.clone();
             altered[at..at + 8].copy_from_slice(&u64::to_le_bytes(count));
             // Refused, or read as a file with fewer tensors, at once and without allocating what the count states.
-            let _ = Gguf::read(&altered).map(|gguf| gguf.into_weights().map(|_| ()));
+            let _ = Gguf::read(&altered.into()).map(|gguf| gguf.into_weights().map(|_| ()));
         }
     }
 }
@@ -336,7 +341,7 @@ fn no_altered_byte_of_a_gguf_file_panics() {
             for flip in [0x01, 0x80, 0xff] {
                 let mut altered = bytes.clone();
                 altered[at] ^= flip;
-                if Gguf::read(&altered).is_ok() {
+                if Gguf::read(&altered.clone().into()).is_ok() {
                     std::fs::write(&path, &altered).unwrap();
                     let _ = import::open(&path, None);
                 }

@@ -90,7 +90,7 @@ fn bert_is_imported_in_every_element_type() {
     for (dtype, rounding) in [(Dtype::F32, 0.0), (Dtype::F16, 0.0), (Dtype::BF16, 0.06)] {
         let checkpoint = Directory::new(dtype).open().unwrap();
         let near = |found: f32, expected: f32| assert!((found - expected).abs() <= rounding * 2.0, "{dtype:?}: {found}, not {expected}");
-        let value = |part, layer, at: usize| checkpoint.tensor(part, layer).unwrap().values[at];
+        let value = |part, layer, at: usize| checkpoint.tensor(part, layer).unwrap().values()[at];
         near(value(SourceRole::Embedding, None, 5), 5.0 / 16.0);
         near(value(SourceRole::Positions, None, 6), 1.0 + 6.0 / 16.0 + 2.0 + 2.0 / 16.0);
         near(value(SourceRole::EmbeddingNorm, None, 5), 4.0 + 1.0 / 16.0);

@@ -62,7 +62,7 @@ fn projections_are_fused_in_order() {
     let (start, size) = (entry.values as usize, entry.value_bytes() as usize);
     let stored: Vec<f32> = image.bytes()[start..start + size].as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
     let parts =
-        [SourceRole::Query, SourceRole::Key, SourceRole::Value].map(|part| checkpoint.tensor(part, Some(1)).unwrap().values.clone());
+        [SourceRole::Query, SourceRole::Key, SourceRole::Value].map(|part| checkpoint.tensor(part, Some(1)).unwrap().values().into_owned());
     assert_eq!(stored, parts.concat());
     assert_eq!((entry.rows, entry.columns), (2 * common::DIM as u32, common::DIM as u32));
 }
@@ -76,7 +76,7 @@ fn int4_rows_are_padded_and_their_nibbles_in_order() {
     // 35 columns: 18 bytes of nibbles in rows of 20, two groups.
     assert_eq!((entry.row_bytes(), entry.group, entry.columns), (20, 32, 35));
     let at = |offset: u32, index: usize| image.bytes()[offset as usize + index];
-    let original = &checkpoint.tensor(SourceRole::Down, Some(0)).unwrap().values;
+    let original = checkpoint.tensor(SourceRole::Down, Some(0)).unwrap().values();
     let scale = |row: usize| f32::from_le_bytes(std::array::from_fn(|byte| at(entry.scales, 4 * row + byte)));
     for row in 0..entry.rows as usize {
         for column in 0..35 {

@@ -18,7 +18,7 @@ use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::classify::logits_of_file;
 use directory::Directory;
 use serde_json::json;
-use values::{expect, expect_bias};
+use values::{assert_matrices_stay_in_the_file, expect, expect_bias};
 use whisper::layers;
 
 /// Index in rows of this many columns without a permutation.
@@ -36,6 +36,7 @@ fn whisper_tensors_are_mapped() {
     let directory = whisper();
     directory.assert_all_are_needed();
     let checkpoint = directory.open().unwrap();
+    assert_matrices_stay_in_the_file(&checkpoint);
     // Column tap * inputs + channel of the engine is (channel, tap) in the file.
     for (part, name, inputs) in [(SourceRole::Conv1, "model.encoder.conv1", 4), (SourceRole::Conv2, "model.encoder.conv2", 6)] {
         let place = |row: usize, column: usize| (row * inputs + column % inputs) * 3 + column / inputs;

@@ -12,7 +12,7 @@ use attoformer_tools::import::SourceRole;
 use directory::Directory;
 use serde_json::json;
 use t5::t5;
-use values::{expect, expect_bias, value, values};
+use values::{assert_matrices_stay_in_the_file, expect, expect_bias, value, values};
 
 /// Index of a value in a tensor with this many columns whose rows keep their order.
 fn plain(columns: usize) -> impl Fn(usize, usize) -> usize {
@@ -47,6 +47,7 @@ fn marian_is_imported() {
     directory.assert_all_are_needed();
     let checkpoint =
         directory.clone().tensor("lm_head.weight", &[11, 6]).tensor("model.encoder.embed_tokens.weight", &[11, 6]).open().unwrap();
+    assert_matrices_stay_in_the_file(&checkpoint);
     expect(&checkpoint, SourceRole::Embedding, None, "model.shared.weight", plain(6));
     expect_bias(&checkpoint, SourceRole::Embedding, None, "final_logits_bias", |row| row);
     for (layer, stack) in [(0, "encoder"), (1, "decoder")] {
@@ -63,7 +64,7 @@ fn marian_is_imported() {
     {
         expect(&checkpoint, part, Some(1), &format!("model.decoder.layers.0.encoder_attn.{own}_proj.weight"), plain(6));
     }
-    let norm = &checkpoint.tensor(SourceRole::CrossNorm, Some(1)).unwrap().values;
+    let norm = checkpoint.tensor(SourceRole::CrossNorm, Some(1)).unwrap().values();
     assert_eq!(norm[7], value("model.decoder.layers.0.encoder_attn_layer_norm.bias", 1));
     let config = checkpoint.config;
     assert_eq!(
@@ -84,15 +85,15 @@ fn positions_of_marian_are_computed_or_imported() {
     for position in 0..7 {
         for pair in 0..3 {
             let angle = position as f64 * 10_000f64.powf(-(pair as f64) / 3.0);
-            assert!((f64::from(table.values[position * 6 + pair]) - angle.sin()).abs() < 1e-6);
-            assert!((f64::from(table.values[position * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
+            assert!((f64::from(table.values()[position * 6 + pair]) - angle.sin()).abs() < 1e-6);
+            assert!((f64::from(table.values()[position * 6 + 3 + pair]) - angle.cos()).abs() < 1e-6);
         }
     }
-    assert_eq!(table.values, checkpoint.tensor(SourceRole::Positions, None).unwrap().values);
+    assert_eq!(table.values(), checkpoint.tensor(SourceRole::Positions, None).unwrap().values());
     let name = "model.decoder.embed_positions.weight";
     let stored = marian().tensor(name, &[7, 6]).open().unwrap();
-    assert_eq!(stored.tensor(SourceRole::Positions, None).unwrap().values, values(name, &[7, 6]));
-    assert_eq!(stored.tensor(SourceRole::EncoderPositions, None).unwrap().values, table.values);
+    assert_eq!(stored.tensor(SourceRole::Positions, None).unwrap().values(), values(name, &[7, 6]));
+    assert_eq!(stored.tensor(SourceRole::EncoderPositions, None).unwrap().values(), table.values());
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn t5_is_imported() {
 /// With tied embeddings the head reads rows divided by sqrt(d_model); a head of its own reads them unscaled.
 #[test]
 fn t5_with_tied_embeddings_scales_the_final_norm() {
-    let norm = |directory: &Directory| directory.open().unwrap().tensor(SourceRole::FinalNorm, None).unwrap().values[2];
+    let norm = |directory: &Directory| directory.open().unwrap().tensor(SourceRole::FinalNorm, None).unwrap().values()[2];
     let stated = value("decoder.final_layer_norm.weight", 2);
     assert!((norm(&t5(true)) - stated / 6f32.sqrt()).abs() < 1e-7);
     let own = t5(true).with(json!({"tie_word_embeddings": false})).tensor("lm_head.weight", &[11, 6]);

@@ -229,10 +229,10 @@ fn to_neighbours(tensor: &mut Tensor, rows: &[usize]) {
     };
     match tensor.role {
         SourceRole::Query | SourceRole::Key => {
-            tensor.values = reordered(&tensor.values, tensor.columns);
+            tensor.data = reordered(&tensor.values(), tensor.columns).into();
             tensor.bias = tensor.bias.as_deref().map(|bias| reordered(bias, 1));
         }
-        SourceRole::QueryNorm | SourceRole::KeyNorm => tensor.values = reordered(&tensor.values, 1),
+        SourceRole::QueryNorm | SourceRole::KeyNorm => tensor.data = reordered(&tensor.values(), 1).into(),
         _ => {}
     }
 }

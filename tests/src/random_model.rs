@@ -179,15 +179,18 @@ pub fn scripted(script: &[u32]) -> Checkpoint {
             SourceRole::Embedding => 0,
             SourceRole::Head => 1,
             SourceRole::AttnOut | SourceRole::Down => {
-                tensor.values.fill(0.0);
+                tensor.data.edit(|values| values.fill(0.0));
                 continue;
             }
             _ => continue,
         };
-        tensor.values.fill(0.0);
-        for (column, &token) in chain.iter().skip(shift).enumerate() {
-            tensor.values[token as usize * tensor.columns + column] = 1.0;
-        }
+        let columns = tensor.columns;
+        tensor.data.edit(|values| {
+            values.fill(0.0);
+            for (column, &token) in chain.iter().skip(shift).enumerate() {
+                values[token as usize * columns + column] = 1.0;
+            }
+        });
     }
     checkpoint
 }

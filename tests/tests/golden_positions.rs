@@ -38,7 +38,7 @@ fn distances_fall_into_t5_s_buckets() {
         }
         let mut checkpoint = RandomModel { config, ..small }.checkpoint();
         let table = checkpoint.tensors.iter_mut().find(|tensor| tensor.role == SourceRole::ScoreBias).unwrap();
-        table.values.iter_mut().enumerate().for_each(|(index, value)| *value = (index as u32 % buckets) as f32);
+        table.data.edit(|values| values.iter_mut().enumerate().for_each(|(index, value)| *value = (index as u32 % buckets) as f32));
         let packed = pack(&checkpoint, &Options { kv: KvType::F32, ..Options::reference() }, &Progress::silent()).unwrap().image;
         let image = Image::new(&packed).unwrap();
         let entry = image.entry(Role::ScoreBias, 0).unwrap();
@@ -71,15 +71,16 @@ fn slopes_and_sinusoids_are_the_published_ones() {
         let heads = heads.parse().unwrap();
         let config = attoformer::config! { positions: PositionKind::Alibi, heads, kv_heads: 1, ..small.config };
         let checkpoint = RandomModel { config, ..small }.checkpoint();
-        let found = &checkpoint.tensor(SourceRole::ScoreBias, None).unwrap().values;
+        let found = checkpoint.tensor(SourceRole::ScoreBias, None).unwrap().values();
         let want: Vec<f32> = numbers(slopes).into_iter().map(|slope| slope as f32).collect();
-        assert_eq!(found, &want, "{heads} heads");
+        assert_eq!(*found, want, "{heads} heads");
     }
     for table in list(&golden["positions"]["sinusoids"]) {
         let d_model = whole(&table["d_model"]);
         let config = attoformer::config! { positions: PositionKind::LearnedAbsolute, d_model, context: 512, ..small.config };
         let checkpoint = RandomModel { config, sinusoidal: true, ..small }.checkpoint();
-        let rows: Vec<&[f32]> = checkpoint.tensor(SourceRole::Positions, None).unwrap().values.chunks(d_model as usize).collect();
+        let values = checkpoint.tensor(SourceRole::Positions, None).unwrap().values();
+        let rows: Vec<&[f32]> = values.chunks(d_model as usize).collect();
         for (position, want) in [0, 1, 7, 511].into_iter().zip(list(&table["rows"])) {
             let near = rows[position].iter().zip(numbers(want)).all(|(&x, want)| (x as f64 - want).abs() < 1e-7);
             assert!(near, "{d_model} columns, position {position}");

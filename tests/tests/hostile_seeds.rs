@@ -139,11 +139,11 @@ fn passes(target: &str, bytes: &[u8]) -> Result<(), String> {
             let vocab = u32::from_le_bytes(section[4..8].try_into().unwrap());
             Tokenizer::new(&section, vocab).map(|_| ()).map_err(|error| error.to_string())
         }
-        "gguf" => gguf::open(Path::new("seed.gguf"), bytes).map(|_| ()).map_err(|error| error.to_string()),
+        "gguf" => gguf::open(Path::new("seed.gguf"), &bytes.to_vec().into()).map(|_| ()).map_err(|error| error.to_string()),
         "huggingface" => directories::passes(bytes),
         _ => {
             let (model, tokenizer) = behind_length(bytes);
-            let (config, _) = llama2c::model(&model).map_err(|error| error.to_string())?;
+            let (config, _) = llama2c::model(&model.to_vec().into()).map_err(|error| error.to_string())?;
             llama2c::tokenizer(&tokenizer, config.vocab).map(|_| ()).map_err(|error| error.to_string())
         }
     }

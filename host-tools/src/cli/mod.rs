@@ -51,6 +51,8 @@ enum Command {
 
 /// Parses the arguments and runs the command; `limit` bounds the bytes that may be allocated. Exit codes: 0 success, 1 failure, 2 usage error.
 pub fn main(limit: impl FnOnce(usize)) -> ExitCode {
+    // Ctrl-C ends the program, as it does without a handler, but leaves no temporary file. Where it is ignored, it stays so.
+    let _ = ctrlc::try_set_handler(|| attoformer_tools::files::end_interrupted());
     match render_or_run(limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,14 +1,16 @@
-//! A trained model in memory, whatever file format it comes from.
+//! A trained model, whatever file format it comes from.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use attoformer::frontend::pictures::Pictures;
 use attoformer::image::Config;
 
 use super::preprocess::audio::AudioFrontend;
+use super::tensor_data::TensorData;
 use super::tokenizer::model::Tokenizer;
 
-/// A trained model in memory. All weights are f32.
+/// A trained model. Its weights are f32, decoded from its file whenever they are read.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// Name of the model, from its file.
@@ -149,9 +151,16 @@ pub struct Tensor {
     /// Inputs.
     pub columns: usize,
     /// Values, row-major.
-    pub values: Vec<f32>,
+    pub data: TensorData,
     /// One bias per row, for layers with biases.
     pub bias: Option<Vec<f32>>,
+}
+
+impl Tensor {
+    /// All values, row-major.
+    pub fn values(&self) -> Cow<'_, [f32]> {
+        self.data.read()
+    }
 }
 
 impl Checkpoint {
@@ -180,6 +189,6 @@ impl Checkpoint {
 
     /// Number of parameters.
     pub fn parameters(&self) -> u64 {
-        self.tensors.iter().map(|tensor| (tensor.values.len() + tensor.bias.as_ref().map_or(0, Vec::len)) as u64).sum()
+        self.tensors.iter().map(|tensor| (tensor.data.len() + tensor.bias.as_ref().map_or(0, Vec::len)) as u64).sum()
     }
 }

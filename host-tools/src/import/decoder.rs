@@ -26,7 +26,7 @@ impl DecoderNames {
     ///
     /// # Errors
     /// Those of [`Weights::take`](super::weights::Weights::take).
-    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
         mapper.matrix(SourceRole::Embedding, None, self.embedding, config.vocab, config.d_model)?;
         for layer in 0..config.layers {
             mapper.layer(config, &self.layers, layer, &format!("{}{layer}.", self.layer_prefix))?;

@@ -9,7 +9,7 @@ use super::tensor_mapper::TensorMapper;
 use super::weights::WeightsError;
 
 /// Maps the tensors of a model with this config.
-type MapTensors = Box<dyn Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), WeightsError>>;
+type MapTensors = Box<dyn Fn(&Config, &mut TensorMapper<'_>) -> Result<(), WeightsError>>;
 
 /// A model's description, known before any tensor is read.
 pub struct Description {
@@ -31,7 +31,7 @@ pub struct Description {
 
 impl Description {
     /// A model without rotary positions, labels, front ends and generation config.
-    pub fn new(config: Config, map_tensors: impl Fn(&Config, &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> + 'static) -> Self {
+    pub fn new(config: Config, map_tensors: impl Fn(&Config, &mut TensorMapper<'_>) -> Result<(), WeightsError> + 'static) -> Self {
         Description {
             config,
             rotary: Vec::new(),

@@ -39,7 +39,7 @@ impl EncoderNames {
     ///
     /// # Errors
     /// Those of [`Weights::take`](super::weights::Weights::take).
-    pub fn map(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+    pub fn map(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
         mapper.matrix(SourceRole::Embedding, None, self.embedding, config.vocab, config.d_model)?;
         self.map_positions(config, tables, mapper)?;
         mapper.norm(SourceRole::EmbeddingNorm, None, self.norm, config.d_model, config.norm)?;
@@ -51,15 +51,17 @@ impl EncoderNames {
 
     /// Maps the position table from the first token's row on. The engine has no segments: all tokens are of the first segment, whose row is added
     /// to each position.
-    fn map_positions(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+    fn map_positions(&self, config: &Config, tables: TableSizes, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
         let width = config.d_model as usize;
-        let table = mapper.values(self.positions, &[tables.positions as usize, width])?;
-        let mut positions = table.get(tables.first_position as usize * width..).unwrap_or_default().to_vec();
+        let table = mapper.data(self.positions, &[tables.positions as usize, width])?;
+        let skipped = (tables.first_position as usize * width).min(table.len());
+        let len = table.len() - skipped;
+        let mut positions = table.map(len, move |table| table[skipped..].to_vec());
         if let (Some(name), Some(rows)) = (self.segments, tables.segments) {
-            let segments = mapper.values(name, &[rows as usize, width])?;
-            for row in positions.chunks_exact_mut(width) {
-                row.iter_mut().zip(&segments).for_each(|(x, &segment)| *x += segment);
-            }
+            let segment = mapper.data(name, &[rows as usize, width])?.read_range(0..width).into_owned();
+            positions = positions.map(len, move |positions| {
+                positions.chunks_exact(width).flat_map(|row| row.iter().zip(&segment).map(|(x, segment)| x + segment)).collect()
+            });
         }
         mapper.put(SourceRole::Positions, None, width, positions, None);
         Ok(())

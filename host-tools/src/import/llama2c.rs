@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use attoformer::image::{AttentionKind, Config};
 
 use super::checkpoint::{SourceRole, Tensor};
+use super::elements::ElementType;
+use super::tensor_data::TensorData;
 use super::tokenizer::limits::PIECE_BYTES_MAX;
 use super::tokenizer::model::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer};
+use crate::files::FileBytes;
 
 /// Base of the RoPE frequencies of every llama2.c model.
 pub const ROTARY_BASE: f64 = 10_000.0;
@@ -232,15 +235,15 @@ impl Header {
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), CheckpointError> {
-    let header = Header::read(bytes)?;
+pub fn model(file: &FileBytes) -> Result<(Config, Vec<Tensor>), CheckpointError> {
+    let header = Header::read(file)?;
     let segments = header.segments();
     let floats = |s: &Segment| s.layers.unwrap_or(1) as u128 * s.rows as u128 * s.columns as u128;
     let expected = HEADER_BYTES as u128 + 4 * segments.iter().map(floats).sum::<u128>();
-    if expected != bytes.len() as u128 {
-        return Err(CheckpointError::Size { expected, found: bytes.len() });
+    if expected != file.len() as u128 {
+        return Err(CheckpointError::Size { expected, found: file.len() });
     }
-    let mut rest = &bytes[HEADER_BYTES..];
+    let mut rest = &file[HEADER_BYTES..];
     let mut tensors = Vec::new();
     for Segment { role, layers, rows, columns } in segments {
         let (rows, columns) = (rows as usize, columns as usize);
@@ -249,18 +252,18 @@ pub fn model(bytes: &[u8]) -> Result<(Config, Vec<Tensor>), CheckpointError> {
             rest = after;
             let Some(role) = role else { continue };
             let layer = layers.map(|_| layer as u32);
-            tensors.push(Tensor { role, layer, rows, columns, values: finite(own, role, layer)?, bias: None });
+            tensors.push(Tensor { role, layer, rows, columns, data: finite(file.part(own), role, layer)?, bias: None });
         }
     }
     Ok((header.config(), tensors))
 }
 
 /// The values of one tensor, which must be finite.
-fn finite(bytes: &[u8], role: SourceRole, layer: Option<u32>) -> Result<Vec<f32>, CheckpointError> {
-    let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect();
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(values),
-        Some(index) => Err(CheckpointError::NotFinite { role, layer, index, value: values[index] }),
+fn finite(bytes: FileBytes, role: SourceRole, layer: Option<u32>) -> Result<TensorData, CheckpointError> {
+    let data = TensorData::stored(bytes, ElementType::F32);
+    match data.first_not_finite() {
+        None => Ok(data),
+        Some((index, value)) => Err(CheckpointError::NotFinite { role, layer, index, value }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Importers: trained models in their publishers' file formats, read into one in-memory [`Checkpoint`]. One module per file format.
+//! Importers: trained models in their publishers' file formats, read into one kind of [`Checkpoint`]. One module per file format.
 
 mod checkpoint;
 mod decoder;
@@ -13,17 +13,17 @@ mod limits;
 pub mod llama2c;
 pub mod preprocess;
 mod rope;
+mod tensor_data;
 mod tensor_mapper;
 pub mod tokenizer;
 mod weights;
 
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 pub use checkpoint::{Checkpoint, GenerationConfig, SourceRole, Tensor};
 pub use formats::{ModelFormat, supported_formats};
 pub use rope::rotary_frequencies;
+pub use tensor_data::TensorData;
 pub use tokenizer::{Piece, Scheme, SentencePieceSpaces, SpecialIds, Tokenizer, UnigramSpaces};
 
 use crate::error::Error;
@@ -57,7 +57,7 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
         }
         return if tokenizer.is_none() { huggingface::open(path) } else { refuse(path, SourceError::OwnTokenizer) };
     }
-    let bytes = files::map(&file)?;
+    let bytes = files::FileBytes::open(&file)?;
     if bytes.starts_with(gguf::MAGIC) {
         let own = || gguf::open(&file, &bytes).map_err(Error::file(&file));
         return if tokenizer.is_none() { own() } else { refuse(&file, SourceError::OwnTokenizer) };
@@ -73,7 +73,7 @@ pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Checkpoint, Error> 
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Checkpoint {
         path: file,
-        sha256: Sha256::digest(&bytes[..]).into(),
+        sha256: bytes.sha256(),
         rotary: rotary_frequencies(llama2c::ROTARY_BASE, config.head_dim),
         tokenizer,
         ..Checkpoint::new(&name, config, tensors)

@@ -1,14 +1,17 @@
 //! Mapping of a file's tensors to a checkpoint: names, shapes and the order of rotary pairs.
 
+use std::ops::Range;
+
 use attoformer::image::{Config, NormKind};
 
 use super::checkpoint::{SourceRole, Tensor};
+use super::tensor_data::TensorData;
 use super::weights::{Weights, WeightsError};
 
 /// Takes tensors by name and adds them to a checkpoint.
-pub struct TensorMapper<'w, 'b> {
+pub struct TensorMapper<'w> {
     /// The source.
-    pub weights: &'w mut Weights<'b>,
+    pub weights: &'w mut Weights,
     /// Prefix of all names.
     pub prefix: &'static str,
     /// The tensors of the checkpoint.
@@ -82,9 +85,9 @@ pub enum RotaryPairs {
     RotateHalf,
 }
 
-impl<'w, 'b> TensorMapper<'w, 'b> {
+impl<'w> TensorMapper<'w> {
     /// A mapper of `weights`, whose names begin with `prefix`.
-    pub fn new(weights: &'w mut Weights<'b>, prefix: &'static str) -> Self {
+    pub fn new(weights: &'w mut Weights, prefix: &'static str) -> Self {
         TensorMapper { weights, prefix, tensors: Vec::new() }
     }
 
@@ -95,12 +98,20 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
         }
     }
 
-    /// Takes the values of a tensor.
+    /// Takes a tensor, whose values are decoded when they are read.
+    ///
+    /// # Errors
+    /// Those of [`Weights::take`].
+    pub fn data(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        self.weights.take(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// Takes the values of a small tensor, such as a bias.
     ///
     /// # Errors
     /// Those of [`Weights::take`].
     pub fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        self.weights.take(&format!("{}{name}", self.prefix), shape)
+        self.data(name, shape).map(|data| data.read().into_owned())
     }
 
     /// Ignores tensors.
@@ -110,9 +121,10 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
         }
     }
 
-    /// Adds a tensor to the checkpoint; `values` are whole rows of `columns`.
-    pub fn put(&mut self, role: SourceRole, layer: Option<u32>, columns: usize, values: Vec<f32>, bias: Option<Vec<f32>>) {
-        self.tensors.push(Tensor { role, layer, rows: values.len() / columns, columns, values, bias });
+    /// Adds a tensor to the checkpoint; `data` are whole rows of `columns`.
+    pub fn put(&mut self, role: SourceRole, layer: Option<u32>, columns: usize, data: impl Into<TensorData>, bias: Option<Vec<f32>>) {
+        let data = data.into();
+        self.tensors.push(Tensor { role, layer, rows: data.len() / columns, columns, data, bias });
     }
 
     /// Maps a matrix without a bias, by its full name.
@@ -121,8 +133,8 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
     /// Those of [`Weights::take`].
     pub fn matrix(&mut self, role: SourceRole, layer: Option<u32>, name: &str, rows: u32, columns: u32) -> Result<(), WeightsError> {
         let (rows, columns) = (rows as usize, columns as usize);
-        let values = self.values(name, &[rows, columns])?;
-        self.put(role, layer, columns, values, None);
+        let data = self.data(name, &[rows, columns])?;
+        self.put(role, layer, columns, data, None);
         Ok(())
     }
 
@@ -131,20 +143,20 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
     /// # Errors
     /// Those of [`Weights::take`].
     pub fn linear(&mut self, role: SourceRole, layer: Option<u32>, name: &str, shape: (u32, u32), bias: bool) -> Result<(), WeightsError> {
-        let (values, bias) = self.weight_and_bias(name, shape, bias)?;
-        self.put(role, layer, shape.1 as usize, values, bias);
+        let (data, bias) = self.weight_and_bias(name, shape, bias)?;
+        self.put(role, layer, shape.1 as usize, data, bias);
         Ok(())
     }
 
-    /// Takes the values of `name.weight` of the shape `(rows, columns)`, and of `name.bias` if `bias`.
+    /// Takes `name.weight` of the shape `(rows, columns)`, and the values of `name.bias` if `bias`.
     ///
     /// # Errors
     /// Those of [`Weights::take`].
-    pub fn weight_and_bias(&mut self, name: &str, shape: (u32, u32), bias: bool) -> Result<(Vec<f32>, Option<Vec<f32>>), WeightsError> {
+    pub fn weight_and_bias(&mut self, name: &str, shape: (u32, u32), bias: bool) -> Result<(TensorData, Option<Vec<f32>>), WeightsError> {
         let (rows, columns) = (shape.0 as usize, shape.1 as usize);
-        let values = self.values(&format!("{name}.weight"), &[rows, columns])?;
+        let data = self.data(&format!("{name}.weight"), &[rows, columns])?;
         let bias = if bias { Some(self.values(&format!("{name}.bias"), &[rows])?) } else { None };
-        Ok((values, bias))
+        Ok((data, bias))
     }
 
     /// Maps the scale of a norm, and its bias if it is a layer norm.
@@ -222,7 +234,8 @@ impl<'w, 'b> TensorMapper<'w, 'b> {
         }
         let (head, rotary_dim) = (config.head_dim as usize, config.rotary_dim() as usize);
         if let Some(tensor) = self.tensors.last_mut() {
-            tensor.values = interleave_rotary_pairs(&tensor.values, columns, head, rotary_dim);
+            let (data, len) = (tensor.data.clone(), tensor.data.len());
+            tensor.data = data.map(len, move |values| interleave_rotary_pairs(values, columns, head, rotary_dim));
             tensor.bias = tensor.bias.as_ref().map(|bias| interleave_rotary_pairs(bias, 1, head, rotary_dim));
         }
     }
@@ -237,10 +250,9 @@ pub fn interleave_rotary_pairs(values: &[f32], columns: usize, head: usize, rota
     rows.flatten().copied().collect()
 }
 
-/// The transpose of a matrix with rows of `columns` values.
-pub fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
-    let rows = values.len() / columns;
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+/// The transpose of some columns of a matrix with rows of `width` values.
+pub fn transposed(values: &[f32], width: usize, columns: Range<usize>) -> Vec<f32> {
+    columns.flat_map(|column| values.chunks_exact(width).map(move |row| row[column])).collect()
 }
 
 #[cfg(test)]
@@ -276,6 +288,7 @@ mod tests {
         }
         // Row 2 i is the former row i, with all its columns; rows that are not rotated stay.
         assert_eq!(interleave_rotary_pairs(&[0., 1., 2., 3., 4., 5., 6., 7., 8., 9.], 2, 5, 4), [0., 1., 4., 5., 2., 3., 6., 7., 8., 9.]);
-        assert_eq!(transposed(&[1., 2., 3., 4., 5., 6.], 3), [1., 4., 2., 5., 3., 6.]);
+        assert_eq!(transposed(&[1., 2., 3., 4., 5., 6.], 3, 0..3), [1., 4., 2., 5., 3., 6.]);
+        assert_eq!(transposed(&[1., 2., 3., 4., 5., 6.], 3, 1..2), [2., 5.]);
     }
 }

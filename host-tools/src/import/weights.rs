@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::elements::ElementType;
+use super::tensor_data::TensorData;
+use crate::files::FileBytes;
 
 /// Reason why the tensors of a file are not those of the model.
 #[derive(Debug, thiserror::Error)]
@@ -71,24 +73,24 @@ fn and_others(count: usize) -> String {
 }
 
 /// The tensors of one or several files, and which of them are not yet taken.
-pub struct Weights<'b> {
-    tensors: BTreeMap<String, StoredTensor<'b>>,
+pub struct Weights {
+    tensors: BTreeMap<String, StoredTensor>,
     remaining: BTreeSet<String>,
     /// Source of the shapes that are asked for, named in errors.
     stated_by: &'static str,
 }
 
 /// A tensor as a file stores it.
-pub struct StoredTensor<'b> {
+pub struct StoredTensor {
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
     /// Element type, or the type of a safetensors file that cannot be decoded.
     pub element: Result<ElementType, Dtype>,
     /// As many whole blocks as the shape implies.
-    pub bytes: &'b [u8],
+    pub bytes: FileBytes,
 }
 
-impl<'b> Weights<'b> {
+impl Weights {
     /// No tensors. `stated_by` names the source of the shapes, such as config.json.
     pub fn new(stated_by: &'static str) -> Self {
         Weights { tensors: BTreeMap::new(), remaining: BTreeSet::new(), stated_by }
@@ -98,16 +100,16 @@ impl<'b> Weights<'b> {
     ///
     /// # Errors
     /// [`WeightsError::Safetensors`] or [`WeightsError::Duplicate`].
-    pub fn add_safetensors(&mut self, bytes: &'b [u8]) -> Result<(), WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(WeightsError::Safetensors)?;
-        for (name, tensor) in file.iter() {
+    pub fn add_safetensors(&mut self, file: &FileBytes) -> Result<(), WeightsError> {
+        let tensors = SafeTensors::deserialize(file).map_err(WeightsError::Safetensors)?;
+        for (name, tensor) in tensors.iter() {
             let element = match tensor.dtype() {
                 Dtype::F32 => Ok(ElementType::F32),
                 Dtype::F16 => Ok(ElementType::F16),
                 Dtype::BF16 => Ok(ElementType::BF16),
                 other => Err(other),
             };
-            self.add(modern_name(name), StoredTensor { shape: tensor.shape().to_vec(), element, bytes: tensor.data() })?;
+            self.add(modern_name(name), StoredTensor { shape: tensor.shape().to_vec(), element, bytes: file.part(tensor.data()) })?;
         }
         Ok(())
     }
@@ -116,7 +118,7 @@ impl<'b> Weights<'b> {
     ///
     /// # Errors
     /// [`WeightsError::Duplicate`].
-    pub fn add(&mut self, name: String, tensor: StoredTensor<'b>) -> Result<(), WeightsError> {
+    pub fn add(&mut self, name: String, tensor: StoredTensor) -> Result<(), WeightsError> {
         if !self.remaining.insert(name.clone()) {
             return Err(WeightsError::Duplicate(name));
         }
@@ -134,26 +136,26 @@ impl<'b> Weights<'b> {
         self.tensors.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
-    /// Takes a tensor of this shape, dequantized to f32.
+    /// Takes a tensor of this shape, which is dequantized to f32 when it is read.
     ///
     /// # Errors
     /// [`WeightsError`]: the tensor is missing, of another shape or element type, or has a value that is not finite.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let tensor = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
         let name = name.to_owned();
         if tensor.shape != shape {
             let (found, expected) = (tensor.shape.clone(), shape.to_vec());
             return Err(WeightsError::Shape { name, found, expected, stated_by: self.stated_by });
         }
-        let values = match &tensor.element {
-            Ok(element) => element.decode(tensor.bytes),
+        let data = match &tensor.element {
+            Ok(element) => TensorData::stored(tensor.bytes.clone(), *element),
             Err(found) => return Err(WeightsError::ElementType { name, found: format!("{found:?}") }),
         };
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(WeightsError::NotFinite { name, index, value: values[index] });
+        if let Some((index, value)) = data.first_not_finite() {
+            return Err(WeightsError::NotFinite { name, index, value });
         }
         self.remaining.remove(&name);
-        Ok(values)
+        Ok(data)
     }
 
     /// Ignores a tensor that the model does not need here.

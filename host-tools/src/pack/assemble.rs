@@ -10,10 +10,10 @@ use attoformer::{Plan, arena_bytes};
 use super::calibrate::{self, Calibrated, Calibrator, has_key_offset};
 use super::error::PackError;
 use super::frontend;
-use super::fuse::fuse;
+use super::fuse::{fuse, source};
 use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
 use super::options::Options;
-use super::prepare::{Prepared, Storage, prepare};
+use super::prepare::{Prepared, Storage, prepare, prepare_blocks};
 use super::sections;
 use super::tensor_id::TensorId;
 use super::weights::{self, StoredTensor, formats};
@@ -50,7 +50,7 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     let is_quantized = formats.iter().any(|(id, format)| !id.0.is_always_f32() && format.grid(1).is_some());
     let samples = if is_quantized { calibrate::samples(checkpoint, &options.calibration, needs_gptq, progress)? } else { None };
     let Some(samples) = samples else {
-        let tensors = ids.iter().map(|&id| Ok(prepare(fuse(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))));
+        let tensors = ids.iter().map(|&id| Ok(prepare_blocks(&source(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))));
         return write(checkpoint, &config, tensors, options, progress);
     };
     let config = attoformer::config! { key_offset: has_key_offset(&config), ..config };
@@ -58,7 +58,7 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     let all = tensor_ids(&config).into_iter().map(|id| match tensors.remove(&id) {
         // While a model is calibrated, its tables have only the rows of the samples' tokens.
         Some(prepared) if id.0 != Role::LayerTable => Ok(prepared),
-        _ => Ok(prepare(fuse(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))),
+        _ => Ok(prepare_blocks(&source(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))),
     });
     write(checkpoint, &config, all, options, progress)
 }
@@ -151,7 +151,7 @@ fn write_sections(
     }
     let golden = image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out));
     let image = image.finish(arena_bytes(config, Plan::packed(config)), tensors.len() as u32)?;
-    Ok(Sections { image: AlignedBytes::copy_of(&image), tensors, golden })
+    Ok(Sections { image: image.into(), tensors, golden })
 }
 
 /// Computes the golden hash and updates the checksums.

@@ -1,12 +1,14 @@
 //! Fuses the weights of a checkpoint into the matrices of an image: Q, K and V into one, gate and up (SwiGLU, GeGLU) into one.
 
+use std::ops::Range;
+
 use attoformer::image::Role;
 use attoformer::image::{Architecture, Config, PositionKind};
 use attoformer::internals::format::{BIAS_SPAN, shape_of};
 
 use super::error::PackError;
 use super::tensor_id::{TensorId, tensor_name};
-use crate::import::{Checkpoint, SourceRole, Tensor};
+use crate::import::{Checkpoint, SourceRole, Tensor, TensorData};
 use crate::quantize::Matrix;
 
 /// A matrix of an image in f32.
@@ -103,35 +105,85 @@ fn parts(role: Role, gated: bool) -> &'static [SourceRole] {
     }
 }
 
+/// A matrix of an image, whose values are decoded when they are read.
+#[derive(Clone, Debug)]
+pub struct FusedSource {
+    rows: u32,
+    columns: u32,
+    /// Whole rows, one part after another; the last one may have more rows than the matrix.
+    parts: Vec<TensorData>,
+    bias: Option<Vec<f32>>,
+}
+
+/// Values of a block of rows.
+const BLOCK_VALUES: u32 = 1 << 20;
+
+impl FusedSource {
+    /// The whole matrix.
+    pub fn read(&self) -> FusedTensor {
+        self.read_rows(0..self.rows)
+    }
+
+    /// Some of the rows.
+    pub fn read_rows(&self, rows: Range<u32>) -> FusedTensor {
+        let columns = self.columns as usize;
+        let wanted = rows.start as usize * columns..rows.end as usize * columns;
+        let mut values = Vec::with_capacity(wanted.len());
+        let mut start = 0;
+        for part in &self.parts {
+            let end = start + part.len();
+            let own = wanted.start.clamp(start, end) - start..wanted.end.clamp(start, end) - start;
+            values.extend_from_slice(&part.read_range(own));
+            start = end;
+        }
+        let bias = self.bias.as_ref().map(|bias| bias[rows.start as usize..rows.end as usize].to_vec());
+        FusedTensor { rows: rows.end - rows.start, columns: self.columns, values, bias }
+    }
+
+    /// The matrix in blocks of rows, of which only one needs to be in memory. A matrix that is computed from its file's values is one block.
+    pub fn blocks(&self) -> impl Iterator<Item = FusedTensor> {
+        let fitting = (BLOCK_VALUES / self.columns.max(1)).max(1);
+        let rows = if self.parts.iter().any(TensorData::is_computed) { self.rows.max(1) } else { fitting };
+        (0..self.rows).step_by(rows as usize).map(move |first| self.read_rows(first..self.rows.min(first.saturating_add(rows))))
+    }
+}
+
 /// Fuses one tensor.
 ///
 /// # Errors
+/// Those of [`source`].
+pub fn fuse(checkpoint: &Checkpoint, config: &Config, id: TensorId) -> Result<FusedTensor, PackError> {
+    source(checkpoint, config, id).map(|source| source.read())
+}
+
+/// The weights that a tensor is fused from.
+///
+/// # Errors
 /// [`PackError::MissingPart`], [`PackError::Shape`], [`PackError::Bias`].
-pub fn fuse(checkpoint: &Checkpoint, config: &Config, (role, layer): TensorId) -> Result<FusedTensor, PackError> {
+pub fn source(checkpoint: &Checkpoint, config: &Config, (role, layer): TensorId) -> Result<FusedSource, PackError> {
     let tensor = || tensor_name(role, layer);
     let find = |&part| checkpoint.tensor(part, layer).ok_or_else(|| PackError::MissingPart { tensor: tensor(), part });
     let found = parts(role, config.gated).iter().map(find).collect::<Result<Vec<&Tensor>, PackError>>()?;
 
     let (rows, columns) = shape_of(config, role);
-    let mut values: Vec<f32> = found.iter().flat_map(|part| &part.values).copied().collect();
-    if matches!(role, Role::Positions | Role::EncoderPositions) {
-        // A context below the trained one needs fewer rows.
-        values.truncate(rows as usize * columns as usize);
-    }
     if config.positions == PositionKind::T5Relative && matches!(role, Role::ScoreBias | Role::EncoderScoreBias) {
         let both_sides = config.architecture == Architecture::Encoder || role == Role::EncoderScoreBias;
-        values = values.chunks(config.buckets as usize).flat_map(|head| bias_by_distance(head, both_sides)).collect();
-        return Ok(FusedTensor { rows, columns, values, bias: None });
+        let buckets: Vec<f32> = found.iter().flat_map(|part| part.values().into_owned()).collect();
+        let values: Vec<f32> = buckets.chunks(config.buckets as usize).flat_map(|head| bias_by_distance(head, both_sides)).collect();
+        return Ok(FusedSource { rows, columns, parts: vec![values.into()], bias: None });
     }
-    let agree = found.iter().all(|part| part.columns == columns as usize && part.values.len() == part.rows * part.columns);
-    if !agree || values.len() != rows as usize * columns as usize {
+    let (values, expected) = (found.iter().map(|part| part.data.len()).sum::<usize>(), rows as usize * columns as usize);
+    // A context below the trained one needs fewer positions.
+    let fits = if matches!(role, Role::Positions | Role::EncoderPositions) { values >= expected } else { values == expected };
+    let agree = found.iter().all(|part| part.columns == columns as usize && part.data.len() == part.rows * part.columns);
+    if !agree || !fits {
         return Err(PackError::Shape { tensor: tensor(), rows, columns });
     }
     let bias = found.iter().any(|part| part.bias.is_some()).then(|| found.iter().flat_map(|part| bias_of(part)).collect::<Vec<f32>>());
     if bias.as_ref().is_some_and(|bias| bias.len() != rows as usize) {
         return Err(PackError::Bias { tensor: tensor(), rows });
     }
-    Ok(FusedTensor { rows, columns, values, bias })
+    Ok(FusedSource { rows, columns, parts: found.iter().map(|part| part.data.clone()).collect(), bias })
 }
 
 /// Expands the T5 relative position bias of one head from buckets to distances (key position minus query position) from -128 to 128

@@ -23,12 +23,15 @@ pub struct GoldenInput {
     generate: u32,
 }
 
+/// Tokens or rows of features that are fed.
+const FED: u32 = 8;
+/// Tokens that are generated.
+const GENERATED: u32 = 8;
+
 impl GoldenInput {
     /// The input for a model: BOS and a few tokens spread over the vocabulary, which reach other rows of the embedding than a common phrase
     /// would, or a few rows of features; then some tokens are generated.
     pub fn new(config: &Config) -> Self {
-        const FED: u32 = 8;
-        const GENERATED: u32 = 8;
         let fed = if config.has_embedding() { FED.min(config.context) } else { 0 };
         let source = if config.has_cross() { config.encoder_context } else { config.context };
         // A convolution stem halves the frames; a class token takes one of the positions.
@@ -58,7 +61,8 @@ impl GoldenInput {
 /// [`PackError::Memory`]; [`PackError::Rejected`] if the engine refuses the image.
 pub fn golden_hash(image: &[u8]) -> Result<u32, PackError> {
     let image = Image::new(image).map_err(PackError::Rejected)?;
-    let plan = Plan::packed(image.config());
+    // A longer context changes no bit of the output, but takes memory.
+    let plan = Plan::packed(image.config()).with_context(image.config().context.min(FED + GENERATED));
     let bytes = arena_bytes(image.config(), plan);
     let mut arena = AlignedBytes::try_zeroed(bytes).ok_or(PackError::Memory { bytes })?;
     let mut session = Session::with_kernels(&image, &mut arena, plan, &kernels::SCALAR).map_err(PackError::Rejected)?;

@@ -2,7 +2,7 @@
 
 use attoformer::image::Dtype;
 
-use super::fuse::FusedTensor;
+use super::fuse::{FusedSource, FusedTensor};
 use super::layout;
 use super::smooth::ColumnScaling;
 use super::tensor_id::TensorId;
@@ -81,8 +81,8 @@ pub struct Prepared {
     pub bias: Option<Vec<f32>>,
     /// One factor per column of the input; `None` for 1.
     pub in_scale: Option<Vec<f32>>,
-    /// Frobenius norm of the quantization error divided by that of the tensor.
-    pub rel_error: f64,
+    /// Sums of squares of the quantization error and of the tensor.
+    pub squared_error: [f64; 2],
 }
 
 /// GPTQ: part of the way from the quantized stream's outputs to the f32 stream's that a matrix aims at.
@@ -116,7 +116,7 @@ pub fn prepare(mut tensor: FusedTensor, storage: &Storage) -> Prepared {
         rows: tensor.rows,
         columns: tensor.columns,
         values: layout::portable(&quantized, format.dtype()),
-        rel_error: quantized.relative_error(tensor.matrix()),
+        squared_error: quantized.squared_error(tensor.matrix()),
         row_scales: quantized.row_scales,
         group_scales: quantized.group_scales,
         bias: tensor.bias,
@@ -124,7 +124,38 @@ pub fn prepare(mut tensor: FusedTensor, storage: &Storage) -> Prepared {
     }
 }
 
+/// Prepares a tensor a block of rows at a time, so that the f32 values of a large table are never all in memory. With GPTQ all rows are one block.
+pub fn prepare_blocks(source: &FusedSource, storage: &Storage) -> Prepared {
+    if storage.hessian.is_some() {
+        return prepare(source.read(), storage);
+    }
+    let mut blocks = source.blocks().map(|block| prepare(block, storage));
+    let Some(mut all) = blocks.next() else { return prepare(source.read(), storage) };
+    for block in blocks {
+        all.append(block);
+    }
+    all
+}
+
 impl Prepared {
+    /// Appends the rows of `next`, which is stored in the same way.
+    fn append(&mut self, next: Prepared) {
+        self.rows += next.rows;
+        self.values.extend(next.values);
+        self.row_scales.extend(next.row_scales);
+        self.group_scales.extend(next.group_scales);
+        if let (Some(bias), Some(next)) = (&mut self.bias, next.bias) {
+            bias.extend(next);
+        }
+        self.squared_error.iter_mut().zip(next.squared_error).for_each(|(sum, next)| *sum += next);
+    }
+
+    /// Frobenius norm of the quantization error divided by that of the tensor; 0 for a tensor of zeros.
+    pub fn rel_error(&self) -> f64 {
+        let [error, norm] = self.squared_error;
+        if norm == 0.0 { 0.0 } else { (error / norm).sqrt() }
+    }
+
     /// Multiplies the columns of an f32 tensor, such as a norm, by factors.
     pub fn scale_f32_columns(&mut self, factors: &[f32]) {
         let columns = self.columns as usize;

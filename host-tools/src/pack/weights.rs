@@ -127,6 +127,7 @@ fn put_tensor(tensor: Prepared, target: Target, out: &mut Vec<u8>) -> Result<Sto
     let (role, layer) = tensor.id;
     let dtype = tensor.format.dtype();
     let layout = target.layout(dtype);
+    let rel_error = tensor.rel_error();
     let values = layout::arrange(tensor.values, tensor.columns as usize, dtype, layout);
     let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let optional = |values: &Option<Vec<f32>>| values.as_deref().map(floats);
@@ -139,7 +140,7 @@ fn put_tensor(tensor: Prepared, target: Target, out: &mut Vec<u8>) -> Result<Sto
         activations: tensor.activations,
         rows: tensor.rows,
         columns: tensor.columns,
-        rel_error: tensor.rel_error,
+        rel_error,
         layout,
         values: put(out, VALUES_ALIGN, &values)?,
         scales: put_optional(out, is_integer.then(|| floats(&tensor.row_scales)))?,

@@ -164,6 +164,12 @@ impl Quantized {
 
     /// Frobenius norm of the quantization error divided by that of `original`; 0 if the original is all zeros.
     pub fn relative_error(&self, original: Matrix) -> f64 {
+        let [error, norm] = self.squared_error(original);
+        if norm == 0.0 { 0.0 } else { (error / norm).sqrt() }
+    }
+
+    /// Sums of squares of the quantization error and of `original`.
+    pub fn squared_error(&self, original: Matrix) -> [f64; 2] {
         let square = |x: f64| x * x;
         let (mut error, mut norm) = (0.0, 0.0);
         for (row, values) in original.rows().enumerate() {
@@ -172,6 +178,6 @@ impl Quantized {
                 norm += square(value as f64);
             }
         }
-        if norm == 0.0 { 0.0 } else { (error / norm).sqrt() }
+        [error, norm]
     }
 }

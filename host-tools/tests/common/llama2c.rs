@@ -39,7 +39,7 @@ pub fn checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut weights = Vec::new();
     let mut put = |role: SourceRole, layer: Option<u32>| {
         let tensor = checkpoint.tensor(role, layer).expect("llama2.c's models have this tensor");
-        weights.extend_from_slice(&tensor.values);
+        weights.extend_from_slice(&tensor.values());
     };
     put(SourceRole::Embedding, None);
     for role in LAYER {
@@ -49,7 +49,7 @@ pub fn checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
     // The tables of cosines and sines for older readers, which are not read.
     weights.resize(weights.len() + (config.context * config.head_dim) as usize, 0.0);
     if let Some(head) = checkpoint.tensor(SourceRole::Head, None) {
-        weights.extend_from_slice(&head.values);
+        weights.extend_from_slice(&head.values());
     }
     file([dim, hidden, layers, heads, kv_heads, vocab, context], weights)
 }

@@ -19,10 +19,17 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
 /// Asserts that an imported tensor has the values of the tensor `name`: `source(row, column)` is the index of the value at that place.
 pub fn expect(checkpoint: &Checkpoint, role: SourceRole, layer: Option<u32>, name: &str, source: impl Fn(usize, usize) -> usize) {
     let tensor = checkpoint.tensor(role, layer).unwrap_or_else(|| panic!("{role:?} {layer:?} is missing"));
-    assert_eq!(tensor.values.len(), tensor.rows * tensor.columns);
-    for (at, &found) in tensor.values.iter().enumerate() {
+    assert_eq!((tensor.data.len(), tensor.values().len()), (tensor.rows * tensor.columns, tensor.rows * tensor.columns));
+    for (at, &found) in tensor.values().iter().enumerate() {
         let (row, column) = (at / tensor.columns, at % tensor.columns);
         assert_eq!(found, value(name, source(row, column)), "{role:?} {layer:?} at ({row}, {column}) from {name}");
+    }
+}
+
+/// Asserts that an opened checkpoint keeps norms and other small tensors in memory, but no decoded matrix.
+pub fn assert_matrices_stay_in_the_file(checkpoint: &Checkpoint) {
+    for tensor in checkpoint.tensors.iter().filter(|tensor| !matches!(tensor.role, SourceRole::ScoreBias | SourceRole::EncoderScoreBias)) {
+        assert_eq!(tensor.data.is_in_memory(), tensor.rows <= 2, "{:?} {:?}", tensor.role, tensor.layer);
     }
 }
 

@@ -45,8 +45,8 @@ pub const FIRST_HOSTILE: u32 = 259;
 
 fn tensor(role: SourceRole, layer: Option<u32>, (rows, columns): (usize, usize), value: impl FnMut(usize, usize) -> f32) -> Tensor {
     let mut value = value;
-    let values = (0..rows * columns).map(|index| value(index / columns, index % columns)).collect();
-    Tensor { role, layer, rows, columns, values, bias: None }
+    let values: Vec<f32> = (0..rows * columns).map(|index| value(index / columns, index % columns)).collect();
+    Tensor { role, layer, rows, columns, data: values.into(), bias: None }
 }
 
 fn packed(checkpoint: &Checkpoint) -> AlignedBytes {

@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let path = Path::new("fuzz.gguf");
-    match gguf::open(path, data) {
+    match gguf::open(path, &data.to_vec().into()) {
         Ok(checkpoint) => packed::run(&checkpoint),
         Err(error) => packed::check_refusal(&Error::file(path)(error).to_string()),
     }

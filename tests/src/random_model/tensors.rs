@@ -162,13 +162,13 @@ impl Draw {
     }
 
     fn given(&mut self, role: SourceRole, (rows, columns): (u32, u32), values: Vec<f32>) {
-        self.tensors.push(Tensor { role, layer: None, rows: rows as usize, columns: columns as usize, values, bias: None });
+        self.tensors.push(Tensor { role, layer: None, rows: rows as usize, columns: columns as usize, data: values.into(), bias: None });
     }
 
     fn matrix(&mut self, role: SourceRole, layer: Option<u32>, (rows, columns): (u32, u32), scale: f32) {
         let (rows, columns) = (rows as usize, columns as usize);
         let values = self.numbers.row(rows * columns, scale);
-        self.tensors.push(Tensor { role, layer, rows, columns, values, bias: None });
+        self.tensors.push(Tensor { role, layer, rows, columns, data: values.into(), bias: None });
     }
 
     fn linear(&mut self, role: SourceRole, layer: Option<u32>, shape: (u32, u32)) {
@@ -185,6 +185,6 @@ impl Draw {
         if self.norm == NormKind::Layer {
             values.extend(self.numbers.row(columns, 0.125));
         }
-        self.tensors.push(Tensor { role, layer, rows: values.len() / columns, columns, values, bias: None });
+        self.tensors.push(Tensor { role, layer, rows: values.len() / columns, columns, data: values.into(), bias: None });
     }
 }

@@ -10,12 +10,12 @@ mod tokenizer;
 use std::path::Path;
 
 use attoformer::image::Config;
-use sha2::{Digest, Sha256};
 
 use super::checkpoint::Checkpoint;
 use super::description::Description;
 use super::limits;
 use super::tensor_mapper::TensorMapper;
+use crate::files::FileBytes;
 use reader::Gguf;
 
 pub use error::{ContainerError, GgufError};
@@ -42,8 +42,8 @@ pub const ARCHITECTURES: &[Architecture] = &[
 ///
 /// # Errors
 /// [`GgufError`] with the first part that fails.
-pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, GgufError> {
-    let gguf = Gguf::read(bytes)?;
+pub fn open(path: &Path, file: &FileBytes) -> Result<Checkpoint, GgufError> {
+    let gguf = Gguf::read(file)?;
     let parts = gguf.size("split.count")?.unwrap_or(1);
     if parts > 1 {
         return Err(GgufError::Split(parts));
@@ -76,7 +76,7 @@ pub fn open(path: &Path, bytes: &[u8]) -> Result<Checkpoint, GgufError> {
     Ok(Checkpoint {
         name,
         path: path.to_owned(),
-        sha256: Sha256::digest(bytes).into(),
+        sha256: file.sha256(),
         config,
         rotary,
         tensors,

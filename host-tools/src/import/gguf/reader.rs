@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
 use super::error::ContainerError;
+use crate::files::FileBytes;
 use crate::import::elements::ElementType;
 use crate::import::weights::{StoredTensor, Weights, WeightsError};
 
@@ -20,7 +21,7 @@ const ALIGNMENT_MAX: u64 = 1 << 20;
 /// A file whose whole structure is checked.
 pub struct Gguf<'b> {
     metadata: BTreeMap<&'b str, Value<'b>>,
-    tensors: Vec<(&'b str, StoredTensor<'b>)>,
+    tensors: Vec<(&'b str, StoredTensor)>,
 }
 
 /// A value of the metadata.
@@ -67,8 +68,8 @@ impl<'b> Gguf<'b> {
     ///
     /// # Errors
     /// [`ContainerError`] with the first part that fails.
-    pub fn read(bytes: &'b [u8]) -> Result<Self, ContainerError> {
-        let mut cursor = Cursor(bytes);
+    pub fn read(file: &'b FileBytes) -> Result<Self, ContainerError> {
+        let mut cursor = Cursor(file);
         if cursor.take(4) != Ok(MAGIC) {
             return Err(ContainerError::NotGguf);
         }
@@ -97,9 +98,9 @@ impl<'b> Gguf<'b> {
             Some(Value::Unsigned(size)) if size.is_power_of_two() && *size <= ALIGNMENT_MAX => *size,
             Some(_) => return Err(ContainerError::Alignment),
         };
-        let start = ((bytes.len() - cursor.0.len()) as u64).next_multiple_of(alignment);
-        let data = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
-        Ok(Gguf { metadata, tensors: locate(&infos, data, alignment)? })
+        let start = ((file.len() - cursor.0.len()) as u64).next_multiple_of(alignment);
+        let data = usize::try_from(start).ok().and_then(|start| file.get(start..)).unwrap_or_default();
+        Ok(Gguf { metadata, tensors: locate(&infos, &file.part(data), alignment)? })
     }
 
     /// A value of the metadata.
@@ -184,7 +185,7 @@ impl<'b> Gguf<'b> {
     ///
     /// # Errors
     /// `WeightsError::Duplicate`.
-    pub fn into_weights(self) -> Result<Weights<'b>, WeightsError> {
+    pub fn into_weights(self) -> Result<Weights, WeightsError> {
         let mut weights = Weights::new("the metadata");
         self.tensors.into_iter().try_for_each(|(name, tensor)| weights.add(name.to_owned(), tensor))?;
         Ok(weights)
@@ -259,7 +260,7 @@ impl<'b> TensorInfo<'b> {
 }
 
 /// The bytes of the tensors, after a check that each is inside the data and no two overlap.
-fn locate<'b>(infos: &[TensorInfo<'b>], data: &'b [u8], alignment: u64) -> Result<Vec<(&'b str, StoredTensor<'b>)>, ContainerError> {
+fn locate<'b>(infos: &[TensorInfo<'b>], data: &FileBytes, alignment: u64) -> Result<Vec<(&'b str, StoredTensor)>, ContainerError> {
     let mut order: Vec<&TensorInfo<'_>> = infos.iter().collect();
     order.sort_by_key(|info| info.offset);
     for pair in order.windows(2) {
@@ -270,7 +271,7 @@ fn locate<'b>(infos: &[TensorInfo<'b>], data: &'b [u8], alignment: u64) -> Resul
     let bytes_of = |info: &TensorInfo<'_>| {
         let start = usize::try_from(info.offset).ok()?;
         let end = start.checked_add(usize::try_from(info.bytes).ok()?)?;
-        data.get(start..end)
+        data.get(start..end).map(|bytes| data.part(bytes))
     };
     let mut tensors = Vec::new();
     for info in infos {

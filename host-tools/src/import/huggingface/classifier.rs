@@ -65,7 +65,7 @@ impl EncoderHead {
     ///
     /// # Errors
     /// Those of [`Weights::take`](crate::import::weights::Weights::take).
-    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+    pub fn map(&self, config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
         let width = config.d_model;
         if self.kind == Classifier::Sequence && config.pooler != Pooler::None {
             mapper.linear(SourceRole::Pooler, None, self.names.pooler.0, (width, width), true)?;

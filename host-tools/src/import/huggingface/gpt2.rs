@@ -72,7 +72,7 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description::new(config, map_tensors))
 }
 
-fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     const HEAD: &str = "lm_head.weight";
     let (width, hidden) = (config.d_model, config.d_hidden);
     mapper.prefix_if("transformer.");
@@ -102,7 +102,7 @@ fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(),
 
 /// Maps a transposed matrix of one or several roles with `rows` outputs each.
 fn map_transposed(
-    mapper: &mut TensorMapper<'_, '_>,
+    mapper: &mut TensorMapper<'_>,
     roles: &[SourceRole],
     layer: Option<u32>,
     name: &str,
@@ -110,11 +110,13 @@ fn map_transposed(
 ) -> Result<(), WeightsError> {
     let (rows, columns) = (rows as usize, columns as usize);
     let all = roles.len() * rows;
-    let values = transposed(&mapper.values(&format!("{name}.weight"), &[columns, all])?, all);
+    let stored = mapper.data(&format!("{name}.weight"), &[columns, all])?;
     let bias = mapper.values(&format!("{name}.bias"), &[all])?;
     for (index, &role) in roles.iter().enumerate() {
-        let own = &values[index * rows * columns..][..rows * columns];
-        mapper.put(role, layer, columns, own.to_vec(), Some(bias[index * rows..][..rows].to_vec()));
+        let own = index * rows..(index + 1) * rows;
+        let bias = bias[own.clone()].to_vec();
+        let data = stored.clone().map(rows * columns, move |stored| transposed(stored, all, own.clone()));
+        mapper.put(role, layer, columns, data, Some(bias));
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { rotary: rope.frequencies()?, ..description })
 }
 
-fn map_tensors(config: &Config, bias: bool, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, bias: bool, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     const HEAD: &str = "embed_out.weight";
     let (width, hidden) = (config.d_model, config.d_hidden);
     mapper.prefix_if("gpt_neox.");
@@ -114,16 +114,17 @@ fn map_tensors(config: &Config, bias: bool, mapper: &mut TensorMapper<'_, '_>) -
 }
 
 /// Maps a matrix with the query, key and value rows of the first head, then those of the next one, and so on.
-fn map_qkv(config: &Config, mapper: &mut TensorMapper<'_, '_>, layer: Option<u32>, name: &str, bias: bool) -> Result<(), WeightsError> {
-    let (values, bias) = mapper.weight_and_bias(name, (3 * config.q_dim(), config.d_model), bias)?;
+fn map_qkv(config: &Config, mapper: &mut TensorMapper<'_>, layer: Option<u32>, name: &str, bias: bool) -> Result<(), WeightsError> {
+    let (stored, bias) = mapper.weight_and_bias(name, (3 * config.q_dim(), config.d_model), bias)?;
     let columns = config.d_model as usize;
     let rows = config.head_dim as usize;
     // Every third group of a head's rows, from group `which` on.
-    let own = |all: &[f32], columns: usize, which: usize| -> Vec<f32> {
+    let own = move |all: &[f32], columns: usize, which: usize| -> Vec<f32> {
         all.chunks_exact(rows * columns).skip(which).step_by(3).flatten().copied().collect()
     };
     for (which, role) in [SourceRole::Query, SourceRole::Key, SourceRole::Value].into_iter().enumerate() {
-        mapper.put(role, layer, columns, own(&values, columns, which), bias.as_ref().map(|bias| own(bias, 1, which)));
+        let data = stored.clone().map(stored.len() / 3, move |stored| own(stored, columns, which));
+        mapper.put(role, layer, columns, data, bias.as_ref().map(|bias| own(bias, 1, which)));
         if role != SourceRole::Value {
             mapper.interleave_last(config, RotaryPairs::RotateHalf, columns);
         }

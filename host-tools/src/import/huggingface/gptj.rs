@@ -67,7 +67,7 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { rotary, ..Description::new(config, map_tensors) })
 }
 
-fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let (width, hidden) = (config.d_model, config.d_hidden);
     mapper.prefix_if("transformer.");
     mapper.matrix(SourceRole::Embedding, None, "wte.weight", config.vocab, width)?;

@@ -93,11 +93,11 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { labels: json.labels, audio, ..description })
 }
 
-fn map_tensors(config: &Config, spec: &LayerSpec, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, spec: &LayerSpec, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let width = config.d_model as usize;
     let class = mapper.values("embeddings.cls_token", &[1, 1, width])?;
     mapper.put(SourceRole::ClassToken, None, width, class, None);
-    let positions = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    let positions = mapper.data("embeddings.position_embeddings", &[1, config.context as usize, width])?;
     mapper.put(SourceRole::Positions, None, width, positions, None);
     let patch_embedding = "embeddings.patch_embeddings.projection";
     mapper.linear(SourceRole::Conv1, None, patch_embedding, (config.d_model, config.features), true)?;

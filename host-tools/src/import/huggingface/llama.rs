@@ -180,7 +180,7 @@ fn describe(directory: &Directory, json: &ConfigJson, traits: FamilyTraits) -> R
     Ok(Description { rotary, ..Description::new(config, move |config, mapper| map_tensors(&names, config, mapper)) })
 }
 
-fn map_tensors(names: &DecoderNames, config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(names: &DecoderNames, config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     mapper.prefix_if("model.");
     for layer in 0..config.layers {
         // A table that follows from the config; older files store it.

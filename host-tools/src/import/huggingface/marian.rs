@@ -12,6 +12,7 @@ use super::token_ids::TokenIds;
 use crate::import::checkpoint::{GenerationConfig, SourceRole};
 use crate::import::description::Description;
 use crate::import::limits::{COMPUTED_TABLE_MAX, head_dim};
+use crate::import::tensor_data::TensorData;
 use crate::import::tensor_mapper::{LayerNames, LayerSpec, RotaryPairs, TensorMapper};
 use crate::import::weights::WeightsError;
 
@@ -114,12 +115,12 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { generation_config: Some(generation_config), ..Description::new(config, map_tensors) })
 }
 
-fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let (width, vocab) = (config.d_model as usize, config.vocab as usize);
     // The names of the one embedding table; a file has at least one of them.
     let names = ["model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
     let name = names.into_iter().find(|name| mapper.weights.has(name)).unwrap_or(names[0]);
-    let embedding = mapper.values(name, &[vocab, width])?;
+    let embedding = mapper.data(name, &[vocab, width])?;
     let bias = mapper.values("final_logits_bias", &[1, vocab])?;
     mapper.put(SourceRole::Embedding, None, width, embedding, Some(bias));
     mapper.skip(&names);
@@ -128,7 +129,7 @@ fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(),
         (SourceRole::Positions, "model.decoder.embed_positions.weight"),
     ] {
         let table = if mapper.weights.has(name) {
-            mapper.values(name, &[config.context as usize, width])?
+            mapper.data(name, &[config.context as usize, width])?
         } else {
             sinusoids(config.context, config.d_model)?
         };
@@ -148,15 +149,16 @@ fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(),
 
 /// Sinusoidal positions: sines in the first half of a row, cosines in the second, with wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017,
 /// section 3.5, where the two alternate).
-fn sinusoids(rows: u32, columns: u32) -> Result<Vec<f32>, WeightsError> {
+fn sinusoids(rows: u32, columns: u32) -> Result<TensorData, WeightsError> {
     if u64::from(rows) * u64::from(columns) > COMPUTED_TABLE_MAX {
         return Err(WeightsError::ComputedTable { rows, columns });
     }
     let sines = columns.div_ceil(2);
-    let value = |position: u32, column: u32| {
+    let value = move |position: u32, column: u32| {
         let pair = if column < sines { column } else { column - sines };
         let angle = f64::from(position) / libm::pow(10_000.0, 2.0 * f64::from(pair) / f64::from(columns));
         if column < sines { libm::sin(angle) } else { libm::cos(angle) }
     };
-    Ok((0..rows).flat_map(|position| (0..columns).map(move |column| value(position, column) as f32)).collect())
+    let table = move || (0..rows).flat_map(|position| (0..columns).map(move |column| value(position, column) as f32)).collect();
+    Ok(TensorData::computed(rows as usize * columns as usize, table))
 }

@@ -116,7 +116,7 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { generation_config: Some(generation_config), ..Description::new(config, map_tensors) })
 }
 
-fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let width = config.d_model;
     mapper.matrix(SourceRole::Embedding, None, "shared.weight", config.vocab, width)?;
     mapper.skip(&["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]);
@@ -144,16 +144,16 @@ fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(),
     // With tied embeddings the head reads rows divided by sqrt(d_model): the factor is folded into the norm before it.
     let scale = (1.0 / f64::from(width).sqrt()) as f32;
     if let Some(norm) = mapper.tensors.last_mut() {
-        norm.values.iter_mut().for_each(|value| *value *= scale);
+        norm.data.edit(|values| values.iter_mut().for_each(|value| *value *= scale));
     }
     Ok(())
 }
 
 /// Maps the relative position biases of a stack, which its first layer stores for all layers, one row per bucket.
-fn map_biases(config: &Config, mapper: &mut TensorMapper<'_, '_>, role: SourceRole, stack: &str) -> Result<(), WeightsError> {
+fn map_biases(config: &Config, mapper: &mut TensorMapper<'_>, role: SourceRole, stack: &str) -> Result<(), WeightsError> {
     let (buckets, heads) = (config.buckets as usize, config.heads as usize);
     let name = format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
-    let values = transposed(&mapper.values(&name, &[buckets, heads])?, heads);
+    let values = transposed(&mapper.values(&name, &[buckets, heads])?, heads, 0..heads);
     mapper.put(role, None, buckets, values, None);
     Ok(())
 }

@@ -99,16 +99,16 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { labels, pictures, ..description })
 }
 
-fn map_tensors(config: &Config, spec: &LayerSpec, kernel: [usize; 4], mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, spec: &LayerSpec, kernel: [usize; 4], mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let width = config.d_model as usize;
     mapper.prefix_if("vit.");
     let class = mapper.values("embeddings.cls_token", &[1, 1, width])?;
     mapper.put(SourceRole::ClassToken, None, width, class, None);
-    let positions = mapper.values("embeddings.position_embeddings", &[1, config.context as usize, width])?;
+    let positions = mapper.data("embeddings.position_embeddings", &[1, config.context as usize, width])?;
     mapper.put(SourceRole::Positions, None, width, positions, None);
     // The patch embedding is a convolution whose stride is its width: the kernel of an output is one row over the values of a patch, in the same
     // order.
-    let projection = mapper.values("embeddings.patch_embeddings.projection.weight", &kernel)?;
+    let projection = mapper.data("embeddings.patch_embeddings.projection.weight", &kernel)?;
     let bias = mapper.values("embeddings.patch_embeddings.projection.bias", &[width])?;
     mapper.put(SourceRole::Conv1, None, config.features as usize, projection, Some(bias));
     for layer in 0..config.layers {

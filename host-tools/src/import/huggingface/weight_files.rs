@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::file_names::{INDEX, WEIGHTS};
 use crate::error::Error;
-use crate::files;
+use crate::files::FileBytes;
 use crate::import::json_file::{fields, read_json};
 use crate::import::weights::Weights;
 
@@ -17,7 +16,7 @@ use crate::import::weights::Weights;
 pub struct WeightFiles {
     /// The one file, or the index of several.
     pub path: PathBuf,
-    maps: Vec<(PathBuf, Mmap)>,
+    files: Vec<(PathBuf, FileBytes)>,
     /// Name of the file of each tensor; empty with one file.
     index: BTreeMap<String, String>,
 }
@@ -54,32 +53,32 @@ impl WeightFiles {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (single, index) = (folder.join(WEIGHTS), folder.join(INDEX));
         if single.exists() || !index.exists() {
-            return Ok(WeightFiles { maps: vec![(single.clone(), files::map(&single)?)], path: single, index: BTreeMap::new() });
+            return Ok(WeightFiles { files: vec![(single.clone(), FileBytes::open(&single)?)], path: single, index: BTreeMap::new() });
         }
         let Index { weight_map } = fields(read_json(&index)?).map_err(Error::file(&index))?;
         let names: BTreeSet<&String> = weight_map.values().collect();
-        let mut maps = Vec::new();
+        let mut files = Vec::new();
         for name in names {
             // The index must not lead out of the folder.
             if Path::new(name).file_name() != Some(name.as_ref()) {
                 return Err(Error::file(&index)(IndexError::ForeignFile(name.clone())));
             }
-            maps.push((folder.join(name), files::map(&folder.join(name))?));
+            files.push((folder.join(name), FileBytes::open(&folder.join(name))?));
         }
-        if maps.is_empty() {
+        if files.is_empty() {
             return Err(Error::file(&index)(IndexError::NoFiles));
         }
-        Ok(WeightFiles { path: index, maps, index: weight_map })
+        Ok(WeightFiles { path: index, files, index: weight_map })
     }
 
     /// All tensors, each from the file that the index names.
     ///
     /// # Errors
     /// [`Error::File`]: a file is damaged, or lacks a tensor of the index.
-    pub fn weights(&self) -> Result<Weights<'_>, Error> {
+    pub fn weights(&self) -> Result<Weights, Error> {
         let mut weights = Weights::new("config.json");
-        for (path, map) in &self.maps {
-            weights.add_safetensors(map).map_err(Error::file(path))?;
+        for (path, file) in &self.files {
+            weights.add_safetensors(file).map_err(Error::file(path))?;
         }
         match self.index.iter().find(|(name, _)| !weights.has(name)) {
             None => Ok(weights),
@@ -90,7 +89,7 @@ impl WeightFiles {
     /// SHA-256 of all files, one after another.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        self.maps.iter().for_each(|(_, map)| hash.update(&map[..]));
+        self.files.iter().for_each(|(_, file)| file.steps(|bytes| hash.update(bytes)));
         hash.finalize().into()
     }
 }

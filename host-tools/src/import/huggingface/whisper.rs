@@ -163,7 +163,7 @@ pub fn describe(directory: &Directory) -> Result<Description, ConfigError> {
     Ok(Description { audio: Some(audio), generation_config, ..Description::new(config, map_tensors) })
 }
 
-fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(), WeightsError> {
+fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_>) -> Result<(), WeightsError> {
     let (width, features) = (config.d_model as usize, config.features as usize);
     mapper.prefix = "model.";
     mapper.matrix(SourceRole::Embedding, None, "decoder.embed_tokens.weight", config.vocab, config.d_model)?;
@@ -189,15 +189,15 @@ fn map_tensors(config: &Config, mapper: &mut TensorMapper<'_, '_>) -> Result<(),
 
 /// Maps a convolution of width 3. The file stores `(out, in, tap)`, a checkpoint the inputs of each tap one after another.
 fn map_convolution(
-    mapper: &mut TensorMapper<'_, '_>,
+    mapper: &mut TensorMapper<'_>,
     role: SourceRole,
     name: &str,
     (rows, inputs): (usize, usize),
 ) -> Result<(), WeightsError> {
-    let values = mapper.values(&format!("{name}.weight"), &[rows, inputs, 3])?;
+    let kernels = mapper.data(&format!("{name}.weight"), &[rows, inputs, 3])?;
     let bias = mapper.values(&format!("{name}.bias"), &[rows])?;
     let by_tap = |row: &[f32]| (0..3).flat_map(|tap| row.chunks_exact(3).map(move |taps| taps[tap])).collect::<Vec<f32>>();
-    let values = values.chunks_exact(3 * inputs).flat_map(by_tap).collect();
-    mapper.put(role, None, 3 * inputs, values, Some(bias));
+    let kernels = kernels.map(rows * inputs * 3, move |kernels| kernels.chunks_exact(3 * inputs).flat_map(by_tap).collect());
+    mapper.put(role, None, 3 * inputs, kernels, Some(bias));
     Ok(())
 }

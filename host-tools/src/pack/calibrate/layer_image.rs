@@ -197,7 +197,7 @@ impl Model<'_> {
         }
         image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out));
         let image = image.finish(arena_bytes(config, Plan::packed(config)), stored.len() as u32)?;
-        Ok(AlignedBytes::copy_of(&image))
+        Ok(image.into())
     }
 }
 
