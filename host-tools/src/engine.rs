@@ -152,3 +152,22 @@ pub fn thread_pool(count: u32) -> Result<&'static dyn Parallel, Error> {
     let pool = pool.map_err(|source| Error::request(EngineError::Threads { count, source }))?;
     Ok(Box::leak(Box::new(ThreadPool(pool))))
 }
+
+/// Rayon's pool of the calling thread.
+#[derive(Debug)]
+struct SharedPool;
+
+impl Parallel for SharedPool {
+    fn threads(&self) -> usize {
+        rayon::current_num_threads()
+    }
+
+    fn join(&self, a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+        rayon::join(a, b);
+    }
+}
+
+/// The thread pool that parallel iterators use, too. It is quick on the pool's own threads, where [`rayon::scope`] runs its closure.
+pub fn shared_pool() -> &'static dyn Parallel {
+    &SharedPool
+}

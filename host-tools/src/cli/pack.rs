@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use attoformer::image::KvType;
 use attoformer::internals::format::TensorOrder;
 use attoformer_tools::pack::Activations;
-use attoformer_tools::pack::calibrate::Calibration;
+use attoformer_tools::pack::calibrate::{Calibration, Excerpt, read_text};
 use attoformer_tools::pack::layout::Target;
 use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
-use attoformer_tools::{Error, files, import, pack};
+use attoformer_tools::{Error, import, pack};
 
 use super::output::{print, print_json};
 
@@ -72,8 +72,6 @@ enum OptionError {
     Kv(String),
     #[error("unknown number of bits \"{0}\"; use 8, 12 or auto")]
     Activations(String),
-    #[error("the calibration text is blank")]
-    NoText,
 }
 
 fn parse_group(text: &str) -> Result<u32, FormatError> {
@@ -111,10 +109,13 @@ fn calibration(requested: Option<&Path>) -> Result<Calibration, Error> {
         b"self" => Calibration::OwnText,
         b"built-in" => Calibration::BuiltIn,
         _ if path.is_dir() => Calibration::Folder(path.to_owned()),
-        _ => match files::text(path)? {
-            text if text.trim().is_empty() => return Err(Error::file(path)(OptionError::NoText)),
-            text => Calibration::Text(path.to_owned(), text),
-        },
+        _ => {
+            let Excerpt { text, is_truncated } = read_text(path)?;
+            if is_truncated {
+                eprintln!("note: {}: only the first 4 MiB are used for calibration", path.display());
+            }
+            Calibration::Text(path.to_owned(), text)
+        }
     })
 }
 
@@ -144,5 +145,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     pack::write(&args.output, &packed)?;
 
     let summary = ImageSummary::of_packed(&packed).map_err(Error::engine(&args.output))?;
-    if args.json { print_json(&summary) } else { print(&summary.to_string()) }
+    if args.json {
+        return print_json(&summary);
+    }
+    print(&summary.to_string())?;
+    let loss = packed.measured_loss.map_or("unknown".to_owned(), |loss| loss.to_string());
+    print(&format!("calibration {}; measured loss on held-out calibration data: {loss}\n", packed.calibration))
 }

@@ -7,7 +7,7 @@ use attoformer::image::{AttentionKind, Config, KvType, PositionKind, Role};
 use attoformer::internals::format::{TensorOrder, shape_of};
 use attoformer::{Plan, arena_bytes};
 
-use super::calibrate::{self, Calibrated, Calibrator, has_key_offset};
+use super::calibrate::{self, Calibrated, Calibration, Calibrator, MeasuredLoss, has_key_offset};
 use super::error::PackError;
 use super::frontend;
 use super::fuse::{fuse, source};
@@ -30,6 +30,10 @@ pub struct Packed {
     pub image: AlignedBytes,
     /// How each tensor is stored, in directory order.
     pub tensors: Vec<StoredTensor>,
+    /// Source of the calibration samples, as in `--calibrate`: self, built-in, a path or none.
+    pub calibration: String,
+    /// Loss on samples that were not used; `None` without any.
+    pub measured_loss: Option<MeasuredLoss>,
 }
 
 /// Packs a checkpoint.
@@ -54,13 +58,15 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
         return write(checkpoint, &config, tensors, options, progress);
     };
     let config = attoformer::config! { key_offset: has_key_offset(&config), ..config };
-    let Calibrated { mut tensors, .. } = Calibrator::new(checkpoint, &config, options, &formats, &samples, progress).run()?;
+    let Calibrated { mut tensors, streams } = Calibrator::new(checkpoint, &config, options, &formats, &samples, progress).run()?;
     let all = tensor_ids(&config).into_iter().map(|id| match tensors.remove(&id) {
         // While a model is calibrated, its tables have only the rows of the samples' tokens.
         Some(prepared) if id.0 != Role::LayerTable => Ok(prepared),
         _ => Ok(prepare_blocks(&source(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))),
     });
-    write(checkpoint, &config, all, options, progress)
+    let packed = write(checkpoint, &config, all, options, &Progress::silent())?;
+    let measured_loss = calibrate::measure(&packed.image, checkpoint, &samples, &streams)?;
+    Ok(Packed { calibration: samples.origin, measured_loss, ..packed })
 }
 
 /// Writes the image of these tensors with its golden vector.
@@ -160,5 +166,5 @@ fn with_golden(Sections { mut image, tensors, golden }: Sections) -> Result<Pack
     let at = golden + GOLDEN_HASH_OFFSET;
     image[at..at + 4].copy_from_slice(&hash.to_le_bytes());
     seal(&mut image);
-    Ok(Packed { image, tensors })
+    Ok(Packed { image, tensors, calibration: Calibration::None.to_string(), measured_loss: None })
 }

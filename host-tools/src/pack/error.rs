@@ -1,5 +1,7 @@
 //! Errors of the packer.
 
+use std::path::PathBuf;
+
 use crate::import::SourceRole;
 
 /// A model or a request that cannot be packed. The file is added by [`crate::Error::File`].
@@ -72,6 +74,22 @@ pub enum PackError {
     /// The engine rejects the finished image.
     #[error("the engine rejects the packed image: {0}")]
     Rejected(attoformer::Error),
+    /// A folder has nothing to calibrate with.
+    #[error("the folder {} has no readable {kind} file to calibrate with; name another one with --calibrate", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Kind of the files.
+        kind: &'static str,
+    },
+    /// The calibration data is of another kind than the model's input.
+    #[error("this model reads {reads}; name {wants} with --calibrate")]
+    CalibrationKind {
+        /// What the model reads.
+        reads: &'static str,
+        /// What calibrates it.
+        wants: &'static str,
+    },
     /// A calibration text cannot be read by the model.
     #[error("the model cannot read the calibration text: {0}; use --calibrate none")]
     Calibration(attoformer::Error),

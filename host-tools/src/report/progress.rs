@@ -14,6 +14,7 @@ pub struct Progress {
     label: &'static str,
     total: u64,
     done: Cell<u64>,
+    start: Instant,
     out: Out,
 }
 
@@ -33,12 +34,12 @@ impl Progress {
         } else {
             Out::Lines(Cell::new(Instant::now()))
         };
-        Progress { label, total, done: Cell::new(0), out }
+        Progress { label, total, done: Cell::new(0), start: Instant::now(), out }
     }
 
     /// Creates progress that is not shown.
     pub fn silent() -> Self {
-        Progress { label: "", total: 0, done: Cell::new(0), out: Out::Nothing }
+        Progress { label: "", total: 0, done: Cell::new(0), start: Instant::now(), out: Out::Nothing }
     }
 
     /// Prints a note between two steps.
@@ -51,15 +52,24 @@ impl Progress {
 
     /// Adds finished steps.
     pub fn advance(&self, steps: u64) {
-        self.done.set(self.done.get() + steps);
+        // A task may turn out to have more steps than announced.
+        self.done.set((self.done.get() + steps).min(self.total));
         match &self.out {
             Out::Bar(bar) => bar.inc(steps),
             Out::Lines(last) if last.get().elapsed() >= BETWEEN_LINES => {
                 last.set(Instant::now());
-                eprintln!("{}: {} of {}", self.label, self.done.get(), self.total);
+                eprintln!("{}: {} of {}, about {} s left", self.label, self.done.get(), self.total, self.seconds_left());
             }
             Out::Lines(_) | Out::Nothing => {}
         }
+    }
+}
+
+impl Progress {
+    /// Remaining time if all steps take as long as those that are done.
+    fn seconds_left(&self) -> u64 {
+        let (done, left) = (self.done.get().max(1) as f64, (self.total - self.done.get()) as f64);
+        (self.start.elapsed().as_secs_f64() / done * left).ceil() as u64
     }
 }
 

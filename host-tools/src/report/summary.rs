@@ -54,6 +54,13 @@ pub struct ImageSummary {
     pub golden: String,
     /// SHA-256 of the source file in hex.
     pub source_sha256: String,
+    /// Source of the calibration samples, as in `--calibrate`; known only after packing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<String>,
+    /// Loss on calibration samples that were not used: mean KL divergence in nats, or one minus the mean cosine similarity. Unknown without
+    /// such samples; stated only after packing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_loss: Option<Option<f64>>,
     /// All tensors in directory order.
     pub tensors: Vec<TensorSummary>,
 }
@@ -109,6 +116,8 @@ impl ImageSummary {
             signed: image.is_signed(),
             golden: format!("{:08x}", image.golden().hash),
             source_sha256: metadata.source_sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            calibration: None,
+            measured_loss: None,
             tensors: image.entries().map(|entry| TensorSummary::of_entry(&entry)).collect(),
         })
     }
@@ -119,6 +128,8 @@ impl ImageSummary {
     /// Those of [`ImageSummary::of_image`].
     pub fn of_packed(packed: &Packed) -> Result<ImageSummary, attoformer::Error> {
         let mut summary = ImageSummary::of_image(&Image::new(&packed.image)?)?;
+        summary.calibration = Some(packed.calibration.clone());
+        summary.measured_loss = Some(packed.measured_loss.map(|loss| loss.mean));
         for (tensor, stored) in summary.tensors.iter_mut().zip(&packed.tensors) {
             tensor.rel_error = Some(stored.rel_error);
         }

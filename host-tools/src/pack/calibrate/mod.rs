@@ -5,12 +5,16 @@
 //! follow, and the matrices are rounded. With GPTQ a second stream runs through the layers as they are quantized, so that each layer makes up
 //! for the errors of those before it (Frantar et al. 2023, section 3). The engine computes all activations, so every PC packs the same bytes.
 
+mod features;
 mod layer_image;
+mod loss;
 mod own_text;
 pub mod samples;
+mod sound;
 mod sources;
 mod statistics;
 mod stream;
+mod text;
 
 use std::collections::BTreeMap;
 
@@ -27,10 +31,12 @@ use crate::import::Checkpoint;
 use crate::quantize::{Format, HessianBuilder, Matrix};
 use crate::report::progress::Progress;
 use layer_image::{Layer, Model, Stack, layers};
+pub use loss::{Measure, MeasuredLoss, measure};
 use samples::Samples;
-pub use sources::{Calibration, TEXT, samples};
+pub use sources::{Calibration, samples};
 use statistics::{InputStatistics, StackSamples, Statistics, Streams, advance, observe};
 use stream::Runner;
+pub use text::{Excerpt, TEXT, read as read_text};
 
 /// A model whose tensors are ready to be written.
 pub struct Calibrated {
@@ -159,7 +165,7 @@ impl<'c> Calibrator<'c> {
         let (role, layer) = id;
         if role.is_norm() && smooth::only_reader(self.config, role).is_some_and(|reader| self.formats.contains_key(&(reader, layer))) {
             // Its factors follow from the matrix that reads it, which comes later in the directory.
-            self.tensors.insert(id, prepare(tensor, &Storage::plain(id, Format::F32)));
+            self.insert(prepare(tensor, &Storage::plain(id, Format::F32)));
             return;
         }
         let offset = match role {

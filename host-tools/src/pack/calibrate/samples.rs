@@ -4,6 +4,15 @@ use attoformer::image::Config;
 
 use super::layer_image::{Lengths, Stack};
 
+/// Amount of calibration data.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount {
+    /// Tokens of all sequences together.
+    pub tokens: usize,
+    /// Tokens of a sequence, at most.
+    pub sequence: usize,
+}
+
 /// Input of an encoder.
 #[derive(Clone, Debug)]
 pub enum Input {

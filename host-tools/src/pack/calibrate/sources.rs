@@ -1,32 +1,26 @@
-//! Where calibration samples come from: text that the model writes itself, the built-in text, the user's text or folder.
+//! Where calibration samples come from: text that the model writes itself, built-in text or sounds, the user's text or folder.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use attoformer::image::{Architecture, Config, InputStem};
-use attoformer::{Error, Tokenizer};
+use attoformer::image::Architecture;
 
-use super::own_text::{self, Amount};
-use super::samples::{Input, Sample, Samples};
-use crate::eval::perplexity::documents;
-use crate::files::AlignedBytes;
+use super::samples::{Amount, Input, Sample, Samples};
+use super::text::{self, TEXT, TextReader, Unfit};
+use super::{features, own_text};
 use crate::import::Checkpoint;
 use crate::pack::error::PackError;
-use crate::pack::sections;
 use crate::report::progress::Progress;
-use crate::run::embed::encode_truncated;
-
-/// The built-in calibration text: sentences of many kinds, one per line.
-pub const TEXT: &str = include_str!("../calibration.txt");
 
 /// Source of the calibration samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Calibration {
-    /// The best source for the model: its own text for decoders, the built-in text for encoders.
+    /// The best source for the model: its own text for decoders, built-in text or sounds for the others, nothing for pictures.
     #[default]
     Best,
     /// Text that the model writes itself.
     OwnText,
-    /// The built-in text.
+    /// The built-in text; for models that read sound, generated sounds.
     BuiltIn,
     /// A text of the user's, from this file.
     Text(PathBuf, String),
@@ -36,149 +30,124 @@ pub enum Calibration {
     None,
 }
 
-/// Tokens of a sequence of text, at most.
-const SEQUENCE: usize = 512;
-/// Tokens that a text needs at least.
-const TOKENS_MIN: usize = 500;
-/// Tokens that calibrate smoothing factors and key offsets.
-const SMOOTHING_TOKENS: usize = 2048;
-/// Tokens that calibrate GPTQ.
-const GPTQ_TOKENS: usize = 12_288;
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Calibration::Best | Calibration::None => f.write_str("none"),
+            Calibration::OwnText => f.write_str("self"),
+            Calibration::BuiltIn => f.write_str("built-in"),
+            Calibration::Text(path, _) | Calibration::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
 
-/// Reasons why a text is refused as calibration.
+/// Amount of text that calibrates smoothing factors and key offsets.
+const SMOOTHING: Amount = Amount { tokens: 2048, sequence: 160 };
+/// Amount of text that calibrates GPTQ.
+const GPTQ: Amount = Amount { tokens: 12_288, sequence: 512 };
+/// Amount of text for an encoder, whose sequences are short: all of the built-in text.
+const ENCODER: Amount = Amount { tokens: 32_768, sequence: 512 };
+/// Tokens that an encoder-decoder writes at most: for all inputs together, and for one.
+const ANSWERS: Amount = Amount { tokens: 3072, sequence: 48 };
+
+/// Reasons why a source is not used.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unfit {
-    /// It has too few tokens.
-    #[error("it has {0} tokens, fewer than {TOKENS_MIN}")]
-    Short(usize),
-    /// The tokenizer does not know it.
-    #[error("{0} % of its tokens are unknown to the model's tokenizer")]
-    Unknown(usize),
-    /// It repeats one token.
-    #[error("it repeats a single token")]
-    Repeated,
+enum Refusal {
+    #[error(transparent)]
+    Text(Unfit),
+    #[error("the model has no tokenizer")]
+    NoTokenizer,
+    #[error("this model does not write text from nothing")]
+    CannotWrite,
+    #[error("there is no built-in calibration for models that read pictures or features; name a folder with --calibrate")]
+    NoBuiltIn,
 }
 
 /// The samples that calibrate a model; `None` without calibration. A source that does not fit the model is reported, and the next best one is used.
 ///
 /// # Errors
-/// [`PackError`]: the model cannot be run.
+/// [`PackError`]: the model cannot be run, or the user's folder has nothing to calibrate with.
 pub fn samples(
     checkpoint: &Checkpoint,
     calibration: &Calibration,
     needs_gptq: bool,
     progress: &Progress,
 ) -> Result<Option<Samples>, PackError> {
-    let config = &checkpoint.config;
-    let reads_features = config.input_stem != InputStem::Tokens;
-    let order: &[Calibration] = match calibration {
-        Calibration::None => &[],
-        Calibration::Best if reads_features => &[],
-        Calibration::Best if own_text::can_write(config) => &[Calibration::OwnText, Calibration::BuiltIn],
-        Calibration::Best => &[Calibration::BuiltIn],
-        Calibration::OwnText => &[Calibration::OwnText, Calibration::BuiltIn],
-        chosen => &[chosen.clone(), Calibration::OwnText, Calibration::BuiltIn],
+    if *calibration == Calibration::None {
+        return Ok(None);
+    }
+    let best: &[Calibration] = match checkpoint.config.architecture {
+        Architecture::Decoder => &[Calibration::OwnText, Calibration::BuiltIn],
+        _ => &[Calibration::BuiltIn],
     };
-    for source in order {
-        let tokens = if needs_gptq { GPTQ_TOKENS } else { SMOOTHING_TOKENS };
-        let found = match source {
-            Calibration::OwnText if own_text::can_write(config) => own(checkpoint, tokens)?,
-            Calibration::BuiltIn if checkpoint.tokenizer.is_some() => match of_text(checkpoint, TEXT, tokens, "the built-in text")? {
-                Ok(samples) => samples,
-                Err(unfit) => {
-                    progress.note(&format!("note: the built-in text does not fit this model: {unfit}"));
-                    continue;
-                }
-            },
-            Calibration::Text(path, text) if checkpoint.tokenizer.is_some() => {
-                match of_text(checkpoint, text, tokens, &path.display().to_string())? {
-                    Ok(samples) => samples,
-                    Err(unfit) => {
-                        progress
-                            .note(&format!("note: {} is not used for calibration: {unfit}; the next best source is used", path.display()));
-                        continue;
-                    }
-                }
-            }
-            _ => continue,
-        };
-        return Ok(Some(found));
+    let chosen = Some(calibration).filter(|chosen| **chosen != Calibration::Best);
+    for source in chosen.into_iter().chain(best.iter().filter(|&source| source != calibration)) {
+        match of_source(checkpoint, source, needs_gptq, progress)? {
+            Ok(samples) => return Ok(Some(Samples::new(samples, source.to_string()))),
+            Err(refusal) => progress.note(&format!("note: no calibration by {source}: {refusal}")),
+        }
     }
     Ok(None)
 }
 
-fn own(checkpoint: &Checkpoint, tokens: usize) -> Result<Samples, PackError> {
-    let length = SEQUENCE.min(checkpoint.config.context as usize).min(if tokens < GPTQ_TOKENS { 160 } else { SEQUENCE });
-    let sequences = own_text::sample(checkpoint, Amount { sequences: tokens.div_ceil(length), tokens: length })?;
-    let samples = sequences.into_iter().map(|target| Sample { input: Input::Nothing, target });
-    Ok(Samples::new(samples.collect(), "text that the model wrote itself"))
-}
-
-fn of_text(checkpoint: &Checkpoint, text: &str, tokens: usize, origin: &str) -> Result<Result<Samples, Unfit>, PackError> {
-    let Some(packed) = &checkpoint.tokenizer else { return Ok(Err(Unfit::Short(0))) };
-    let mut section = Vec::new();
-    sections::tokenizer(packed, &mut section);
-    let section = AlignedBytes::copy_of(&section);
-    let tokenizer = Tokenizer::new(&section, checkpoint.config.vocab).map_err(PackError::Rejected)?;
-    let sequences = sequences(&tokenizer, &checkpoint.config, text, tokens).map_err(PackError::Calibration)?;
-    if let Err(unfit) = fits(&tokenizer, &sequences) {
-        return Ok(Err(unfit));
-    }
-    let sample = |tokens: Vec<u32>| match checkpoint.config.architecture {
-        Architecture::Encoder => Sample { input: Input::Tokens(tokens), target: Vec::new() },
-        Architecture::EncoderDecoder => {
-            let target =
-                std::iter::once(checkpoint.config.bos).chain(tokens.iter().copied()).take(checkpoint.config.context as usize).collect();
-            Sample { input: Input::Tokens(tokens), target }
-        }
-        _ => Sample { input: Input::Nothing, target: tokens },
+fn of_source(
+    checkpoint: &Checkpoint,
+    source: &Calibration,
+    needs_gptq: bool,
+    progress: &Progress,
+) -> Result<Result<Vec<Sample>, Refusal>, PackError> {
+    let reads_features = !checkpoint.config.has_embedding() || features::file_kind(checkpoint).is_some();
+    let amount = match checkpoint.config.architecture {
+        Architecture::Encoder => ENCODER,
+        _ if needs_gptq => GPTQ,
+        _ => SMOOTHING,
     };
-    Ok(Ok(Samples::new(sequences.into_iter().map(sample).collect(), origin)))
+    let inputs = match source {
+        Calibration::Best | Calibration::None => return Ok(Ok(Vec::new())),
+        Calibration::OwnText if !own_text::can_write(&checkpoint.config) => return Ok(Err(Refusal::CannotWrite)),
+        Calibration::OwnText => own_text::sample(checkpoint, amount)?.into_iter().map(Input::Tokens).collect(),
+        Calibration::Text(..) if reads_features => {
+            let wants = "a folder of them";
+            return Err(PackError::CalibrationKind { reads: features::file_kind(checkpoint).unwrap_or("features"), wants });
+        }
+        Calibration::Folder(folder) if features::file_kind(checkpoint).is_some() => features::of_folder(checkpoint, folder, progress)?,
+        Calibration::Folder(_) if reads_features => return Ok(Err(Refusal::NoBuiltIn)),
+        Calibration::Folder(_) => return Err(PackError::CalibrationKind { reads: "text", wants: "a text file" }),
+        Calibration::BuiltIn if checkpoint.audio.is_some() => features::of_generated_sound(checkpoint)?,
+        Calibration::BuiltIn if reads_features => return Ok(Err(Refusal::NoBuiltIn)),
+        Calibration::BuiltIn => match of_text(checkpoint, TEXT, amount, true)? {
+            Ok(inputs) => inputs,
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+        Calibration::Text(_, text) => match of_text(checkpoint, text, amount, false)? {
+            Ok(inputs) => inputs,
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+    };
+    with_targets(checkpoint, inputs).map(Ok)
 }
 
-/// Sequences of tokens of a text: the lines that an encoder reads, or the documents that a decoder reads, until there are enough tokens.
-fn sequences(tokenizer: &Tokenizer<'_>, config: &Config, text: &str, enough: usize) -> Result<Vec<Vec<u32>>, Error> {
-    let mut all = Vec::new();
-    let mut count = 0;
-    if config.architecture != Architecture::Decoder {
-        let limit = if config.has_cross() { config.encoder_context } else { config.context } as usize;
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let mut tokens = vec![0; limit.min(SEQUENCE)];
-            let found = encode_truncated(tokenizer, line, &mut tokens)?.tokens;
-            tokens.truncate(found);
-            all.push(tokens);
-        }
-        return Ok(all);
-    }
-    for document in documents(text) {
-        let mut tokens = vec![0; tokenizer.max_tokens(document.len())];
-        let found = tokenizer.encode_prompt(document, &mut tokens)?;
-        let length = SEQUENCE.min(config.context as usize).min((found / 8).max(32));
-        for sequence in tokens[..found].chunks(length) {
-            all.push(sequence.to_vec());
-            count += sequence.len();
-            if count >= enough {
-                return Ok(all);
-            }
-        }
-    }
-    Ok(all)
+/// Sequences of a text; of the built-in text, only the lines that the tokenizer can read.
+fn of_text(checkpoint: &Checkpoint, text: &str, amount: Amount, is_built_in: bool) -> Result<Result<Vec<Input>, Refusal>, PackError> {
+    let Some(section) = text::tokenizer_section(checkpoint) else { return Ok(Err(Refusal::NoTokenizer)) };
+    let reader = TextReader::new(checkpoint, &section)?;
+    let readable = if is_built_in { Some(reader.readable_lines(text).map_err(PackError::Calibration)?) } else { None };
+    let sequences = reader.sequences(readable.as_deref().unwrap_or(text), amount).map_err(PackError::Calibration)?;
+    Ok(sequences.map(|all| all.into_iter().map(Input::Tokens).collect()).map_err(Refusal::Text))
 }
 
-/// Whether a text fits a model.
-fn fits(tokenizer: &Tokenizer<'_>, sequences: &[Vec<u32>]) -> Result<(), Unfit> {
-    let tokens = || sequences.iter().flatten();
-    let count = tokens().count();
-    if count < TOKENS_MIN {
-        return Err(Unfit::Short(count));
-    }
-    let unknown = tokens().filter(|&&token| token == tokenizer.unk()).count();
-    if unknown * 10 > count {
-        return Err(Unfit::Unknown(unknown * 100 / count));
-    }
-    let first = sequences[0][sequences[0].len() / 2];
-    if tokens().filter(|&&token| token == first).count() * 10 > count * 9 {
-        return Err(Unfit::Repeated);
-    }
-    Ok(())
+/// Samples of these inputs: those of a decoder are its own tokens, and an encoder-decoder answers each.
+fn with_targets(checkpoint: &Checkpoint, inputs: Vec<Input>) -> Result<Vec<Sample>, PackError> {
+    let targets = match checkpoint.config.architecture {
+        Architecture::EncoderDecoder => {
+            let tokens = (ANSWERS.tokens / inputs.len().max(1)).clamp(1, ANSWERS.sequence);
+            own_text::answers(checkpoint, &inputs, tokens)?
+        }
+        _ => vec![Vec::new(); inputs.len()],
+    };
+    let sample = |(input, target)| match (checkpoint.config.architecture, input) {
+        (Architecture::Decoder, Input::Tokens(target)) => Sample { input: Input::Nothing, target },
+        (_, input) => Sample { input, target },
+    };
+    Ok(inputs.into_iter().zip(targets).map(sample).collect())
 }
