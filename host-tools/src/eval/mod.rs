@@ -6,7 +6,7 @@ pub mod pairs;
 pub mod perplexity;
 mod reference;
 pub mod scoring;
-mod softmax;
+pub(crate) mod softmax;
 pub mod sts;
 pub mod tally;
 pub mod transcripts;

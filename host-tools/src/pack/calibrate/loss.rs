@@ -12,6 +12,8 @@ use super::samples::{Input, Sample, Samples};
 use super::statistics::Streams;
 use super::{normed, stream::Rows};
 use crate::engine::{Setup, shared_pool};
+use crate::eval::softmax;
+use crate::eval::sts::cosine;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
 
@@ -178,41 +180,17 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.into_iter().chain(a_rest.iter().zip(b_rest).map(|(a, b)| a * b)).sum()
 }
 
-/// KL divergence of the distribution of logits from that of reference logits, in nats.
+/// KL divergence of the distribution of logits from that of reference logits, in nats. A single logit is that of a yes-no choice.
 fn divergence(logits: &[f32], reference: &[f32]) -> f64 {
-    let normalizer = |logits: &[f32]| {
-        let most = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        most + libm::log(logits.iter().map(|&logit| libm::exp(f64::from(logit) - most)).sum::<f64>())
-    };
-    let (found, expected) = (normalizer(logits), normalizer(reference));
-    let term = |(&y, &x): (&f32, &f32)| {
-        let (ln_q, ln_p) = (f64::from(y) - found, f64::from(x) - expected);
-        libm::exp(ln_p) * (ln_p - ln_q)
-    };
-    logits.iter().zip(reference).map(term).sum::<f64>().max(0.0)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
-    let length = (product(a, a) * product(b, b)).sqrt();
-    if length > 0.0 { product(a, b) / length } else { 1.0 }
+    f64::from(match (logits, reference) {
+        (&[logit], &[reference]) => softmax::divergence(&[logit, 0.0], &[reference, 0.0]).0,
+        _ => softmax::divergence(logits, reference).0,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_divergence_is_that_of_the_distributions() {
-        let [x, y] = [[0.0f32, 1.0, -2.0], [0.5, 1.0, -1.0]];
-        let p = |logits: [f32; 3]| {
-            let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
-            logits.map(|logit| f64::from(logit).exp() / sum)
-        };
-        let expected: f64 = p(x).iter().zip(p(y)).map(|(p, q)| p * (p / q).ln()).sum();
-        assert!((divergence(&y, &x) - expected).abs() < 1e-12);
-        assert_eq!(divergence(&x, &x), 0.0);
-    }
 
     #[test]
     fn a_loss_is_one_line() {
