@@ -113,7 +113,8 @@ fn attention_of_every_kind_stays_the_same() {
 fn queries(checkpoint: &Checkpoint, input: &[f64], (layer, position): (u32, usize)) -> Vec<Vec<f64>> {
     let config = &checkpoint.config;
     let weights = checkpoint.tensor(SourceRole::Query, Some(layer)).expect("the query projection");
-    let rows = weights.values.chunks(weights.columns);
+    let values = weights.values();
+    let rows = values.chunks(weights.columns);
     let query: Vec<f64> = rows.map(|row| row.iter().zip(input).map(|(&w, &x)| f64::from(w) * x).sum()).collect();
     let rotated = |head: &[f64]| {
         let pairs = head.chunks(2).zip(&checkpoint.rotary);
@@ -139,7 +140,7 @@ fn attention_is_that_of_f64_within_the_rounding_of_the_keys() {
     let (width, scale) = (config.head_dim as usize, 1.0 / f64::from(config.head_dim).sqrt());
     let mut checked = 0;
     for (&(layer, head, position), weights) in &run.attention {
-        let offset = &checkpoint.tensor(SourceRole::KeyOffset, Some(layer)).expect("the layer's offset").values;
+        let offset = &checkpoint.tensor(SourceRole::KeyOffset, Some(layer)).expect("the layer's offset").values();
         let query = &queries(&checkpoint, &run.inputs[&(layer, position)], (layer, position))[head];
         let largest_query = query.iter().fold(0f64, |max, q| max.max(q.abs()));
         let first = head / (config.heads / config.kv_heads) as usize * width;
@@ -179,7 +180,7 @@ fn an_offset_makes_large_constant_keys_precise() {
     for tensor in &mut checkpoint.tensors {
         match tensor.role {
             SourceRole::Key => tensor.bias = Some(vec![40.0; tensor.rows]),
-            SourceRole::KeyOffset => tensor.values.fill(40.0),
+            SourceRole::KeyOffset => tensor.data.edit(|values| values.fill(40.0)),
             _ => {}
         }
     }
