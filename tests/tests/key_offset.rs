@@ -148,7 +148,7 @@ fn attention_is_that_of_f64_within_the_rounding_of_the_keys() {
         let scores: Vec<f64> = (0..=position)
             .map(|key| {
                 let row = &run.keys[&(layer, key)];
-                let stored: Vec<f64> = row.iter().zip(offset).map(|(k, &c)| k - f64::from(c)).collect();
+                let stored: Vec<f64> = row.iter().zip(offset.iter()).map(|(k, &c)| k - f64::from(c)).collect();
                 let largest_key = stored.iter().fold(0f64, |max, k| max.max(k.abs()));
                 let of_key: f64 = query.iter().map(|q| q.abs() * largest_key / 254.0).sum();
                 let of_query: f64 = stored[first..first + width].iter().map(|k| k.abs() * largest_query / 2048.0).sum();
