@@ -30,6 +30,8 @@ pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid, activations: Activat
 
 /// Rows of the input on which the error of eight bits is measured.
 const ERROR_ROWS: usize = 64;
+/// Outputs, at most, on which it is measured.
+const ERROR_OUTPUTS: usize = 2048;
 /// Share of the outputs' energy that rounding the inputs to eight bits may cost if every layer lost as much.
 const ERROR_OF_ALL_LAYERS: f64 = 0.006;
 
@@ -41,7 +43,8 @@ pub fn activations(inputs: Matrix, weights: Matrix, role: Role, layers: u32) -> 
     let scaled = |row: &[f32], factor: &dyn Fn(f32) -> f32| row.iter().zip(&factors).map(|(x, &f)| x * factor(f)).collect::<Vec<f32>>();
     let stride = (inputs.rows().len() / ERROR_ROWS).max(1);
     let x: Vec<f32> = inputs.rows().step_by(stride).flat_map(|row| scaled(row, &|factor| 1.0 / factor)).collect();
-    let w: Vec<f32> = weights.rows().flat_map(|row| scaled(row, &|factor| factor)).collect();
+    let stride = weights.rows().len().div_ceil(ERROR_OUTPUTS).max(1);
+    let w: Vec<f32> = weights.rows().step_by(stride).flat_map(|row| scaled(row, &|factor| factor)).collect();
     let (x, w) = (Matrix { columns: inputs.columns, values: &x }, Matrix { columns: inputs.columns, values: &w });
     let error = product_error(x, w, &quantize(w, Format::Int8, Rounding::NEAREST)).activations_8;
     if error * f64::from(layers) > ERROR_OF_ALL_LAYERS { ActivationBits::Twelve } else { ActivationBits::Eight }

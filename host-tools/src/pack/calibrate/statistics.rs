@@ -10,7 +10,7 @@ use super::stream::{Bounds, Inputs, Observed, Rows, Runner};
 use crate::quantize::{Hessian, HessianBuilder, Matrix};
 
 /// Samples that run through a layer at a time. Sums are added in this order, so it must not depend on the number of threads.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 4;
 /// Rows of each matrix's input that are kept at least, of a long text, for the search of its smoothing factors.
 const ROWS_KEPT: usize = 1024;
 
