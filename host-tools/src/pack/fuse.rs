@@ -55,6 +55,14 @@ impl FusedTensor {
         bias[first..].iter_mut().zip(values).for_each(|(bias, value)| *bias -= value);
     }
 
+    /// Divides outputs, from `first` on, by factors.
+    pub fn divide_rows(&mut self, first: usize, factors: &[f32]) {
+        let rows = self.values.chunks_exact_mut(self.columns as usize).skip(first);
+        rows.zip(factors).for_each(|(row, factor)| row.iter_mut().for_each(|value| *value /= factor));
+        let bias = self.bias.iter_mut().flatten().skip(first);
+        bias.zip(factors).for_each(|(bias, factor)| *bias /= factor);
+    }
+
     /// Multiplies each column by its factor.
     pub fn scale_columns(&mut self, factors: &[f32]) {
         for row in self.values.chunks_exact_mut(self.columns as usize) {

@@ -62,3 +62,53 @@ pub fn only_reader(config: &Config, norm: Role) -> Option<Role> {
         _ => None,
     }
 }
+
+/// Outputs of the matrix that makes another one's input, element by element up to a linear operation.
+#[derive(Clone, Copy, Debug)]
+pub struct MakerRows {
+    /// The first of the outputs.
+    pub first: usize,
+    /// Number of outputs that take a factor together: the width of a head, or of the MLP.
+    width: usize,
+    /// Columns of width `width` that read the same outputs: the query heads of a key/value head.
+    readers: usize,
+}
+
+impl MakerRows {
+    /// Gives columns that read the same output one factor, their geometric mean.
+    pub fn share(self, factors: &mut [f32]) {
+        if self.readers < 2 {
+            return;
+        }
+        for group in factors.chunks_mut(self.width * self.readers) {
+            for column in 0..self.width {
+                let logarithms = group.iter().skip(column).step_by(self.width).map(|&factor| libm::logf(factor)).sum::<f32>();
+                let mean = libm::expf(logarithms / self.readers as f32);
+                group.iter_mut().skip(column).step_by(self.width).for_each(|factor| *factor = mean);
+            }
+        }
+    }
+
+    /// The factor of each output.
+    pub fn of(self, factors: &[f32]) -> Vec<f32> {
+        factors.chunks(self.width * self.readers).flat_map(|group| &group[..self.width]).copied().collect()
+    }
+}
+
+/// The matrix whose outputs are this one's input, so that factors need no work at run time: the values before an attention's output projection, and
+/// the up projection of a gated MLP before its down projection.
+pub fn maker(config: &Config, role: Role) -> Option<(Role, MakerRows)> {
+    let (q_dim, kv_dim, hidden) = (config.q_dim() as usize, config.kv_dim() as usize, config.d_hidden as usize);
+    let values = |first| MakerRows { first, width: config.head_dim as usize, readers: (config.heads / config.kv_heads) as usize };
+    match role {
+        Role::AttnOut => Some((Role::Qkv, values(q_dim + kv_dim))),
+        Role::CrossOut => Some((Role::CrossKv, values(kv_dim))),
+        Role::MlpDown if config.gated => Some((Role::MlpUp, MakerRows { first: hidden, width: hidden, readers: 1 })),
+        _ => None,
+    }
+}
+
+/// Whether a matrix makes the input of another one.
+pub fn makes_input(role: Role) -> bool {
+    matches!(role, Role::Qkv | Role::CrossKv | Role::MlpUp)
+}

@@ -25,10 +25,10 @@ use super::error::PackError;
 use super::fuse::{FusedTensor, fuse};
 use super::options::{Activations, Options};
 use super::prepare::{ActivationBits, Prepared, Storage, prepare};
-use super::smooth::{self, ColumnScaling};
+use super::smooth::{self, ColumnScaling, MakerRows};
 use super::tensor_id::TensorId;
 use crate::import::Checkpoint;
-use crate::quantize::{Format, HessianBuilder, Matrix};
+use crate::quantize::{Format, Hessian, HessianBuilder, Matrix};
 use crate::report::progress::Progress;
 use layer_image::{Layer, Model, Stack, layers};
 pub use loss::{Measure, MeasuredLoss, measure};
@@ -130,7 +130,7 @@ impl<'c> Calibrator<'c> {
         for role in [Role::Conv1, Role::Conv2] {
             if self.formats.contains_key(&(role, None)) && stack == first_stack(self.config) {
                 let tensor = fuse(self.checkpoint, self.config, (role, None))?;
-                self.matrix((role, None), tensor, statistics.inputs.get(&role), None);
+                self.matrix((role, None), tensor, statistics.inputs.get(&role), None, None);
             }
         }
         let quantized = self.formats.keys().any(|&id| self.uses_gptq(id)).then(|| exact.clone());
@@ -148,8 +148,14 @@ impl<'c> Calibrator<'c> {
             let runner = Runner::new(&image, layer, number).map_err(PackError::Rejected)?;
             observe(&runner, samples, streams, &|role| self.uses_gptq(layer_id(role, layer))).map_err(PackError::Calibration)?
         };
-        for (id, tensor) in tensors {
-            self.layer_tensor(id, tensor, &statistics);
+        let mut tensors: BTreeMap<TensorId, FusedTensor> = tensors.into_iter().collect();
+        // A matrix comes before the one that makes its input, which takes over its factors.
+        let last = |&(role, _): &TensorId| smooth::makes_input(role);
+        let (later, first): (Vec<TensorId>, Vec<TensorId>) = tensors.keys().copied().partition(last);
+        for id in first.into_iter().chain(later) {
+            if let Some(tensor) = tensors.remove(&id) {
+                self.layer_tensor(id, tensor, &statistics, &mut tensors);
+            }
         }
         if streams.quantized.is_some() {
             let image = model.layer_image(layer, self.config.kv, has_key_offset(self.config), |id| self.tensors.get(&id))?;
@@ -161,7 +167,13 @@ impl<'c> Calibrator<'c> {
     }
 
     /// Quantizes a tensor of a layer and, after its matrix, the norm before it.
-    fn layer_tensor(&mut self, id: TensorId, mut tensor: FusedTensor, statistics: &Statistics) {
+    fn layer_tensor(
+        &mut self,
+        id: TensorId,
+        mut tensor: FusedTensor,
+        statistics: &Statistics,
+        others: &mut BTreeMap<TensorId, FusedTensor>,
+    ) {
         let (role, layer) = id;
         if role.is_norm() && smooth::only_reader(self.config, role).is_some_and(|reader| self.formats.contains_key(&(reader, layer))) {
             // Its factors follow from the matrix that reads it, which comes later in the directory.
@@ -183,11 +195,20 @@ impl<'c> Calibrator<'c> {
                 tensor.subtract_from_bias(first, &offset);
             }
         }
-        self.matrix(id, tensor, statistics.inputs.get(&role), None);
+        let maker = smooth::maker(self.config, role).and_then(|(maker, rows)| Some((others.get_mut(&(maker, layer))?, rows)));
+        self.matrix(id, tensor, statistics.inputs.get(&role), None, maker);
     }
 
-    /// Smooths and quantizes a matrix, and scales the norm that only it reads.
-    fn matrix(&mut self, id: TensorId, tensor: FusedTensor, inputs: Option<&InputStatistics>, hessian: Option<crate::quantize::Hessian>) {
+    /// Smooths and quantizes a matrix. The inverse factors go to the norm that only it reads or to the rows of the matrix that makes its input;
+    /// otherwise the engine applies them.
+    fn matrix(
+        &mut self,
+        id: TensorId,
+        tensor: FusedTensor,
+        inputs: Option<&InputStatistics>,
+        hessian: Option<Hessian>,
+        maker: Option<(&mut FusedTensor, MakerRows)>,
+    ) {
         let format = self.formats.get(&id).copied().unwrap_or(Format::F32);
         let grid = format.grid(tensor.columns as usize);
         let (Some(grid), Some(inputs)) = (grid, inputs) else {
@@ -195,7 +216,7 @@ impl<'c> Calibrator<'c> {
             return;
         };
         let activations = self.activations(id, &tensor, format, inputs);
-        let factors = smooth::factors(inputs.matrix(), tensor.matrix(), grid, activations, id.0);
+        let mut factors = smooth::factors(inputs.matrix(), tensor.matrix(), grid, activations, id.0);
         let norm = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm]
             .into_iter()
             .find(|&norm| smooth::only_reader(self.config, norm) == Some(id.0));
@@ -204,7 +225,12 @@ impl<'c> Calibrator<'c> {
         {
             norm.scale_f32_columns(&factors.iter().map(|factor| 1.0 / factor).collect::<Vec<f32>>());
         }
-        let scaling = ColumnScaling { factors: Some(factors), in_scale: norm.is_none() };
+        let in_scale = norm.is_none() && maker.is_none();
+        if let Some((maker, rows)) = maker {
+            rows.share(&mut factors);
+            maker.divide_rows(rows.first, &rows.of(&factors));
+        }
+        let scaling = ColumnScaling { factors: Some(factors), in_scale };
         let hessian = hessian.or_else(|| inputs.hessian.clone());
         self.insert(prepare(tensor, &Storage { id, format, activations, scaling, hessian }));
     }
@@ -261,7 +287,7 @@ impl<'c> Calibrator<'c> {
         }
         let tensor = fuse(self.checkpoint, config, (role, None))?;
         let inputs = InputStatistics { columns, rows, hessian: None };
-        self.matrix((role, None), tensor, Some(&inputs), hessian);
+        self.matrix((role, None), tensor, Some(&inputs), hessian, None);
         Ok(())
     }
 }
