@@ -30,7 +30,7 @@ fn refusal(change: impl FnOnce(&mut [u8])) -> Error {
     let mut copy = image();
     change(&mut copy);
     seal(&mut copy);
-    Image::new(&copy).err().expect("the change is refused")
+    Image::new(&copy).expect_err("the change is refused")
 }
 
 /// Index and entry of a tensor, and the directory's offset.
