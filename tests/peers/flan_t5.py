@@ -11,7 +11,7 @@ titles, with int8 weights and one scale per matrix; they are written as f32.
 
 `pairs` prints the first column of a file, the sources, each with the greedy output of that f32 model, computed here with NumPy by the formulas of Raffel
 et al. 2020 and Shazeer 2020 and not by the engine. `atto eval perplexity --pairs` reads the result. `flan_t5_pairs.tsv` was made so: its sources were
-written for this project.
+written for this project, in the form that the model was fine-tuned on.
 """
 
 import argparse

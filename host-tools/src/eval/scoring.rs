@@ -9,8 +9,8 @@ use super::tally::Score;
 use crate::engine::OpenImage;
 use crate::error::Error;
 
-/// Positions whose logits are in memory at a time.
-const BLOCK: usize = 64;
+/// Positions whose logits are in memory at a time: those that a session processes together.
+const BLOCK: usize = 128;
 /// Logits of a block below which its rows are not shared among threads.
 const SPLIT_MIN: usize = 1 << 18;
 
