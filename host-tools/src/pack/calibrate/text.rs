@@ -72,7 +72,7 @@ pub struct Excerpt {
 /// Reads the first 4 MiB of a text; `-` reads standard input.
 ///
 /// # Errors
-/// [`Error::Io`]; [`FileError::Empty`], [`FileError::NotUtf8`] and [`TextError`] with the file.
+/// [`Error::Io`]; [`FileError::Empty`], [`FileError::NotUtf8`] and `TextError` with the file.
 pub fn read(path: &Path) -> Result<Excerpt, Error> {
     let mut bytes = Vec::new();
     let source: Box<dyn Read> =
