@@ -33,6 +33,7 @@ pub fn prefix_mut<T>(values: &mut [T], count: usize) -> &mut [T] {
 
 /// The elements from `start` on.
 #[inline]
+#[cfg(any(feature = "kv-int8", feature = "kv-float"))]
 pub fn suffix<T>(values: &[T], start: usize) -> &[T] {
     debug_assert!(start <= values.len(), "a suffix from {start} of a slice of {}", values.len());
     values.get(start..).unwrap_or_default()

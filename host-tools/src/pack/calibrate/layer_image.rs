@@ -162,7 +162,7 @@ impl Model<'_> {
         let layer = Layer { stack, number: 0, is_last: false };
         let model = self.config;
         let positions = if model.positions == PositionKind::LearnedAbsolute { PositionKind::LearnedAbsolute } else { PositionKind::None };
-        let plain = attoformer::config! { positions, embedding_norm: model.embedding_norm, layer_dim: None, ..self.layer_config(layer, KvType::F32, false) };
+        let plain = attoformer::config! { positions, buckets: 0, partial_rotary_dim: None, embedding_norm: model.embedding_norm, layer_dim: None, ..self.layer_config(layer, KvType::F32, false) };
         let tokens = self.vocabulary.len() as u32;
         let config = match stack {
             Stack::Encoder => attoformer::config! {

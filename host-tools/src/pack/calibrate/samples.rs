@@ -1,6 +1,6 @@
 //! Calibration samples: sequences of tokens, or rows of features.
 
-use attoformer::image::Config;
+use attoformer::image::{Config, InputStem};
 
 use super::layer_image::{Lengths, Stack};
 
@@ -48,10 +48,11 @@ pub struct Samples {
 const HELD_OUT_OF: usize = 12;
 
 impl Samples {
-    /// Samples of an origin, of which every twelfth is held out.
+    /// Samples of an origin, of which every twelfth is held out, or one if there are fewer.
     pub fn new(samples: Vec<Sample>, origin: impl Into<String>) -> Self {
         let held_out = if samples.len() > 1 { samples.len().div_ceil(HELD_OUT_OF) } else { 0 };
-        let is_held_out = |index: usize| held_out > 0 && index % HELD_OUT_OF == HELD_OUT_OF / 2;
+        let first = (HELD_OUT_OF / 2).min(samples.len().saturating_sub(1));
+        let is_held_out = |index: usize| held_out > 0 && index % HELD_OUT_OF == first;
         let (mut later, mut kept) = (Vec::new(), Vec::new());
         for (index, sample) in samples.into_iter().enumerate() {
             if is_held_out(index) { later.push(sample) } else { kept.push(sample) }
@@ -86,7 +87,13 @@ impl Samples {
         let encoder = |sample: &Sample| match &sample.input {
             Input::Nothing => 1,
             Input::Tokens(tokens) => tokens.len(),
-            Input::Features(features) => features.len() / config.features.max(1) as usize + usize::from(config.class_token),
+            Input::Features(features) => {
+                let frames = features.len() / config.features.max(1) as usize;
+                match config.input_stem {
+                    InputStem::Convolution => frames.div_ceil(2),
+                    _ => frames + usize::from(config.class_token),
+                }
+            }
         };
         let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(1).max(1) as u32;
         Lengths {
