@@ -3,9 +3,7 @@
 use super::super::super::scalar;
 use super::super::super::views::Matrix;
 use super::dots::Strided;
-use super::vector::{
-    flat_f32, load_f32_at, load_f32_twice, mask, store_f32_at, store_f32_four, store_f32_halves, total_of_four, totals_f32,
-};
+use super::vector::{flat_f32, load_f32_at, load_f32_twice, mask, store_f32_at, store_f32_halves, totals_f32};
 use core::arch::x86_64::*;
 
 /// `scalar::matmul_f16` and `scalar::matmul_f32`.
@@ -65,9 +63,6 @@ pub struct Product<'a> {
     pub finish: Finish<'a>,
 }
 
-/// Rows that share a token's elements while these are in the first-level cache.
-const ROW_BLOCK: usize = 16;
-
 impl Product<'_> {
     /// Rows of the largest tile.
     pub const LEAST_ROWS: usize = 8;
@@ -83,22 +78,13 @@ impl Product<'_> {
             }
             return;
         }
-        for block in (0..self.row_count).step_by(ROW_BLOCK) {
-            let end = (block + ROW_BLOCK).min(self.row_count);
-            let mut token = 0;
-            while self.token_count - token >= 3 {
-                for row in (block..end).step_by(4) {
-                    self.triple::<F16>(row.min(self.row_count - 4), token, out);
-                }
-                token += 3;
-            }
-            if self.token_count - token == 2 {
-                for row in (block..end).step_by(4) {
-                    self.pair::<F16>(row.min(self.row_count - 4), token, out);
-                }
-            } else if token < self.token_count {
-                for row in (block..end).step_by(8) {
-                    self.single::<F16>(row.min(self.row_count - 8), token, out);
+        for block in (0..self.row_count).step_by(8) {
+            for token in (0..self.token_count).step_by(2) {
+                if token + 1 < self.token_count {
+                    self.pair::<F16>(block.min(self.row_count - 4), token, out);
+                    self.pair::<F16>((block + 4).min(self.row_count - 4), token, out);
+                } else {
+                    self.single::<F16>(block.min(self.row_count - 8), token, out);
                 }
             }
         }
@@ -117,32 +103,11 @@ impl Product<'_> {
         store_f32_at(out, token * self.out_stride + row, y);
     }
 
-    /// Four rows with two tokens.
+    /// Four rows with two tokens. Of larger tiles, the compiler keeps an accumulator in memory.
     #[target_feature(enable = "avx2,f16c")]
     #[inline]
     fn pair<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        self.store_pair(self.lanes::<F16, 4, 2>(row, token), row, token, out);
-    }
-
-    /// Four rows with three tokens.
-    #[target_feature(enable = "avx2,f16c")]
-    #[inline]
-    fn triple<const F16: bool>(&self, row: usize, token: usize, out: &mut [f32]) {
-        let [first, second, third] = self.lanes::<F16, 4, 3>(row, token);
-        self.store_pair([first, second], row, token, out);
-        let y = total_of_four(third);
-        let y = match self.finish {
-            Finish::Sum => y,
-            Finish::Bias(bias) => _mm_add_ps(y, _mm256_castps256_ps128(load_f32_twice(bias, row))),
-            Finish::Scale(scale) => _mm_mul_ps(y, _mm_set1_ps(scale)),
-        };
-        store_f32_four(out, (token + 2) * self.out_stride + row, y);
-    }
-
-    #[target_feature(enable = "avx2,f16c")]
-    #[inline]
-    fn store_pair(&self, lanes: [[__m256; 4]; 2], row: usize, token: usize, out: &mut [f32]) {
-        let y = totals_f32(flat_f32(lanes));
+        let y = totals_f32(flat_f32(self.lanes::<F16, 4, 2>(row, token)));
         let y = match self.finish {
             Finish::Sum => y,
             Finish::Bias(bias) => _mm256_add_ps(y, load_f32_twice(bias, row)),

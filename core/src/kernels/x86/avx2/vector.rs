@@ -121,17 +121,6 @@ pub fn store_f32_halves(out: &mut [f32], low: usize, high: usize, x: __m256) {
     }
 }
 
-/// Four floats from `at` on; nothing unless `out` has room for all of them.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn store_f32_four(out: &mut [f32], at: usize, x: __m128) {
-    debug_assert!(at + 4 <= out.len());
-    if let Some(out) = out.get_mut(at..).and_then(|out| out.first_chunk_mut::<4>()) {
-        // SAFETY: the array is as long as the register.
-        unsafe { _mm_storeu_ps(out.as_mut_ptr(), x) }
-    }
-}
-
 /// The eight accumulators of a tile, as one array.
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -172,16 +161,6 @@ pub fn totals_f32(of: [__m256; 8]) -> __m256 {
     let pair = |x, y| _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y)));
     let (ab, cd) = (pair(across(a, e), across(b, f)), pair(across(c, g), across(d, h)));
     _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)), _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd)))
-}
-
-/// Totals of four registers, in the same order.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub fn total_of_four(of: [__m256; 4]) -> __m128 {
-    let [a, b, c, d] = of.map(|x| _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)));
-    let pair = |x, y| _mm_add_ps(_mm_unpacklo_ps(x, y), _mm_unpackhi_ps(x, y));
-    let (ab, cd) = (pair(a, b), pair(c, d));
-    _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
 }
 
 /// Upper halves of 64-bit products: even lanes' products, and odd lanes' products, blended.
