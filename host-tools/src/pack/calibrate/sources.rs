@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use attoformer::image::Architecture;
+use attoformer::image::{Architecture, InputStem};
 
 use super::samples::{Amount, Input, Sample, Samples};
 use super::text::{self, TEXT, TextReader, Unfit};
@@ -74,6 +74,11 @@ pub fn samples(
     progress: &Progress,
 ) -> Result<Option<Samples>, PackError> {
     if *calibration == Calibration::None {
+        return Ok(None);
+    }
+    // Generated sound was measured and made Whisper worse: a model that reads sound or pictures is calibrated on a folder of the user's or not at all.
+    if *calibration == Calibration::Best && checkpoint.config.input_stem != InputStem::Tokens {
+        progress.note("note: not calibrated, since the model reads sound or pictures; name a folder of them with --calibrate DIR");
         return Ok(None);
     }
     let best: &[Calibration] = match checkpoint.config.architecture {
