@@ -132,7 +132,8 @@ impl<'a> Model<'a> {
         let larger = if logit_rows.len() > block.proj.len() { logit_rows } else { block.proj };
         let at_once = if larger.len() < 2 * vocab { 1 } else { larger.len() / vocab };
         let blocks = prefix_mut(x, count * d_model).chunks((at_once * d_model).max(1));
-        for (x, first) in blocks.zip((0..).step_by(at_once)) {
+        for (index, x) in blocks.enumerate() {
+            let first = index * at_once;
             if at_once == 1 {
                 self.head(&mut ctx, x, block.normed, output);
                 each(first, prefix_mut(output, vocab))?;

@@ -106,14 +106,22 @@ impl AttentionCall<'_, '_> {
     }
 
     /// Attends with tiles of neighboring queries, as many at a time as fit.
-    fn attend_tiles(&self, ctx: &mut Ctx<'_, ()>, queries: QueryRows<'_>, ranges: impl Iterator<Item = KeyRanges>, mut out: &mut [f32]) {
+    fn attend_tiles(
+        &self,
+        ctx: &mut Ctx<'_, ()>,
+        queries: QueryRows<'_>,
+        mut ranges: impl Iterator<Item = KeyRanges>,
+        mut out: &mut [f32],
+    ) {
         let QueryRows { values: mut rest, width } = queries;
-        let mut ranges = ranges.peekable();
-        while let Some(first) = ranges.next() {
+        let mut next = ranges.next();
+        while let Some(first) = next {
             let mut tile = Tile::new();
             let mut is_full = tile.push(first).is_err();
-            while !is_full && let Some(next) = ranges.next_if(|next| self.fits_in_tile(&tile, next, &ctx.head)) {
-                is_full = tile.push(next).is_err();
+            next = ranges.next();
+            while let Some(query) = next.take_if(|query| self.fits_in_tile(&tile, query, &ctx.head)) {
+                is_full |= tile.push(query).is_err();
+                next = ranges.next();
             }
             debug_assert!(!is_full, "a tile of more than {} queries", tile.len());
             let (rows_now, rows_later) = split(rest, tile.len() * width);
