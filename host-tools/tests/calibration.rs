@@ -11,8 +11,8 @@ mod whisper;
 use std::path::{Path, PathBuf};
 
 use attoformer_tools::import::{self, Checkpoint};
-use attoformer_tools::pack::calibrate::{Calibration, Measure};
-use attoformer_tools::pack::{self, Activations, Options, Packed};
+use attoformer_tools::pack::calibrate::Measure;
+use attoformer_tools::pack::{self, Activations, Calibration, Options, Packed};
 use attoformer_tools::report::progress::Progress;
 use common::Tiny;
 use directory::Directory;

@@ -6,7 +6,7 @@ use attoformer::{Image, Limits, Sampler, Session};
 use attoformer_tests::models::pack_file;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::import;
-use attoformer_tools::pack::calibrate::Calibration;
+use attoformer_tools::pack::Calibration;
 use attoformer_tools::pack::{Options, pack};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;

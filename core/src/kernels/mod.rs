@@ -19,6 +19,8 @@
 mod cortex_m;
 #[cfg(feature = "kv-float")]
 pub mod float_cache;
+#[cfg_attr(not(feature = "kv-int8"), allow(dead_code))]
+pub mod int8_cache;
 pub mod layout;
 pub mod scalar;
 mod set;

@@ -61,22 +61,22 @@ functions! {
     /// f32 weights: [`super::scalar::matmul_f32`].
     #[cfg(feature = "f32")]
     matmul_f32(matrix: &Matrix<'_>, x: &[f32], out: &mut [f32]);
-    /// Quantizes one head's query: [`super::scalar::quantize_query`].
+    /// Quantizes one head's query: [`super::int8_cache::quantize_query`].
     #[cfg(feature = "kv-int8")]
     quantize_query(x: &[f32], factor: f32, out: &mut [i16]) -> i32;
-    /// Scores over int8 keys: [`super::scalar::scores`].
+    /// Scores over int8 keys: [`super::int8_cache::scores`].
     #[cfg(feature = "kv-int8")]
     scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32;
-    /// Scores of several queries: [`super::scalar::scores_tile`].
+    /// Scores of several queries: [`super::int8_cache::scores_tile`].
     #[cfg(feature = "kv-int8")]
     scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]);
-    /// Softmax weights of the values: [`super::scalar::softmax_weights`].
+    /// Softmax weights of the values: [`super::int8_cache::softmax_weights`].
     #[cfg(feature = "kv-int8")]
     softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm;
-    /// Weighted sum over int8 values: [`super::scalar::weighted_value_sum`].
+    /// Weighted sum over int8 values: [`super::int8_cache::weighted_value_sum`].
     #[cfg(feature = "kv-int8")]
     weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]);
-    /// Weighted sums for several queries: [`super::scalar::weighted_value_sum_tile`].
+    /// Weighted sums for several queries: [`super::int8_cache::weighted_value_sum_tile`].
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]);
     /// Scores over f32 keys: [`super::float_cache::scores_float`].

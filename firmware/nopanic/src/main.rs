@@ -33,7 +33,8 @@ fn use_everything(bytes: &[u8], arena: &mut [u8], tokens: &[u32], text: &str) ->
     let plan = Plan::packed(image.config()).with_context(black_box(1)).with_block(black_box(1));
     black_box(arena_bytes(image.config(), plan));
     black_box(image.metadata()?);
-    let mut session = Session::with_plan(&image, arena, plan)?;
+    let mut logits = [0; 64];
+    let mut session = Session::with_plan(&image, arena, plan)?.with_logit_memory(black_box(&mut logits));
     session.self_test()?;
 
     let sampler = Sampler::new(black_box(1)).with_temperature(black_box(1.0))?.with_top_k(black_box(1))?.with_top_p(black_box(1.0))?;

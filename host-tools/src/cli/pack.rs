@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::KvType;
 use attoformer::internals::format::TensorOrder;
-use attoformer_tools::pack::Activations;
-use attoformer_tools::pack::calibrate::{Calibration, Excerpt, read_text};
+use attoformer_tools::pack::calibrate::{Excerpt, read_text};
 use attoformer_tools::pack::layout::Target;
+use attoformer_tools::pack::{Activations, Calibration};
 use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;

@@ -89,9 +89,10 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
         perplexity: millionths(metrics.perplexity),
     };
     let mut costs = Vec::new();
-    let name = format.dtype().name();
-    for (tensor, plain) in summary.tensors.iter().zip(&whole.tensors).filter(|(tensor, _)| tensor.dtype == name) {
-        let options = Options { overrides: vec![(tensor.name.clone(), format)], ..Options::reference() };
+    for (tensor, plain) in summary.tensors.iter().zip(&whole.tensors).filter(|(tensor, plain)| tensor.dtype != plain.dtype) {
+        // The embedding of an int4 image is int8.
+        let own = tensor.dtype.parse().ok().filter(|own: &Format| own.dtype() != format.dtype()).unwrap_or(format);
+        let options = Options { overrides: vec![(tensor.name.clone(), own)], ..Options::reference() };
         let packed = pack::pack(checkpoint, &options, &Progress::silent())?;
         let metrics = measure(&reference, &packed, setup, text, path)?;
         costs.push(cost(&tensor.name, tensor.bytes, plain.bytes, tensor.rel_error.unwrap_or(0.0), &metrics));

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use attoformer::image::section;
-use attoformer::image::{AttentionKind, Config, KvType, PositionKind, Role};
+use attoformer::image::{Architecture, AttentionKind, Config, KvType, PositionKind, Role};
 use attoformer::internals::format::{TensorOrder, shape_of};
 use attoformer::{Plan, arena_bytes};
 
-use super::calibrate::{self, Calibrated, Calibration, Calibrator, MeasuredLoss, has_key_offset};
+use super::activations::ActivationBits;
+use super::calibrate::{self, Calibrated, Calibrator, MeasuredLoss, has_key_offset};
 use super::error::PackError;
 use super::frontend;
 use super::fuse::{fuse, source};
 use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
-use super::options::Options;
+use super::options::{Calibration, Options};
 use super::prepare::{Prepared, Storage, prepare, prepare_blocks};
 use super::sections;
 use super::tensor_id::TensorId;
@@ -54,7 +55,9 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     let is_quantized = formats.iter().any(|(id, format)| !id.0.is_always_f32() && format.grid(1).is_some());
     let samples = if is_quantized { calibrate::samples(checkpoint, &options.calibration, needs_gptq, progress)? } else { None };
     let Some(samples) = samples else {
-        let tensors = ids.iter().map(|&id| Ok(prepare_blocks(&source(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))));
+        let bits = |role| if is_product(&config, role) { options.activations.without_samples() } else { ActivationBits::Eight };
+        let storage = |id: TensorId| Storage { activations: bits(id.0), ..Storage::plain(id, formats[&id]) };
+        let tensors = ids.iter().map(|&id| Ok(prepare_blocks(&source(checkpoint, &config, id)?, &storage(id))));
         return write(checkpoint, &config, tensors, options, progress);
     };
     let config = attoformer::config! { key_offset: has_key_offset(&config), ..config };
@@ -67,6 +70,15 @@ fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Res
     let packed = write(checkpoint, &config, all, options, &Progress::silent())?;
     let measured_loss = calibrate::measure(&packed.image, checkpoint, &samples, &streams)?;
     Ok(Packed { calibration: samples.origin, measured_loss, ..packed })
+}
+
+/// Whether a tensor is multiplied with activations; tables are only read row by row.
+fn is_product(config: &Config, role: Role) -> bool {
+    match role {
+        Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
+        Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
+        _ => true,
+    }
 }
 
 /// Writes the image of these tensors with its golden vector.

@@ -86,7 +86,7 @@ pub enum PackError {
     #[error("this model reads {reads}; name {wants} with --calibrate")]
     CalibrationKind {
         /// What the model reads.
-        reads: &'static str,
+        reads: String,
         /// What calibrates it.
         wants: &'static str,
     },

@@ -1,5 +1,6 @@
 //! Packs a checkpoint into an image: fuses matrices, smooths, quantizes and lays them out, and writes the other sections.
 
+mod activations;
 mod assemble;
 pub mod calibrate;
 mod error;
@@ -16,9 +17,10 @@ mod tensor_id;
 mod weights;
 mod writer;
 
+pub use activations::Activations;
 pub use assemble::{Packed, pack};
 pub use error::PackError;
-pub use options::{Activations, Options};
+pub use options::{Calibration, Options};
 pub use output::{check_budget, check_output, write};
 pub use tensor_id::tensor_name;
 pub use weights::StoredTensor;

@@ -1,8 +1,11 @@
 //! Packing options.
 
+use std::fmt;
+use std::path::PathBuf;
+
 use attoformer::image::KvType;
 
-use super::calibrate::Calibration;
+use super::activations::Activations;
 use super::layout::Target;
 use crate::quantize::Format;
 
@@ -43,14 +46,31 @@ impl Options {
     }
 }
 
-/// Choice of the bits of quantized activations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Activations {
-    /// Twelve bits where eight lose most.
+/// Source of the calibration samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Calibration {
+    /// The best source for the model: its own text for decoders, built-in text or sounds for the others, nothing for pictures.
     #[default]
-    Auto,
-    /// Eight bits.
-    Eight,
-    /// Twelve bits for every int8 matrix.
-    Twelve,
+    Best,
+    /// Text that the model writes itself.
+    OwnText,
+    /// The built-in text; for models that read sound, generated sounds.
+    BuiltIn,
+    /// A text of the user's, from this file.
+    Text(PathBuf, String),
+    /// A folder of sounds or pictures.
+    Folder(PathBuf),
+    /// No calibration.
+    None,
+}
+
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Calibration::Best | Calibration::None => f.write_str("none"),
+            Calibration::OwnText => f.write_str("self"),
+            Calibration::BuiltIn => f.write_str("built-in"),
+            Calibration::Text(path, _) | Calibration::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
 }

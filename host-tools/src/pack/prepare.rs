@@ -2,39 +2,12 @@
 
 use attoformer::image::Dtype;
 
+use super::activations::ActivationBits;
 use super::fuse::{FusedSource, FusedTensor};
 use super::layout;
 use super::smooth::ColumnScaling;
 use super::tensor_id::TensorId;
 use crate::quantize::{Format, Hessian, Rounding, quantize};
-
-/// Bits of quantized activations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ActivationBits {
-    /// Eight bits.
-    #[default]
-    Eight,
-    /// Twelve bits, for int8 weights.
-    Twelve,
-}
-
-impl ActivationBits {
-    /// The number.
-    pub fn bits(self) -> u8 {
-        match self {
-            ActivationBits::Eight => 8,
-            ActivationBits::Twelve => 12,
-        }
-    }
-
-    /// Largest quantized activation.
-    pub fn limit(self) -> f32 {
-        match self {
-            ActivationBits::Eight => 127.0,
-            ActivationBits::Twelve => 2047.0,
-        }
-    }
-}
 
 /// How a tensor is to be stored.
 #[derive(Debug)]

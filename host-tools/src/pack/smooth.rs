@@ -4,7 +4,7 @@
 use attoformer::image::Role;
 use attoformer::image::{Config, NormPlacement};
 
-use super::prepare::ActivationBits;
+use super::activations::ActivationBits;
 use crate::quantize::error::product_error;
 use crate::quantize::smoothing::{self, SmoothingOptions};
 use crate::quantize::{Format, Grid, Matrix, Rounding, quantize};

@@ -4,10 +4,11 @@ use attoformer::image::{Config, InputStem};
 use attoformer::image::{Dtype, Entry, Layout, Role};
 use attoformer::internals::format::ENTRY_BYTES;
 
+use super::activations::ActivationBits;
 use super::error::PackError;
 use super::layout::{self, Target};
 use super::options::Options;
-use super::prepare::{ActivationBits, Prepared};
+use super::prepare::Prepared;
 use super::tensor_id::{TensorId, tensor_name};
 use super::writer::align;
 use crate::quantize::Format;

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::matrix::Matrix;
 use super::panels::{PanelRow, WIDTH, ZERO_TILE, multiply_add, pack_rows};
-use super::quantized::{Matrix, Quantized};
+use super::quantized::Quantized;
 use super::rounding::{NEGLIGIBLE, absmax, round_to_nearest};
 
 /// Largest integer of an 8-bit activation.

@@ -35,8 +35,9 @@ use rayon::prelude::*;
 use super::cholesky::Cholesky;
 use super::format::Format;
 use super::hessian::Hessian;
+use super::matrix::Matrix;
 use super::panels::{PanelRow, WIDTH, ZERO_TILE, multiply_add, pack_columns, pack_rows};
-use super::quantized::{Matrix, Quantized, Values};
+use super::quantized::{Quantized, Values};
 use super::rounding::round_to_nearest;
 use super::{int4, int8};
 

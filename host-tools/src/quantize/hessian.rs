@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
+use super::matrix::Matrix;
 use super::panels::{PanelRow, WIDTH, ZERO_TILE, multiply_add, pack_columns};
-use super::quantized::Matrix;
 
 /// Rows that are multiplied at once.
 const BLOCK: usize = 256;

@@ -13,6 +13,8 @@ mod gptq;
 pub mod hessian;
 pub mod int4;
 mod int8;
+mod matrix;
+mod method;
 mod panels;
 mod quantized;
 mod rounding;
@@ -22,4 +24,6 @@ mod testing;
 
 pub use format::{Format, FormatError, Grid};
 pub use hessian::{Hessian, HessianBuilder};
-pub use quantized::{Matrix, Quantized, Rounding, Values, quantize};
+pub use matrix::Matrix;
+pub use method::{Rounding, quantize};
+pub use quantized::{Quantized, Values};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::error::ACTIVATION_LIMIT_8;
 use super::format::Grid;
-use super::quantized::Matrix;
+use super::matrix::Matrix;
 use super::rounding::{NEGLIGIBLE, absmax};
 
 /// Candidate exponents of both sides, in eighths.

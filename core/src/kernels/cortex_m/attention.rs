@@ -1,13 +1,13 @@
 //! One head over its int8 KV cache: scores before the softmax, weighted sums of values after it.
 
-use super::super::scalar;
+use super::super::int8_cache;
 use super::super::views::{KeyRows, ValueBlocks};
 use super::dsp::are_words;
 use core::arch::naked_asm;
 
-/// One head's scores: [`scalar::scores`]. The assembly needs heads of whole words at word addresses.
+/// One head's scores: [`int8_cache::scores`]. The assembly needs heads of whole words at word addresses.
 pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
-    let headroom = scalar::headroom(q.len());
+    let headroom = int8_cache::headroom(q.len());
     let shift = 109 + headroom as i32 + exponent;
     let count = out.len().min(keys.scales.len());
     // A few instructions in all, since every head of every token passes them.
@@ -40,7 +40,7 @@ pub(super) fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i3
 #[cold]
 #[inline(never)]
 fn scores_by_scalar(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
-    scalar::scores(q, exponent, keys, out)
+    int8_cache::scores(q, exponent, keys, out)
 }
 
 /// The argument block of [`score_rows`]; the assembly reads it by offset.
@@ -65,7 +65,7 @@ struct ScoresArguments {
 
 /// Scores of all rows; returns the largest.
 ///
-/// The product of a dot within its contract (|q| at most 2,048) is within the limit of `scalar::score` if it is shifted right.
+/// The product of a dot within its contract (|q| at most 2,048) is within the limit of `int8_cache::score` if it is shifted right.
 ///
 /// # Safety
 /// All that the arguments name must exist, at addresses that are multiples of four.
@@ -277,7 +277,7 @@ unsafe extern "C" fn score_rows_of_eight(arguments: &ScoresArguments) -> i32 {
     )
 }
 
-/// Weighted sums of values: [`scalar::weighted_value_sum`]. The assembly needs heads of whole groups of four dimensions.
+/// Weighted sums of values: [`int8_cache::weighted_value_sum`]. The assembly needs heads of whole groups of four dimensions.
 pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     let blocks = weights.len() / 4;
     let fits = are_words([weights.as_ptr().addr(), values.values.as_ptr().addr(), weights.len(), out.len()])
@@ -305,7 +305,7 @@ pub(super) fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out:
 #[cold]
 #[inline(never)]
 fn sum_by_scalar(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
-    scalar::weighted_value_sum(weights, values, out);
+    int8_cache::weighted_value_sum(weights, values, out);
 }
 
 /// The argument block of [`sum_blocks`]; the assembly reads it by offset.

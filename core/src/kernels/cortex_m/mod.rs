@@ -53,12 +53,12 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     #[cfg(feature = "f32")]
     matmul_f32: float::matmul_f32,
     #[cfg(feature = "kv-int8")]
-    quantize_query: super::scalar::quantize_query,
+    quantize_query: super::int8_cache::quantize_query,
     #[cfg(feature = "kv-int8")]
     scores: attention::scores,
     #[cfg(feature = "kv-int8")]
     scores_tile: |queries, keys, stride, out, largest| {
-        super::scalar::scores_tile_of(attention::scores, queries, keys, stride, out, largest)
+        super::int8_cache::scores_tile_of(attention::scores, queries, keys, stride, out, largest)
     },
     #[cfg(feature = "kv-int8")]
     softmax_weights: softmax::softmax_weights,
@@ -66,7 +66,7 @@ pub static CORTEX_M_DSP: Kernels = Kernels::new(Functions {
     weighted_value_sum: attention::weighted_value_sum,
     #[cfg(feature = "kv-int8")]
     weighted_value_sum_tile: |weights, stride, values, head_dim, out| {
-        super::scalar::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
+        super::int8_cache::weighted_value_sum_tile_of(attention::weighted_value_sum, weights, stride, values, head_dim, out)
     },
     #[cfg(feature = "kv-float")]
     scores_f32: super::float_cache::scores_float,

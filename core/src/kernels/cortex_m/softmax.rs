@@ -1,12 +1,12 @@
 //! Softmax weights of one head's scores.
 
-use super::super::scalar;
+use super::super::int8_cache;
 use super::super::views::SoftmaxNorm;
 use super::dsp::is_word_aligned;
 use crate::numeric::exp::EXP2_NEG;
 use core::arch::naked_asm;
 
-/// Softmax weights of the values: [`scalar::softmax_weights`], for scores within 2^31 of the largest.
+/// Softmax weights of the values: [`int8_cache::softmax_weights`], for scores within 2^31 of the largest.
 pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
     let count = scores.len().min(value_scales.len());
     let bits = value_scales.get(..count).unwrap_or_default();
@@ -37,7 +37,7 @@ pub(super) fn softmax_weights(scores: &mut [i32], largest: i32, value_scales: &[
 #[cold]
 #[inline(never)]
 fn by_scalar(scores: &mut [i32], largest: i32, value_scales: &[f32], out: &mut [i16]) -> SoftmaxNorm {
-    scalar::softmax_weights(scores, largest, value_scales, out)
+    int8_cache::softmax_weights(scores, largest, value_scales, out)
 }
 
 /// The argument block of [`weigh`]; the assembly reads and writes it by offset.

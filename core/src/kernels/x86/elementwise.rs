@@ -1,6 +1,6 @@
 //! Quantization of a row, and activations.
 
-use super::super::scalar;
+use super::super::{int8_cache, scalar};
 use super::exp::{gelu_erf, gelu_tanh, relu, silu, squared_relu};
 use super::vector::Vector;
 use crate::format::types::Activation;
@@ -134,10 +134,10 @@ fn rounded<const N: usize, V: Vector<N>>(v: V, x: V::F32, factor: V::F32) -> V::
     v.sub(v.to_bits(v.add_f32(v.mul_f32(x, factor), rounder)), v.to_bits(rounder))
 }
 
-/// `scalar::quantize_query`.
+/// `int8_cache::quantize_query`.
 #[inline(always)]
 pub fn quantize_query<const N: usize, V: Vector<N>>(v: V, x: &[f32], factor: f32, out: &mut [i16]) -> i32 {
-    let Some(out) = out.get_mut(..x.len()) else { return scalar::quantize_query(x, factor, out) };
+    let Some(out) = out.get_mut(..x.len()) else { return int8_cache::quantize_query(x, factor, out) };
     let (chunks, tail) = x.as_chunks::<N>();
     let factor = v.splat_f32(factor);
     // The factor is finite, so lanes after the row stay +0.

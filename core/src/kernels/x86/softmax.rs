@@ -1,11 +1,11 @@
 //! Scores of an int8 key-value cache, and their softmax weights.
 
-use super::super::scalar;
+use super::super::int8_cache;
 use super::super::views::SoftmaxNorm;
 use super::exp::{exp_neg_q30, exp2_neg_q16};
 use super::vector::Vector;
 
-/// `scalar::score` of a key per lane.
+/// `int8_cache::score` of a key per lane.
 #[inline(always)]
 pub fn score<const N: usize, V: Vector<N>>(v: V, dots: V::I32, scales: V::F32, exponent: i32, headroom: u32) -> V::I32 {
     let bits = v.to_bits(scales);
@@ -25,7 +25,7 @@ fn mantissa<const N: usize, V: Vector<N>>(v: V, bits: V::I32) -> V::I32 {
     v.where_nonzero(bits, v.or(v.and(bits, v.splat_i32(0x007f_ffff)), v.splat_i32(0x0080_0000)))
 }
 
-/// `scalar::product`.
+/// `int8_cache::product`.
 #[inline(always)]
 fn product<const N: usize, V: Vector<N>>(v: V, e: V::I32, scales: V::F32, top: i32) -> V::I32 {
     let bits = v.to_bits(scales);
@@ -34,7 +34,7 @@ fn product<const N: usize, V: Vector<N>>(v: V, e: V::I32, scales: V::F32, top: i
     v.shr_each(full, v.sub(v.splat_i32(top), v.shr(bits, 23)))
 }
 
-/// `scalar::softmax_weights`.
+/// `int8_cache::softmax_weights`.
 #[inline(always)]
 pub fn softmax_weights<const N: usize, V: Vector<N>>(
     v: V,
@@ -45,7 +45,7 @@ pub fn softmax_weights<const N: usize, V: Vector<N>>(
 ) -> SoftmaxNorm {
     let count = scores.len();
     let (Some(value_scales), true) = (value_scales.get(..count), out.len() >= count) else {
-        return scalar::softmax_weights(scores, largest, value_scales, out);
+        return int8_cache::softmax_weights(scores, largest, value_scales, out);
     };
     let (scale_chunks, scale_tail) = value_scales.as_chunks::<N>();
     let scale_tail = v.load_f32_partial(scale_tail);

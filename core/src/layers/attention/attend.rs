@@ -1,6 +1,6 @@
 //! Attention of query rows over a KV cache: chooses the arithmetic by the cache's type, and the tile of queries where one fits.
 
-use super::heads::{HeadQueries, Heads, QueryRows};
+use super::heads::{HeadQueries, Heads, QUERIES, QueryRows};
 use super::key_ranges::{KeyRanges, Mask, QueryPos};
 use super::kv_cache::{LINEAR, LayerCache};
 use super::linear;
@@ -16,8 +16,6 @@ use crate::slices::{prefix_mut, row, rows, rows_mut, split, split_mut};
 
 /// Whether tiles of queries are built in. A microcontroller's decoder seldom has blocks that are large enough.
 const HAS_TILES: bool = cfg!(any(feature = "encoder", not(target_os = "none")));
-/// Most queries of a tile.
-pub const QUERIES: usize = 8;
 
 /// The key ranges of a tile's queries: one range each, all with the same first key.
 pub type Tile = heapless::Vec<KeyRanges, QUERIES>;

@@ -60,6 +60,9 @@ impl<'r> HeadQueries<'r> {
     }
 }
 
+/// Most queries of a tile.
+pub const QUERIES: usize = 8;
+
 /// Token rows whose first columns are queries.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryRows<'q> {

@@ -1,8 +1,7 @@
 //! Softmax attention over a float KV cache (f32 or f16), head by head, of one query or a tile of neighboring ones: the tokens x tokens matrix
 //! of scores never exists. Rule 8 of the numeric specification.
 
-use super::attend::QUERIES;
-use super::heads::{Heads, QueryRows};
+use super::heads::{Heads, QUERIES, QueryRows};
 use super::key_ranges::{KeyRange, KeyRanges};
 use super::kv_cache::Rows;
 use crate::kernels::Kernels;

@@ -1,7 +1,7 @@
 //! Softmax attention of several neighboring queries over an int8 KV cache: each key and value is widened once for all of them.
 
-use super::attend::{QUERIES, Tile, score_stride};
-use super::heads::{Heads, QueryRows};
+use super::attend::{Tile, score_stride};
+use super::heads::{Heads, QUERIES, QueryRows};
 use super::softmax_int8::Int8Cache;
 use crate::kernels::{Kernels, KeyRows, QueryTile, ValueBlocks};
 use crate::layers::ctx::HeadScratch;

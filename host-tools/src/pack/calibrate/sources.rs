@@ -1,8 +1,5 @@
 //! Where calibration samples come from: text that the model writes itself, built-in text or sounds, the user's text or folder.
 
-use std::fmt;
-use std::path::PathBuf;
-
 use attoformer::image::{Architecture, InputStem};
 
 use super::samples::{Amount, Input, Sample, Samples};
@@ -10,36 +7,8 @@ use super::text::{self, TEXT, TextReader, Unfit};
 use super::{features, own_text};
 use crate::import::Checkpoint;
 use crate::pack::error::PackError;
+use crate::pack::options::Calibration;
 use crate::report::progress::Progress;
-
-/// Source of the calibration samples.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Calibration {
-    /// The best source for the model: its own text for decoders, built-in text or sounds for the others, nothing for pictures.
-    #[default]
-    Best,
-    /// Text that the model writes itself.
-    OwnText,
-    /// The built-in text; for models that read sound, generated sounds.
-    BuiltIn,
-    /// A text of the user's, from this file.
-    Text(PathBuf, String),
-    /// A folder of sounds or pictures.
-    Folder(PathBuf),
-    /// No calibration.
-    None,
-}
-
-impl fmt::Display for Calibration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Calibration::Best | Calibration::None => f.write_str("none"),
-            Calibration::OwnText => f.write_str("self"),
-            Calibration::BuiltIn => f.write_str("built-in"),
-            Calibration::Text(path, _) | Calibration::Folder(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// Amount of text that calibrates smoothing factors and key offsets.
 const SMOOTHING: Amount = Amount { tokens: 2048, sequence: 160 };
@@ -112,12 +81,12 @@ fn of_source(
         Calibration::OwnText if !own_text::can_write(&checkpoint.config) => return Ok(Err(Refusal::CannotWrite)),
         Calibration::OwnText => own_text::sample(checkpoint, amount)?.into_iter().map(Input::Tokens).collect(),
         Calibration::Text(..) if reads_features => {
-            let wants = "a folder of them";
-            return Err(PackError::CalibrationKind { reads: features::file_kind(checkpoint).unwrap_or("features"), wants });
+            let reads = features::file_kind(checkpoint).map_or("features".to_owned(), |kind| format!("{kind} files"));
+            return Err(PackError::CalibrationKind { reads, wants: "a folder of them" });
         }
         Calibration::Folder(folder) if features::file_kind(checkpoint).is_some() => features::of_folder(checkpoint, folder, progress)?,
         Calibration::Folder(_) if reads_features => return Ok(Err(Refusal::NoBuiltIn)),
-        Calibration::Folder(_) => return Err(PackError::CalibrationKind { reads: "text", wants: "a text file" }),
+        Calibration::Folder(_) => return Err(PackError::CalibrationKind { reads: "text".to_owned(), wants: "a text file" }),
         Calibration::BuiltIn if checkpoint.audio.is_some() => features::of_generated_sound(checkpoint)?,
         Calibration::BuiltIn if reads_features => return Ok(Err(Refusal::NoBuiltIn)),
         Calibration::BuiltIn => match of_text(checkpoint, TEXT, amount, true)? {

@@ -1,6 +1,6 @@
 //! Attention over an int8 KV cache: scores of eight keys at a time, weighted sums of 32 or eight dimensions of the values.
 
-use super::super::super::scalar;
+use super::super::super::int8_cache;
 use super::super::super::views::{KeyRows, ValueBlocks};
 use super::super::cpu::Avx2;
 use super::super::softmax::score;
@@ -8,16 +8,16 @@ use super::dots::{Strided, dots_i8};
 use super::vector::{largest, load_f32_at, store_i32, store_i32_at};
 use core::arch::x86_64::*;
 
-/// `scalar::scores`.
+/// `int8_cache::scores`.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
 pub fn scores(q: &[i16], exponent: i32, keys: &KeyRows<'_>, out: &mut [i32]) -> i32 {
     let fits = !q.is_empty() && q.len().is_multiple_of(4) && keys.offset.checked_add(q.len()).is_some_and(|end| end <= keys.stride);
     let count = keys.values.len().checked_div(keys.stride).unwrap_or(0).min(keys.scales.len()).min(out.len());
     if !fits || count < 8 {
-        return scalar::scores(q, exponent, keys, out);
+        return int8_cache::scores(q, exponent, keys, out);
     }
-    let headroom = scalar::headroom(q.len());
+    let headroom = int8_cache::headroom(q.len());
     let mut top = _mm256_set1_epi32(i32::MIN);
     for key in (0..count).step_by(8) {
         // If the keys are not a multiple of eight, the last eight overlap the ones before: the same scores, computed twice.
@@ -55,12 +55,12 @@ unsafe fn dots_of_8(rows: Strided<i8>, q: &[i16; 8]) -> __m256i {
     _mm256_hadd_epi32(_mm256_hadd_epi32(products(0), products(1)), _mm256_hadd_epi32(products(2), products(3)))
 }
 
-/// `scalar::weighted_value_sum`.
+/// `int8_cache::weighted_value_sum`.
 #[target_feature(enable = "avx2,f16c")]
 #[inline]
 pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [i32]) {
     if values.stride == 0 || values.offset.checked_add(out.len()).is_none_or(|end| end > values.stride) {
-        return scalar::weighted_value_sum(weights, values, out);
+        return int8_cache::weighted_value_sum(weights, values, out);
     }
     let mut offset = values.offset;
     let (out32, rest) = out.as_chunks_mut::<32>();
@@ -74,7 +74,7 @@ pub fn weighted_value_sum(weights: &[i16], values: &ValueBlocks<'_>, out: &mut [
         offset += 8;
     }
     if !rest.is_empty() {
-        scalar::weighted_value_sum(weights, &ValueBlocks { offset, ..*values }, rest);
+        int8_cache::weighted_value_sum(weights, &ValueBlocks { offset, ..*values }, rest);
     }
 }
 

@@ -18,7 +18,7 @@ pub use vector::{load_f32_at, store_f32_at, sums_i32};
 
 #[cfg(feature = "kv-float")]
 use super::super::float_cache::{FloatKeys, FloatTile, FloatValues};
-use super::super::scalar::{scores_tile_of, weighted_value_sum_tile_of};
+use super::super::int8_cache::{scores_tile_of, weighted_value_sum_tile_of};
 use super::super::set::{Functions, Kernels};
 use super::super::views::{KeyRows, Matrix, QuantizedRows, QueryTile, SoftmaxNorm, ValueBlocks};
 use super::cpu::Avx2;
@@ -77,12 +77,12 @@ pub const FUNCTIONS: Functions = Functions {
     gate,
 };
 
-/// `scalar::scores_tile`, query by query.
+/// `int8_cache::scores_tile`, query by query.
 pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) {
     scores_tile_of(scores, queries, keys, stride, out, largest);
 }
 
-/// `scalar::weighted_value_sum_tile`, query by query.
+/// `int8_cache::weighted_value_sum_tile`, query by query.
 pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) {
     weighted_value_sum_tile_of(weighted_value_sum, weights, stride, values, head_dim, out);
 }

@@ -1,6 +1,6 @@
 //! Attention over an int8 KV cache, several queries at a time: keys and values are widened once for all of them.
 
-use super::super::super::scalar;
+use super::super::super::int8_cache;
 use super::super::super::views::{KeyRows, QueryTile, ValueBlocks};
 use super::super::avx2::Strided;
 use super::super::cpu::Avx512;
@@ -14,7 +14,7 @@ const WIDEST_HEAD: usize = 256;
 /// Queries of a tile.
 const TILE: usize = 8;
 
-/// `scalar::scores_tile`; `None` for shapes that another function must handle.
+/// `int8_cache::scores_tile`; `None` for shapes that another function must handle.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c")]
 pub fn scores_tile(queries: &QueryTile<'_>, keys: &KeyRows<'_>, stride: usize, out: &mut [i32], largest: &mut [i32]) -> Option<()> {
     let head_dim = queries.head_dim;
@@ -52,7 +52,7 @@ impl Scores<'_> {
     #[inline]
     fn tile<const QUERIES: usize>(&self, first: usize, out: &mut [i32], largest: &mut [i32]) {
         let (keys, head_dim) = (self.keys, self.queries.head_dim);
-        let headroom = scalar::headroom(head_dim);
+        let headroom = int8_cache::headroom(head_dim);
         let q = Strided { first: self.queries.values.as_ptr().wrapping_add(first * head_dim), stride: head_dim };
         let exponents = self.queries.exponents.get(first..).unwrap_or_default();
         let visible = self.queries.visible.get(first..).unwrap_or_default();
@@ -120,7 +120,7 @@ fn widen(words: __m512i) -> [__m512i; 2] {
     [_mm512_srai_epi16::<8>(_mm512_shuffle_epi8(words, low)), _mm512_srai_epi16::<8>(_mm512_shuffle_epi8(words, high))]
 }
 
-/// `scalar::weighted_value_sum_tile`; `None` for shapes that another function must handle.
+/// `int8_cache::weighted_value_sum_tile`; `None` for shapes that another function must handle.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 pub fn weighted_value_sum_tile(weights: &[i16], stride: usize, values: &ValueBlocks<'_>, head_dim: usize, out: &mut [i32]) -> Option<()> {
     let number = weights.len().checked_div(stride)?.min(out.len().checked_div(head_dim)?);
