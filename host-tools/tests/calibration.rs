@@ -10,9 +10,11 @@ mod whisper;
 
 use std::path::{Path, PathBuf};
 
+use attoformer::image::Role;
 use attoformer_tools::import::{self, Checkpoint};
 use attoformer_tools::pack::calibrate::Measure;
 use attoformer_tools::pack::{self, Activations, Calibration, Options, Packed};
+use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 use common::Tiny;
 use directory::Directory;
@@ -114,6 +116,27 @@ fn no_calibration_has_no_measured_loss() {
     assert_eq!((packed.calibration.as_str(), packed.measured_loss), ("none", None));
     let floats = self::packed(&decoder(), "f32", Calibration::Best);
     assert_eq!((floats.calibration.as_str(), floats.measured_loss), ("none", None));
+}
+
+/// `--activations 12` holds without calibration as well: for every matrix that is multiplied, not for tables.
+#[test]
+fn twelve_bits_need_no_calibration() {
+    for calibration in [Calibration::None, Calibration::Best] {
+        let packed = try_pack(&listener(), &Options { activations: Activations::Twelve, ..options("int8", calibration) }).unwrap();
+        for tensor in &packed.tensors {
+            let is_table = matches!(tensor.role, Role::Positions | Role::EncoderPositions);
+            let twelve = tensor.format == Format::Int8 && !tensor.role.is_always_f32() && !is_table;
+            assert_eq!(tensor.activations.bits() == 12, twelve, "{}", pack::tensor_name(tensor.role, tensor.layer));
+        }
+        assert!(packed.tensors.iter().any(|tensor| tensor.activations.bits() == 12));
+    }
+}
+
+#[test]
+fn a_model_that_reads_sound_is_calibrated_on_generated_sound() {
+    let packed = packed(&listener(), "int8", Calibration::Best);
+    assert_eq!(packed.calibration, "built-in");
+    assert!(packed.measured_loss.is_some());
 }
 
 /// Whatever the number of threads, for int8 and GPTQ, decoders, encoders and encoder-decoders.

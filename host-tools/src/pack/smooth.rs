@@ -4,8 +4,8 @@
 use attoformer::image::Role;
 use attoformer::image::{Config, NormPlacement};
 
-use super::activations::ActivationBits;
-use crate::quantize::error::product_error;
+use super::activations::{ActivationBits, Activations};
+use crate::quantize::error::{ProductError, product_error};
 use crate::quantize::smoothing::{self, SmoothingOptions};
 use crate::quantize::{Format, Grid, Matrix, Rounding, quantize};
 
@@ -18,36 +18,99 @@ pub struct ColumnScaling {
     pub in_scale: bool,
 }
 
-/// The smoothing factors of a matrix. Rows of `mlp_down`'s input differ so much in magnitude that each counts by its relative error.
-pub fn factors(inputs: Matrix, weights: Matrix, grid: Grid, activations: ActivationBits, role: Role) -> Vec<f32> {
-    let options = SmoothingOptions {
-        activation_limit: activations.limit(),
-        relative_rows: role == Role::MlpDown && activations == ActivationBits::Eight,
-        ..SmoothingOptions::new(grid)
-    };
-    smoothing::factors(inputs, weights, &options)
+/// Rows of the input on which errors are measured.
+const ERROR_ROWS: usize = 64;
+/// Outputs, at most, on which they are measured.
+const ERROR_OUTPUTS: usize = 2048;
+/// Factors that the engine has to apply are kept if they leave at most this share of the error.
+const WORTH_IN_SCALE: f64 = 0.5;
+
+/// A matrix and the rows that it is multiplied with.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// What the matrix does.
+    pub role: Role,
+    /// Shape of the model.
+    pub config: &'a Config,
+    /// Samples of the input `(rows, columns)`.
+    pub inputs: Matrix<'a>,
+    /// The weights `(outputs, columns)`.
+    pub weights: Matrix<'a>,
+    /// Format of the weights.
+    pub format: Format,
+    /// Grid of the weights.
+    pub grid: Grid,
 }
 
-/// Rows of the input on which the error of eight bits is measured.
-const ERROR_ROWS: usize = 64;
-/// Outputs, at most, on which it is measured.
-const ERROR_OUTPUTS: usize = 2048;
-/// Share of the outputs' energy that rounding the inputs to eight bits may cost if every layer lost as much.
-const ERROR_OF_ALL_LAYERS: f64 = 0.006;
+/// How a matrix's input is quantized.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Its bits.
+    pub activations: ActivationBits,
+    /// One smoothing factor per column; `None` for 1.
+    pub factors: Option<Vec<f32>>,
+}
 
-/// Bits of the inputs of an int8 matrix in a model of so many layers: twelve where eight lose too much. The rule depends on the measured error alone: the
-/// squared error of the products that rounding the smoothed inputs to eight bits causes, relative to the products, times the number of layers.
-pub fn activations(inputs: Matrix, weights: Matrix, role: Role, layers: u32) -> ActivationBits {
-    let grid = Grid { group: weights.columns, limit: ActivationBits::Eight.limit() };
-    let factors = factors(inputs, weights, grid, ActivationBits::Eight, role);
-    let scaled = |row: &[f32], factor: &dyn Fn(f32) -> f32| row.iter().zip(&factors).map(|(x, &f)| x * factor(f)).collect::<Vec<f32>>();
-    let stride = (inputs.rows().len() / ERROR_ROWS).max(1);
-    let x: Vec<f32> = inputs.rows().step_by(stride).flat_map(|row| scaled(row, &|factor| 1.0 / factor)).collect();
-    let stride = weights.rows().len().div_ceil(ERROR_OUTPUTS).max(1);
-    let w: Vec<f32> = weights.rows().step_by(stride).flat_map(|row| scaled(row, &|factor| factor)).collect();
-    let (x, w) = (Matrix { columns: inputs.columns, values: &x }, Matrix { columns: inputs.columns, values: &w });
-    let error = product_error(x, w, &quantize(w, Format::Int8, Rounding::NEAREST)).activations_8;
-    if error * f64::from(layers) > ERROR_OF_ALL_LAYERS { ActivationBits::Twelve } else { ActivationBits::Eight }
+impl Product<'_> {
+    /// Chooses the bits of the input and the smoothing factors. With `folds`, the factors cost nothing when the model runs.
+    pub fn inputs(&self, wanted: Activations, folds: bool) -> Inputs {
+        let activations = match wanted {
+            Activations::Twelve if self.format == Format::Int8 => ActivationBits::Twelve,
+            Activations::Auto if self.format == Format::Int8 => self.measured_bits(folds),
+            _ => ActivationBits::Eight,
+        };
+        Inputs { activations, factors: self.factors(activations, folds) }
+    }
+
+    /// Twelve bits where eight lose too much. The rule depends on the measured error alone: the squared error of the products that rounding the
+    /// smoothed inputs to eight bits causes, relative to the products, times the number of layers.
+    fn measured_bits(&self, folds: bool) -> ActivationBits {
+        let error = self.error(self.factors(ActivationBits::Eight, folds).as_deref()).activations_8;
+        if error * f64::from(self.config.all_layers()) > self.error_limit() { ActivationBits::Twelve } else { ActivationBits::Eight }
+    }
+
+    /// Share of the outputs' energy that rounding the inputs to eight bits may cost if every layer lost as much. A head's errors reach the logits
+    /// undamped, and a down projection that is not smoothed has the largest errors of all; both are few, so twelve bits cost little there.
+    fn error_limit(&self) -> f64 {
+        match self.role {
+            Role::Head | Role::Embedding => 0.0002,
+            Role::MlpDown if !self.config.gated => 0.001,
+            _ => 0.006,
+        }
+    }
+
+    /// The smoothing factors, where they help. Rows of a gated `mlp_down`'s input differ so much in magnitude that each counts by its relative
+    /// error. Without a gate it is not smoothed: its outliers are in other columns for other inputs, and factors made Whisper worse.
+    fn factors(&self, activations: ActivationBits, folds: bool) -> Option<Vec<f32>> {
+        if self.role == Role::MlpDown && !self.config.gated {
+            return None;
+        }
+        let options = SmoothingOptions {
+            activation_limit: activations.limit(),
+            relative_rows: self.role == Role::MlpDown && activations == ActivationBits::Eight,
+            ..SmoothingOptions::new(self.grid)
+        };
+        let factors = smoothing::factors(self.inputs, self.weights, &options);
+        let total = |factors: Option<&[f32]>| {
+            let error = self.error(factors);
+            error.weights + if activations == ActivationBits::Eight { error.activations_8 } else { error.activations_12 }
+        };
+        (folds || total(Some(&factors)) <= WORTH_IN_SCALE * total(None)).then_some(factors)
+    }
+
+    /// Errors of the products after smoothing, on a part of the rows and outputs.
+    fn error(&self, factors: Option<&[f32]>) -> ProductError {
+        let scaled = |row: &[f32], divides: bool| match factors {
+            None => row.to_vec(),
+            Some(factors) => row.iter().zip(factors).map(|(x, factor)| if divides { x * (1.0 / factor) } else { x * factor }).collect(),
+        };
+        let stride = (self.inputs.rows().len() / ERROR_ROWS).max(1);
+        let x: Vec<f32> = self.inputs.rows().step_by(stride).flat_map(|row| scaled(row, true)).collect();
+        let stride = self.weights.rows().len().div_ceil(ERROR_OUTPUTS).max(1);
+        let w: Vec<f32> = self.weights.rows().step_by(stride).flat_map(|row| scaled(row, false)).collect();
+        let [x, w] = [&x, &w].map(|values| Matrix { columns: self.inputs.columns, values });
+        product_error(x, w, &quantize(w, self.format, Rounding::NEAREST))
+    }
 }
 
 /// The only matrix that reads the output of this norm. With post-norm the residual stream reads it too; rows of a tied head are also looked up

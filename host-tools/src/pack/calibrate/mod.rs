@@ -21,12 +21,11 @@ use std::collections::BTreeMap;
 use attoformer::image::{AttentionKind, Config, KvType, NormKind, PositionKind, Role};
 use attoformer::internals::numeric;
 
-use super::activations::{ActivationBits, Activations};
 use super::error::PackError;
 use super::fuse::{FusedTensor, fuse};
 use super::options::Options;
 use super::prepare::{Prepared, Storage, prepare};
-use super::smooth::{self, ColumnScaling, MakerRows};
+use super::smooth::{self, ColumnScaling, MakerRows, Product};
 use super::tensor_id::TensorId;
 use crate::import::Checkpoint;
 use crate::quantize::{Format, Hessian, HessianBuilder, Matrix};
@@ -216,22 +215,22 @@ impl<'c> Calibrator<'c> {
             self.insert(prepare(tensor, &Storage::plain(id, format)));
             return;
         };
-        let activations = self.activations(id, &tensor, format, inputs);
-        let mut factors = smooth::factors(inputs.matrix(), tensor.matrix(), grid, activations, id.0);
         let norm = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm]
             .into_iter()
             .find(|&norm| smooth::only_reader(self.config, norm) == Some(id.0));
-        if let Some(norm) = norm
+        let folds = norm.is_some() || maker.is_some();
+        let product = Product { role: id.0, config: self.config, inputs: inputs.matrix(), weights: tensor.matrix(), format, grid };
+        let smooth::Inputs { activations, mut factors } = product.inputs(self.options.activations, folds);
+        if let (Some(factors), Some(norm)) = (&factors, norm)
             && let Some(norm) = self.tensors.get_mut(&(norm, id.1))
         {
             norm.scale_f32_columns(&factors.iter().map(|factor| 1.0 / factor).collect::<Vec<f32>>());
         }
-        let in_scale = norm.is_none() && maker.is_none();
-        if let Some((maker, rows)) = maker {
-            rows.share(&mut factors);
-            maker.divide_rows(rows.first, &rows.of(&factors));
+        if let (Some(factors), Some((maker, rows))) = (&mut factors, maker) {
+            rows.share(factors);
+            maker.divide_rows(rows.first, &rows.of(factors));
         }
-        let scaling = ColumnScaling { factors: Some(factors), in_scale };
+        let scaling = ColumnScaling { factors, in_scale: !folds };
         let hessian = hessian.or_else(|| inputs.hessian.clone());
         self.insert(prepare(tensor, &Storage { id, format, activations, scaling, hessian }));
     }
@@ -239,15 +238,6 @@ impl<'c> Calibrator<'c> {
     fn insert(&mut self, prepared: Prepared) {
         self.tensors.insert(prepared.id, prepared);
         self.progress.advance(1);
-    }
-
-    /// Bits of a matrix's inputs.
-    fn activations(&self, id: TensorId, tensor: &FusedTensor, format: Format, inputs: &InputStatistics) -> ActivationBits {
-        match (self.options.activations, format) {
-            (Activations::Twelve, Format::Int8) => ActivationBits::Twelve,
-            (Activations::Auto, Format::Int8) => smooth::activations(inputs.matrix(), tensor.matrix(), id.0, self.config.all_layers()),
-            _ => ActivationBits::Eight,
-        }
     }
 
     /// Whether a matrix is rounded by GPTQ: int4 always, int8 in encoders.

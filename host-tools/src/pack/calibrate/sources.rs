@@ -1,6 +1,6 @@
 //! Where calibration samples come from: text that the model writes itself, built-in text or sounds, the user's text or folder.
 
-use attoformer::image::{Architecture, InputStem};
+use attoformer::image::Architecture;
 
 use super::samples::{Amount, Input, Sample, Samples};
 use super::text::{self, TEXT, TextReader, Unfit};
@@ -43,11 +43,6 @@ pub fn samples(
     progress: &Progress,
 ) -> Result<Option<Samples>, PackError> {
     if *calibration == Calibration::None {
-        return Ok(None);
-    }
-    // Generated sound was measured and made Whisper worse: a model that reads sound or pictures is calibrated on a folder of the user's or not at all.
-    if *calibration == Calibration::Best && checkpoint.config.input_stem != InputStem::Tokens {
-        progress.note("note: not calibrated, since the model reads sound or pictures; name a folder of them with --calibrate DIR");
         return Ok(None);
     }
     let best: &[Calibration] = match checkpoint.config.architecture {
