@@ -135,6 +135,8 @@ fn failures_name_the_file() {
         (&["run", &image, "--prompt", "a", "--kernels", "none"], "no kernel set \"none\""),
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
+        (&["pack", &string(&tiny.source()), "-o", &image, "--weights", "int8", "--budget-flash", "1K"], "more than the budget of 1024"),
+        (&["pack", &string(&tiny.source()), "-o", &image, "--formats", "none.toml"], "none.toml: no such file; with --budget-flash"),
         (&["pack", &string(&tiny.source()), "-o", &string(&tiny.source())], "name another output"),
         (&["train", "c.toml", "-o", "d"], "--features train"),
     ] {

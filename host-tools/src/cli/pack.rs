@@ -1,12 +1,15 @@
 //! `atto pack`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use attoformer::image::KvType;
 use attoformer::internals::format::TensorOrder;
+use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::calibrate::{Excerpt, read_text};
+use attoformer_tools::pack::formats::{self, Choice, Chooser, FormatsError, Reached, Sensitivity};
 use attoformer_tools::pack::layout::Target;
-use attoformer_tools::pack::{Activations, Calibration};
+use attoformer_tools::pack::{Activations, Calibration, Packed};
 use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
@@ -20,11 +23,11 @@ pub struct Args {
     /// Trained model: a Hugging Face directory, a GGUF file or a llama2.c checkpoint (.bin); see `atto import --list`
     source: PathBuf,
     /// Image to write
-    #[arg(short, long, value_name = "OUT.atto")]
-    output: PathBuf,
-    /// Format of the matrices
-    #[arg(long, default_value = "int8", value_name = "int8|int4|f16|f32")]
-    weights: Format,
+    #[arg(short, long, value_name = "OUT.atto", required_unless_present = "sensitivity")]
+    output: Option<PathBuf>,
+    /// Format of the matrices [default: int8, or what --budget-flash or --target-kld chooses]
+    #[arg(long, value_name = "int8|int4|f16|f32")]
+    weights: Option<Format>,
     /// Group size of int4: columns that share a scale [default: 32]
     #[arg(long, value_name = "32|64|128|row", value_parser = parse_group)]
     group: Option<u32>,
@@ -53,9 +56,19 @@ pub struct Args {
     /// Bits of the quantized inputs of int8 matrices; auto takes 12 where 8 lose most
     #[arg(long, default_value = "auto", value_name = "8|12|auto", value_parser = parse_activations)]
     activations: Activations,
-    /// Fail if the image is larger
-    #[arg(long, value_name = "BYTES")]
+    /// Choose int8 or int4 for each tensor by its measured loss, so that the image takes at most so many bytes (K and M: times 1,024 and
+    /// 1,048,576); with --weights or a --formats file that exists, fail if the image is larger
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     budget_flash: Option<u64>,
+    /// Pack the smallest image whose loss (mean KL divergence; 1 - cosine for embeddings) on held-out calibration data is at most X
+    #[arg(long, value_name = "X", value_parser = parse_loss, conflicts_with = "weights")]
+    target_kld: Option<f64>,
+    /// File of formats by tensor name: used if it exists, otherwise written
+    #[arg(long, value_name = "FILE.toml")]
+    formats: Option<PathBuf>,
+    /// Measure the loss of every tensor in int8 and int4, everything else in f32
+    #[arg(long)]
+    sensitivity: bool,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -72,6 +85,10 @@ enum OptionError {
     Kv(String),
     #[error("unknown number of bits \"{0}\"; use 8, 12 or auto")]
     Activations(String),
+    #[error("\"{0}\" is not a number of bytes; use a number such as 200000, 256K or 4M")]
+    Bytes(String),
+    #[error("\"{0}\" is not a loss; use a positive number such as 0.01")]
+    Loss(String),
 }
 
 fn parse_group(text: &str) -> Result<u32, FormatError> {
@@ -119,18 +136,43 @@ fn calibration(requested: Option<&Path>) -> Result<Calibration, Error> {
     })
 }
 
+/// Parses a number of bytes, in units of 1,024 with the suffix K and of 1,048,576 with M.
+fn parse_bytes(text: &str) -> Result<u64, OptionError> {
+    let refuse = || OptionError::Bytes(text.to_owned());
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refuse)
+}
+
+fn parse_loss(text: &str) -> Result<f64, OptionError> {
+    let positive = |loss: &f64| loss.is_finite() && *loss > 0.0;
+    text.parse().ok().filter(positive).ok_or_else(|| OptionError::Loss(text.to_owned()))
+}
+
+/// The report of `--json`.
+#[derive(serde::Serialize)]
+struct Report {
+    #[serde(flatten)]
+    summary: Option<ImageSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensitivity: Option<Sensitivity>,
+}
+
 /// Packs and reports.
 pub fn run(args: Args) -> Result<(), Error> {
     let checkpoint = import::open(&args.source, args.tokenizer.as_deref())?;
-    pack::check_output(&args.output)?;
+    args.output.as_deref().map_or(Ok(()), pack::check_output)?;
     if checkpoint.tokenizer.is_none() && checkpoint.config.has_embedding() {
         let source = args.source.display();
         eprintln!("note: {source} has no supported tokenizer; the image reads tokens, not text");
     }
     let calibration = calibration(args.calibrate.as_deref())?;
     let options = pack::Options {
-        weights: args.group.map_or(args.weights, |group| args.weights.with_group(group)),
-        overrides: args.tensors,
+        weights: args.weights.unwrap_or(Format::Int8),
+        overrides: args.tensors.clone(),
         kv: args.kv,
         context: args.context,
         target: args.layout,
@@ -138,17 +180,96 @@ pub fn run(args: Args) -> Result<(), Error> {
         calibration,
         activations: args.activations,
     };
-    let progress = Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into());
-    let packed = pack::pack(&checkpoint, &options, &progress)?;
-    drop(progress);
-    pack::check_budget(&args.output, &packed, args.budget_flash)?;
-    pack::write(&args.output, &packed)?;
-
-    let summary = ImageSummary::of_packed(&packed).map_err(Error::engine(&args.output))?;
-    if args.json {
-        return print_json(&summary);
+    let (packed, sensitivity) = choose_and_pack(&args, &checkpoint, options)?;
+    if let (Some(output), Some(packed)) = (&args.output, &packed) {
+        pack::check_budget(output, packed, args.budget_flash)?;
+        pack::write(output, packed)?;
     }
+    let output = args.output.as_deref().unwrap_or(&args.source);
+    let summary = packed.as_ref().map(ImageSummary::of_packed).transpose().map_err(Error::engine(output))?;
+    if args.json {
+        return print_json(&Report { summary, sensitivity });
+    }
+    if let Some(sensitivity) = sensitivity {
+        print(&format!("{sensitivity}\n"))?;
+    }
+    let (Some(summary), Some(packed)) = (summary, packed) else { return Ok(()) };
     print(&summary.to_string())?;
     let loss = packed.measured_loss.map_or("unknown".to_owned(), |loss| loss.to_string());
     print(&format!("calibration {}; measured loss on held-out calibration data: {loss}\n", packed.calibration))
+}
+
+/// Chooses formats where the options ask for it and packs if there is an output.
+fn choose_and_pack(args: &Args, checkpoint: &Checkpoint, options: pack::Options) -> Result<(Option<Packed>, Option<Sensitivity>), Error> {
+    let replayed = args.formats.as_deref().filter(|path| path.exists());
+    let written = args.formats.as_deref().filter(|_| replayed.is_none());
+    let chooses = args.target_kld.is_some() || args.budget_flash.is_some() && args.weights.is_none() && replayed.is_none();
+    if let (Some(path), Some(_)) = (replayed, args.target_kld) {
+        return Err(Error::file(path)(FormatsError::Exists));
+    }
+    if let Some(path) = written.filter(|_| !chooses && !args.sensitivity) {
+        return Err(Error::file(path)(FormatsError::Missing));
+    }
+    if !chooses && !args.sensitivity {
+        return Ok((pack_stated(args, checkpoint, options, replayed, None)?, None));
+    }
+    // Without --weights the group is that of the int4 matrices that are chosen or measured.
+    let group = Format::Int4 { group: args.group.unwrap_or(32) };
+    let overrides = if chooses { options.overrides.clone() } else { Vec::new() };
+    let measured = pack::Options { weights: group, overrides, ..options.clone() };
+    let mut chooser = Chooser::new(checkpoint, &measured)?;
+    let sensitivity = args.sensitivity.then(|| chooser.sensitivity()).transpose()?;
+    let (choice, packed) = if let Some(target) = args.target_kld {
+        let Reached { choice, packed, loss, wide_activations } = chooser.for_loss(target)?;
+        let activations = if wide_activations { ", with 12-bit activations" } else { "" };
+        eprint!("formats for a loss of {loss:.6}, at most {target}, in {} bytes{activations}:\n{choice}", choice.bytes);
+        (choice, Some(packed))
+    } else if let Some(budget) = args.budget_flash.filter(|_| chooses) {
+        let choice = chooser.for_budget(budget)?;
+        report_choice(budget, &choice);
+        let packed = args.output.is_some().then(|| chooser.pack(&choice, &progress(checkpoint))).transpose()?;
+        (choice, packed)
+    } else {
+        return Ok((pack_stated(args, checkpoint, options, replayed, written)?, sensitivity));
+    };
+    if let Some(path) = written {
+        write_formats(path, choice.tensors())?;
+    }
+    Ok((packed, sensitivity))
+}
+
+/// Packs in the formats that the options and a file state, and writes them to another file.
+fn pack_stated(
+    args: &Args,
+    checkpoint: &Checkpoint,
+    mut options: pack::Options,
+    replayed: Option<&Path>,
+    written: Option<&Path>,
+) -> Result<Option<Packed>, Error> {
+    options.weights = args.group.map_or(options.weights, |group| options.weights.with_group(group));
+    if let Some(path) = replayed {
+        options.overrides = [formats::file::read(path, checkpoint)?, options.overrides].concat();
+    }
+    if let Some(path) = written {
+        write_formats(path, formats::stated(checkpoint, &options)?.into_iter())?;
+    }
+    args.output.is_some().then(|| pack::pack(checkpoint, &options, &progress(checkpoint))).transpose()
+}
+
+fn progress(checkpoint: &Checkpoint) -> Progress {
+    Progress::new("tensors", TensorOrder::new(&checkpoint.config).count().into())
+}
+
+fn report_choice(budget: u64, choice: &Choice) {
+    if choice.is_largest {
+        eprintln!("int8 for all matrices needs {} bytes, no more than the budget of {budget}", choice.bytes);
+    } else {
+        eprint!("formats for an image of {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
+    }
+}
+
+/// Writes a file of formats.
+fn write_formats(path: &Path, tensors: impl Iterator<Item = (String, Format)>) -> Result<(), Error> {
+    let text = formats::file::text(tensors);
+    files::write_whole(path, |file| file.write_all(text.as_bytes()).map_err(Error::io(path)))
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use attoformer::image::section;
 use attoformer::image::{Architecture, AttentionKind, Config, KvType, PositionKind, Role};
-use attoformer::internals::format::{TensorOrder, shape_of};
+use attoformer::internals::format::{ENTRY_BYTES, TensorOrder, shape_of};
 use attoformer::{Plan, arena_bytes};
 
 use super::activations::ActivationBits;
+use super::calibrate::samples::Samples;
 use super::calibrate::{self, Calibrated, Calibrator, MeasuredLoss, has_key_offset};
 use super::error::PackError;
 use super::frontend;
@@ -46,30 +47,82 @@ pub fn pack(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> 
 }
 
 fn build(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Result<Packed, PackError> {
+    let request = request(checkpoint, options)?;
+    assemble(checkpoint, &request, options, None, progress)
+}
+
+/// Shape of an image and formats of its tensors.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The shape, without what calibration adds.
+    pub config: Config,
+    /// Format of each tensor.
+    pub formats: BTreeMap<TensorId, Format>,
+}
+
+impl Request {
+    /// Whether GPTQ is used, which needs more samples.
+    pub fn needs_gptq(&self) -> bool {
+        self.formats.values().any(|format| matches!(format, Format::Int4 { .. }))
+    }
+}
+
+/// The image that the options ask for.
+///
+/// # Errors
+/// [`PackError`]: the options do not fit the model, or the engine does not support its shape.
+pub fn request(checkpoint: &Checkpoint, options: &Options) -> Result<Request, PackError> {
     let config = config(checkpoint, options)?;
     // Refuses a shape that the engine does not support before any tensor is read.
     ImageWriter::new(&config)?;
     let ids = tensor_ids(&config);
-    let formats: BTreeMap<TensorId, Format> = ids.iter().copied().zip(formats(&config, &ids, options)?).collect();
-    let needs_gptq = formats.values().any(|format| matches!(format, Format::Int4 { .. }));
+    let formats = ids.iter().copied().zip(formats(&config, &ids, options)?).collect();
+    Ok(Request { config, formats })
+}
+
+/// Packs a checkpoint in the formats of a request, calibrated with these samples if given.
+///
+/// # Errors
+/// Those of [`pack`].
+pub fn pack_with(
+    checkpoint: &Checkpoint,
+    request: &Request,
+    options: &Options,
+    samples: Option<&Samples>,
+    progress: &Progress,
+) -> Result<Packed, Error> {
+    assemble(checkpoint, request, options, samples, progress).map_err(Error::file(&checkpoint.path))
+}
+
+fn assemble(
+    checkpoint: &Checkpoint,
+    request: &Request,
+    options: &Options,
+    given: Option<&Samples>,
+    progress: &Progress,
+) -> Result<Packed, PackError> {
+    let Request { config, formats } = request;
     let is_quantized = formats.iter().any(|(id, format)| !id.0.is_always_f32() && format.grid(1).is_some());
-    let samples = if is_quantized { calibrate::samples(checkpoint, &options.calibration, needs_gptq, progress)? } else { None };
-    let Some(samples) = samples else {
-        let bits = |role| if is_product(&config, role) { options.activations.without_samples() } else { ActivationBits::Eight };
-        let storage = |id: TensorId| Storage { activations: bits(id.0), ..Storage::plain(id, formats[&id]) };
-        let tensors = ids.iter().map(|&id| Ok(prepare_blocks(&source(checkpoint, &config, id)?, &storage(id))));
-        return write(checkpoint, &config, tensors, options, progress);
+    let found = match given {
+        None if is_quantized => calibrate::samples(checkpoint, &options.calibration, request.needs_gptq(), progress)?,
+        _ => None,
     };
-    let config = attoformer::config! { key_offset: has_key_offset(&config), ..config };
-    let Calibrated { mut tensors, streams } = Calibrator::new(checkpoint, &config, options, &formats, &samples, progress).run()?;
+    let Some(samples) = given.or(found.as_ref()) else {
+        let bits = |role| if is_product(config, role) { options.activations.without_samples() } else { ActivationBits::Eight };
+        let storage = |id: TensorId| Storage { activations: bits(id.0), ..Storage::plain(id, formats[&id]) };
+        let tensors = tensor_ids(config).into_iter().map(|id| Ok(prepare_blocks(&source(checkpoint, config, id)?, &storage(id))));
+        return write(checkpoint, config, tensors, options, progress);
+    };
+    let config = attoformer::config! { key_offset: has_key_offset(config), ..*config };
+    let Calibrated { mut tensors, streams } = Calibrator::new(checkpoint, &config, options, formats, samples, progress).run()?;
     let all = tensor_ids(&config).into_iter().map(|id| match tensors.remove(&id) {
         // While a model is calibrated, its tables have only the rows of the samples' tokens.
         Some(prepared) if id.0 != Role::LayerTable => Ok(prepared),
         _ => Ok(prepare_blocks(&source(checkpoint, &config, id)?, &Storage::plain(id, formats[&id]))),
     });
     let packed = write(checkpoint, &config, all, options, &Progress::silent())?;
-    let measured_loss = calibrate::measure(&packed.image, checkpoint, &samples, &streams)?;
-    Ok(Packed { calibration: samples.origin, measured_loss, ..packed })
+    let measured_loss = calibrate::measure(&packed.image, checkpoint, samples, &streams)?;
+    Ok(Packed { calibration: samples.origin.clone(), measured_loss, ..packed })
 }
 
 /// Whether a tensor is multiplied with activations; tables are only read row by row.
@@ -145,6 +198,13 @@ fn write_sections(
     image.section(section::WEIGHTS, |out| tensors = weights::write(prepared, options.target, out));
     let tensors = tensors?;
     image.section(section::DIRECTORY, |out| tensors.iter().for_each(|tensor| tensor.put_entry(out)));
+    let golden = put_other_sections(&mut image, checkpoint, config);
+    let image = image.finish(arena_bytes(config, Plan::packed(config)), tensors.len() as u32)?;
+    Ok(Sections { image: image.into(), tensors, golden })
+}
+
+/// Writes the sections after the weights and the directory; returns the offset of the golden section.
+fn put_other_sections(image: &mut ImageWriter, checkpoint: &Checkpoint, config: &Config) -> usize {
     image.section(section::METADATA, |out| sections::metadata(checkpoint, out));
     if let Some(tokenizer) = &checkpoint.tokenizer {
         image.section(section::TOKENIZER, |out| sections::tokenizer(tokenizer, out));
@@ -167,9 +227,19 @@ fn write_sections(
     if let Some(decoding) = &checkpoint.generation_config {
         image.section(section::GENERATION, |out| sections::decoding(decoding, out));
     }
-    let golden = image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out));
-    let image = image.finish(arena_bytes(config, Plan::packed(config)), tensors.len() as u32)?;
-    Ok(Sections { image: image.into(), tensors, golden })
+    image.section(section::GOLDEN, |out| GoldenInput::new(config).put(out))
+}
+
+/// Offset of the weights, and bytes of all sections after them if the next one starts at a multiple of the sections' alignment.
+///
+/// # Errors
+/// [`PackError::Unsupported`].
+pub fn rest_bytes(checkpoint: &Checkpoint, config: &Config, tensors: usize) -> Result<(usize, usize), PackError> {
+    let mut image = ImageWriter::new(config)?;
+    let start = image.section(section::WEIGHTS, |_| {});
+    image.section(section::DIRECTORY, |out| out.resize(out.len() + tensors * ENTRY_BYTES, 0));
+    put_other_sections(&mut image, checkpoint, config);
+    Ok((start, image.len() - start))
 }
 
 /// Computes the golden hash and updates the checksums.

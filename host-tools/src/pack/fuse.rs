@@ -156,6 +156,12 @@ impl FusedSource {
     }
 }
 
+/// Whether a fused tensor has a bias.
+pub fn has_bias(checkpoint: &Checkpoint, config: &Config, (role, layer): TensorId) -> bool {
+    let of = |&part: &SourceRole| checkpoint.tensor(part, layer).is_some_and(|tensor| tensor.bias.is_some());
+    parts(role, config.gated).iter().any(of)
+}
+
 /// Fuses one tensor.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ mod activations;
 mod assemble;
 pub mod calibrate;
 mod error;
+pub mod formats;
 pub mod frontend;
 mod fuse;
 mod golden;

@@ -44,6 +44,11 @@ impl Options {
             activations: Activations::Eight,
         }
     }
+
+    /// Group of int4 matrices: the one that is asked for, or 32.
+    pub fn int4_group(&self) -> u32 {
+        if let Format::Int4 { group } = self.weights { group } else { 32 }
+    }
 }
 
 /// Source of the calibration samples.

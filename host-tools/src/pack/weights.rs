@@ -2,7 +2,8 @@
 
 use attoformer::image::{Config, InputStem};
 use attoformer::image::{Dtype, Entry, Layout, Role};
-use attoformer::internals::format::ENTRY_BYTES;
+use attoformer::internals::format::{ENTRY_BYTES, groups, row_bytes};
+use attoformer::kernels::layout::rows_per_bundle;
 
 use super::activations::ActivationBits;
 use super::error::PackError;
@@ -98,10 +99,9 @@ pub(super) fn formats(config: &Config, ids: &[TensorId], options: &Options) -> R
 /// The format of a tensor without an override. Rows of a convolution mix quiet and loud frames, which one int8 scale represents badly: they
 /// stay f16.
 fn default_format(config: &Config, role: Role, requested: Format) -> Format {
-    let convolves = config.input_stem == InputStem::Convolution && matches!(role, Role::Conv1 | Role::Conv2);
     match requested {
         _ if role.is_always_f32() => Format::F32,
-        Format::Int8 | Format::Int4 { .. } if convolves => Format::F16,
+        Format::Int8 | Format::Int4 { .. } if convolves(config, role) => Format::F16,
         // Tables and the head lose more by four bits than the matrices of the layers.
         Format::Int4 { .. }
             if matches!(role, Role::Embedding | Role::Head | Role::Positions | Role::EncoderPositions | Role::LayerTable) =>
@@ -112,8 +112,18 @@ fn default_format(config: &Config, role: Role, requested: Format) -> Format {
     }
 }
 
+/// Whether a matrix belongs to the convolutions of an input stem.
+pub(super) fn convolves(config: &Config, role: Role) -> bool {
+    config.input_stem == InputStem::Convolution && matches!(role, Role::Conv1 | Role::Conv2)
+}
+
+/// Whether an option states the format of a tensor by its name.
+pub(super) fn is_overridden((role, layer): TensorId, options: &Options) -> bool {
+    options.overrides.iter().any(|(pattern, _)| matches(pattern, &tensor_name(role, layer)))
+}
+
 /// Whether a name matches a pattern, component by component; `*` matches any component.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.split('.'), name.split('.'));
     loop {
         match (pattern.next(), name.next()) {
@@ -149,6 +159,33 @@ fn put_tensor(tensor: Prepared, target: Target, out: &mut Vec<u8>) -> Result<Sto
         bias: put_optional(out, optional(&tensor.bias))?,
         in_scale: put_optional(out, optional(&tensor.in_scale))?,
     })
+}
+
+/// Shape of a tensor, and its optional parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TensorShape {
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub columns: u32,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Whether it has factors for its inputs when it is quantized.
+    pub in_scale: bool,
+}
+
+/// The end of a tensor that is appended at `at`, where `put_tensor` would end.
+pub(super) fn end_of_tensor(shape: &TensorShape, format: Format, target: Target, at: usize) -> usize {
+    let dtype = format.dtype();
+    let (rows, columns) = (shape.rows as usize, shape.columns as usize);
+    let is_integer = matches!(dtype, Dtype::Int8 | Dtype::Int4);
+    let stored_rows = rows.next_multiple_of(rows_per_bundle(target.layout(dtype), dtype));
+    let append = |at: usize, is_present: bool, bytes: usize| if is_present { at.next_multiple_of(SCALES_ALIGN) + bytes } else { at };
+    let end = at.next_multiple_of(VALUES_ALIGN) + stored_rows * row_bytes(dtype, shape.columns) as usize;
+    let end = append(end, is_integer, 4 * rows);
+    let end = append(end, dtype == Dtype::Int4, rows * groups(shape.columns, format.group()) as usize);
+    let end = append(end, shape.bias, 4 * rows);
+    append(end, shape.in_scale && is_integer, 4 * columns)
 }
 
 /// Appends an optional part of a tensor and returns its offset, or 0 if it is absent.

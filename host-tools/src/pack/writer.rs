@@ -41,6 +41,11 @@ impl ImageWriter {
         start
     }
 
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Completes the header and writes the checksums.
     ///
     /// # Errors

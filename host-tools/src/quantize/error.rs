@@ -67,11 +67,16 @@ impl Sample {
     }
 }
 
-/// Rounding errors of a row of activations as the engine quantizes it: the absmax becomes `limit`.
-fn activation_errors(row: &[f32], limit: f32) -> Vec<f32> {
+/// A row of activations as the engine computes with it after quantization: the absmax becomes `limit`.
+pub fn round_activations(row: &[f32], limit: f32) -> Vec<f32> {
     let largest = absmax(row);
     let (inverse, scale) = if largest >= NEGLIGIBLE { (limit / largest, largest / limit) } else { (0.0, 0.0) };
-    row.iter().map(|&x| round_to_nearest(x * inverse, -limit, limit) * scale - x).collect()
+    row.iter().map(|&x| round_to_nearest(x * inverse, -limit, limit) * scale).collect()
+}
+
+/// Rounding errors of a row of activations.
+fn activation_errors(row: &[f32], limit: f32) -> Vec<f32> {
+    round_activations(row, limit).iter().zip(row).map(|(rounded, x)| rounded - x).collect()
 }
 
 fn difference(a: &[PanelRow], b: &[PanelRow]) -> Vec<PanelRow> {

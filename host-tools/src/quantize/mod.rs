@@ -16,6 +16,7 @@ mod int8;
 mod matrix;
 mod method;
 mod panels;
+pub mod product;
 mod quantized;
 mod rounding;
 pub mod smoothing;

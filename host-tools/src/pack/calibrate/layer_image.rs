@@ -75,6 +75,8 @@ pub struct Model<'c> {
     pub vocabulary: &'c [u32],
     /// Longest sequence of a decoder, and of an encoder.
     pub lengths: Lengths,
+    /// A table that takes the place of the model's own, in full.
+    pub replaced: Option<(Role, &'c FusedTensor)>,
 }
 
 /// Rows of the longest sample.
@@ -136,7 +138,10 @@ impl Model<'_> {
 
     /// A tensor of the model, of whose token tables only the rows of the samples' tokens.
     fn fused(&self, (role, layer): TensorId) -> Result<FusedTensor, PackError> {
-        let tensor = fuse(self.checkpoint, self.config, (role, layer))?;
+        let tensor = match self.replaced {
+            Some((replaced, tensor)) if replaced == role => tensor.clone(),
+            _ => fuse(self.checkpoint, self.config, (role, layer))?,
+        };
         Ok(if matches!(role, Role::Embedding | Role::LayerTable) { tensor.with_rows(self.vocabulary) } else { tensor })
     }
 
@@ -162,7 +167,10 @@ impl Model<'_> {
         let layer = Layer { stack, number: 0, is_last: false };
         let model = self.config;
         let positions = if model.positions == PositionKind::LearnedAbsolute { PositionKind::LearnedAbsolute } else { PositionKind::None };
-        let plain = attoformer::config! { positions, buckets: 0, partial_rotary_dim: None, embedding_norm: model.embedding_norm, layer_dim: None, ..self.layer_config(layer, KvType::F32, false) };
+        let plain = attoformer::config! {
+            positions, buckets: 0, partial_rotary_dim: None, embedding_norm: model.embedding_norm, layer_dim: None,
+            ..self.layer_config(layer, KvType::F32, false)
+        };
         let tokens = self.vocabulary.len() as u32;
         let config = match stack {
             Stack::Encoder => attoformer::config! {

@@ -181,7 +181,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// KL divergence of the distribution of logits from that of reference logits, in nats. A single logit is that of a yes-no choice.
-fn divergence(logits: &[f32], reference: &[f32]) -> f64 {
+pub(super) fn divergence(logits: &[f32], reference: &[f32]) -> f64 {
     f64::from(match (logits, reference) {
         (&[logit], &[reference]) => softmax::divergence(&[logit, 0.0], &[reference, 0.0]).0,
         _ => softmax::divergence(logits, reference).0,

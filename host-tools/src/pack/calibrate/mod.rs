@@ -10,6 +10,7 @@ mod layer_image;
 mod loss;
 mod own_text;
 pub mod samples;
+pub mod sensitivity;
 mod sound;
 mod sources;
 mod statistics;
@@ -63,7 +64,7 @@ pub fn has_key_offset(config: &Config) -> bool {
 }
 
 /// Whether an offset of the keys helps: in an int8 cache, whose rows have one scale each.
-fn uses_key_offset(config: &Config) -> bool {
+pub fn uses_key_offset(config: &Config) -> bool {
     config.kv == KvType::Int8 && config.attention == AttentionKind::Softmax
 }
 
@@ -86,8 +87,13 @@ impl<'c> Calibrator<'c> {
     /// [`PackError`]: the model cannot be run.
     pub fn run(mut self) -> Result<Calibrated, PackError> {
         let vocabulary = self.samples.vocabulary();
-        let model =
-            Model { checkpoint: self.checkpoint, config: self.config, vocabulary: &vocabulary, lengths: self.samples.lengths(self.config) };
+        let model = Model {
+            checkpoint: self.checkpoint,
+            config: self.config,
+            vocabulary: &vocabulary,
+            lengths: self.samples.lengths(self.config),
+            replaced: None,
+        };
         let mut encoder = None;
         let mut last = Streams::default();
         for stack in [Stack::Encoder, Stack::Decoder] {
@@ -148,15 +154,7 @@ impl<'c> Calibrator<'c> {
             let runner = Runner::new(&image, layer, number).map_err(PackError::Rejected)?;
             observe(&runner, samples, streams, &|role| self.uses_gptq(layer_id(role, layer))).map_err(PackError::Calibration)?
         };
-        let mut tensors: BTreeMap<TensorId, FusedTensor> = tensors.into_iter().collect();
-        // A matrix comes before the one that makes its input, which takes over its factors.
-        let last = |&(role, _): &TensorId| smooth::makes_input(role);
-        let (later, first): (Vec<TensorId>, Vec<TensorId>) = tensors.keys().copied().partition(last);
-        for id in first.into_iter().chain(later) {
-            if let Some(tensor) = tensors.remove(&id) {
-                self.layer_tensor(id, tensor, &statistics, &mut tensors);
-            }
-        }
+        self.layer_tensors(tensors, &statistics);
         if streams.quantized.is_some() {
             let image = model.layer_image(layer, self.config.kv, has_key_offset(self.config), |id| self.tensors.get(&id))?;
             let mut runner = Runner::new(&image, layer, number).map_err(PackError::Rejected)?;
@@ -164,6 +162,19 @@ impl<'c> Calibrator<'c> {
             advance(&runner, samples, streams).map_err(PackError::Calibration)?;
         }
         Ok(())
+    }
+
+    /// Quantizes the tensors of a layer.
+    fn layer_tensors(&mut self, tensors: Vec<(TensorId, FusedTensor)>, statistics: &Statistics) {
+        let mut tensors: BTreeMap<TensorId, FusedTensor> = tensors.into_iter().collect();
+        // A matrix comes before the one that makes its input, which takes over its factors.
+        let last = |&(role, _): &TensorId| smooth::makes_input(role);
+        let (later, first): (Vec<TensorId>, Vec<TensorId>) = tensors.keys().copied().partition(last);
+        for id in first.into_iter().chain(later) {
+            if let Some(tensor) = tensors.remove(&id) {
+                self.layer_tensor(id, tensor, statistics, &mut tensors);
+            }
+        }
     }
 
     /// Quantizes a tensor of a layer and, after its matrix, the norm before it.
@@ -231,7 +242,7 @@ impl<'c> Calibrator<'c> {
             maker.divide_rows(rows.first, &rows.of(factors));
         }
         let scaling = ColumnScaling { factors, in_scale: !folds };
-        let hessian = hessian.or_else(|| inputs.hessian.clone());
+        let hessian = if self.uses_gptq(id) { hessian.or_else(|| inputs.hessian.clone()) } else { None };
         self.insert(prepare(tensor, &Storage { id, format, activations, scaling, hessian }));
     }
 
@@ -240,11 +251,13 @@ impl<'c> Calibrator<'c> {
         self.progress.advance(1);
     }
 
-    /// Whether a matrix is rounded by GPTQ: int4 always, int8 in encoders.
+    /// Whether a matrix is rounded by GPTQ: int4 always; int8 in encoders, and in layers of a model that has int4 matrices, whose errors it
+    /// compensates.
     fn uses_gptq(&self, id: TensorId) -> bool {
+        let has_int4 = || self.formats.values().any(|format| matches!(format, Format::Int4 { .. }));
         match self.formats.get(&id) {
             Some(Format::Int4 { .. }) => !id.0.is_always_f32(),
-            Some(Format::Int8) => self.is_encoder(),
+            Some(Format::Int8) => self.is_encoder() || id.1.is_some() && has_int4(),
             _ => false,
         }
     }

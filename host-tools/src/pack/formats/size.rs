@@ -1,0 +1,81 @@
+//! The exact size of an image before it is packed: it follows from shapes and formats.
+
+use std::collections::BTreeMap;
+
+use attoformer::image::{Architecture, Config, Role};
+use attoformer::internals::format::sections::SECTION_ALIGN;
+use attoformer::internals::format::shape_of;
+
+use super::super::assemble::{rest_bytes, tensor_ids};
+use super::super::calibrate::uses_key_offset;
+use super::super::error::PackError;
+use super::super::fuse::has_bias;
+use super::super::layout::Target;
+use super::super::options::Options;
+use super::super::smooth::{maker, only_reader};
+use super::super::tensor_id::TensorId;
+use super::super::weights::{TensorShape, end_of_tensor};
+use super::calibrated;
+use crate::import::Checkpoint;
+use crate::quantize::Format;
+
+/// Sizes of the images of one model that is calibrated.
+pub struct ImageSize {
+    tensors: Vec<(TensorId, TensorShape)>,
+    target: Target,
+    /// Offset of the weights.
+    start: usize,
+    /// Bytes of the sections after the weights, which start at a multiple of 64.
+    rest: usize,
+}
+
+impl ImageSize {
+    /// Prepares the sizes of a model's images.
+    ///
+    /// # Errors
+    /// [`PackError::Unsupported`].
+    pub fn new(checkpoint: &Checkpoint, config: &Config, options: &Options) -> Result<Self, PackError> {
+        let config = &calibrated(config);
+        let tensors: Vec<(TensorId, TensorShape)> = tensor_ids(config)
+            .into_iter()
+            .map(|id| {
+                let (rows, columns) = shape_of(config, id.0);
+                let bias = has_bias(checkpoint, config, id) || offset_is_in_bias(config, id.0);
+                (id, TensorShape { rows, columns, bias, in_scale: has_in_scale(config, id.0) })
+            })
+            .collect();
+        let (start, rest) = rest_bytes(checkpoint, config, tensors.len())?;
+        Ok(ImageSize { tensors, target: options.target, start, rest })
+    }
+
+    /// Bytes of an image with these formats; tensors without one are f32.
+    pub fn of_image(&self, formats: &BTreeMap<TensorId, Format>) -> u64 {
+        let end = self.tensors.iter().fold(self.start, |at, (id, shape)| {
+            let format = formats.get(id).copied().unwrap_or(Format::F32);
+            end_of_tensor(shape, format, self.target, at)
+        });
+        (end.next_multiple_of(SECTION_ALIGN) + self.rest) as u64
+    }
+
+    /// Bytes of a tensor in a format, with scales and bias; 0 for one that the model does not have.
+    pub fn of_tensor(&self, id: TensorId, format: Format) -> u64 {
+        let found = self.tensors.iter().find(|(other, _)| *other == id);
+        found.map_or(0, |(_, shape)| end_of_tensor(shape, format, self.target, 0) as u64)
+    }
+}
+
+/// Whether the calibration adds the key offset to the bias of this matrix.
+fn offset_is_in_bias(config: &Config, role: Role) -> bool {
+    uses_key_offset(config) && (role == Role::CrossKv || role == Role::Qkv && !config.key_offset)
+}
+
+/// Whether a quantized matrix multiplies its inputs by factors: where it has inputs, and neither a norm nor another matrix takes the factors.
+fn has_in_scale(config: &Config, role: Role) -> bool {
+    let has_inputs = match role {
+        Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
+        Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
+        _ => !role.is_always_f32(),
+    };
+    let norms = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm];
+    has_inputs && maker(config, role).is_none() && !norms.into_iter().any(|norm| only_reader(config, norm) == Some(role))
+}

@@ -1,0 +1,168 @@
+//! Formats chosen under a budget: sizes are known before packing, and more room never loses more.
+
+use attoformer::image::InputStem;
+use attoformer_tests::random_model::families;
+use attoformer_tools::import::{self, Checkpoint};
+use attoformer_tools::pack::formats::{Chooser, Sensitivity, file};
+use attoformer_tools::pack::layout::Target;
+use attoformer_tools::pack::{Calibration, Options, pack};
+use attoformer_tools::quantize::Format;
+use attoformer_tools::report::progress::Progress;
+
+fn options() -> Options {
+    Options {
+        weights: Format::Int4 { group: 32 },
+        kv: attoformer::image::KvType::Int8,
+        calibration: Calibration::Best,
+        ..Options::reference()
+    }
+}
+
+/// Loss of chosen formats by the measure that they are chosen by.
+fn loss(sensitivity: &Sensitivity, chosen: &[(String, Format)]) -> f64 {
+    let of = |(name, format): &(String, Format)| {
+        let row = sensitivity.0.iter().find(|row| row.name == *name && row.format == format.to_string());
+        row.map_or(0.0, |row| row.loss)
+    };
+    chosen.iter().map(of).sum()
+}
+
+#[test]
+fn sizes_are_exact_in_every_family() {
+    for (name, model) in families() {
+        let checkpoint = model.checkpoint();
+        if model.config.input_stem != InputStem::Tokens || checkpoint.tokenizer.is_none() {
+            continue;
+        }
+        for target in [Target::Portable, Target::CortexMDsp] {
+            let options = Options { target, ..options() };
+            let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+            let least = chooser.smallest_bytes();
+            for budget in [least, u64::MAX] {
+                let choice = chooser.for_budget(budget).unwrap();
+                let packed = chooser.pack(&choice, &Progress::silent()).unwrap();
+                assert_eq!(packed.image.len() as u64, choice.bytes, "{name}, {budget}");
+            }
+            if target == Target::Portable {
+                let most = chooser.for_budget(u64::MAX).unwrap().bytes;
+                let choice = chooser.for_budget((least + most) / 2).unwrap();
+                let packed = chooser.pack(&choice, &Progress::silent()).unwrap();
+                assert_eq!(packed.image.len() as u64, choice.bytes, "{name}");
+                assert!(choice.bytes <= (least + most) / 2, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn losses_are_finite_and_int4_loses_more() {
+    for (name, model) in families() {
+        let checkpoint = model.checkpoint();
+        if model.config.input_stem != InputStem::Tokens || checkpoint.tokenizer.is_none() {
+            continue;
+        }
+        let options = options();
+        let sensitivity = Chooser::new(&checkpoint, &options).unwrap().sensitivity().unwrap();
+        let sum = |format: &str| sensitivity.0.iter().filter(|row| row.format == format).map(|row| row.loss).sum::<f64>();
+        assert!(sensitivity.0.iter().all(|row| row.loss.is_finite() && row.loss >= -1e-9 && row.bytes > 0), "{name}: {sensitivity}");
+        assert!(sum("int4:32") > sum("int8"), "{name}: {sensitivity}");
+    }
+}
+
+fn tales() -> Checkpoint {
+    import::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tales/model.bin").as_ref(), None).unwrap()
+}
+
+#[test]
+fn more_room_never_loses_more() {
+    let checkpoint = tales();
+    let options = options();
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    let sensitivity = chooser.sensitivity().unwrap();
+    let least = chooser.smallest_bytes();
+    let most = chooser.for_budget(u64::MAX).unwrap().bytes;
+    let mut last = f64::INFINITY;
+    for step in 0..=24 {
+        let budget = least + (most - least) * step / 24;
+        let choice = chooser.for_budget(budget).unwrap();
+        assert!(choice.bytes <= budget);
+        let loss = loss(&sensitivity, &choice.tensors().collect::<Vec<_>>());
+        assert!(loss <= last * (1.0 + 1e-9), "{budget}: {loss} after {last}");
+        last = loss;
+    }
+}
+
+#[test]
+fn a_file_of_formats_is_replayed() {
+    let checkpoint = tales();
+    let options = options();
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    let (least, most) = (chooser.smallest_bytes(), chooser.for_budget(u64::MAX).unwrap().bytes);
+    let choice = chooser.for_budget((least + most) / 2).unwrap();
+    let packed = chooser.pack(&choice, &Progress::silent()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("formats.toml");
+    std::fs::write(&path, file::text(choice.tensors())).unwrap();
+    let overrides = file::read(&path, &checkpoint).unwrap();
+    let replayed = pack(&checkpoint, &Options { weights: Format::Int8, overrides, ..options }, &Progress::silent()).unwrap();
+    assert_eq!(replayed.image[..], packed.image[..]);
+
+    for (text, part) in [
+        ("embedding = \"int8\"\nlayers.9.qkv = \"int4\"", "line 2: the model has no tensor layers.9.qkv"),
+        ("embedding = \"int5\"", "line 1: embedding has no format"),
+        ("\n\nembedding = 4", "line 3: embedding has no format"),
+        ("final_norm = \"int8\"", "line 1: final_norm is always f32"),
+        ("a\n", "line 1"),
+        ("[layers.0]\nqkv = \"f16\"\nattn = \"f16\"", "line 3: the model has no tensor layers.0.attn"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let sentence = file::read(&path, &checkpoint).unwrap_err().to_string();
+        assert!(sentence.contains("formats.toml: ") && sentence.contains(part), "{text:?}: {sentence}");
+    }
+    std::fs::write(&path, "\"layers.*.qkv\" = \"int4:64\"\nlayers.1.qkv = \"f16\"\n").unwrap();
+    let read = file::read(&path, &checkpoint).unwrap();
+    assert_eq!(read, [("layers.*.qkv".to_owned(), Format::Int4 { group: 64 }), ("layers.1.qkv".to_owned(), Format::F16)]);
+}
+
+#[test]
+fn a_loss_is_reached_with_fewer_bytes() {
+    let checkpoint = tales();
+    let options = options();
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    let most = chooser.for_budget(u64::MAX).unwrap();
+    let int8 = chooser.pack(&most, &Progress::silent()).unwrap().measured_loss.unwrap().mean;
+    let reached = chooser.for_loss(4.0 * int8).unwrap();
+    assert!(reached.loss <= 4.0 * int8 && reached.choice.bytes < most.bytes);
+    assert_eq!(reached.packed.image.len() as u64, reached.choice.bytes);
+    let Err(refused) = chooser.for_loss(1e-9) else { panic!("no image is that good") };
+    assert!(refused.to_string().contains("no int8 image reaches a loss of 0.000000001"), "{refused}");
+}
+
+#[test]
+fn budgets_beyond_the_smallest_and_the_largest_image() {
+    let checkpoint = tales();
+    let options = options();
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    let (least, most) = (chooser.smallest_bytes(), chooser.for_budget(u64::MAX).unwrap());
+    assert!(most.is_largest);
+    let plain = pack(&checkpoint, &Options { weights: Format::Int8, ..options.clone() }, &Progress::silent()).unwrap();
+    assert_eq!(chooser.pack(&most, &Progress::silent()).unwrap().image[..], plain.image[..]);
+    let sentence = chooser.for_budget(least - 1).unwrap_err().to_string();
+    assert!(
+        sentence.contains(&format!("the smallest image of this model takes {least} bytes of flash, 1 more than the budget")),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_model_without_samples_is_refused() {
+    let checkpoint = tales();
+    let options = Options { calibration: Calibration::None, ..options() };
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    for sentence in [chooser.sensitivity().unwrap_err().to_string(), {
+        let least = chooser.smallest_bytes();
+        chooser.for_budget(least + 1000).unwrap_err().to_string()
+    }] {
+        assert!(sentence.contains("model.bin: ") && sentence.contains("--calibrate"), "{sentence}");
+    }
+}
