@@ -231,7 +231,8 @@ impl Choice {
 impl fmt::Display for Choice {
     /// One line per role: `qkv: int8 in layers 0-3, 7; int4:32 in the others`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut roles: BTreeMap<(bool, attoformer::image::Role), Vec<(Option<u32>, Format)>> = BTreeMap::new();
+        type Layers = Vec<(Option<u32>, Format)>;
+        let mut roles: BTreeMap<(bool, attoformer::image::Role), Layers> = BTreeMap::new();
         for (&(role, layer), &format) in self.formats.iter().filter(|(id, _)| !id.0.is_always_f32()) {
             roles.entry((layer.is_some(), role)).or_default().push((layer, format));
         }
