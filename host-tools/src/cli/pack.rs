@@ -13,7 +13,7 @@ use attoformer_tools::pack::{Activations, Calibration, Packed};
 use attoformer_tools::quantize::{Format, FormatError};
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
-use attoformer_tools::{Error, import, pack};
+use attoformer_tools::{Error, files, import, pack};
 
 use super::output::{print, print_json};
 
