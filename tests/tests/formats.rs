@@ -1,7 +1,7 @@
 //! Formats chosen under a budget: sizes are known before packing, and more room never loses more.
 
 use attoformer::image::InputStem;
-use attoformer_tests::random_model::families;
+use attoformer_tests::random_model::{PIECES, RandomModel, families};
 use attoformer_tools::import::{self, Checkpoint};
 use attoformer_tools::pack::formats::{Chooser, Sensitivity, file};
 use attoformer_tools::pack::layout::Target;
@@ -18,6 +18,21 @@ fn options() -> Options {
     }
 }
 
+/// Options for a random model, whose small vocabulary reads only a text of its own words.
+fn options_of_random() -> Options {
+    let word = |index: usize| PIECES[15 + (index * index / 3 + index / 5) % 12].trim();
+    let line = |line: usize| (0..8).map(|index| word(8 * line + index)).collect::<Vec<&str>>().join(" ");
+    let text = (0..96).map(line).collect::<Vec<String>>().join("\n");
+    Options { calibration: Calibration::Text("words".into(), text), ..options() }
+}
+
+/// Models that read tokens and have a tokenizer.
+fn readers() -> impl Iterator<Item = (&'static str, Checkpoint)> {
+    let reads = |model: &RandomModel| model.config.input_stem == InputStem::Tokens;
+    let all = families().into_iter().filter(move |(_, model)| reads(model)).map(|(name, model)| (name, model.checkpoint()));
+    all.filter(|(_, checkpoint)| checkpoint.tokenizer.is_some())
+}
+
 /// Loss of chosen formats by the measure that they are chosen by.
 fn loss(sensitivity: &Sensitivity, chosen: &[(String, Format)]) -> f64 {
     let of = |(name, format): &(String, Format)| {
@@ -29,13 +44,9 @@ fn loss(sensitivity: &Sensitivity, chosen: &[(String, Format)]) -> f64 {
 
 #[test]
 fn sizes_are_exact_in_every_family() {
-    for (name, model) in families() {
-        let checkpoint = model.checkpoint();
-        if model.config.input_stem != InputStem::Tokens || checkpoint.tokenizer.is_none() {
-            continue;
-        }
+    for (name, checkpoint) in readers() {
         for target in [Target::Portable, Target::CortexMDsp] {
-            let options = Options { target, ..options() };
+            let options = Options { target, ..options_of_random() };
             let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
             let least = chooser.smallest_bytes();
             for budget in [least, u64::MAX] {
@@ -55,13 +66,21 @@ fn sizes_are_exact_in_every_family() {
 }
 
 #[test]
-fn losses_are_finite_and_int4_loses_more() {
+fn sizes_are_exact_without_calibration() {
     for (name, model) in families() {
         let checkpoint = model.checkpoint();
-        if model.config.input_stem != InputStem::Tokens || checkpoint.tokenizer.is_none() {
-            continue;
-        }
-        let options = options();
+        let options = Options { calibration: Calibration::None, ..options() };
+        let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+        let choice = chooser.for_budget(u64::MAX).unwrap();
+        let packed = chooser.pack(&choice, &Progress::silent()).unwrap();
+        assert_eq!(packed.image.len() as u64, choice.bytes, "{name}");
+    }
+}
+
+#[test]
+fn losses_are_finite_and_int4_loses_more() {
+    for (name, checkpoint) in readers() {
+        let options = options_of_random();
         let sensitivity = Chooser::new(&checkpoint, &options).unwrap().sensitivity().unwrap();
         let sum = |format: &str| sensitivity.0.iter().filter(|row| row.format == format).map(|row| row.loss).sum::<f64>();
         assert!(sensitivity.0.iter().all(|row| row.loss.is_finite() && row.loss >= -1e-9 && row.bytes > 0), "{name}: {sensitivity}");
@@ -165,4 +184,21 @@ fn a_model_without_samples_is_refused() {
     }] {
         assert!(sentence.contains("model.bin: ") && sentence.contains("--calibrate"), "{sentence}");
     }
+    // Without a folder of the user's, a model of sounds has no samples.
+    let (_, whisper) = families().into_iter().find(|(name, _)| *name == "whisper").unwrap();
+    let sentence = Chooser::new(&whisper.checkpoint(), &self::options()).unwrap().sensitivity().unwrap_err().to_string();
+    assert!(sentence.contains("a folder for a model of sounds"), "{sentence}");
+}
+
+#[test]
+fn a_choice_is_a_line_for_each_role() {
+    let checkpoint = tales();
+    let overrides = vec![("layers.0.qkv".to_owned(), Format::F16)];
+    let options = Options { overrides, ..options() };
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    let (least, most) = (chooser.smallest_bytes(), chooser.for_budget(u64::MAX).unwrap());
+    assert!(most.to_string().contains("\nqkv: f16 in layers 0; int8 in layers 1-"), "{most}");
+    let choice = chooser.for_budget((least + most.bytes) / 2).unwrap();
+    let lines = choice.to_string();
+    assert!(lines.contains("int4:32 in layers ") && lines.contains("f16 in layers 0"), "{lines}");
 }

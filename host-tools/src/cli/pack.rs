@@ -221,7 +221,7 @@ fn choose_and_pack(args: &Args, checkpoint: &Checkpoint, options: pack::Options)
     let sensitivity = args.sensitivity.then(|| chooser.sensitivity()).transpose()?;
     let (choice, packed) = if let Some(target) = args.target_kld {
         let Reached { choice, packed, loss, wide_activations } = chooser.for_loss(target)?;
-        let activations = if wide_activations { ", with 12-bit activations" } else { "" };
+        let activations = if wide_activations { ", with --activations 12" } else { "" };
         eprint!("formats for a loss of {loss:.6}, at most {target}, in {} bytes{activations}:\n{choice}", choice.bytes);
         (choice, Some(packed))
     } else if let Some(budget) = args.budget_flash.filter(|_| chooses) {
@@ -262,7 +262,7 @@ fn progress(checkpoint: &Checkpoint) -> Progress {
 
 fn report_choice(budget: u64, choice: &Choice) {
     if choice.is_largest {
-        eprintln!("int8 for all matrices needs {} bytes, no more than the budget of {budget}", choice.bytes);
+        eprint!("int8 fits: an image of {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
     } else {
         eprint!("formats for an image of {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
     }
@@ -272,4 +272,27 @@ fn report_choice(budget: u64, choice: &Choice) {
 fn write_formats(path: &Path, tensors: impl Iterator<Item = (String, Format)>) -> Result<(), Error> {
     let text = formats::file::text(tensors);
     files::write_whole(path, |file| file.write_all(text.as_bytes()).map_err(Error::io(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        for (text, bytes) in [("0", 0), ("200000", 200_000), ("256K", 262_144), ("256k", 262_144), ("4M", 4_194_304), ("1m", 1_048_576)] {
+            assert_eq!(parse_bytes(text).ok(), Some(bytes), "{text}");
+        }
+        for text in ["", "K", "-1", "1.5M", "4MB", "4G", "99999999999999999999", "18446744073709551615K", "é"] {
+            assert!(matches!(parse_bytes(text), Err(OptionError::Bytes(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn losses_are_positive() {
+        assert_eq!(parse_loss("0.02").ok(), Some(0.02));
+        for text in ["", "0", "-0.1", "NaN", "inf", "2%"] {
+            assert!(matches!(parse_loss(text), Err(OptionError::Loss(_))), "{text}");
+        }
+    }
 }

@@ -103,7 +103,10 @@ pub enum OutputError {
     #[error("refusing to overwrite: the file exists and is not an Attoformer image; name another output")]
     NotAnImage,
     /// The image is larger than `--budget-flash` allows.
-    #[error("the image takes {bytes} bytes of flash, {} more than the budget of {budget}", bytes - budget)]
+    #[error(
+        "the image takes {bytes} bytes of flash, {} more than the budget of {budget}; without --weights and --formats, int4 is used where it is needed",
+        bytes - budget
+    )]
     Budget {
         /// Size of the image.
         bytes: u64,

@@ -34,7 +34,7 @@ use crate::report::progress::Progress;
 use layer_image::{Layer, Model, Stack, layers};
 pub use loss::{Measure, MeasuredLoss, measure};
 use samples::Samples;
-pub use sources::samples;
+pub use sources::{is_calibrated, samples};
 use statistics::{InputStatistics, StackSamples, Statistics, Streams, advance, observe};
 use stream::Runner;
 pub use text::{Excerpt, TEXT, read as read_text};

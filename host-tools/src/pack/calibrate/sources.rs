@@ -32,6 +32,16 @@ enum Refusal {
     NoBuiltIn,
 }
 
+/// Whether a model is calibrated, as far as its kind and the source tell before any sample is made.
+pub fn is_calibrated(checkpoint: &Checkpoint, calibration: &Calibration) -> bool {
+    let config = &checkpoint.config;
+    match calibration {
+        Calibration::Best => config.input_stem == InputStem::Tokens && (own_text::can_write(config) || checkpoint.tokenizer.is_some()),
+        Calibration::None => false,
+        _ => true,
+    }
+}
+
 /// The samples that calibrate a model; `None` without calibration. A source that does not fit the model is reported, and the next best one is used.
 ///
 /// # Errors

@@ -9,7 +9,6 @@ mod target;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use attoformer::image::Config;
 use attoformer::internals::format::limits::INT4_COLUMNS_MAX;
 use attoformer::internals::format::shape_of;
 use serde::Serialize;
@@ -229,7 +228,7 @@ impl Choice {
 }
 
 impl fmt::Display for Choice {
-    /// One line per role: `qkv: int8 in layers 0-3, 7; int4:32 in the others`.
+    /// One line per role: `qkv: int4:32 in layers 1-2; int8 in layers 0, 3-5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         type Layers = Vec<(Option<u32>, Format)>;
         let mut roles: BTreeMap<(bool, attoformer::image::Role), Layers> = BTreeMap::new();
@@ -238,27 +237,24 @@ impl fmt::Display for Choice {
         }
         for ((_, role), tensors) in roles {
             let first = tensors[0].1;
-            let (those, others): (Vec<_>, Vec<_>) = tensors.iter().partition(|(_, format)| *format == Format::Int8);
-            match (those.as_slice(), others.as_slice()) {
-                ([], _) | (_, []) => writeln!(f, "{}: {first}", role.name())?,
-                (those, [(_, other), ..]) => {
-                    writeln!(f, "{}: {} in layers {}; {other} in the others", role.name(), Format::Int8, ranges(those))?;
-                }
+            if tensors.iter().all(|(_, format)| *format == first) {
+                writeln!(f, "{}: {first}", role.name())?;
+                continue;
             }
+            let mut layers: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+            for (layer, format) in tensors {
+                layers.entry(format.to_string()).or_default().extend(layer);
+            }
+            let parts = layers.iter().map(|(format, layers)| format!("{format} in layers {}", ranges(layers)));
+            writeln!(f, "{}: {}", role.name(), parts.collect::<Vec<String>>().join("; "))?;
         }
         Ok(())
     }
 }
 
 /// Numbers of layers as ranges: `0-3, 7`.
-fn ranges(tensors: &[(Option<u32>, Format)]) -> String {
-    let layers: Vec<u32> = tensors.iter().filter_map(|(layer, _)| *layer).collect();
+fn ranges(layers: &[u32]) -> String {
     let runs = layers.chunk_by(|a, b| a + 1 == *b);
     let name = |run: &[u32]| if let [first, .., last] = run { format!("{first}-{last}") } else { format!("{}", run[0]) };
     runs.map(name).collect::<Vec<String>>().join(", ")
-}
-
-/// The configuration that an image gets when it is calibrated.
-fn calibrated(config: &Config) -> Config {
-    attoformer::config! { key_offset: calibrate::has_key_offset(config), ..*config }
 }

@@ -7,7 +7,7 @@ use attoformer::internals::format::sections::SECTION_ALIGN;
 use attoformer::internals::format::shape_of;
 
 use super::super::assemble::{rest_bytes, tensor_ids};
-use super::super::calibrate::uses_key_offset;
+use super::super::calibrate::{has_key_offset, is_calibrated, uses_key_offset};
 use super::super::error::PackError;
 use super::super::fuse::has_bias;
 use super::super::layout::Target;
@@ -15,11 +15,10 @@ use super::super::options::Options;
 use super::super::smooth::{maker, only_reader};
 use super::super::tensor_id::TensorId;
 use super::super::weights::{TensorShape, end_of_tensor};
-use super::calibrated;
 use crate::import::Checkpoint;
 use crate::quantize::Format;
 
-/// Sizes of the images of one model that is calibrated.
+/// Sizes of the images of one model.
 pub struct ImageSize {
     tensors: Vec<(TensorId, TensorShape)>,
     target: Target,
@@ -35,13 +34,14 @@ impl ImageSize {
     /// # Errors
     /// [`PackError::Unsupported`].
     pub fn new(checkpoint: &Checkpoint, config: &Config, options: &Options) -> Result<Self, PackError> {
-        let config = &calibrated(config);
+        let is_calibrated = is_calibrated(checkpoint, &options.calibration);
+        let config = &if is_calibrated { calibrated(config) } else { *config };
         let tensors: Vec<(TensorId, TensorShape)> = tensor_ids(config)
             .into_iter()
             .map(|id| {
                 let (rows, columns) = shape_of(config, id.0);
-                let bias = has_bias(checkpoint, config, id) || offset_is_in_bias(config, id.0);
-                (id, TensorShape { rows, columns, bias, in_scale: has_in_scale(config, id.0) })
+                let bias = has_bias(checkpoint, config, id) || is_calibrated && offset_is_in_bias(config, id.0);
+                (id, TensorShape { rows, columns, bias, in_scale: is_calibrated && has_in_scale(config, id.0) })
             })
             .collect();
         let (start, rest) = rest_bytes(checkpoint, config, tensors.len())?;
@@ -62,6 +62,11 @@ impl ImageSize {
         let found = self.tensors.iter().find(|(other, _)| *other == id);
         found.map_or(0, |(_, shape)| end_of_tensor(shape, format, self.target, 0) as u64)
     }
+}
+
+/// The configuration that an image gets when it is calibrated.
+fn calibrated(config: &Config) -> Config {
+    attoformer::config! { key_offset: has_key_offset(config), ..*config }
 }
 
 /// Whether the calibration adds the key offset to the bias of this matrix.

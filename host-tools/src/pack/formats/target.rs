@@ -41,17 +41,25 @@ impl Chooser<'_> {
         if worst.loss <= target {
             return Ok(worst);
         }
+        // Budgets below `low` choose no larger image than `worst`.
+        let mut low = worst.choice.bytes;
         for _ in 0..STEPS {
-            let (low, high) = (worst.choice.bytes as f64, best.choice.bytes as f64);
-            // The logarithm of the loss is roughly linear in the bytes.
-            let [at, from, to] = [target, worst.loss, best.loss].map(|loss| libm::log(loss.max(f64::MIN_POSITIVE)));
-            let share = if from > to { ((from - at) / (from - to)).clamp(MARGIN, 1.0 - MARGIN) } else { 0.5 };
-            let choice = self.for_budget((low + share * (high - low)) as u64)?;
-            if choice.bytes <= worst.choice.bytes || choice.bytes >= best.choice.bytes {
+            let mut budget = budget_between(low, best.choice.bytes, share(target, worst.loss, best.loss));
+            let mut choice = self.for_budget(budget)?;
+            while choice.bytes <= worst.choice.bytes && budget + 1 < best.choice.bytes {
+                low = budget;
+                budget = budget_between(low, best.choice.bytes, 0.5);
+                choice = self.for_budget(budget)?;
+            }
+            if choice.bytes <= worst.choice.bytes {
                 break;
             }
             let next = self.reach(choice, self.options)?;
-            if next.loss <= target { best = next } else { worst = next }
+            if next.loss <= target {
+                best = next;
+            } else {
+                (low, worst) = (next.choice.bytes, next);
+            }
         }
         Ok(best)
     }
@@ -75,4 +83,17 @@ impl Chooser<'_> {
         }
         Ok(Reached { wide_activations: true, ..wide })
     }
+}
+
+/// The share of the way from the bytes of an image with the loss `from` to those of one with `to` at which `target` is expected: the logarithm of
+/// the loss is roughly linear in the bytes.
+fn share(target: f64, from: f64, to: f64) -> f64 {
+    let [at, from, to] = [target, from, to].map(|loss| libm::log(loss.max(f64::MIN_POSITIVE)));
+    if from > to { ((from - at) / (from - to)).clamp(MARGIN, 1.0 - MARGIN) } else { 0.5 }
+}
+
+/// A budget above `low` and below `high`, at this share of the way if there is one.
+fn budget_between(low: u64, high: u64, share: f64) -> u64 {
+    let budget = (low as f64 + share * high.saturating_sub(low) as f64) as u64;
+    budget.min(high.saturating_sub(1)).max(low + 1)
 }
