@@ -134,8 +134,6 @@ fn failures_name_the_file() {
         (&["run", &image, "--prompt", "a", "--context", "21"], "not within the image's 1 to 20"),
         (&["run", &image, "--prompt", "a", "--kernels", "none"], "no kernel set \"none\""),
         (&["pack", &image, "-o", "x.atto"], "packed image already"),
-        (&["pack", &string(&tiny.source()), "-o", &image, "--budget-flash", "1000"], "more than the budget of 1000"),
-        (&["pack", &string(&tiny.source()), "-o", &image, "--weights", "int8", "--budget-flash", "1K"], "more than the budget of 1024"),
         (&["pack", &string(&tiny.source()), "-o", &image, "--formats", "none.toml"], "none.toml: no such file; with --budget-flash"),
         (&["pack", &string(&tiny.source()), "-o", &string(&tiny.source())], "name another output"),
         (&["train", "c.toml", "-o", "d"], "--features train"),
@@ -143,6 +141,63 @@ fn failures_name_the_file() {
         let sentence = failure(args);
         assert!(sentence.contains(part), "{args:?}: {sentence}");
     }
+}
+
+/// Without formats of the user's, a budget chooses them; with `--weights` or a file of formats, it is a limit.
+#[test]
+fn a_budget_chooses_or_limits() {
+    let tiny = Tiny::new();
+    let (source, image, file) = (string(&tiny.source()), string(&tiny.path("tiny.atto")), string(&tiny.path("formats.toml")));
+    let pack = |more: &[&str]| json(["pack", &source, "-o", &image, "--json"].iter().chain(more));
+    let bytes = |report: &Value| report["image_bytes"].as_u64().unwrap();
+    let (int8, int4) = (bytes(&pack(&["--weights", "int8"])), bytes(&pack(&["--weights", "int4"])));
+    assert_eq!(bytes(&pack(&["--budget-flash", "1M"])), int8);
+    let large = text(&atto(["pack", &source, "-o", &image, "--budget-flash", "1M"]).stderr);
+    assert!(large.contains(&format!("int8 fits: an image of {int8} bytes, within the budget of 1048576")), "{large}");
+    let between = (int8 + int4) / 2;
+    let chosen = pack(&["--budget-flash", &between.to_string(), "--formats", &file]);
+    assert!(bytes(&chosen) <= between);
+    let has = |format: &str| chosen["tensors"].as_array().unwrap().iter().any(|tensor| tensor["dtype"] == format);
+    assert!(has("int8") && has("int4"), "{chosen}");
+    let replayed = pack(&["--formats", &file]);
+    assert_eq!((bytes(&replayed), &replayed["golden"]), (bytes(&chosen), &chosen["golden"]));
+
+    std::fs::remove_file(&image).unwrap();
+    let refused = |more: &[&str]| failure(["pack", &source, "-o", &image].iter().chain(more));
+    let smallest = refused(&["--budget-flash", "1K"]);
+    assert!(
+        smallest.starts_with(&source) && smallest.contains("the smallest image of this model, with int4:32 wherever possible, takes"),
+        "{smallest}"
+    );
+    let limit = (bytes(&chosen) - 1).to_string();
+    for stated in [&["--weights", "int8"][..], &["--formats", &file]] {
+        let sentence = refused(&[stated, &["--budget-flash", &limit]].concat());
+        assert!(sentence.starts_with(&image) && sentence.contains(&format!("more than the budget of {limit}; without")), "{sentence}");
+    }
+    assert!(!Path::new(&image).exists());
+
+    std::fs::write(&file, "layers.0.qkv = \"int4\"\nlayers.9.qkv = \"int4\"\n").unwrap();
+    let unknown = refused(&["--formats", &file]);
+    assert!(unknown.starts_with(&format!("{file}: line 2: the model has no tensor layers.9.qkv")), "{unknown}");
+    std::fs::write(&file, "layers.0.qkv = \"int3\"\n").unwrap();
+    let unknown = refused(&["--formats", &file, "--budget-flash", "1M"]);
+    assert!(unknown.starts_with(&format!("{file}: line 1: layers.0.qkv has no format")), "{unknown}");
+}
+
+#[test]
+fn sensitivity_needs_no_output_but_a_text() {
+    let tiny = Tiny::new();
+    let source = string(&tiny.source());
+    let report = json(["pack", &source, "--sensitivity", "--json"]);
+    let rows = report["sensitivity"].as_array().unwrap();
+    for format in ["int8", "int4:32"] {
+        let row = rows.iter().find(|row| row["name"] == "layers.0.qkv" && row["format"] == format).unwrap();
+        assert!(row["loss"].as_f64().unwrap() > 0.0 && row["bytes"].as_u64().unwrap() > 0, "{row}");
+    }
+    let table = text(&atto(["pack", &source, "--sensitivity"]).stdout);
+    assert!(table.contains("loss per MB") && table.contains("layers.0.qkv"), "{table}");
+    let sentence = failure(["pack", &source, "--sensitivity", "--calibrate", "none"]);
+    assert!(sentence.starts_with(&source) && sentence.contains("give --calibrate a text"), "{sentence}");
 }
 
 /// An empty prompt, white space and a very long word are ordinary prompts up to the context; bytes that are not UTF-8 are refused.

@@ -168,7 +168,18 @@ fn budgets_beyond_the_smallest_and_the_largest_image() {
     assert_eq!(chooser.pack(&most, &Progress::silent()).unwrap().image[..], plain.image[..]);
     let sentence = chooser.for_budget(least - 1).unwrap_err().to_string();
     assert!(
-        sentence.contains(&format!("the smallest image of this model takes {least} bytes of flash, 1 more than the budget")),
+        sentence
+            .contains(&format!("with int4:32 wherever possible, takes {least} bytes of flash, 1 more than the budget of {}; ", least - 1)),
+        "{sentence}"
+    );
+    // The image that the sentence names is the smallest one.
+    let row: u64 = sentence.rsplit(' ').next().unwrap().parse().unwrap();
+    let options = Options { weights: Format::Int4 { group: 0 }, ..options };
+    let mut chooser = Chooser::new(&checkpoint, &options).unwrap();
+    assert_eq!(chooser.smallest_bytes(), row);
+    let sentence = chooser.for_budget(row - 1).unwrap_err().to_string();
+    assert!(
+        sentence.ends_with(&format!("with int4:row wherever possible, takes {row} bytes of flash, 1 more than the budget of {}", row - 1)),
         "{sentence}"
     );
 }

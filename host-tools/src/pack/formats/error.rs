@@ -1,5 +1,7 @@
 //! Errors of the choice of formats.
 
+use crate::quantize::Format;
+
 /// A choice that cannot be made. The file is added by [`crate::Error::File`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -10,10 +12,18 @@ pub enum FormatsError {
     )]
     NoSamples,
     /// Even the smallest image exceeds the budget.
-    #[error("the smallest image of this model takes {smallest} bytes of flash, {} more than the budget of {budget}", smallest - budget)]
+    #[error(
+        "the smallest image of this model, with {format} wherever possible, takes {smallest} bytes of flash, {} more than the budget of {budget}{}",
+        smallest - budget,
+        if least < smallest { format!("; with --group row it takes {least}") } else { String::new() }
+    )]
     Budget {
+        /// Format of four bits that is asked for.
+        format: Format,
         /// Size of the smallest image.
         smallest: u64,
+        /// Size of the smallest image if each row of a matrix has a single scale.
+        least: u64,
         /// The budget.
         budget: u64,
     },

@@ -151,7 +151,7 @@ impl<'c> Chooser<'c> {
         let smallest = self.smallest();
         let least = self.size.of_image(&smallest);
         if least > budget {
-            return Err(Error::file(&self.checkpoint.path)(FormatsError::Budget { smallest: least, budget }));
+            return Err(Error::file(&self.checkpoint.path)(self.too_small(budget, least)));
         }
         self.losses()?;
         let items: Vec<(TensorId, Item)> =
@@ -164,6 +164,12 @@ impl<'c> Chooser<'c> {
         let bytes = self.size.of_image(&formats);
         debug_assert!(bytes <= budget);
         Ok(Choice { formats, bytes, is_largest: false })
+    }
+
+    /// The refusal of a budget, which names the smallest image.
+    fn too_small(&self, budget: u64, smallest: u64) -> FormatsError {
+        let least = self.size.of_image(&self.formats(|_, formats| formats.last().map(|format| format.with_group(0))));
+        FormatsError::Budget { format: Format::Int4 { group: self.options.int4_group() }, smallest, least, budget }
     }
 
     fn smallest(&self) -> BTreeMap<TensorId, Format> {
