@@ -1,6 +1,6 @@
 //! Where calibration samples come from: text that the model writes itself, built-in text or sounds, the user's text or folder.
 
-use attoformer::image::Architecture;
+use attoformer::image::{Architecture, InputStem};
 
 use super::samples::{Amount, Input, Sample, Samples};
 use super::text::{self, TEXT, TextReader, Unfit};
@@ -36,7 +36,8 @@ enum Refusal {
 pub fn is_calibrated(checkpoint: &Checkpoint, calibration: &Calibration) -> bool {
     let config = &checkpoint.config;
     match calibration {
-        Calibration::Best => config.input_stem == InputStem::Tokens && (own_text::can_write(config) || checkpoint.tokenizer.is_some()),
+        Calibration::Best if config.input_stem == InputStem::Tokens => own_text::can_write(config) || checkpoint.tokenizer.is_some(),
+        Calibration::Best => checkpoint.audio.is_some(),
         Calibration::None => false,
         _ => true,
     }
