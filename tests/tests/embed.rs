@@ -215,3 +215,28 @@ fn figures_of_pairs_do_not_depend_on_threads() {
     let outcome = run("2");
     assert!(outcome.refusal().unwrap().contains("pairs.csv: line 2: it has 5 columns"), "{outcome:?}");
 }
+
+/// Ctrl-C in the middle of a file of embeddings leaves neither the file nor its temporary one.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_write_leaves_no_file() {
+    use attoformer_tests::atto::atto;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let bench = Bench::new();
+    let (texts, outputs) = (bench.path("lines.txt"), TempDir::new().unwrap());
+    std::fs::write(&texts, "a b c d e f\n".repeat(1 << 20)).unwrap();
+    let args =
+        ["embed", string(&bench.image), "--input", string(&texts), "-o", string(&outputs.path().join("rows.f32"))].map(str::to_owned);
+    let mut child = atto().args(args).stderr(Stdio::null()).spawn().unwrap();
+    let files = || std::fs::read_dir(outputs.path()).unwrap().count();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while files() == 0 {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "the output is begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(files(), 0);
+}
