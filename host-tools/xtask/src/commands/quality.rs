@@ -90,7 +90,7 @@ const MODELS: [Model; 6] = [
     Model {
         name: "KWT-1",
         place: Place::File("../shared/models/kwt1"),
-        eval: ["accuracy", "--data"],
+        eval: ["accuracy", "--inputs"],
         data: "../shared/data/kws",
         part: Part::Whole,
         figures: [("accuracy", "accuracy"), ("same label as f32", "agreement")],
