@@ -104,7 +104,8 @@ fn attention_of_every_kind_stays_the_same() {
         let plain = record(&packed(&without_offset(&checkpoint), KvType::Int8));
         let (offset, plain) = (deviation(&offset, &exact), deviation(&plain, &exact));
         println!("{name}: {offset:.5} with random offsets, {plain:.5} without");
-        // The random offsets make the keys up to four times as large, and so their rounding errors.
+        // The random offsets make the keys up to four times as large, and so their rounding errors. The second bound keeps the first from being
+        // empty; a wrong mask or position moves a weight by more. `attention_is_that_of_f64...` has the bounds that follow from the arithmetic.
         assert!(offset < 4.0 * plain && plain < 0.03, "{name}: {offset} with offsets, {plain} without");
     }
 }
