@@ -49,7 +49,8 @@ fn calibration_changes_no_product() {
     let (exact, none) = logits(Options::reference());
     let (plain, _) = logits(options());
     let (smoothed, scaled) = logits(Options { calibration, ..options() });
-    assert!(none.is_empty() && scaled == [Role::Embedding], "{scaled:?}");
+    // The factors of its tied head gain too little to be applied at run time.
+    assert!(none.is_empty() && scaled.is_empty(), "{scaled:?}");
     let distance = |logits: &[f32]| logits.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
     let size = exact.iter().map(|x| x * x).sum::<f32>().sqrt();
     println!("plain {} smoothed {} of {size}", distance(&plain), distance(&smoothed));

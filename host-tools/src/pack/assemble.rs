@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use attoformer::image::section;
 use attoformer::image::{Architecture, AttentionKind, Config, KvType, PositionKind, Role};
-use attoformer::internals::format::{ENTRY_BYTES, TensorOrder, shape_of};
+use attoformer::internals::format::{ENTRY_BYTES, shape_of};
 use attoformer::{Plan, arena_bytes};
 
 use super::activations::ActivationBits;
@@ -17,7 +17,7 @@ use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
 use super::options::{Calibration, Options};
 use super::prepare::{Prepared, Storage, prepare, prepare_blocks};
 use super::sections;
-use super::tensor_id::TensorId;
+use super::tensor_id::{TensorId, tensor_ids};
 use super::weights::{self, StoredTensor, formats};
 use super::writer::{ImageWriter, seal};
 use crate::error::Error;
@@ -169,12 +169,6 @@ fn config(checkpoint: &Checkpoint, options: &Options) -> Result<Config, PackErro
     let kv = if linear { KvType::F32 } else { options.kv };
     let key_offset = checkpoint.config.key_offset && kv == KvType::Int8;
     Ok(attoformer::config! { kv, context, key_offset, ..checkpoint.config })
-}
-
-/// All tensors in directory order.
-pub fn tensor_ids(config: &Config) -> Vec<TensorId> {
-    let order = TensorOrder::new(config);
-    (0..order.count()).map(|index| order.role_at(index)).collect()
 }
 
 /// A sealed image whose golden hash is still zero.

@@ -136,12 +136,18 @@ impl FusedSource {
     pub fn read_rows(&self, rows: Range<u32>) -> FusedTensor {
         let columns = self.columns as usize;
         let wanted = rows.start as usize * columns..rows.end as usize * columns;
-        let mut values = Vec::with_capacity(wanted.len());
+        let mut values = Vec::new();
         let mut start = 0;
         for part in &self.parts {
             let end = start + part.len();
             let own = wanted.start.clamp(start, end) - start..wanted.end.clamp(start, end) - start;
-            values.extend_from_slice(&part.read_range(own));
+            let read = part.read_range(own);
+            // A large table is a single part, of which there should not be two copies.
+            if values.is_empty() {
+                values = read.into_owned();
+            } else {
+                values.extend_from_slice(&read);
+            }
             start = end;
         }
         let bias = self.bias.as_ref().map(|bias| bias[rows.start as usize..rows.end as usize].to_vec());

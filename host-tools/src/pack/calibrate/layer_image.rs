@@ -9,14 +9,13 @@ use attoformer::image::{
 use attoformer::internals::format::shape_of;
 use attoformer::{Plan, arena_bytes};
 
-use super::super::assemble::tensor_ids;
 use super::super::error::PackError;
 use super::super::fuse::{FusedTensor, fuse};
 use super::super::golden::GoldenInput;
 use super::super::layout::Target;
 use super::super::prepare::{Prepared, Storage, prepare};
 use super::super::sections;
-use super::super::tensor_id::TensorId;
+use super::super::tensor_id::{TensorId, tensor_ids};
 use super::super::weights;
 use super::super::writer::ImageWriter;
 use crate::files::AlignedBytes;

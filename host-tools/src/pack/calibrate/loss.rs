@@ -7,7 +7,7 @@ use attoformer::{Error, Image, Session};
 use rayon::prelude::*;
 
 use super::super::error::PackError;
-use super::super::fuse::{FusedTensor, fuse};
+use super::super::fuse::{FusedTensor, fuse, source};
 use super::samples::{Input, Sample, Samples};
 use super::statistics::Streams;
 use super::{normed, stream::Rows};
@@ -21,8 +21,6 @@ use crate::import::Checkpoint;
 const POSITIONS_MAX: usize = 192;
 /// Inputs of an encoder that are measured at most.
 const INPUTS_MAX: usize = 64;
-/// Rows of the head that one task multiplies.
-const HEAD_ROWS: usize = 64;
 /// Products that are added independently: the order of a sum is the same on every PC.
 const LANES: usize = 16;
 
@@ -152,21 +150,16 @@ fn logits(checkpoint: &Checkpoint, rows: &[f32]) -> Result<Vec<Vec<f32>>, PackEr
     let norm = config.final_norm.then(|| fuse(checkpoint, config, (Role::FinalNorm, None))).transpose()?;
     let columns = config.d_model as usize;
     let inputs: Vec<Vec<f32>> = rows.chunks_exact(columns).map(|row| normed(config, norm.as_ref(), row)).collect();
-    let head = fuse(checkpoint, config, (if config.tied_head { Role::Embedding } else { Role::Head }, None))?;
-    let FusedTensor { values, bias, .. } = &head;
-    let block = |weights: &[f32]| {
-        let product = |input: &Vec<f32>| weights.chunks_exact(columns).map(|row| dot(row, input)).collect::<Vec<f32>>();
-        inputs.iter().map(product).collect::<Vec<_>>()
-    };
-    let blocks: Vec<Vec<Vec<f32>>> = values.par_chunks(HEAD_ROWS * columns).map(block).collect();
-    let logits = |index: usize| {
-        let mut logits: Vec<f32> = blocks.iter().flat_map(|block| &block[index]).copied().collect();
-        if let Some(bias) = bias {
-            logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
-        }
-        logits
-    };
-    Ok((0..inputs.len()).map(logits).collect())
+    let head = source(checkpoint, config, (if config.tied_head { Role::Embedding } else { Role::Head }, None))?;
+    let mut logits = vec![Vec::with_capacity(config.vocab as usize); inputs.len()];
+    for FusedTensor { values, bias, .. } in head.blocks() {
+        logits.par_iter_mut().zip(&inputs).for_each(|(logits, input)| {
+            let first = logits.len();
+            logits.extend(values.chunks_exact(columns).map(|row| dot(row, input)));
+            logits[first..].iter_mut().zip(bias.iter().flatten()).for_each(|(logit, bias)| *logit += bias);
+        });
+    }
+    Ok(logits)
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

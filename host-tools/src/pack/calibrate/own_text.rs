@@ -6,9 +6,10 @@ use attoformer::internals::format::limits::CONTEXT_MAX;
 use attoformer::{Image, Plan, Sampler, Session, arena_bytes};
 use rayon::prelude::*;
 
-use super::super::assemble::{plain_image, tensor_ids};
+use super::super::assemble::plain_image;
 use super::super::error::PackError;
 use super::super::prepare::Storage;
+use super::super::tensor_id::tensor_ids;
 use super::samples::{Amount, Input};
 use crate::engine::{Setup, shared_pool};
 use crate::files::AlignedBytes;

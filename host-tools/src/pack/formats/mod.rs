@@ -220,7 +220,7 @@ pub fn stated(checkpoint: &Checkpoint, options: &Options) -> Result<Vec<(String,
 #[derive(Clone, Debug)]
 pub struct Choice {
     formats: BTreeMap<TensorId, Format>,
-    /// Size of the image with these formats.
+    /// Size of the image with these formats at most; factors that do not help are left out.
     pub bytes: u64,
     /// Whether every matrix has its widest format.
     pub is_largest: bool,

@@ -1,4 +1,4 @@
-//! The exact size of an image before it is packed: it follows from shapes and formats.
+//! The size of an image before it is packed: it follows from shapes and formats. Only factors that turn out not to help make it smaller.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use attoformer::image::{Architecture, Config, Role};
 use attoformer::internals::format::sections::SECTION_ALIGN;
 use attoformer::internals::format::shape_of;
 
-use super::super::assemble::{rest_bytes, tensor_ids};
+use super::super::assemble::rest_bytes;
 use super::super::calibrate::{has_key_offset, is_calibrated, uses_key_offset};
 use super::super::error::PackError;
 use super::super::fuse::has_bias;
 use super::super::layout::Target;
 use super::super::options::Options;
 use super::super::smooth::{maker, only_reader};
-use super::super::tensor_id::TensorId;
+use super::super::tensor_id::{TensorId, tensor_ids};
 use super::super::weights::{TensorShape, end_of_tensor};
 use crate::import::Checkpoint;
 use crate::quantize::Format;
@@ -74,11 +74,12 @@ fn offset_is_in_bias(config: &Config, role: Role) -> bool {
     uses_key_offset(config) && (role == Role::CrossKv || role == Role::Qkv && !config.key_offset)
 }
 
-/// Whether a quantized matrix multiplies its inputs by factors: where it has inputs, and neither a norm nor another matrix takes the factors.
+/// Whether a quantized matrix may multiply its inputs by factors: where it has inputs, and neither a norm nor another matrix takes the factors.
 fn has_in_scale(config: &Config, role: Role) -> bool {
     let has_inputs = match role {
         Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
         Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
+        Role::MlpDown => config.gated,
         _ => !role.is_always_f32(),
     };
     let norms = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm];

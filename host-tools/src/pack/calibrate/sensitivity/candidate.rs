@@ -4,7 +4,7 @@ use super::super::super::error::PackError;
 use super::super::super::tensor_id::TensorId;
 use super::super::samples::Sample;
 use super::super::stream::{Rows, Runner};
-use super::loss::Head;
+use super::head::Head;
 use crate::quantize::Format;
 
 /// A model in which at most one tensor is quantized, as far as it has run.

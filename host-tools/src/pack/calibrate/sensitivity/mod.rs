@@ -5,6 +5,7 @@
 //! candidates runs through the f32 layers, so only one layer's weights are in memory at a time.
 
 mod candidate;
+mod head;
 mod loss;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::import::Checkpoint;
 use crate::quantize::Format;
 use crate::report::progress::Progress;
 use candidate::{Candidate, Probes};
-use loss::Head;
+use head::Head;
 
 /// Formats of each tensor whose losses are measured.
 pub type Formats = BTreeMap<TensorId, Vec<Format>>;
@@ -245,12 +246,12 @@ impl Sweep<'_> {
                 let mut candidate = Candidate { tensor: Some((id, format)), ..candidates[0].clone() };
                 let prepared = if is_head(id.0) {
                     let tensors = self.head(all, Some(format))?;
-                    let table = tensors.get(&id).map(loss::table);
+                    let table = tensors.get(&id).map(head::table);
                     candidate.head = Some(Head::new(self.config, tensors));
                     table
                 } else {
                     let tensor = fuse(self.checkpoint, self.config, id)?;
-                    Some(loss::table(&prepare(tensor, &Storage::plain(id, format))))
+                    Some(head::table(&prepare(tensor, &Storage::plain(id, format))))
                 };
                 if let Some(table) = prepared.filter(|_| id.0 != Role::Head) {
                     self.replay(&mut candidate, (id.0, &table))?;
