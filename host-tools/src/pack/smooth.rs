@@ -93,23 +93,55 @@ impl Product<'_> {
         let factors = smoothing::factors(self.inputs, self.weights, &options);
         let total = |factors: Option<&[f32]>| {
             let error = self.error(factors);
-            error.weights + if activations == ActivationBits::Eight { error.activations_8 } else { error.activations_12 }
+            let of_inputs = if activations == ActivationBits::Eight { error.activations_8 } else { error.activations_12 };
+            error.weights + of_inputs
         };
-        (folds || total(Some(&factors)) <= WORTH_IN_SCALE * total(None)).then_some(factors)
+        let lost = (self.lookup_error(Some(&factors)) - self.lookup_error(None)).max(0.0);
+        (folds || total(Some(&factors)) + lost <= WORTH_IN_SCALE * total(None)).then_some(factors)
     }
 
     /// Errors of the products after smoothing, on a part of the rows and outputs.
     fn error(&self, factors: Option<&[f32]>) -> ProductError {
-        let scaled = |row: &[f32], divides: bool| match factors {
-            None => row.to_vec(),
-            Some(factors) => row.iter().zip(factors).map(|(x, factor)| if divides { x * (1.0 / factor) } else { x * factor }).collect(),
-        };
         let stride = (self.inputs.rows().len() / ERROR_ROWS).max(1);
-        let x: Vec<f32> = self.inputs.rows().step_by(stride).flat_map(|row| scaled(row, true)).collect();
-        let stride = self.weights.rows().len().div_ceil(ERROR_OUTPUTS).max(1);
-        let w: Vec<f32> = self.weights.rows().step_by(stride).flat_map(|row| scaled(row, false)).collect();
+        let x: Vec<f32> = self.inputs.rows().step_by(stride).flat_map(|row| divided(row, factors)).collect();
+        let w = self.scaled_weights(factors);
         let [x, w] = [&x, &w].map(|values| Matrix { columns: self.inputs.columns, values });
         product_error(x, w, &quantize(w, self.format, Rounding::NEAREST))
+    }
+
+    /// Squared error, relative to the weights, of the rows of a tied head that are looked up as embeddings. A factor gives the other columns of a
+    /// row a coarser step, which embeddings that are not normed before the first layer do not bear.
+    fn lookup_error(&self, factors: Option<&[f32]>) -> f64 {
+        if self.role != Role::Embedding {
+            return 0.0;
+        }
+        let columns = self.weights.columns;
+        let (exact, scaled) = (self.scaled_weights(None), self.scaled_weights(factors));
+        let rounded = quantize(Matrix { columns, values: &scaled }, self.format, Rounding::NEAREST);
+        let rounded = (0..rounded.rows()).flat_map(|row| divided(&rounded.dequantized_row(row).collect::<Vec<f32>>(), factors));
+        let [error, norm] = exact.iter().zip(rounded).fold([0.0, 0.0], |[error, norm], (&exact, rounded)| {
+            let (exact, rounded) = (f64::from(exact), f64::from(rounded));
+            [error + (rounded - exact) * (rounded - exact), norm + exact * exact]
+        });
+        if norm > 0.0 { error / norm } else { 0.0 }
+    }
+
+    /// Some of the rows of the weights, multiplied by the factors.
+    fn scaled_weights(&self, factors: Option<&[f32]>) -> Vec<f32> {
+        let stride = self.weights.rows().len().div_ceil(ERROR_OUTPUTS).max(1);
+        let scaled = |row: &[f32]| match factors {
+            None => row.to_vec(),
+            Some(factors) => row.iter().zip(factors).map(|(x, factor)| x * factor).collect::<Vec<f32>>(),
+        };
+        self.weights.rows().step_by(stride).flat_map(scaled).collect()
+    }
+}
+
+/// A row divided by the factors, as the engine does it.
+fn divided(row: &[f32], factors: Option<&[f32]>) -> Vec<f32> {
+    match factors {
+        None => row.to_vec(),
+        Some(factors) => row.iter().zip(factors).map(|(x, factor)| x * (1.0 / factor)).collect(),
     }
 }
 
