@@ -7,12 +7,14 @@ use attoformer::internals::format::{ENTRY_BYTES, INT4_COLUMNS_MAX};
 use attoformer::{Error, Image, Plan, Session, arena_bytes};
 use attoformer_tests::precision;
 use attoformer_tests::random_model::RandomModel;
-use attoformer_tools::Error as ToolError;
 use attoformer_tools::files::AlignedBytes;
 use attoformer_tools::pack::{Options, pack, seal};
 use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
+
+/// Offset of the element type in a directory entry.
+const DTYPE_AT: usize = 4;
 
 /// Offset of the section table's field `count` rows from its start.
 fn row_at(row: usize) -> usize {
@@ -143,8 +145,15 @@ fn an_int4_row_has_at_most_16384_columns() {
         let mut arena = AlignedBytes::zeroed(arena_bytes(image.config(), Plan::packed(image.config())));
         assert_eq!(Session::new(&image, &mut arena).expect("a sufficient arena").self_test(), Ok(()));
         let refused = pack(&model(INT4_COLUMNS_MAX + 1), &options(group), &Progress::silent()).err().expect("a row is too long");
-        assert!(matches!(&refused, ToolError::File { .. }), "{refused}");
+        let expected = "layers.*.mlp_down has 16385 inputs, and int4 matrices have at most 16384; use --tensor layers.*.mlp_down=int8";
+        assert!(refused.to_string().ends_with(expected), "{refused}");
     }
+    let int8 = Options { weights: Format::Int8, kv: KvType::Int8, ..Options::reference() };
+    let mut longer = pack(&model(INT4_COLUMNS_MAX + 1), &int8, &Progress::silent()).expect("an int8 row may be longer").image;
+    let (index, _, directory) = entry(&longer, Role::MlpDown);
+    longer[directory + index as usize * ENTRY_BYTES + DTYPE_AT] = Dtype::Int4 as u8;
+    seal(&mut longer);
+    assert_eq!(Image::new(&longer).err(), Some(Error::Tensor { index, what: "an int4 row is too long for exact sums" }));
 }
 
 /// Adds a signature section, whose bytes nothing verifies yet, of this size and this many bytes before the end.

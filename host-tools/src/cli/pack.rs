@@ -222,7 +222,8 @@ fn choose_and_pack(args: &Args, checkpoint: &Checkpoint, options: pack::Options)
     let (choice, packed) = if let Some(target) = args.target_kld {
         let Reached { choice, packed, loss, wide_activations } = chooser.for_loss(target)?;
         let activations = if wide_activations { ", with --activations 12" } else { "" };
-        eprint!("formats for a loss of {loss:.6}, at most {target}, in {} bytes{activations}:\n{choice}", choice.bytes);
+        let bytes = packed.image.len();
+        eprint!("formats for a loss of {loss:.6}, at most {target}, in {bytes} bytes{activations}:\n{choice}");
         (choice, Some(packed))
     } else if let Some(budget) = args.budget_flash.filter(|_| chooses) {
         let choice = chooser.for_budget(budget)?;
@@ -250,10 +251,11 @@ fn pack_stated(
     if let Some(path) = replayed {
         options.overrides = [formats::file::read(path, checkpoint)?, options.overrides].concat();
     }
+    let packed = args.output.is_some().then(|| pack::pack(checkpoint, &options, &progress(checkpoint))).transpose()?;
     if let Some(path) = written {
         write_formats(path, formats::stated(checkpoint, &options)?.into_iter())?;
     }
-    args.output.is_some().then(|| pack::pack(checkpoint, &options, &progress(checkpoint))).transpose()
+    Ok(packed)
 }
 
 fn progress(checkpoint: &Checkpoint) -> Progress {
@@ -262,9 +264,9 @@ fn progress(checkpoint: &Checkpoint) -> Progress {
 
 fn report_choice(budget: u64, choice: &Choice) {
     if choice.is_largest {
-        eprint!("int8 fits: an image of {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
+        eprint!("int8 fits: an image of at most {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
     } else {
-        eprint!("formats for an image of {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
+        eprint!("formats for an image of at most {} bytes, within the budget of {budget}:\n{choice}", choice.bytes);
     }
 }
 

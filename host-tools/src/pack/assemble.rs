@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use attoformer::image::section;
 use attoformer::image::{Architecture, AttentionKind, Config, KvType, PositionKind, Role};
+use attoformer::internals::format::limits::INT4_COLUMNS_MAX;
 use attoformer::internals::format::{ENTRY_BYTES, shape_of};
 use attoformer::{Plan, arena_bytes};
 
-use super::activations::ActivationBits;
+use super::activations::{ActivationBits, Activations};
 use super::calibrate::samples::Samples;
 use super::calibrate::{self, Calibrated, Calibrator, MeasuredLoss, has_key_offset};
 use super::error::PackError;
@@ -76,8 +77,25 @@ pub fn request(checkpoint: &Checkpoint, options: &Options) -> Result<Request, Pa
     // Refuses a shape that the engine does not support before any tensor is read.
     ImageWriter::new(&config)?;
     let ids = tensor_ids(&config);
-    let formats = ids.iter().copied().zip(formats(&config, &ids, options)?).collect();
+    let formats: BTreeMap<TensorId, Format> = ids.iter().copied().zip(formats(&config, &ids, options)?).collect();
+    check_int4(&config, &formats)?;
+    let takes_12_bits = |(id, format): (&TensorId, &Format)| *format == Format::Int8 && is_product(&config, id.0);
+    if options.activations == Activations::Twelve && !formats.iter().any(takes_12_bits) {
+        return Err(PackError::NoInt8);
+    }
     Ok(Request { config, formats })
+}
+
+/// Refuses int4 matrices with longer rows than the engine can multiply, before any tensor is read.
+fn check_int4(config: &Config, formats: &BTreeMap<TensorId, Format>) -> Result<(), PackError> {
+    for (&(role, layer), _) in formats.iter().filter(|(_, format)| matches!(format, Format::Int4 { .. })) {
+        let (_, columns) = shape_of(config, role);
+        if columns > INT4_COLUMNS_MAX {
+            let tensor = if layer.is_some() { format!("layers.*.{}", role.name()) } else { role.name().to_owned() };
+            return Err(PackError::Int4Columns { tensor, columns });
+        }
+    }
+    Ok(())
 }
 
 /// Packs a checkpoint in the formats of a request, calibrated with these samples if given.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use attoformer::internals::format::limits::INT4_COLUMNS_MAX;
+
 use crate::import::SourceRole;
 
 /// A model or a request that cannot be packed. The file is added by [`crate::Error::File`].
@@ -28,6 +30,17 @@ pub enum PackError {
         /// Name of the tensor.
         tensor: String,
     },
+    /// A row of an int4 matrix is longer than the engine's exact sums allow.
+    #[error("{tensor} has {columns} inputs, and int4 matrices have at most {INT4_COLUMNS_MAX}; use --tensor {tensor}=int8")]
+    Int4Columns {
+        /// Name of the tensor, with `*` for its layer.
+        tensor: String,
+        /// Its inputs.
+        columns: u32,
+    },
+    /// Inputs of 12 bits are asked for, and no matrix takes them.
+    #[error("only int8 matrices take inputs of 12 bits, and none would be int8; remove --activations 12, or use --weights int8")]
+    NoInt8,
     /// The checkpoint lacks a weight.
     #[error("the weight {part:?} of {tensor} is missing")]
     MissingPart {

@@ -191,6 +191,11 @@ impl fmt::Display for ImageSummary {
         if self.signed {
             writeln!(f, "signed; the signature was not verified")?;
         }
+        let integers = self.tensors.iter().filter(|tensor| tensor.activations <= 12).count();
+        let wide = self.tensors.iter().filter(|tensor| tensor.activations == 12).count();
+        if wide > 0 {
+            writeln!(f, "activations of 12 bits in {wide} of {integers} integer tensors, of 8 bits in the others")?;
+        }
         writeln!(f, "KV cache {}, layout {}, golden hash {}", self.kv, self.layout, self.golden)
     }
 }

@@ -31,10 +31,10 @@ const UNKNOWN_OF: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// The text has white space only.
-    #[error("the calibration text is blank")]
+    #[error("the calibration text is blank; name another one with --calibrate")]
     Blank,
     /// The file has zero bytes.
-    #[error("it is a binary file, not a calibration text")]
+    #[error("it is a binary file, not a calibration text; name a text file with --calibrate")]
     Binary,
 }
 

@@ -79,7 +79,9 @@ impl<'c> Chooser<'c> {
     /// # Errors
     /// [`PackError`](super::PackError): the options do not fit the model.
     pub fn new(checkpoint: &'c Checkpoint, options: &'c Options) -> Result<Self, Error> {
-        let request = request(checkpoint, options).map_err(Error::file(&checkpoint.path))?;
+        // The tensors that take another format are the candidates; int8 fits every matrix.
+        let stated = Options { weights: Format::Int8, ..options.clone() };
+        let request = request(checkpoint, &stated).map_err(Error::file(&checkpoint.path))?;
         let size = ImageSize::new(checkpoint, &request.config, options).map_err(Error::file(&checkpoint.path))?;
         Ok(Chooser { checkpoint, options, request, size, samples: None, losses: None })
     }
