@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use attoformer::Image;
 use attoformer::frontend::pictures::{Filter, Pictures, Resize};
 use attoformer_tools::engine::{OpenImage, Setup};
-use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::import::Checkpoint;
 use attoformer_tools::import::preprocess::pictures::Preprocessor;
-use attoformer_tools::pack::{Options, pack};
+use attoformer_tools::pack::{Calibration, Options, Packed, pack};
+use attoformer_tools::quantize::Format;
 use attoformer_tools::report::progress::Progress;
 use attoformer_tools::run::classify::logits_of_file;
 use attoformer_tools::run::pictures::read;
@@ -31,7 +32,7 @@ fn cases() -> Vec<Value> {
 }
 
 /// The model of `make.py` with this preprocessor_config.json.
-fn vit(processor: &Value) -> AlignedBytes {
+fn vit(processor: &Value) -> Checkpoint {
     let config = json!({"model_type": "vit", "hidden_size": 8, "intermediate_size": 10, "num_hidden_layers": 2, "num_attention_heads": 2,
         "hidden_act": "gelu", "layer_norm_eps": 1e-12, "image_size": SIDE, "patch_size": PATCH, "num_channels": 3,
         "architectures": ["ViTForImageClassification"], "id2label": {"0": "cat", "1": "dog", "2": "owl"}});
@@ -56,7 +57,11 @@ fn vit(processor: &Value) -> AlignedBytes {
     }
     with_bias("vit.layernorm", &[8]);
     with_bias("classifier", &[3, 8]);
-    pack(&directory.open().unwrap(), &Options::reference(), &Progress::silent()).unwrap_or_else(|error| panic!("{error}")).image
+    directory.open().unwrap()
+}
+
+fn packed(checkpoint: &Checkpoint, options: &Options) -> Result<Packed, String> {
+    pack(checkpoint, options, &Progress::silent()).map_err(|error| error.to_string())
 }
 
 /// The values of the rows as levels from 0 to 255, in pixel order.
@@ -74,7 +79,7 @@ fn levels(rows: &[f32], pictures: &Pictures) -> Vec<f32> {
 fn pictures_match_pillow_and_numpy() {
     for case in cases() {
         let (name, processor) = (case["picture"].as_str().unwrap(), &case["processor"]);
-        let bytes = vit(processor);
+        let bytes = packed(&vit(processor), &Options::reference()).unwrap().image;
         let image = Image::new(&bytes).unwrap();
         let pictures = image.pictures().unwrap();
         let hex = case["pixels"].as_str().unwrap();
@@ -96,6 +101,25 @@ fn pictures_match_pillow_and_numpy() {
         assert!(if exact { most < 1e-3 } else { most < 3.01 && mean < 0.3 }, "{name}");
         assert!(error < if exact { 2e-5 } else { 0.15 }, "{name}");
     }
+}
+
+/// Without a folder of the user's, a model of pictures is packed uncalibrated.
+#[test]
+fn a_folder_of_pictures_calibrates() {
+    let checkpoint = vit(&cases()[0]["processor"]);
+    let with = |weights, calibration| packed(&checkpoint, &Options { weights, calibration, ..Options::reference() });
+    for weights in [Format::Int8, Format::Int4 { group: 32 }] {
+        let plain = with(weights, Calibration::Best).unwrap();
+        assert_eq!((plain.calibration.as_str(), plain.measured_loss), ("none", None));
+        // Its other files are not in the way.
+        let own = with(weights, Calibration::Folder(file(""))).unwrap();
+        assert_eq!(own.calibration, file("").to_string_lossy());
+        assert!(own.measured_loss.is_some_and(|loss| loss.mean < 0.05), "{:?}", own.measured_loss);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("damaged.png"), "no picture").unwrap();
+    let sentence = with(Format::Int8, Calibration::Folder(folder.path().to_owned())).map(|_| ()).unwrap_err();
+    assert!(sentence.contains(&format!("the folder {} has no readable .png or .jpg file", folder.path().display())), "{sentence}");
 }
 
 /// A PNG with this header and these data bytes, valid or not.
