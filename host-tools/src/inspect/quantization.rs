@@ -91,7 +91,7 @@ pub fn view(checkpoint: &Checkpoint, format: Format, setup: Setup, text: Text, p
     let mut costs = Vec::new();
     for (tensor, plain) in summary.tensors.iter().zip(&whole.tensors).filter(|(tensor, plain)| tensor.dtype != plain.dtype) {
         // The embedding of an int4 image is int8.
-        let own = tensor.dtype.parse().ok().filter(|own: &Format| own.dtype() != format.dtype()).unwrap_or(format);
+        let own = tensor.format().parse().unwrap_or(format);
         let options = Options { overrides: vec![(tensor.name.clone(), own)], ..Options::reference() };
         let packed = pack::pack(checkpoint, &options, &Progress::silent())?;
         let metrics = measure(&reference, &packed, setup, text, path)?;

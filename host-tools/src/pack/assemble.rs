@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use attoformer::image::section;
-use attoformer::image::{Architecture, AttentionKind, Config, KvType, PositionKind, Role};
+use attoformer::image::{AttentionKind, Config, KvType, PositionKind, Role};
 use attoformer::internals::format::limits::INT4_COLUMNS_MAX;
 use attoformer::internals::format::{ENTRY_BYTES, shape_of};
 use attoformer::{Plan, arena_bytes};
@@ -18,6 +18,7 @@ use super::golden::{GOLDEN_HASH_OFFSET, GoldenInput, golden_hash};
 use super::options::{Calibration, Options};
 use super::prepare::{Prepared, Storage, prepare, prepare_blocks};
 use super::sections;
+use super::smooth::is_product;
 use super::tensor_id::{TensorId, tensor_ids};
 use super::weights::{self, StoredTensor, formats};
 use super::writer::{ImageWriter, seal};
@@ -141,15 +142,6 @@ fn assemble(
     let packed = write(checkpoint, &config, all, options, &Progress::silent())?;
     let measured_loss = calibrate::measure(&packed.image, checkpoint, samples, &streams)?;
     Ok(Packed { calibration: samples.origin.clone(), measured_loss, ..packed })
-}
-
-/// Whether a tensor is multiplied with activations; tables are only read row by row.
-fn is_product(config: &Config, role: Role) -> bool {
-    match role {
-        Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
-        Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
-        _ => true,
-    }
 }
 
 /// Writes the image of these tensors with its golden vector.

@@ -1,8 +1,7 @@
 //! Column scaling of the matrices before quantization, from smoothing factors. The inverse factors are folded into the preceding norm if only
 //! this matrix reads its output; otherwise the engine applies them as `in_scale`.
 
-use attoformer::image::Role;
-use attoformer::image::{Config, NormPlacement};
+use attoformer::image::{Architecture, Config, NormPlacement, Role};
 
 use super::activations::{ActivationBits, Activations};
 use crate::quantize::error::{ProductError, product_error};
@@ -155,6 +154,21 @@ pub fn only_reader(config: &Config, norm: Role) -> Option<Role> {
         Role::MlpNorm => Some(Role::MlpUp),
         Role::FinalNorm => Some(Role::Head),
         _ => None,
+    }
+}
+
+/// The norm whose output only this matrix reads, and which takes its factors.
+pub fn norm_before(config: &Config, role: Role) -> Option<Role> {
+    let norms = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm];
+    norms.into_iter().find(|&norm| only_reader(config, norm) == Some(role))
+}
+
+/// Whether a tensor is multiplied with activations; tables are only read row by row.
+pub fn is_product(config: &Config, role: Role) -> bool {
+    match role {
+        Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
+        Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
+        _ => !role.is_always_f32(),
     }
 }
 

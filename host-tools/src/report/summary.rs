@@ -202,7 +202,7 @@ impl fmt::Display for ImageSummary {
 
 impl TensorSummary {
     /// Format as in `--tensor`.
-    fn format(&self) -> String {
+    pub fn format(&self) -> String {
         match self.group {
             None => self.dtype.to_owned(),
             Some(0) => format!("{}:row", self.dtype),

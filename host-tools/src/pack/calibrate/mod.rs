@@ -226,9 +226,7 @@ impl<'c> Calibrator<'c> {
             self.insert(prepare(tensor, &Storage::plain(id, format)));
             return;
         };
-        let norm = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm]
-            .into_iter()
-            .find(|&norm| smooth::only_reader(self.config, norm) == Some(id.0));
+        let norm = smooth::norm_before(self.config, id.0);
         let folds = norm.is_some() || maker.is_some();
         let product = Product { role: id.0, config: self.config, inputs: inputs.matrix(), weights: tensor.matrix(), format, grid };
         let smooth::Inputs { activations, mut factors } = product.inputs(self.options.activations, folds);

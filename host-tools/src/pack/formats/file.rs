@@ -5,9 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::assemble::request;
-use super::super::options::Options;
-use super::super::tensor_id::tensor_name;
+use super::super::tensor_id::{tensor_ids, tensor_name};
 use super::super::weights::matches;
 use super::FormatsError;
 use crate::error::Error;
@@ -68,8 +66,7 @@ fn flatten<'t, 'v>(prefix: &str, table: &'t DeTable<'v>, out: &mut Vec<(String, 
 
 /// Names of the model's tensors, and whether each is always f32.
 fn names(checkpoint: &Checkpoint) -> Vec<(String, bool)> {
-    let tensors = request(checkpoint, &Options::reference()).map(|request| request.formats).unwrap_or_default();
-    tensors.keys().map(|&(role, layer)| (tensor_name(role, layer), role.is_always_f32())).collect()
+    tensor_ids(&checkpoint.config).into_iter().map(|(role, layer)| (tensor_name(role, layer), role.is_always_f32())).collect()
 }
 
 /// The text of a file of formats.

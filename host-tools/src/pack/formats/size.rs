@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attoformer::image::{Architecture, Config, Role};
+use attoformer::image::{Config, Role};
 use attoformer::internals::format::sections::SECTION_ALIGN;
 use attoformer::internals::format::shape_of;
 
@@ -12,7 +12,7 @@ use super::super::error::PackError;
 use super::super::fuse::has_bias;
 use super::super::layout::Target;
 use super::super::options::Options;
-use super::super::smooth::{maker, only_reader};
+use super::super::smooth::{is_product, maker, norm_before};
 use super::super::tensor_id::{TensorId, tensor_ids};
 use super::super::weights::{TensorShape, end_of_tensor};
 use crate::import::Checkpoint;
@@ -76,12 +76,7 @@ fn offset_is_in_bias(config: &Config, role: Role) -> bool {
 
 /// Whether a quantized matrix may multiply its inputs by factors: where it has inputs, and neither a norm nor another matrix takes the factors.
 fn has_in_scale(config: &Config, role: Role) -> bool {
-    let has_inputs = match role {
-        Role::Embedding => config.tied_head && config.architecture != Architecture::Encoder,
-        Role::Positions | Role::EncoderPositions | Role::LayerTable => false,
-        Role::MlpDown => config.gated,
-        _ => !role.is_always_f32(),
-    };
-    let norms = [Role::AttnNorm, Role::CrossNorm, Role::MlpNorm, Role::FinalNorm];
-    has_inputs && maker(config, role).is_none() && !norms.into_iter().any(|norm| only_reader(config, norm) == Some(role))
+    // Without a gate, `mlp_down` is not smoothed.
+    let is_smoothed = is_product(config, role) && (role != Role::MlpDown || config.gated);
+    is_smoothed && maker(config, role).is_none() && norm_before(config, role).is_none()
 }
