@@ -84,9 +84,24 @@ fn rust_version() -> Result<String> {
 }
 
 fn publish() -> Result<()> {
+    remove_unpacked()?;
     let mut command = cargo();
     command.current_dir(root()).args(["publish", "--workspace", "--dry-run", "--locked", "--allow-dirty", "--quiet"]);
     execute(&mut command)
+}
+
+/// Removes the engine as an earlier run unpacked it. Cargo keeps one unpacked copy of a version, so the tools would be checked against the old one.
+/// Sources of crates from a registry have folders that begin with its host, those of a dry run with `-`.
+fn remove_unpacked() -> Result<()> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let registries = home.map(|home| fs::read_dir(home.join("registry/src"))).into_iter().flatten().flatten().flatten();
+    let of_dry_runs = registries.filter(|folder| folder.file_name().to_string_lossy().starts_with('-'));
+    for package in of_dry_runs.flat_map(|folder| fs::read_dir(folder.path())).flatten().flatten() {
+        if package.file_name().to_string_lossy().starts_with("attoformer") {
+            fs::remove_dir_all(package.path()).with_context(|| format!("cannot remove {}", package.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn semver() -> Result<Outcome> {
