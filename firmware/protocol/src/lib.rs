@@ -5,6 +5,8 @@
 //! board buffers neither tokens nor text, and the host shows a story while it is generated.
 #![no_std]
 
+pub mod boards;
+
 use serde::{Deserialize, Serialize};
 
 /// First bytes of a job block. A `u32` length and the postcard of a [`Job`] follow, then, at the next multiple of four, the data of its [`Source`].
