@@ -179,12 +179,25 @@ pub struct Hello<'a> {
     pub slot_bytes: u32,
     /// Ticks per second of all times.
     pub ticks_per_second: u32,
+    /// The meaning of a tick.
+    pub counts: Counts,
     /// The slot that runs.
     pub running: Option<u8>,
     /// Whether models must be signed.
     pub has_key: bool,
     /// Least model version that is accepted.
     pub min_version: u32,
+}
+
+/// The meaning of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counts {
+    /// A cycle of the CPU.
+    Cycles,
+    /// An instruction, in an emulator that counts them.
+    Instructions,
+    /// Time alone.
+    Time,
 }
 
 /// Names of the engine's features, in the order of the bits of [`Hello::features`].
