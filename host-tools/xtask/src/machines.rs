@@ -13,7 +13,7 @@ pub struct Machine {
     pub select: &'static [&'static str],
     /// Compiler target.
     pub target: &'static str,
-    /// Program in `firmware/boards`.
+    /// Program in `firmware/boards/emulated`.
     pub program: &'static str,
     /// Kernel set, if the target alone does not imply it (`--cfg attoformer_backend="…"`).
     pub backend: Option<&'static str>,
