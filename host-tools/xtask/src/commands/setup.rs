@@ -27,12 +27,14 @@ const QEMU_ARM: Need = Need::Package { name: "qemu-system-arm", program: "qemu-s
 const DEMO: [Need; 2] = [M4F, QEMU_ARM];
 
 /// Prerequisites of all commands.
-const ALL: [Need; 14] = [
+const ALL: [Need; 16] = [
     M4F,
     Need::Target("thumbv6m-none-eabi"),
     Need::Target("thumbv7m-none-eabi"),
     Need::Target("thumbv8m.main-none-eabihf"),
+    Need::Target("riscv32imc-unknown-none-elf"),
     Need::Target("riscv32imac-unknown-none-elf"),
+    Need::Target("riscv32imafc-unknown-none-elf"),
     Need::Target("aarch64-unknown-linux-gnu"),
     Need::Target("wasm32-unknown-unknown"),
     QEMU_ARM,
