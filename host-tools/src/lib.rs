@@ -7,6 +7,7 @@
 //! The binary `atto` is a thin layer on this library: `src/cli/` has one file per subcommand, which parses, calls and prints.
 
 pub mod bench;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod eval;

@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod classify;
 mod completions;
+mod device;
 mod embed;
 mod eval;
 mod import;
@@ -45,6 +46,7 @@ enum Command {
     Transcribe(transcribe::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
+    Device(device::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -90,6 +92,7 @@ fn run_command() -> Result<(), Error> {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Device(args) => device::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }
