@@ -15,8 +15,10 @@ const ARM: [(u64, &str, &str); 7] = [
     (10, "ARMv7-M", "thumbv7m"),
     (13, "ARMv7E-M", "thumbv7em"),
     (17, "ARMv8-M Mainline", "thumbv8m.main"),
-    (21, "ARMv8.1-M Mainline", "thumbv8m.main"),
+    (ARMV8_1, "ARMv8.1-M Mainline", "thumbv8m.main"),
 ];
+/// ARMv8.1-M Mainline: a Cortex-M55, whose compiler target is that of a Cortex-M33.
+const ARMV8_1: u64 = 21;
 
 /// Bytes of the RP2040's second-stage boot code; the last four are its checksum.
 const BOOT2: usize = 256;
@@ -44,10 +46,9 @@ pub fn check_processor(board: &'static Board, processor: &Processor) -> Result<(
         Processor::Other(machine) => refuse(format!("the ELF machine {machine}")),
         Processor::Arm(Some(arch)) => {
             let own = ARM.iter().rposition(|(_, _, target)| board.target.strip_prefix(target).is_some_and(|rest| rest.starts_with('-')));
+            let needs_m55 = *arch == ARMV8_1 && !board.core.contains("M55");
             match ARM.iter().position(|(number, _, _)| number == arch) {
-                // An ARMv8.1-M program needs a Cortex-M55, whose target is that of a Cortex-M33.
-                Some(21) if !board.core.contains("M55") => refuse(ARM[6].1.to_owned()),
-                Some(rank) if own.is_some_and(|own| rank > own) => refuse(ARM[rank].1.to_owned()),
+                Some(rank) if needs_m55 || own.is_some_and(|own| rank > own) => refuse(ARM[rank].1.to_owned()),
                 None => refuse(format!("an Arm core of another profile (Tag_CPU_arch {arch})")),
                 Some(_) => Ok(()),
             }
