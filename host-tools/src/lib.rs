@@ -12,6 +12,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod files;
+pub mod flash;
 pub mod import;
 pub mod inspect;
 pub mod pack;

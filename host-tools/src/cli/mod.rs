@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod boards;
 #[cfg(feature = "chat")]
 mod chat;
 mod classify;
@@ -9,6 +10,7 @@ mod completions;
 mod device;
 mod embed;
 mod eval;
+mod flash;
 mod import;
 mod info;
 mod inspect;
@@ -47,6 +49,8 @@ enum Command {
     Bench(bench::Args),
     Inspect(inspect::Args),
     Device(device::Args),
+    Boards(boards::Args),
+    Flash(flash::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -93,6 +97,8 @@ fn run_command() -> Result<(), Error> {
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Device(args) => device::run(args),
+        Command::Boards(args) => boards::run(args),
+        Command::Flash(args) => flash::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }
