@@ -1,5 +1,13 @@
 //! The boards: memory, link and flasher of each. Addresses agree with `memory.x` in the board's folder, which a test compares.
 
+mod emulated;
+mod products;
+
+pub use emulated::{
+    MPS2_AN385, MPS2_AN385_M0, MPS2_AN386, MPS2_AN500, MPS2_AN505, MPS3_AN547, RISCV32_VIRT, RISCV32IMAFC_VIRT, RISCV32IMC_VIRT,
+};
+pub use products::{B_U585I_IOT02A, ESP32_C3, ESP32_C6, NRF52840_DK, NUCLEO_H743, PICO, PICO2, PICO2_RISCV, STM32F405};
+
 /// A region of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -21,6 +29,58 @@ impl Region {
     pub const fn end(self) -> u32 {
         self.start + self.bytes
     }
+
+    /// Whether the region contains `bytes` bytes from `address` on.
+    #[must_use]
+    pub const fn contains(self, address: u32, bytes: u32) -> bool {
+        address >= self.start && bytes <= self.bytes && address - self.start <= self.bytes - bytes
+    }
+
+    /// Whether both regions have a byte in common.
+    #[must_use]
+    pub const fn overlaps(self, other: Region) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
+}
+
+/// Sectors of one size, one after the other. A sector is the smallest part of a flash that can be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sectors {
+    /// Bytes of one sector.
+    pub bytes: u32,
+    /// Number of sectors.
+    pub count: u32,
+}
+
+/// A flash: an address and its sectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flash {
+    /// Address of the first byte.
+    pub start: u32,
+    /// All sectors from there on.
+    pub sectors: &'static [Sectors],
+}
+
+impl Flash {
+    /// All of the flash.
+    #[must_use]
+    pub fn region(self) -> Region {
+        Region::new(self.start, self.sectors.iter().map(|run| run.bytes * run.count).sum())
+    }
+
+    /// The sector that contains an address, if it is in the flash.
+    #[must_use]
+    pub fn sector(self, address: u32) -> Option<Region> {
+        let mut start = self.start;
+        for run in self.sectors {
+            let end = start + run.bytes * run.count;
+            if (start..end).contains(&address) {
+                return Some(Region::new(address - (address - start) % run.bytes, run.bytes));
+            }
+            start = end;
+        }
+        None
+    }
 }
 
 /// The model's part of a flash: a journal of two sectors, and two slots of one size.
@@ -36,6 +96,35 @@ pub struct ModelFlash {
     pub slot_bytes: u32,
     /// Bytes of a sector of a slot.
     pub sector: u32,
+}
+
+impl ModelFlash {
+    /// Both sectors of the journal.
+    #[must_use]
+    pub const fn journal_region(self) -> Region {
+        Region::new(self.journal, 2 * self.journal_sector)
+    }
+
+    /// Both slots.
+    #[must_use]
+    pub const fn slot_regions(self) -> [Region; 2] {
+        [Region::new(self.slots[0], self.slot_bytes), Region::new(self.slots[1], self.slot_bytes)]
+    }
+}
+
+/// How a chip finds its program, so that the program of another chip can be recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// Cortex-M: a vector table at the start of the flash.
+    Vectors,
+    /// RP2040: 256 bytes of second-stage boot code with a checksum, then the vector table.
+    Boot2,
+    /// RP2350: an image definition (a block with markers) in the first 4 KB, for Arm or RISC-V cores.
+    ImageDef,
+    /// Emulated RISC-V: the processor starts at the first byte.
+    FirstByte,
+    /// Espressif: a boot loader reads an image of its own format, which espflash makes of an ELF file.
+    Espressif,
 }
 
 /// The program that writes a board's flash.
@@ -64,10 +153,21 @@ pub struct Board {
     pub backend: Option<&'static str>,
     /// Layout of weights that its kernels read fastest.
     pub layout: &'static str,
+    /// How the chip finds its program.
+    pub boot: Boot,
+    /// The flash that holds program, journal and models.
+    pub flash: Flash,
+    /// Added to an address of flash, this is where the processor reads it: 0 where flash has one address. On Espressif chips addresses of flash are
+    /// offsets in the flash chip, and the firmware maps pages of 64 KB to this window.
+    pub mapped_at: u32,
     /// Flash of the program.
     pub program: Region,
+    /// Flash of the vector table, where the program does not begin with it.
+    pub vectors: Option<Region>,
     /// Flash of models.
     pub models: ModelFlash,
+    /// RAM of the chip in bytes.
+    pub ram_bytes: u32,
     /// RAM for the arena and the input of a request.
     pub arena: Region,
     /// Its link to a host, in words.
@@ -82,37 +182,51 @@ pub struct Board {
     pub tested_on: &'static str,
 }
 
-/// All boards.
-pub const BOARDS: &[Board] = &[PICO];
-
-const KIB: u32 = 1 << 10;
-
-/// Raspberry Pi Pico: 2 MB of flash, 264 KB of RAM.
-pub const PICO: Board = Board {
-    name: "pico",
-    title: "Raspberry Pi Pico (RP2040)",
-    core: "Cortex-M0+",
-    target: "thumbv6m-none-eabi",
-    backend: None,
-    layout: "portable",
-    program: Region::new(0x1000_0000, 504 * KIB),
-    models: ModelFlash {
-        journal: 0x1007_e000,
-        journal_sector: 4 * KIB,
-        slots: [0x1008_0000, 0x1014_0000],
-        slot_bytes: 768 * KIB,
-        sector: 4 * KIB,
-    },
-    arena: Region::new(0x2000_0000, 200 * KIB),
-    link: "UART0 (GP0, GP1) at 115200 baud; USB CDC",
-    usb: &[(0x2e8a, 0x000a)],
-    flasher: Flasher::Probe("RP2040"),
-    uf2_family: Some(0xe48b_ff56),
-    tested_on: "rp2040js",
-};
+/// All boards. The emulated machines of `cargo xtask qemu` follow the products.
+pub const BOARDS: &[Board] = &[
+    PICO,
+    PICO2,
+    PICO2_RISCV,
+    NRF52840_DK,
+    STM32F405,
+    NUCLEO_H743,
+    B_U585I_IOT02A,
+    ESP32_C3,
+    ESP32_C6,
+    MPS2_AN385_M0,
+    MPS2_AN385,
+    MPS2_AN386,
+    MPS2_AN500,
+    MPS2_AN505,
+    MPS3_AN547,
+    RISCV32IMC_VIRT,
+    RISCV32_VIRT,
+    RISCV32IMAFC_VIRT,
+];
 
 /// Finds the board of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Board> {
     BOARDS.iter().find(|board| board.name == name)
+}
+
+/// The one of several boards that is built for a compiler target; the first if none is.
+#[must_use]
+pub fn for_target(boards: &'static [Board], target: &str) -> &'static Board {
+    boards.iter().find(|board| board.target == target).or_else(|| boards.first()).unwrap_or(&MPS2_AN386)
+}
+
+impl Board {
+    /// The flash of journal and slots, with what lies between them.
+    #[must_use]
+    pub const fn flash_models(&self) -> Region {
+        let [first, second] = self.models.slots;
+        let last = if first > second { first } else { second };
+        Region::new(self.models.journal, last + self.models.slot_bytes - self.models.journal)
+    }
+
+    /// The regions of flash that a program may occupy.
+    pub fn program_regions(&self) -> impl Iterator<Item = Region> + '_ {
+        self.vectors.into_iter().chain([self.program])
+    }
 }

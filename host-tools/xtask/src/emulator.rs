@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task, source_at};
+use attoformer_protocol::job::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task, source_at};
 
 use crate::machines::Machine;
 

@@ -5,8 +5,8 @@ use rp2040_hal::timer::Timer;
 
 /// CPU cycles per microsecond.
 const CYCLES_PER_MICRO: u64 = 125;
-/// Values of the 24-bit SysTick counter.
-const WRAP: u32 = 1 << 24;
+/// Cycles between two interrupts of SysTick, which end a wait: 10 ms.
+const PERIOD: u32 = 1_250_000;
 
 /// Microseconds and CPU cycles since the start.
 #[derive(Clone, Copy)]
@@ -16,10 +16,10 @@ impl Clock {
     /// CPU cycles per second.
     pub const HZ: u32 = CYCLES_PER_MICRO as u32 * 1_000_000;
 
-    /// Starts SysTick, whose interrupt ends a wait at least every 134 ms.
+    /// Starts SysTick.
     pub fn start(timer: Timer, mut systick: SYST) -> Self {
         systick.set_clock_source(SystClkSource::Core);
-        systick.set_reload(WRAP - 1);
+        systick.set_reload(PERIOD - 1);
         systick.clear_current();
         systick.enable_interrupt();
         systick.enable_counter();
@@ -31,15 +31,17 @@ impl Clock {
         self.0.get_counter().ticks()
     }
 
-    /// CPU cycles since the start, up to a constant: the timer's estimate, moved to the nearest value whose low 24 bits are SysTick's.
+    /// CPU cycles since the start, up to a constant: the timer's estimate, moved to the nearest count that agrees with SysTick.
     ///
-    /// Both count the same oscillator, so their difference is constant.
+    /// Both count the same crystal, so they never drift apart.
     pub fn cycles(self) -> u64 {
-        let estimate = self.micros().wrapping_mul(CYCLES_PER_MICRO);
+        let estimate = self.micros().wrapping_mul(CYCLES_PER_MICRO).wrapping_add(u64::from(PERIOD));
+        let phase = (estimate % u64::from(PERIOD)) as u32;
         // SysTick counts down.
-        let low = WRAP.wrapping_sub(SYST::get_current());
-        let ahead = low.wrapping_sub(estimate as u32) << 8;
-        estimate.wrapping_add_signed(i64::from(ahead.cast_signed() >> 8)).wrapping_add(u64::from(WRAP))
+        let counted = (PERIOD - 1).wrapping_sub(SYST::get_current());
+        let ahead = counted.wrapping_add(PERIOD).wrapping_sub(phase) % PERIOD;
+        let nearest = if ahead < PERIOD / 2 { i64::from(ahead) } else { i64::from(ahead) - i64::from(PERIOD) };
+        estimate.wrapping_add_signed(nearest)
     }
 }
 

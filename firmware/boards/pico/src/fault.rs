@@ -8,7 +8,8 @@ use rp2040_hal::pac;
 /// GPIO of the LED.
 const LED: u32 = 1 << 25;
 
-fn restart() -> ! {
+/// Blinks and restarts.
+pub fn restart() -> ! {
     cortex_m::interrupt::disable();
     // SAFETY: the program never continues, so nothing else uses the pins.
     let sio = unsafe { &*pac::SIO::ptr() };

@@ -2,6 +2,7 @@
 //!
 //! While they run, the flash cannot be read: interrupts are off and the code is in RAM.
 
+use attoformer_app::MappedFlash;
 use embedded_storage::nor_flash::{ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use rp2040_hal::rom_data;
 
@@ -101,6 +102,19 @@ impl NorFlash for Flash {
 }
 
 impl MultiwriteNorFlash for Flash {}
+
+impl MappedFlash for Flash {
+    const BASE: u32 = START as u32;
+
+    fn bytes(&self, offset: u32, len: u32) -> &[u8] {
+        if offset.checked_add(len).is_none_or(|end| end > BYTES) {
+            return &[];
+        }
+        let start = core::ptr::with_exposed_provenance(START + offset as usize);
+        // SAFETY: the range is inside the flash, which is readable memory, and no call changes it while `self` is borrowed.
+        unsafe { core::slice::from_raw_parts(start, len as usize) }
+    }
+}
 
 impl ErrorType for Flash {
     type Error = FlashError;

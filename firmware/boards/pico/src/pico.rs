@@ -1,6 +1,6 @@
 //! The board: clocks, pins and peripherals.
 
-use attoformer_app::Board;
+use attoformer_app::{Board, Counts};
 use cortex_m::peripheral::Peripherals as Core;
 use embedded_hal::digital::OutputPin;
 use rp2040_hal::{
@@ -15,7 +15,7 @@ use rp2040_hal::{
     watchdog::Watchdog,
 };
 
-use crate::{clock::Clock, link::Link, memory, uart::Uart, usb::Usb};
+use crate::{clock::Clock, memory, uart::Uart, usb::Usb};
 
 /// Frequency of the crystal in Hz.
 const CRYSTAL: u32 = 12_000_000;
@@ -29,7 +29,7 @@ pub struct Pico {
 }
 
 /// Sets up the clocks at 125 MHz, both lines and the LED; `None` if a clock does not start or it is called again.
-pub fn start() -> Option<(Pico, Link)> {
+pub fn start() -> Option<(Pico, Uart, Usb)> {
     let (core, chip) = (Core::take()?, pac::Peripherals::take()?);
     memory::guard_stack(core.MPU);
     let mut resets = chip.RESETS;
@@ -47,7 +47,7 @@ pub fn start() -> Option<(Pico, Link)> {
     uart.enable_tx_interrupt();
 
     let bus = UsbBus::new(chip.USBCTRL_REGS, chip.USBCTRL_DPRAM, clocks.usb_clock, true, &mut resets);
-    Some((Pico { clock, led }, Link::new(Uart::start(), Usb::start(bus, clock))))
+    Some((Pico { clock, led }, Uart::start(), Usb::start(bus, clock)))
 }
 
 impl Board for Pico {
@@ -63,6 +63,10 @@ impl Board for Pico {
         Clock::HZ
     }
 
+    fn counts(&self) -> Counts {
+        Counts::Cycles
+    }
+
     fn led(&mut self, on: bool) {
         // An output pin cannot fail: its error type has no value.
         let Ok(()) = self.led.set_state(on.into());
@@ -71,7 +75,7 @@ impl Board for Pico {
     fn idle(&mut self) {
         // With interrupts off, one that arrives after the check still ends the wait, and is served after it.
         cortex_m::interrupt::free(|_| {
-            if !Link::has_input() {
+            if !Uart::has_input() && !Usb::has_input() {
                 cortex_m::asm::wfi();
             }
         });

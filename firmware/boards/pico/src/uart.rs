@@ -34,7 +34,12 @@ impl Line for Uart {
         while !bytes.is_empty() {
             bytes = bytes.get(TO_SEND.write(bytes)..).unwrap_or_default();
             // The interrupt fires when the FIFO drains, so the first bytes of a queue are moved here.
-            critical_section::with(|_| send());
+            cortex_m::interrupt::free(|_| {
+                send();
+                if TO_SEND.free() == 0 {
+                    cortex_m::asm::wfi();
+                }
+            });
         }
     }
 }

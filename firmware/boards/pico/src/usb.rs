@@ -11,7 +11,7 @@ use rp2040_hal::{
 };
 use usb_device::{
     bus::UsbBusAllocator,
-    device::{StringDescriptors, UsbDevice, UsbDeviceBuilder, UsbDeviceState, UsbVidPid},
+    device::{StringDescriptors, UsbDevice, UsbDeviceBuilder, UsbVidPid},
 };
 use usbd_serial::{SerialPort, USB_CLASS_CDC};
 
@@ -109,6 +109,7 @@ impl Line for Usb {
                 self.is_read = false;
                 return;
             }
+            cortex_m::asm::wfi();
         }
     }
 }
@@ -122,13 +123,4 @@ fn USBCTRL_IRQ() {
             port.poll();
         }
     });
-}
-
-/// Whether a host has set up the port.
-#[allow(dead_code)]
-pub fn is_configured() -> bool {
-    critical_section::with(|section| {
-        let port = PORT.borrow(section).try_borrow();
-        port.is_ok_and(|port| port.as_ref().is_some_and(|port| port.device.state() == UsbDeviceState::Configured))
-    })
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, Prompt, Sampling, Source, Task};
+use attoformer_protocol::job::{Frame, Generate, Prompt, Sampling, Source, Task};
 use serde::Deserialize;
 use xtask::{
     answer::Report,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Source, Task};
+use attoformer_protocol::job::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Source, Task};
 use serde_json::json;
 use xtask::{
     answer::Report,
