@@ -7,6 +7,7 @@ pub mod firmware;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod machines;
+pub mod npm;
 pub mod output;
 pub mod process;
 pub mod program;
