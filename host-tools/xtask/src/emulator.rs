@@ -137,7 +137,7 @@ fn command(machine: &Machine, elf: &Path, image: Option<&Path>, job: &Path) -> C
 }
 
 /// The option that loads a file's bytes at an address; a comma in a file name is doubled.
-fn loader(file: &Path, address: u32) -> String {
+pub fn loader(file: &Path, address: u32) -> String {
     format!("loader,file={},addr={address:#x},force-raw=on", file.display().to_string().replace(',', ",,"))
 }
 

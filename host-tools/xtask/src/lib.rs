@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod attention;
+pub mod emulation;
 pub mod emulator;
 pub mod firmware;
 #[cfg(feature = "logs")]

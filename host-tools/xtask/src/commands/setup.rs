@@ -59,6 +59,11 @@ pub fn for_demo() -> Result<()> {
     provide(&DEMO)
 }
 
+/// Installs the prerequisites of an emulated Pico and nothing else.
+pub fn for_boards() -> Result<()> {
+    provide(&[Need::Target("thumbv6m-none-eabi"), Need::Npm { name: "rp2040js", folder: "tests/boards" }])
+}
+
 fn provide(needs: &[Need]) -> Result<()> {
     let mut missing = Vec::new();
     for need in needs {
