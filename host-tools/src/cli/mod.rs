@@ -11,11 +11,14 @@ mod eval;
 mod import;
 mod info;
 mod inspect;
+mod keygen;
 mod output;
 mod pack;
 mod run;
+mod sign;
 mod train;
 mod transcribe;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,6 +48,9 @@ enum Command {
     Transcribe(transcribe::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -90,6 +96,9 @@ fn run_command() -> Result<(), Error> {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }
