@@ -19,6 +19,7 @@ pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod run;
+pub mod sign;
 pub mod threads;
 
 pub use error::Error;

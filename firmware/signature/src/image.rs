@@ -59,11 +59,11 @@ pub fn verify(key: &[u8; KEY_BYTES], image: &[u8]) -> Result<(), SignatureError>
 /// All but [`SignatureError::Wrong`]; that one, too, if the section of the signature is not the end of the image.
 pub fn split(image: &[u8]) -> Result<(&[u8], &[u8; SIGNATURE_BYTES]), SignatureError> {
     let have = image.len();
-    if have < HEADER_BYTES {
-        return Err(SignatureError::Truncated { need: HEADER_BYTES, have });
-    }
     if !image.starts_with(b"ATTO") {
         return Err(SignatureError::NotAnImage);
+    }
+    if have < HEADER_BYTES {
+        return Err(SignatureError::Truncated { need: HEADER_BYTES, have });
     }
     let need = u32_at(image, at::TOTAL_BYTES) as usize;
     let image = image.get(..need).ok_or(SignatureError::Truncated { need, have })?;

@@ -14,11 +14,14 @@ mod flash;
 mod import;
 mod info;
 mod inspect;
+mod keygen;
 mod output;
 mod pack;
 mod run;
+mod sign;
 mod train;
 mod transcribe;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -51,6 +54,9 @@ enum Command {
     Device(device::Args),
     Boards(boards::Args),
     Flash(flash::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -99,6 +105,9 @@ fn run_command() -> Result<(), Error> {
         Command::Device(args) => device::run(args),
         Command::Boards(args) => boards::run(args),
         Command::Flash(args) => flash::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }

@@ -38,6 +38,7 @@ enum Command {
     Bench(about::BenchArgs),
     Upload(upload::UploadArgs),
     Erase(upload::EraseArgs),
+    Provision(upload::ProvisionArgs),
     Attention(model::AttentionArgs),
     Logs(about::LogsArgs),
 }
@@ -58,6 +59,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         // The file is read before the board is asked.
         Command::Upload(args) => upload::upload(&args, connect),
         Command::Erase(args) => upload::erase(&args, &mut connect()?),
+        Command::Provision(args) => upload::provision(&args, connect),
         Command::Attention(args) => model::attention(&args, &mut connect()?),
         Command::Logs(args) => about::logs(&args, &mut connect()?),
     }

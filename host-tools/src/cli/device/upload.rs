@@ -36,6 +36,17 @@ pub struct EraseArgs {
     json: bool,
 }
 
+/// Store the public key of models on the board, once: from then on only models signed with it run
+#[derive(clap::Args)]
+pub struct ProvisionArgs {
+    /// Public key, as `atto keygen` writes it
+    #[arg(long, value_name = "KEY.pub")]
+    key: PathBuf,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// `atto device upload`.
 pub fn upload(args: &UploadArgs, connect: impl FnOnce() -> Result<Board, Error>) -> Result<(), Error> {
     let bytes = files::map(&args.file)?;
@@ -66,4 +77,17 @@ pub fn erase(args: &EraseArgs, board: &mut Board) -> Result<(), Error> {
     }
     let runs = running.map_or("no model runs".to_owned(), |slot| format!("the model in slot {slot} runs"));
     print(&format!("slot {} is erased; {runs}\n", args.slot))
+}
+
+/// `atto device provision`.
+pub fn provision(args: &ProvisionArgs, connect: impl FnOnce() -> Result<Board, Error>) -> Result<(), Error> {
+    let key = attoformer_tools::sign::read_public(&args.key)?.to_bytes();
+    let mut board = connect()?;
+    board.command(&Request::Provision(key))?;
+    let running = board.hello()?.running;
+    if args.json {
+        return print_json(&json!({ "provisioned": true, "running": running }));
+    }
+    let runs = running.map_or("no signed model is there, so none runs".to_owned(), |slot| format!("the model in slot {slot} runs"));
+    print(&format!("the board runs only models signed with {}; {runs}\n", args.key.display()))
 }
