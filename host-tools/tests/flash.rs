@@ -6,7 +6,7 @@ mod firmware;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use attoformer_protocol::boards::{BOARDS, PICO};
@@ -14,15 +14,17 @@ use attoformer_tools::flash::{Segment, decode_uf2, encode_bin};
 use common::{Numbers, Tiny, header, llama2c, tokenizer};
 use firmware::Firmware;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Family of the RP2040 in <https://github.com/microsoft/uf2/blob/master/utils/uf2families.json>.
 const RP2040: u32 = 0xe48b_ff56;
 const SLOT: u32 = 0x1008_0000;
 
-/// A folder with an image `tiny.atto` and the firmware `pico.elf`, and the program, run in it without other programs on the PATH.
+/// A folder with an image `tiny.atto` and the firmware `pico.elf`, and the program in a folder of its own, run without other programs on the PATH.
 struct Desk {
     tiny: Tiny,
     image: Vec<u8>,
+    programs: TempDir,
 }
 
 impl Desk {
@@ -31,7 +33,10 @@ impl Desk {
         let image = pack(&tiny, &["--weights", "int8"]);
         let image = std::fs::read(image).unwrap();
         std::fs::write(tiny.path("pico.elf"), Firmware::pico().elf()).unwrap();
-        Desk { tiny, image }
+        let programs = tempfile::tempdir().unwrap();
+        let (built, program) = (env!("CARGO_BIN_EXE_atto"), programs.path().join("atto"));
+        std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(|_| ())).unwrap();
+        Desk { tiny, image, programs }
     }
 
     fn atto(&self, args: &[&str]) -> Output {
@@ -39,7 +44,11 @@ impl Desk {
     }
 
     fn with_path(&self, path: &OsStr, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_atto")).current_dir(self.tiny.folder.path()).env("PATH", path).args(args).output().unwrap()
+        Command::new(self.program()).current_dir(self.tiny.folder.path()).env("PATH", path).args(args).output().unwrap()
+    }
+
+    fn program(&self) -> PathBuf {
+        self.programs.path().join("atto")
     }
 
     fn flash(&self, args: &[&str]) -> Output {
@@ -317,6 +326,17 @@ fn damaged_images_and_wrong_outputs_are_refused() {
 }
 
 #[test]
+fn a_prebuilt_firmware_beside_the_program_is_taken() {
+    let desk = Desk::new();
+    let beside = desk.programs.path().join("firmware");
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::rename(desk.tiny.path("pico.elf"), beside.join("pico.elf")).unwrap();
+    let report = desk.json(&["--board", "pico", "--uf2", "out.uf2"]);
+    assert_eq!(report["firmware"].as_str(), beside.join("pico.elf").to_str());
+    assert_eq!(report["firmware_bytes"], 256 + 8 + 1001 + 3);
+}
+
+#[test]
 fn a_missing_firmware_or_flasher_says_where_to_get_it() {
     let desk = Desk::new();
     assert_names(
@@ -363,13 +383,14 @@ mod programs {
         let path = std::env::join_paths([folder.path(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
         let keep = "cat > request.json\nfor file in $(grep -o '/[^\"]*bin' request.json); do cp \"$file\" .; done";
         script(folder.path(), "atto-probe", &format!("{keep}\necho progress 1 2 >&2\necho wrote to stdout"));
-        let args = ["flash", "tiny.atto", "--board", "pico", "--firmware", "pico.elf", "--json"];
+        let args = ["flash", "tiny.atto", "--board", "pico", "--firmware", "pico.elf", "--probe", "2e8a:000c", "--json"];
         let output = desk.with_path(&path, &args);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((&report["written"], &report["output"]), (&true.into(), &Value::Null));
         let request: Value = serde_json::from_slice(&desk.read("request.json")).unwrap();
         assert_eq!((request["chip"].as_str(), request["dry_run"].as_bool()), (Some("RP2040"), Some(false)));
+        assert_eq!(request["probe"], "2e8a:000c");
         let mut found = BTreeMap::new();
         for segment in request["segments"].as_array().unwrap() {
             let name = Path::new(segment["file"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned();
@@ -377,6 +398,12 @@ mod programs {
             found.extend(desk.read(&name).into_iter().enumerate().map(|(at, byte)| (address + at as u32, byte)));
         }
         assert_eq!(found, desk.expected());
+
+        let output = desk.with_path(&path, &[&args[..], &["--dry-run"]].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["written"], false);
+        let request: Value = serde_json::from_slice(&desk.read("request.json")).unwrap();
+        assert_eq!(request["dry_run"], true, "the probe program checks the plan and writes nothing");
 
         script(folder.path(), "atto-probe", "echo 'error: no debug probe is connected' >&2\nexit 1");
         let output = desk.with_path(&path, &args);
@@ -424,7 +451,7 @@ mod programs {
             [message("library", "null"), own, message("other", "\"/none\""), "pwd > built".to_owned(), "echo \"$@\" >> built".to_owned()];
         script(desk.tiny.folder.path(), "cargo-stand-in", &lines.join("\n"));
         let build = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_atto"));
+            let mut command = Command::new(desk.program());
             command.current_dir(desk.tiny.path("checkout/deep/below")).env("CARGO", desk.tiny.path("cargo-stand-in"));
             command.args(["flash", "../../../tiny.atto", "--board", "pico", "--dry-run", "--json"]).output().unwrap()
         };

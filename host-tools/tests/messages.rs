@@ -22,9 +22,23 @@ fn help_of_every_subcommand() {
         String::from_utf8(output.stdout).unwrap()
     };
     insta::assert_snapshot!("help", help(&[]));
-    for name in
-        ["pack", "info", "import", "run", "embed", "eval", "chat", "classify", "transcribe", "bench", "inspect", "train", "completions"]
-    {
+    for name in [
+        "pack",
+        "info",
+        "import",
+        "run",
+        "embed",
+        "eval",
+        "chat",
+        "classify",
+        "transcribe",
+        "bench",
+        "inspect",
+        "boards",
+        "flash",
+        "train",
+        "completions",
+    ] {
         insta::assert_snapshot!(format!("help_{name}"), help(&[name]));
     }
     for name in ["perplexity", "sts", "accuracy", "transcripts"] {

@@ -28,6 +28,9 @@ pub struct Args {
     model_only: bool,
     #[command(flatten)]
     output: OutputArgs,
+    /// Debug probe, where several are connected
+    #[arg(long, value_name = "VID:PID[:SERIAL]")]
+    probe: Option<String>,
     /// Print what would be written and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -71,7 +74,11 @@ pub fn run(args: Args) -> Result<(), Error> {
         args.firmware.as_deref().map_or(Ok(()), |firmware| files::check_distinct(path, firmware))?;
     }
     // Before a firmware is built: the missing program is the sooner answer.
-    let tool = if output.is_none() && !args.dry_run { Some(flasher::find(board)?) } else { None };
+    let tool = match output {
+        Some(_) => None,
+        None if args.dry_run => flasher::find(board, args.probe.as_deref()).ok(),
+        None => Some(flasher::find(board, args.probe.as_deref())?),
+    };
     let firmware = match &args.firmware {
         Some(path) => Some(path.clone()),
         None if args.model_only => None,
@@ -83,12 +90,11 @@ pub fn run(args: Args) -> Result<(), Error> {
         _ => None,
     };
     let plan = Plan { board, program, image: &bytes };
-    if !args.dry_run {
-        match (output, &tool) {
-            (Some((kind, path)), _) => write_file(path, kind, &encode(&plan, kind, path)?)?,
-            (None, Some(tool)) => tool.write(&plan, firmware.as_deref())?,
-            (None, None) => {}
-        }
+    match (output, &tool) {
+        (Some((kind, path)), _) if !args.dry_run => write_file(path, kind, &encode(&plan, kind, path)?)?,
+        (None, Some(tool)) if args.dry_run => tool.check(&plan)?,
+        (None, Some(tool)) => tool.write(&plan, firmware.as_deref())?,
+        _ => {}
     }
     let is_uf2 = output.is_some_and(|(kind, _)| kind == FileKind::Uf2);
     let report = plan.report(firmware.as_deref(), output.map(|(_, path)| path), is_uf2, !args.dry_run);

@@ -23,13 +23,15 @@ pub struct Tool {
     name: &'static str,
     path: PathBuf,
     chip: &'static str,
+    /// The debug probe, where several are connected.
+    probe: Option<String>,
 }
 
-/// Finds the program for a board, beside this program or on the PATH.
+/// Finds the program for a board, beside this program or on the PATH. `probe` selects one of several debug probes.
 ///
 /// # Errors
 /// [`FlashError::NoFlasher`], [`FlashError::Emulated`].
-pub fn find(board: &'static Board) -> Result<Tool, Error> {
+pub fn find(board: &'static Board, probe: Option<&str>) -> Result<Tool, Error> {
     let (name, chip, install) = match board.flasher {
         Flasher::Probe(chip) => (PROBE, chip, "build it with `cargo install --path host-tools/probe`"),
         Flasher::Espflash(chip) => (ESPFLASH, chip, "install it with `cargo install espflash`"),
@@ -41,7 +43,7 @@ pub fn find(board: &'static Board) -> Result<Tool, Error> {
         _ => "--hex or --bin",
     };
     let refuse = || Error::request(FlashError::NoFlasher { board: board.name, program: name, install, files });
-    program(name).map(|path| Tool { name, path, chip }).ok_or_else(refuse)
+    program(name).map(|path| Tool { name, path, chip, probe: probe.map(str::to_owned) }).ok_or_else(refuse)
 }
 
 /// A program beside this one or on the PATH.
@@ -57,6 +59,7 @@ fn program(name: &str) -> Option<PathBuf> {
 struct Request<'a> {
     chip: &'a str,
     dry_run: bool,
+    probe: Option<&'a str>,
     segments: Vec<Piece>,
 }
 
@@ -74,18 +77,27 @@ impl Tool {
     /// [`FlashError::Flasher`] with the last message of the program, [`Error::Io`] for its input files.
     pub fn write(&self, plan: &Plan<'_>, firmware: Option<&Path>) -> Result<(), Error> {
         let folder = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
-        if self.name == PROBE { self.probe(plan, folder.path()) } else { self.espflash(plan, firmware, folder.path()) }
+        if self.name == PROBE { self.probe(plan, folder.path(), false) } else { self.espflash(plan, firmware, folder.path()) }
     }
 
-    fn probe(&self, plan: &Plan<'_>, folder: &Path) -> Result<(), Error> {
+    /// Lets `atto-probe` check the plan against the chip's memory map and flash algorithms; espflash has no such check.
+    ///
+    /// # Errors
+    /// Those of [`Tool::write`].
+    pub fn check(&self, plan: &Plan<'_>) -> Result<(), Error> {
+        let folder = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
+        if self.name == PROBE { self.probe(plan, folder.path(), true) } else { Ok(()) }
+    }
+
+    fn probe(&self, plan: &Plan<'_>, folder: &Path, dry_run: bool) -> Result<(), Error> {
         let mut segments = Vec::new();
         for (index, segment) in plan.segments().iter().enumerate() {
             let file = folder.join(format!("{index}.bin"));
             std::fs::write(&file, segment.bytes).map_err(Error::io(&file))?;
             segments.push(Piece { address: segment.address, file });
         }
-        let request = serde_json::to_vec(&Request { chip: self.chip, dry_run: false, segments }).expect("plain structs serialize");
-        self.run(&[], &request)
+        let request = Request { chip: self.chip, dry_run, probe: self.probe.as_deref(), segments };
+        self.run(&[], &serde_json::to_vec(&request).expect("plain structs serialize"))
     }
 
     /// The model first: the program starts when it is written, and finds the model then.

@@ -44,7 +44,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Arguments that select packages of the root workspace.
 fn packages(arguments: &Arguments) -> &'static [&'static str] {
-    if arguments.train { &["--workspace"] } else { &["--workspace", "--exclude", "attoformer-train"] }
+    // The libraries of debug probes take minutes to build, and so does training.
+    if arguments.train { &["--workspace"] } else { &["--workspace", "--exclude", "attoformer-train", "--exclude", "attoformer-probe"] }
 }
 
 fn format() -> Result<()> {
@@ -80,7 +81,8 @@ fn clippy_firmware() -> Result<()> {
 fn doc() -> Result<()> {
     let mut command = cargo();
     command.current_dir(root()).env("RUSTDOCFLAGS", "-D warnings");
-    execute(command.args(["doc", "--quiet", "--no-deps", "--profile", "checked", "--workspace", "--exclude", "attoformer-train"]))
+    command.args(["doc", "--quiet", "--no-deps", "--profile", "checked", "--workspace"]);
+    execute(command.args(["--exclude", "attoformer-train", "--exclude", "attoformer-probe"]))
 }
 
 fn deny() -> Result<Outcome> {
