@@ -7,10 +7,12 @@
 //! The binary `atto` is a thin layer on this library: `src/cli/` has one file per subcommand, which parses, calls and prints.
 
 pub mod bench;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod files;
+pub mod flash;
 pub mod import;
 pub mod inspect;
 pub mod pack;

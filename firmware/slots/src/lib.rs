@@ -36,7 +36,6 @@ use upload::Write;
 pub type SelfTest<'t> = &'t mut dyn FnMut(&Image<'_>) -> Result<(), attoformer::Error>;
 
 /// The slots, their journal and the upload under way.
-#[derive(Debug)]
 pub struct Slots<F> {
     flash: F,
     map: ModelFlash,

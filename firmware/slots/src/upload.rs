@@ -15,7 +15,6 @@ use crate::{Pending, SelfTest, Slots, State};
 const SIGNATURE: u32 = 64;
 
 /// The upload that is being written.
-#[derive(Debug)]
 pub(crate) struct Write {
     upload: Upload,
     slot: u8,

@@ -10,14 +10,14 @@ pub(crate) use attoformer_signature::Verifier;
 /// Checks that these bytes are a public key.
 #[cfg(feature = "signatures")]
 pub(crate) fn check_key(key: &[u8; 32]) -> Result<(), Refusal> {
-    if attoformer_signature::is_public_key(key) { Ok(()) } else { Err(Fault::BadKey.into()) }
+    if Verifier::new(key, &[0; 64]).is_some() { Ok(()) } else { Err(Fault::BadKey.into()) }
 }
 
 /// Verifies a whole image in place.
 #[cfg(feature = "signatures")]
 pub(crate) fn image(key: &[u8; 32], bytes: &[u8]) -> Result<(), Refusal> {
     attoformer_signature::verify(key, bytes).map_err(|error| match error {
-        attoformer_signature::SignatureError::Unsigned => Fault::Unsigned.into(),
+        attoformer_signature::SignatureError::NotSigned => Fault::Unsigned.into(),
         _ => Fault::BadSignature.into(),
     })
 }
@@ -36,7 +36,6 @@ pub(crate) fn image(_: &[u8; 32], _: &[u8]) -> Result<(), Refusal> {
 
 /// Stands for the verifier that never exists without the feature.
 #[cfg(not(feature = "signatures"))]
-#[derive(Debug)]
 pub(crate) enum Verifier {}
 
 #[cfg(not(feature = "signatures"))]

@@ -2,12 +2,15 @@
 
 mod args;
 mod bench;
+mod boards;
 #[cfg(feature = "chat")]
 mod chat;
 mod classify;
 mod completions;
+mod device;
 mod embed;
 mod eval;
+mod flash;
 mod import;
 mod info;
 mod inspect;
@@ -45,6 +48,9 @@ enum Command {
     Transcribe(transcribe::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
+    Device(device::Args),
+    Boards(boards::Args),
+    Flash(flash::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -90,6 +96,9 @@ fn run_command() -> Result<(), Error> {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Device(args) => device::run(args),
+        Command::Boards(args) => boards::run(args),
+        Command::Flash(args) => flash::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }

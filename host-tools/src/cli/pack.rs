@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use attoformer::image::KvType;
+use attoformer::image::{Image, KvType};
 use attoformer::internals::format::TensorOrder;
+use attoformer_protocol::boards::Board;
+use attoformer_tools::flash::fit::Fit;
 use attoformer_tools::import::Checkpoint;
 use attoformer_tools::pack::calibrate::{Excerpt, read_text};
 use attoformer_tools::pack::formats::{self, Choice, Chooser, FormatsError, Reached, Sensitivity};
@@ -15,6 +17,7 @@ use attoformer_tools::report::progress::Progress;
 use attoformer_tools::report::summary::ImageSummary;
 use attoformer_tools::{Error, files, import, pack};
 
+use super::boards;
 use super::output::{print, print_json};
 
 /// Pack a trained model into an image
@@ -43,9 +46,12 @@ pub struct Args {
     /// Context length in tokens [default: the trained one]
     #[arg(long, value_name = "N")]
     context: Option<u32>,
-    /// Memory layout of the weights
-    #[arg(long, default_value = "portable", value_name = "portable|cortex-m-dsp")]
-    layout: Target,
+    /// Memory layout of the weights [default: portable, or the layout of --board]
+    #[arg(long, value_name = "portable|cortex-m-dsp")]
+    layout: Option<Target>,
+    /// Pack for a board: its layout, formats with which the image fits its flash, and a check that the arena fits its RAM; see `atto boards`
+    #[arg(long, value_name = "NAME", value_parser = boards::parse)]
+    board: Option<&'static Board>,
     /// Tokenizer file [default: tokN.bin or tokenizer.bin in the folder of the model]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
@@ -159,6 +165,8 @@ struct Report {
     summary: Option<ImageSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sensitivity: Option<Sensitivity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    board: Option<Fit>,
 }
 
 /// Packs and reports.
@@ -175,20 +183,26 @@ pub fn run(args: Args) -> Result<(), Error> {
         overrides: args.tensors.clone(),
         kv: args.kv,
         context: args.context,
-        target: args.layout,
+        target: args.layout.unwrap_or_else(|| board_layout(args.board)),
         model_version: args.model_version,
         calibration,
         activations: args.activations,
     };
+    if let Some(board) = args.board {
+        pack::check_board_arena(&checkpoint, &options, board)?;
+    }
     let (packed, sensitivity) = choose_and_pack(&args, &checkpoint, options)?;
     if let (Some(output), Some(packed)) = (&args.output, &packed) {
         pack::check_budget(output, packed, args.budget_flash)?;
+        args.board.map_or(Ok(()), |board| pack::check_board(&checkpoint, packed, board))?;
         pack::write(output, packed)?;
     }
     let output = args.output.as_deref().unwrap_or(&args.source);
     let summary = packed.as_ref().map(ImageSummary::of_packed).transpose().map_err(Error::engine(output))?;
+    let board = packed.as_ref().zip(args.board).map(|(packed, board)| Image::new(&packed.image).map(|image| Fit::new(board, &image)));
+    let board = board.transpose().map_err(Error::engine(output))?;
     if args.json {
-        return print_json(&Report { summary, sensitivity });
+        return print_json(&Report { summary, sensitivity, board });
     }
     if let Some(sensitivity) = sensitivity {
         print(&format!("{sensitivity}\n"))?;
@@ -196,14 +210,28 @@ pub fn run(args: Args) -> Result<(), Error> {
     let (Some(summary), Some(packed)) = (summary, packed) else { return Ok(()) };
     print(&summary.to_string())?;
     let loss = packed.measured_loss.map_or("unknown".to_owned(), |loss| loss.to_string());
-    print(&format!("calibration {}; measured loss on held-out calibration data: {loss}\n", packed.calibration))
+    print(&format!("calibration {}; measured loss on held-out calibration data: {loss}\n", packed.calibration))?;
+    board.map_or(Ok(()), |fit| print(&fit.to_string()))
+}
+
+/// The layout that a board's kernels read fastest.
+fn board_layout(board: Option<&Board>) -> Target {
+    board.and_then(|board| board.layout.parse().ok()).unwrap_or_default()
+}
+
+/// The bytes for which formats are chosen: those of `--budget-flash`; else those of a board's slot, unless every matrix fits it in int8.
+fn budget(args: &Args, checkpoint: &Checkpoint, options: &pack::Options) -> Result<Option<u64>, Error> {
+    let Some(board) = args.board.filter(|_| args.budget_flash.is_none() && args.weights.is_none()) else { return Ok(args.budget_flash) };
+    let slot = u64::from(board.models.slot_bytes);
+    Ok(if pack::int8_fits(checkpoint, options, slot)? { None } else { Some(slot) })
 }
 
 /// Chooses formats where the options ask for it and packs if there is an output.
 fn choose_and_pack(args: &Args, checkpoint: &Checkpoint, options: pack::Options) -> Result<(Option<Packed>, Option<Sensitivity>), Error> {
     let replayed = args.formats.as_deref().filter(|path| path.exists());
     let written = args.formats.as_deref().filter(|_| replayed.is_none());
-    let chooses = args.target_kld.is_some() || args.budget_flash.is_some() && args.weights.is_none() && replayed.is_none();
+    let budget = budget(args, checkpoint, &options)?.filter(|_| args.weights.is_none() && replayed.is_none());
+    let chooses = args.target_kld.is_some() || budget.is_some();
     if let (Some(path), Some(_)) = (replayed, args.target_kld) {
         return Err(Error::file(path)(FormatsError::Exists));
     }
@@ -225,7 +253,7 @@ fn choose_and_pack(args: &Args, checkpoint: &Checkpoint, options: pack::Options)
         let bytes = packed.image.len();
         eprint!("formats for a loss of {loss:.6}, at most {target}, in {bytes} bytes{activations}:\n{choice}");
         (choice, Some(packed))
-    } else if let Some(budget) = args.budget_flash.filter(|_| chooses) {
+    } else if let Some(budget) = budget {
         let choice = chooser.for_budget(budget)?;
         report_choice(budget, &choice);
         let packed = args.output.is_some().then(|| chooser.pack(&choice, &progress(checkpoint))).transpose()?;

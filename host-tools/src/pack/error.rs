@@ -126,4 +126,18 @@ pub enum OutputError {
         /// The budget.
         budget: u64,
     },
+    /// The image is larger than a slot of the board.
+    #[error(
+        "the image takes {bytes} bytes of flash, {} more than the {slot} bytes of a model slot of {board}; without --weights and --formats, int4 is \
+         used where it is needed",
+        bytes - slot
+    )]
+    Board {
+        /// Size of the image.
+        bytes: u64,
+        /// Size of a slot.
+        slot: u64,
+        /// Name of the board.
+        board: &'static str,
+    },
 }

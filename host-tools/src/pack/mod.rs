@@ -2,6 +2,7 @@
 
 mod activations;
 mod assemble;
+mod board;
 pub mod calibrate;
 mod error;
 pub mod formats;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use activations::Activations;
 pub use assemble::{Packed, pack};
+pub use board::{check_board, check_board_arena, int8_fits};
 pub use error::PackError;
 pub use options::{Calibration, Options};
 pub use output::{check_budget, check_output, write};

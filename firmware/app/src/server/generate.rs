@@ -78,10 +78,11 @@ fn stream(
     loop {
         let mut meter = Meter { board, ticks: 0 };
         let Some(piece) = generation.next_piece_with(&mut meter)? else { break };
-        done.ticks_decode = done.ticks_decode.wrapping_add(meter.ticks);
+        let ticks = meter.ticks;
+        done.ticks_decode = done.ticks_decode.wrapping_add(ticks);
         let [first, second] = piece.parts();
-        replies::send_piece(port, board, piece.token, first);
-        replies::send_piece(port, board, None, second);
+        replies::send_piece(port, board, piece.token, ticks, first);
+        replies::send_piece(port, board, None, ticks, second);
         if is_cancelled(port, board) {
             done.end = message::End::Cancelled;
             break;

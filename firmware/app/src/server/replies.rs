@@ -45,10 +45,10 @@ pub fn with_sentence<R>(refusal: Refusal, pass: impl FnOnce(&str) -> R) -> R {
 }
 
 /// Sends a token with its text, which may need several replies.
-pub fn send_piece(port: &mut Port<'_>, board: &mut impl Board, mut token: Option<u32>, mut text: &str) {
+pub fn send_piece(port: &mut Port<'_>, board: &mut impl Board, mut token: Option<u32>, ticks: u64, mut text: &str) {
     while token.is_some() || !text.is_empty() {
         let (part, rest) = text.split_at_checked(text.floor_char_boundary(TEXT)).unwrap_or_default();
-        port.send(board, &Reply::Piece { token: token.take(), text: part });
+        port.send(board, &Reply::Piece { token: token.take(), ticks, text: part });
         text = rest;
     }
 }

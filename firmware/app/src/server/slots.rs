@@ -41,6 +41,8 @@ impl<B: Board, F: MappedFlash> Server<'_, B, F> {
             is_signed: false,
             has_fast_layout: true,
             labels: 0,
+            sample_rate: 0,
+            row_width: 0,
             name: "",
         };
         let pending = slots.state().pending.filter(|pending| pending.slot == slot);
@@ -125,6 +127,8 @@ fn describe<'a>(image: &Image<'a>, checksum: u32, layout: &str, info: SlotInfo<'
         is_signed: image.is_signed(),
         has_fast_layout: has_layout(image, layout),
         labels: image.config().labels,
+        sample_rate: sample_rate(image),
+        row_width: image.config().features,
         name: name.get(..name.floor_char_boundary(replies::TEXT)).unwrap_or_default(),
         ..info
     }
@@ -139,4 +143,16 @@ fn has_layout(image: &Image<'_>, layout: &str) -> bool {
         _ => "",
     };
     image.entries().filter(|entry| is_integer(entry.dtype) && entry.rows > 1).all(|entry| name(entry.layout) == layout)
+}
+
+/// Sample rate of the audio that a model reads, Hz; 0 for a model that reads none, or a program that cannot.
+fn sample_rate(image: &Image<'_>) -> u32 {
+    #[cfg(feature = "engine")]
+    let rate = image.frontend().map_or(0, |frontend| frontend.sample_rate);
+    #[cfg(not(feature = "engine"))]
+    let rate = {
+        let _ = image;
+        0
+    };
+    rate
 }

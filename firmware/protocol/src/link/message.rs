@@ -126,6 +126,8 @@ pub enum Reply<'a> {
     Piece {
         /// The token; `None` for text that was held back until the end.
         token: Option<u32>,
+        /// Ticks of choosing this token and of feeding the one before it.
+        ticks: u64,
         /// Whole UTF-8 characters.
         text: &'a str,
     },
@@ -241,6 +243,10 @@ pub struct SlotInfo<'a> {
     pub has_fast_layout: bool,
     /// Number of labels, if the model is a classifier.
     pub labels: u32,
+    /// Sample rate of the audio that the model reads, Hz; 0 if it reads none.
+    pub sample_rate: u32,
+    /// Width of the rows of features that the model reads; 0 if it reads none.
+    pub row_width: u32,
     /// Name of the model.
     pub name: &'a str,
 }

@@ -145,7 +145,7 @@ impl<'c> Chooser<'c> {
     /// # Errors
     /// [`FormatsError::Budget`] if even the smallest image is larger, and those of [`Chooser::sensitivity`].
     pub fn for_budget(&mut self, budget: u64) -> Result<Choice, Error> {
-        let largest = self.formats(|_, formats| formats.first().copied());
+        let largest = self.largest();
         let bytes = self.size.of_image(&largest);
         if bytes <= budget {
             return Ok(Choice { formats: largest, bytes, is_largest: true });
@@ -176,6 +176,15 @@ impl<'c> Chooser<'c> {
 
     fn smallest(&self) -> BTreeMap<TensorId, Format> {
         self.formats(|_, formats| formats.last().copied())
+    }
+
+    fn largest(&self) -> BTreeMap<TensorId, Format> {
+        self.formats(|_, formats| formats.first().copied())
+    }
+
+    /// Bytes of the image with every matrix in its widest format, at most.
+    pub fn largest_bytes(&self) -> u64 {
+        self.size.of_image(&self.largest())
     }
 
     /// Bytes of the smallest image.
