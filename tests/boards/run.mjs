@@ -106,6 +106,8 @@ async function main() {
   }
   const { StdioHost, TcpHost } = await import("./host.mjs");
   const { Session } = await import("./session.mjs");
+  // A reader that is gone is no reason to lose the flash.
+  process.stdout.on("error", () => {});
   const print = (value) => (values.stdio ? process.stderr : process.stdout).write(`${JSON.stringify(value)}\n`);
   const flash = await initialFlash(values);
   const host = values.stdio ? new StdioHost() : new TcpHost(values.listen, (port) => print({ listening: port }));

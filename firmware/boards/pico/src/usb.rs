@@ -32,8 +32,9 @@ struct Port {
 }
 
 impl Port {
-    /// Moves what can be moved in both directions. Input without room stays in the controller, which then makes the host wait.
-    fn poll(&mut self) {
+    /// Moves what can be moved in both directions and returns whether there is room for more input. Input without room stays in the controller,
+    /// which then makes the host wait.
+    fn poll(&mut self) -> bool {
         self.device.poll(&mut [&mut self.serial]);
         let mut packet = [0; 64];
         while RECEIVED.free() >= packet.len() {
@@ -44,6 +45,7 @@ impl Port {
         }
         while TO_SEND.drain(|bytes| self.serial.write(bytes).unwrap_or(0)) > 0 {}
         let _ = self.serial.flush();
+        RECEIVED.free() >= packet.len()
     }
 }
 
@@ -60,9 +62,8 @@ impl Usb {
         let bus = cortex_m::singleton!(: UsbBusAllocator<UsbBus> = UsbBusAllocator::new(bus));
         if let Some(port) = bus.and_then(|bus| port(bus)) {
             critical_section::with(|section| _ = PORT.borrow(section).replace(Some(port)));
-            // SAFETY: the handler shares nothing with the program but values in mutexes.
-            unsafe { NVIC::unmask(pac::Interrupt::USBCTRL_IRQ) };
         }
+        resume();
         Self { clock, is_read: false }
     }
 
@@ -86,7 +87,7 @@ impl Line for Usb {
             // A host that writes also reads.
             self.is_read = true;
             // There is room again for what waits in the controller.
-            NVIC::pend(pac::Interrupt::USBCTRL_IRQ);
+            resume();
         }
         count
     }
@@ -95,7 +96,7 @@ impl Line for Usb {
         let mut progress = self.clock.micros();
         loop {
             let count = TO_SEND.write(bytes);
-            NVIC::pend(pac::Interrupt::USBCTRL_IRQ);
+            resume();
             bytes = bytes.get(count..).unwrap_or_default();
             if bytes.is_empty() {
                 return;
@@ -114,13 +115,21 @@ impl Line for Usb {
     }
 }
 
+/// Has the interrupt handler look at the port now, and serve it from now on.
+pub fn resume() {
+    // SAFETY: the handler shares nothing with the program but values in mutexes.
+    unsafe { NVIC::unmask(pac::Interrupt::USBCTRL_IRQ) };
+    NVIC::pend(pac::Interrupt::USBCTRL_IRQ);
+}
+
 #[interrupt]
 fn USBCTRL_IRQ() {
-    critical_section::with(|section| {
-        if let Ok(mut port) = PORT.borrow(section).try_borrow_mut()
-            && let Some(port) = port.as_mut()
-        {
-            port.poll();
-        }
+    let has_room = critical_section::with(|section| {
+        let mut port = PORT.borrow(section).try_borrow_mut().ok()?;
+        port.as_mut().map(Port::poll)
     });
+    if has_room != Some(true) {
+        // Input that waits keeps the interrupt pending, and the program could not run. SysTick and the program resume it.
+        NVIC::mask(pac::Interrupt::USBCTRL_IRQ);
+    }
 }
