@@ -48,6 +48,12 @@ pub enum Error {
     Request(Cause),
 }
 
+impl From<crate::device::DeviceError> for Error {
+    fn from(error: crate::device::DeviceError) -> Self {
+        Error::Request(error.into())
+    }
+}
+
 impl Error {
     /// Adds the file to an error of the operating system.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {

@@ -35,6 +35,9 @@ pub enum FileError {
         /// Offset of the first invalid byte.
         offset: usize,
     },
+    /// An output that must be new exists.
+    #[error("refusing to overwrite: the file exists; name another output")]
+    Exists,
     /// The output is one of the inputs.
     #[error("the output is the input itself; name another output")]
     OutputIsInput,
@@ -177,6 +180,36 @@ pub fn check_distinct(output: &Path, input: &Path) -> Result<(), Error> {
 /// The error of `write`, or [`Error::Io`]. The temporary file is removed then, and an existing file keeps its content.
 pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>) -> Result<T, Error> {
     let path = &write_target(path)?;
+    write_temporary(path, ANYONE, write, |file| file.persist(path).map(drop).map_err(|error| Error::io(path)(error.error)))
+}
+
+/// Writes a file that does not exist yet, atomically. A private one can be read by its owner alone.
+///
+/// # Errors
+/// [`FileError::Exists`], or [`Error::Io`]. Nothing is left then.
+pub fn write_new(path: &Path, private: bool, bytes: &[u8]) -> Result<(), Error> {
+    let write = |file: &mut BufWriter<&File>| file.write_all(bytes).map_err(Error::io(path));
+    write_temporary(path, if private { OWNER } else { ANYONE }, write, |file| {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Error::file(path)(FileError::Exists),
+            _ => Error::io(path)(error),
+        };
+        file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
+    })
+}
+
+/// Permissions of a new file, from which the system takes those of the umask.
+const ANYONE: u32 = 0o666;
+/// Permissions of a file for its owner alone.
+const OWNER: u32 = 0o600;
+
+/// Writes a temporary file in the folder of `path`; `finish` gives it its name.
+fn write_temporary<T>(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<T, Error>,
+    finish: impl FnOnce(NamedTempFile) -> Result<(), Error>,
+) -> Result<T, Error> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -185,16 +218,17 @@ pub fn write_whole<T>(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     builder.prefix(".").suffix(".atto.partial");
     #[cfg(unix)]
     {
-        // A temporary file is private; the finished file gets the default permissions of a new file.
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     let (file, _unfinished) = Unfinished::create(|| builder.tempfile_in(folder)).map_err(Error::io(path))?;
     let mut writer = BufWriter::new(file.as_file());
     let result = write(&mut writer)?;
     writer.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
     drop(writer);
-    file.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
+    finish(file)?;
     Ok(result)
 }
 

@@ -7,6 +7,7 @@
 //! The binary `atto` is a thin layer on this library: `src/cli/` has one file per subcommand, which parses, calls and prints.
 
 pub mod bench;
+pub mod device;
 pub mod engine;
 pub mod error;
 pub mod eval;
@@ -18,6 +19,7 @@ pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod run;
+pub mod sign;
 pub mod threads;
 
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use attoformer::Image;
 use attoformer_needs::needs;
-use attoformer_protocol::Prompt;
+use attoformer_protocol::job::Prompt;
 use attoformer_tools::engine::Setup;
 use attoformer_tools::inspect::{InspectedModel, board};
 use xtask::machines::MACHINES;

@@ -122,6 +122,18 @@ fn riscv32_agrees() {
     board_agrees("riscv32-virt");
 }
 
+#[needs(program = "qemu-system-riscv32")]
+#[test]
+fn riscv32_without_atomics_agrees() {
+    board_agrees("riscv32imc-virt");
+}
+
+#[needs(program = "qemu-system-riscv32")]
+#[test]
+fn riscv32_with_an_fpu_agrees() {
+    board_agrees("riscv32imafc-virt");
+}
+
 #[test]
 fn wasm_agrees() {
     let subject = cross_target_model();

@@ -1,5 +1,7 @@
 //! What a board provides: byte lines to hosts, time, an LED.
 
+pub use attoformer_protocol::link::message::Counts;
+
 /// A byte line to a host, such as a UART or USB CDC.
 pub trait Line {
     /// Takes bytes that have arrived and returns their number, without waiting. Interrupts collect them, so that none is lost during a computation.
@@ -14,13 +16,16 @@ pub trait Board {
     /// Milliseconds since the start; wraps.
     fn millis(&mut self) -> u32;
 
-    /// A counter for measurements, such as CPU cycles; wraps at 2^64.
+    /// A counter for measurements; wraps at 2^64.
     fn ticks(&mut self) -> u64;
 
     /// Ticks per second of [`Board::ticks`].
     fn ticks_per_second(&self) -> u32;
 
-    /// Switches the LED, which is lit while the model computes.
+    /// The meaning of a tick.
+    fn counts(&self) -> Counts;
+
+    /// Switches the LED, which is lit while the model computes a token.
     fn led(&mut self, on: bool);
 
     /// Called while there is nothing to do; may wait for an interrupt.

@@ -2,7 +2,7 @@
 
 use attoformer::probe::HeadSite;
 use attoformer::{Error, Image, Plan, Probe, Session, arena_bytes};
-use attoformer_protocol::{Answer, Attention, Frame, MAX_PAYLOAD};
+use attoformer_protocol::job::{Answer, Attention, Frame, MAX_PAYLOAD};
 use heapless::Vec;
 
 use crate::{channel, fail, generate::prompt_tokens, memory};

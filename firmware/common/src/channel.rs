@@ -1,6 +1,6 @@
 //! Sends frames to the host: postcard in COBS over semihosting's standard output.
 
-use attoformer_protocol::{Frame, MAX_FRAME, MAX_PAYLOAD};
+use attoformer_protocol::job::{Frame, MAX_FRAME, MAX_PAYLOAD};
 use semihosting::io::{self, Write};
 
 /// Sends one frame. If the host no longer reads, nobody can be told, so errors are dropped.

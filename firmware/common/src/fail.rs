@@ -1,6 +1,6 @@
 //! Exits on failure: each reports the reason and ends the emulator with status 1.
 
-use attoformer_protocol::{Frame, MAX_PAYLOAD};
+use attoformer_protocol::job::{Frame, MAX_PAYLOAD};
 use core::{fmt::Write, panic::PanicInfo};
 use heapless::String;
 

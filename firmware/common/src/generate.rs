@@ -3,7 +3,7 @@
 use attoformer::frontend::Sizes;
 use attoformer::image::Architecture;
 use attoformer::{End, Error, Hooks, Image, Limits, OutputHash, Plan, Sampler, Session, Work, arena_bytes};
-use attoformer_protocol::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
+use attoformer_protocol::job::{Answer, Frame, Generate, MAX_PAYLOAD, MAX_PROMPT, Prompt, Sampling, Source};
 use heapless::Vec;
 use zerocopy::{FromBytes, Immutable};
 

@@ -1,6 +1,6 @@
 //! The job block.
 
-use attoformer_protocol::{JOB_HEADER, JOB_MAGIC, Job, MAX_JOB, source_at};
+use attoformer_protocol::job::{JOB_HEADER, JOB_MAGIC, Job, MAX_JOB, source_at};
 
 use crate::memory;
 

@@ -1,7 +1,7 @@
 //! The program of every board.
 //!
 //! A board's `main` states the rate of its counter and calls [`run`]; everything else is shared. The program contains no model: it opens the image at the
-//! address in the [`Job`](attoformer_protocol::Job), so another model needs no other build. Results are sent as [`Frame`](attoformer_protocol::Frame)s.
+//! address in the [`Job`](attoformer_protocol::job::Job), so another model needs no other build. Results are sent as [`Frame`](attoformer_protocol::job::Frame)s.
 #![no_std]
 
 #[cfg(feature = "attention")]
@@ -16,7 +16,7 @@ mod memory;
 
 pub use count::{Counter, Ticks};
 
-use attoformer_protocol::{Frame, Task};
+use attoformer_protocol::job::{Frame, Task};
 
 /// Differences between boards other than the memory map in their linker script.
 pub struct Board {

@@ -2,7 +2,7 @@
 
 use core::cell::UnsafeCell;
 
-use attoformer_protocol::{Frame, MAX_PAYLOAD};
+use attoformer_protocol::job::{Frame, MAX_PAYLOAD};
 use critical_section::RestoreState;
 use heapless::Vec;
 

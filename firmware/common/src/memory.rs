@@ -1,6 +1,6 @@
 //! The memory map of the linker script: regions, sizes, high-water marks of arena and stack.
 
-use attoformer_protocol::MAX_JOB;
+use attoformer_protocol::job::MAX_JOB;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Value of every painted byte until the program writes it.

@@ -1,4 +1,5 @@
-//! Links only if no public method of the engine can reach a panic: the panic handler calls an undefined function.
+//! Links only if no public method of the engine, and of the verification of signatures, can reach a panic: the panic handler calls an undefined
+//! function.
 //!
 //! Image, arena, tokens, text and parameters pass through [`black_box`], so the optimizer knows nothing about them and cannot drop a check because of
 //! their values. `cargo xtask nopanic` builds it; it never runs. `cargo test -p xtask --test architecture` checks that every public method is called.
@@ -13,6 +14,7 @@ use attoformer::kernels::{self, SCALAR};
 use attoformer::{
     Arena, Decoder, Error, Feature, Image, Inline, Limits, OutputHash, Plan, Sampler, Session, StopMatcher, Tokenizer, arena_bytes,
 };
+use attoformer_signature::Verifier;
 use core::{fmt::Write, hint::black_box, panic::PanicInfo};
 
 /// Entry point, which the linker keeps.
@@ -23,6 +25,7 @@ pub extern "C" fn _start() {
     let _ = black_box(use_everything(image, arena, black_box(&[]), black_box("")));
     let _ = black_box(use_the_rest(black_box(&[]), black_box(&mut []), black_box(&[]), black_box("")));
     let _ = black_box(use_the_views(black_box(&[]), black_box(&mut []), black_box(&[""])));
+    black_box(use_signatures(black_box(&[0; 32]), black_box(&[0; 64]), image));
     #[cfg(feature = "plant")]
     black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
 }
@@ -140,6 +143,18 @@ fn use_the_views(bytes: &[u8], values: &mut [f32], stops: &[&str]) -> Result<(),
     let pictures = Pictures::new(bytes)?;
     black_box((pictures.is_consistent(), pictures.rows(), pictures.features(), pictures.bytes()));
     Ok(())
+}
+
+/// Verifies signatures: of an image, and of a message in pieces.
+fn use_signatures(key: &[u8; 32], signature: &[u8; 64], bytes: &[u8]) -> Option<bool> {
+    if let Err(error) = attoformer_signature::verify(key, bytes) {
+        let _ = write!(Console, "{error}");
+    }
+    black_box(attoformer_signature::split(bytes).is_ok());
+    let mut verifier = Verifier::new(key, signature)?;
+    verifier.update(bytes);
+    verifier.update(black_box(&[]));
+    Some(verifier.finish())
 }
 
 /// Extracts the features of a clip, whole and streamed, and of a picture.

@@ -1,7 +1,11 @@
 //! The boards: memory, link and flasher of each. Addresses agree with `memory.x` in the board's folder, which a test compares.
 
+mod emulated;
 mod products;
 
+pub use emulated::{
+    MPS2_AN385, MPS2_AN385_M0, MPS2_AN386, MPS2_AN500, MPS2_AN505, MPS3_AN547, RISCV32_VIRT, RISCV32IMAFC_VIRT, RISCV32IMC_VIRT,
+};
 pub use products::{B_U585I_IOT02A, ESP32_C3, ESP32_C6, NRF52840_DK, NUCLEO_H743, PICO, PICO2, PICO2_RISCV, STM32F405};
 
 /// A region of memory.
@@ -179,7 +183,26 @@ pub struct Board {
 }
 
 /// All boards. The emulated machines of `cargo xtask qemu` follow the products.
-pub const BOARDS: &[Board] = &[PICO, PICO2, PICO2_RISCV, NRF52840_DK, STM32F405, NUCLEO_H743, B_U585I_IOT02A, ESP32_C3, ESP32_C6];
+pub const BOARDS: &[Board] = &[
+    PICO,
+    PICO2,
+    PICO2_RISCV,
+    NRF52840_DK,
+    STM32F405,
+    NUCLEO_H743,
+    B_U585I_IOT02A,
+    ESP32_C3,
+    ESP32_C6,
+    MPS2_AN385_M0,
+    MPS2_AN385,
+    MPS2_AN386,
+    MPS2_AN500,
+    MPS2_AN505,
+    MPS3_AN547,
+    RISCV32IMC_VIRT,
+    RISCV32_VIRT,
+    RISCV32IMAFC_VIRT,
+];
 
 /// Finds the board of this name.
 #[must_use]
@@ -187,7 +210,21 @@ pub fn find(name: &str) -> Option<&'static Board> {
     BOARDS.iter().find(|board| board.name == name)
 }
 
+/// The one of several boards that is built for a compiler target; the first if none is.
+#[must_use]
+pub fn for_target(boards: &'static [Board], target: &str) -> &'static Board {
+    boards.iter().find(|board| board.target == target).or_else(|| boards.first()).unwrap_or(&MPS2_AN386)
+}
+
 impl Board {
+    /// The flash of journal and slots, with what lies between them.
+    #[must_use]
+    pub const fn flash_models(&self) -> Region {
+        let [first, second] = self.models.slots;
+        let last = if first > second { first } else { second };
+        Region::new(self.models.journal, last + self.models.slot_bytes - self.models.journal)
+    }
+
     /// The regions of flash that a program may occupy.
     pub fn program_regions(&self) -> impl Iterator<Item = Region> + '_ {
         self.vectors.into_iter().chain([self.program])

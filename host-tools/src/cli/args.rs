@@ -2,6 +2,7 @@
 
 use attoformer::Sampler;
 use attoformer_tools::Error;
+use attoformer_tools::device::requests::Sampling;
 use attoformer_tools::engine::{Setup, select_kernels, thread_pool};
 use attoformer_tools::threads::all_cores;
 
@@ -88,6 +89,18 @@ pub struct SamplingArgs {
 }
 
 impl SamplingArgs {
+    /// The same parameters for a board, which runs the sampler itself.
+    pub fn on_board(&self, limit: Option<u32>) -> Sampling {
+        Sampling {
+            limit: limit.unwrap_or(u32::MAX),
+            temperature: self.temperature,
+            top_k: self.top_k.unwrap_or(0),
+            top_p: self.top_p.unwrap_or(1.0),
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed,
+        }
+    }
+
     /// The sampler with these options.
     pub fn sampler(&self) -> Result<Sampler, attoformer::Error> {
         let mut sampler = Sampler::new(self.seed).with_temperature(self.temperature)?.with_repetition_penalty(self.repetition_penalty)?;

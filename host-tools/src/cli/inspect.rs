@@ -178,7 +178,7 @@ fn options(args: &Args, image: &Image, prompt: &[u32]) -> Result<InspectOptions,
         (Some(path), true) => Ablate::Mean(sequences(args, image, path)?),
     };
     let other = args.other.as_ref().map(|text| tokens_of(image, text, &args.file)).transpose()?;
-    let neurons = args.neurons.as_ref().map(|path| Ok((name_of(path), sequences(args, image, path)?))).transpose()?;
+    let neurons = args.neurons.as_ref().map(|path| Ok::<_, Error>((name_of(path), sequences(args, image, path)?))).transpose()?;
     Ok(InspectOptions {
         attention: args.attention || (by_default && image.config().attention == AttentionKind::Softmax),
         lens: args.lens || (by_default && is_decoder),

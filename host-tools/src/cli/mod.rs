@@ -7,17 +7,21 @@ mod boards;
 mod chat;
 mod classify;
 mod completions;
+mod device;
 mod embed;
 mod eval;
 mod flash;
 mod import;
 mod info;
 mod inspect;
+mod keygen;
 mod output;
 mod pack;
 mod run;
+mod sign;
 mod train;
 mod transcribe;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -47,8 +51,12 @@ enum Command {
     Transcribe(transcribe::Args),
     Bench(bench::Args),
     Inspect(inspect::Args),
+    Device(device::Args),
     Boards(boards::Args),
     Flash(flash::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
     Train(train::Args),
     Completions(completions::Args),
 }
@@ -94,8 +102,12 @@ fn run_command() -> Result<(), Error> {
         Command::Transcribe(args) => transcribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Device(args) => device::run(args),
         Command::Boards(args) => boards::run(args),
         Command::Flash(args) => flash::run(args),
+        Command::Keygen(args) => keygen::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Train(args) => train::run(args),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }

@@ -225,7 +225,7 @@ impl<'a> Frontends<'a> {
             let Some(frontend) = &self.reference else { continue };
             let sequence = scorer.with_reference(|session, path| {
                 let tokens = reference.window(session, frontend, window).map_err(Error::engine(path))?;
-                Ok(forced(session, &reference, &tokens))
+                Ok::<_, Error>(forced(session, &reference, &tokens))
             });
             let Some((sequence, prompt)) = sequence.transpose()? else { continue };
             scores.push(scorer.score(&sequence, prompt)?);

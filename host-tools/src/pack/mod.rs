@@ -27,4 +27,5 @@ pub use options::{Calibration, Options};
 pub use output::{check_budget, check_output, write};
 pub use tensor_id::tensor_name;
 pub use weights::StoredTensor;
+pub(crate) use writer::align;
 pub use writer::seal;

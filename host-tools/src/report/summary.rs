@@ -48,7 +48,7 @@ pub struct ImageSummary {
     pub model_version: u32,
     /// Cargo features of the engine crate that the image needs.
     pub features: Vec<&'static str>,
-    /// Whether the image is signed. Nothing verifies the signature yet.
+    /// Whether the image is signed. `atto verify` verifies the signature.
     pub signed: bool,
     /// Output hash of the golden vector in hex.
     pub golden: String,
@@ -189,7 +189,7 @@ impl fmt::Display for ImageSummary {
             writeln!(f, "model version {}", self.model_version)?;
         }
         if self.signed {
-            writeln!(f, "signed; the signature was not verified")?;
+            writeln!(f, "signed; the signature was not verified, see `atto verify`")?;
         }
         let integers = self.tensors.iter().filter(|tensor| tensor.activations <= 12).count();
         let wide = self.tensors.iter().filter(|tensor| tensor.activations == 12).count();

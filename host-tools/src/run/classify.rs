@@ -68,13 +68,19 @@ pub fn labels(image: &Image) -> Result<Vec<String>, EngineError> {
 /// # Errors
 /// Those of [`labels`].
 pub fn predictions(image: &Image, logits: &[f32]) -> Result<Vec<Prediction>, EngineError> {
+    labels(image).map(|labels| ranked(labels, logits))
+}
+
+/// The softmax of the logits with these labels, most likely first.
+#[must_use]
+pub fn ranked(labels: Vec<String>, logits: &[f32]) -> Vec<Prediction> {
     let largest = logits.iter().fold(f32::MIN, |largest, &logit| largest.max(logit));
     let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
     let sum: f64 = weights.iter().sum();
-    let labelled = labels(image)?.into_iter().zip(weights);
+    let labelled = labels.into_iter().zip(weights);
     let mut predictions: Vec<Prediction> = labelled.map(|(label, weight)| Prediction { label, p: weight / sum }).collect();
     predictions.sort_by(|a, b| b.p.total_cmp(&a.p));
-    Ok(predictions)
+    predictions
 }
 
 /// Classifies a file of audio, a picture or rows of features. Returns the logits `(labels)` and the seconds at the end of the audio that exceed the

@@ -1,6 +1,6 @@
 //! The report of a finished job, collected from a machine's frames: the JSON that `cargo xtask qemu` prints.
 
-use attoformer_protocol::{Answer, Frame};
+use attoformer_protocol::job::{Answer, Frame};
 use serde::Serialize;
 
 /// Results of one job. The instruction count is the emulator's; it is not a cycle count.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use attoformer_protocol::{Attention, Frame, Prompt, Task};
+use attoformer_protocol::job::{Attention, Frame, Prompt, Task};
 use serde::Serialize;
 
 use crate::{emulator, firmware, machines::Machine};

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task, source_at};
+use attoformer_protocol::job::{Frame, JOB_MAGIC, Job, MAX_FRAME, MAX_JOB, Task, source_at};
 
 use crate::machines::Machine;
 
@@ -137,7 +137,7 @@ fn command(machine: &Machine, elf: &Path, image: Option<&Path>, job: &Path) -> C
 }
 
 /// The option that loads a file's bytes at an address; a comma in a file name is doubled.
-fn loader(file: &Path, address: u32) -> String {
+pub fn loader(file: &Path, address: u32) -> String {
     format!("loader,file={},addr={address:#x},force-raw=on", file.display().to_string().replace(',', ",,"))
 }
 

@@ -2,11 +2,13 @@
 
 pub mod answer;
 pub mod attention;
+pub mod emulation;
 pub mod emulator;
 pub mod firmware;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod machines;
+pub mod npm;
 pub mod output;
 pub mod process;
 pub mod program;

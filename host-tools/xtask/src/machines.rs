@@ -13,7 +13,7 @@ pub struct Machine {
     pub select: &'static [&'static str],
     /// Compiler target.
     pub target: &'static str,
-    /// Program in `firmware/boards`.
+    /// Program in `firmware/boards/emulated`.
     pub program: &'static str,
     /// Kernel set, if the target alone does not imply it (`--cfg attoformer_backend="…"`).
     pub backend: Option<&'static str>,
@@ -28,8 +28,22 @@ pub struct Machine {
 const ARM: &str = "qemu-system-arm";
 const MIB: u32 = 1 << 20;
 
+/// QEMU's RISC-V board. The variants differ in the instructions that the compiler may use.
+const RISCV32: Machine = Machine {
+    name: "riscv32-virt",
+    core: "RV32IMAC",
+    emulator: "qemu-system-riscv32",
+    select: &["-machine", "virt", "-bios", "none"],
+    target: "riscv32imac-unknown-none-elf",
+    program: "riscv32-virt",
+    backend: None,
+    job_at: 0x800f_0000,
+    image_at: 0x8010_0000,
+    image_limit: 63 * MIB,
+};
+
 /// All machines, from the smallest core to the largest.
-pub const MACHINES: [Machine; 7] = [
+pub const MACHINES: [Machine; 9] = [
     Machine {
         name: "mps2-an385-m0",
         core: "Cortex-M0+ stand-in: ARMv6-M code on a Cortex-M3",
@@ -103,16 +117,19 @@ pub const MACHINES: [Machine; 7] = [
         image_limit: 8 * MIB - 0x1_0000,
     },
     Machine {
-        name: "riscv32-virt",
-        core: "RV32IMAC",
-        emulator: "qemu-system-riscv32",
-        select: &["-machine", "virt", "-bios", "none"],
-        target: "riscv32imac-unknown-none-elf",
-        program: "riscv32-virt",
-        backend: None,
-        job_at: 0x800f_0000,
-        image_at: 0x8010_0000,
-        image_limit: 63 * MIB,
+        name: "riscv32imc-virt",
+        core: "RV32IMC",
+        select: &["-machine", "virt", "-bios", "none", "-cpu", "rv32,f=false,d=false,a=false"],
+        target: "riscv32imc-unknown-none-elf",
+        ..RISCV32
+    },
+    RISCV32,
+    Machine {
+        name: "riscv32imafc-virt",
+        core: "RV32IMAFC",
+        select: &["-machine", "virt", "-bios", "none", "-cpu", "rv32"],
+        target: "riscv32imafc-unknown-none-elf",
+        ..RISCV32
     },
 ];
 

@@ -24,6 +24,8 @@ enum Command {
     ReleaseCheck(commands::steps::Arguments),
     /// Run an image on an emulated machine
     Qemu(commands::qemu::Arguments),
+    /// Run a board's own firmware in an emulator, over its link
+    Emulate(commands::emulate::Arguments),
     /// Print the attention weights of one head on an emulated machine
     Attention(commands::attention::Arguments),
     /// Count the instructions of each kernel on an emulated machine
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => commands::test::run(&arguments),
         Command::ReleaseCheck(arguments) => commands::release_check::run(&arguments),
         Command::Qemu(arguments) => commands::qemu::run(&arguments),
+        Command::Emulate(arguments) => commands::emulate::run(&arguments),
         Command::Attention(arguments) => commands::attention::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Quality(arguments) => commands::quality::run(&arguments),

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 ///
 /// - `file = "PATH"`: a file or folder, relative to the repository's root
 /// - `env = "NAME"`: an environment variable
-/// - `program = "NAME"`: a program that answers `--version`
+/// - `program = "NAME"`: a program that answers `--version` or, as openssl does, `version`
 /// - `python = "3.10"`: Python 3 of at least this minor version
 /// - `cpu = "avx2"`: an x86 CPU feature: `avx2` or `avx512vnni`
 /// - `user = "unprivileged"` or `user = "mount"`: a user whom file permissions apply to, or who may mount a file system
@@ -74,7 +74,7 @@ fn is_met(kind: &str, value: &str) -> Option<bool> {
     Some(match kind {
         "file" => Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(value).exists(),
         "env" => std::env::var_os(value).is_some(),
-        "program" => succeeds(value, &["--version"]),
+        "program" => succeeds(value, &["--version"]) || succeeds(value, &["version"]),
         "python" => succeeds("python3", &["-c", &format!("import sys; sys.exit(sys.version_info < ({}))", value.replace('.', ", "))]),
         "cpu" => has_cpu_feature(value)?,
         "user" if value == "unprivileged" => !succeeds("sh", &["-c", "test \"$(id -u)\" = 0"]),

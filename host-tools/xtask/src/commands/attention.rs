@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::Prompt;
+use attoformer_protocol::job::Prompt;
 use xtask::attention::rows;
 use xtask::machines::{self, MACHINES};
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, Prompt, Sampling, Source, Task};
+use attoformer_protocol::job::{Frame, Generate, Prompt, Sampling, Source, Task};
 use serde::Deserialize;
 use xtask::{
     answer::Report,
@@ -112,7 +112,7 @@ impl Progress {
 }
 
 /// Builds `atto` with no more than the demo needs, in the profile of `cargo xtask` itself, whose dependencies are built already.
-fn build_atto() -> Result<PathBuf> {
+pub fn build_atto() -> Result<PathBuf> {
     let mut command = cargo();
     command.current_dir(root()).args(["build", "--package", "attoformer-tools", "--bin", "atto", "--no-default-features"]);
     execute(&mut command)?;

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod bench;
 pub mod demo;
+pub mod emulate;
 pub mod models;
 pub mod nopanic;
 pub mod picture;

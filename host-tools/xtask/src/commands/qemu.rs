@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use attoformer_protocol::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Source, Task};
+use attoformer_protocol::job::{Frame, Generate, MAX_PROMPT, Prompt, Sampling, Source, Task};
 use serde_json::json;
 use xtask::{
     answer::Report,
@@ -23,7 +23,8 @@ const TOLERANCE: u64 = 100;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The machine: mps2-an385-m0, mps2-an385, mps2-an386, mps2-an500, mps2-an505, mps3-an547 or riscv32-virt
+    /// The machine: mps2-an385-m0, mps2-an385, mps2-an386, mps2-an500, mps2-an505, mps3-an547,
+    /// riscv32imc-virt, riscv32-virt or riscv32imafc-virt
     #[arg(long)]
     machine: String,
     /// Build for this target instead of the machine's own (thumbv6m-none-eabi on mps2-an385)

