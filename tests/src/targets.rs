@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use attoformer::kernels::Kernels;
-use attoformer_protocol::{self as protocol, Generate, Prompt, Sampling, Task};
+use attoformer_protocol::job::{self as protocol, Generate, Prompt, Sampling, Task};
 use attoformer_replay::{Job, Source, replay};
 use std::path::Path;
 use std::process::Command;
