@@ -1,6 +1,7 @@
 //! Shared parts of the whole-system tests: models, targets and the command-line tool.
 
 pub mod atto;
+pub mod board;
 pub mod golden;
 pub mod hostile;
 pub mod models;

@@ -211,7 +211,10 @@ impl<'a> Image<'a> {
 
     /// Names of a classifier's labels, in the order of its outputs; empty for an image without names.
     pub fn labels(&self) -> impl Iterator<Item = &'a str> {
-        core::str::from_utf8(self.section(section::LABELS)).unwrap_or_default().lines()
+        // By bytes: the iterator over the lines of a text can reach a panic where it is not inlined.
+        let labels = self.section(section::LABELS);
+        let lines = labels.strip_suffix(b"\n").unwrap_or(labels).split(|&byte| byte == b'\n');
+        lines.filter(|_| !labels.is_empty()).filter_map(|line| core::str::from_utf8(line).ok())
     }
 
     /// The front end that turns sound into rows of features; `None` for an image that does not read sound.

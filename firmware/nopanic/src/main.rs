@@ -1,10 +1,12 @@
-//! Links only if no public method of the engine, and of the verification of signatures, can reach a panic: the panic handler calls an undefined
-//! function.
+//! Links only if no public method of the engine, no request over the link, no operation on the slots and no verification of a signature can reach a
+//! panic: the panic handler calls an undefined function.
 //!
 //! Image, arena, tokens, text and parameters pass through [`black_box`], so the optimizer knows nothing about them and cannot drop a check because of
 //! their values. `cargo xtask nopanic` builds it; it never runs. `cargo test -p xtask --test architecture` checks that every public method is called.
 #![no_std]
 #![no_main]
+
+mod link;
 
 use attoformer::frontend::pictures::Pictures;
 use attoformer::frontend::{Frames, Frontend, Sizes};
@@ -26,6 +28,7 @@ pub extern "C" fn _start() {
     let _ = black_box(use_the_rest(black_box(&[]), black_box(&mut []), black_box(&[]), black_box("")));
     let _ = black_box(use_the_views(black_box(&[]), black_box(&mut []), black_box(&[""])));
     black_box(use_signatures(black_box(&[0; 32]), black_box(&[0; 64]), image));
+    link::use_the_link(black_box(&mut []));
     #[cfg(feature = "plant")]
     black_box(planted(black_box(&[1, 2, 3]), black_box(3)));
 }
