@@ -7,11 +7,18 @@ const QUEUE = 4096;
 
 /** Serves one client at a time; the next one waits until it closes. */
 export class TcpHost {
-  constructor(port, onListening) {
+  /** Opens the port. `onReady` receives it when the board first waits for a request. */
+  static async open(port, onReady) {
+    const host = new TcpHost();
+    await new Promise((resolve, reject) => host.server.on("error", reject).listen(port, "127.0.0.1", resolve));
+    host.ready = () => onReady(host.server.address().port);
+    return host;
+  }
+
+  constructor() {
     this.waiting = [];
     this.onBytes = () => {};
     this.server = createServer((socket) => this.accept(socket));
-    this.server.listen(port, "127.0.0.1", () => onListening(this.server.address().port));
   }
 
   accept(socket) {
@@ -59,6 +66,7 @@ export class TcpHost {
 export class StdioHost {
   constructor() {
     this.onBytes = () => {};
+    this.ready = () => {};
     this.hasEnded = false;
     process.stdin.on("data", (bytes) => this.onBytes(bytes));
     process.stdin.on("end", () => (this.hasEnded = true));

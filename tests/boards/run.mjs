@@ -12,7 +12,7 @@ Usage: node run.mjs --uf2 FILE --link uart|usb --listen PORT|--stdio [OPTIONS]
   --uf2 FILE          firmware, and a model if the file has one, as written to a board in BOOTSEL mode
   --link uart|usb     UART0 at 115200 baud of simulated time, or the USB serial port
   --listen PORT       serve the link on this TCP port of 127.0.0.1, one client at a time; 0 chooses a port.
-                      Prints {"listening": PORT} when it is ready. Ends when standard input closes
+                      Prints {"listening": PORT} when the board waits for a request. Ends when standard input closes
   --stdio             serve the link on standard input and output; ends when the input has ended and the board waits
   --flash-state FILE  keep the flash in this file: if it exists, the board starts with it and --uf2 is not written again
   --cut N             cut power in the middle of flash operation N (an erased sector or a programmed page), with exit status 75
@@ -98,6 +98,14 @@ function randomNumbers(seed) {
   };
 }
 
+async function openPort(TcpHost, port, print) {
+  try {
+    return await TcpHost.open(port, (chosen) => print({ listening: chosen }));
+  } catch (error) {
+    throw new UsageError(`cannot listen on port ${port}: ${error.message}`);
+  }
+}
+
 async function main() {
   const values = options();
   if (values.help) {
@@ -110,7 +118,7 @@ async function main() {
   process.stdout.on("error", () => {});
   const print = (value) => (values.stdio ? process.stderr : process.stdout).write(`${JSON.stringify(value)}\n`);
   const flash = await initialFlash(values);
-  const host = values.stdio ? new StdioHost() : new TcpHost(values.listen, (port) => print({ listening: port }));
+  const host = values.stdio ? new StdioHost() : await openPort(TcpHost, values.listen, print);
   const session = new Session(flash, { link: values.link, cut: values.cut, random: randomNumbers(values.seed) }, host);
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => session.stop());
   if (!values.stdio) process.stdin.on("end", () => session.stop()).resume();

@@ -17,6 +17,7 @@ export class Session {
     this.counts = { instructions: 0, cycles: 0, restarts: 0, flash_operations: 0, uart_overruns: 0, led_spans: [] };
     this.output = [];
     this.isStopped = false;
+    this.isReady = false;
     this.host.onBytes = (bytes) => {
       this.link.send(bytes);
       this.host.balance(this.link.pending);
@@ -81,6 +82,10 @@ export class Session {
   async pause() {
     const { core, clock } = this.board.mcu;
     if (!core.waiting || this.isStopped) return new Promise(setImmediate);
+    if (!this.isReady && this.link.isReady) {
+      this.isReady = true;
+      this.host.ready();
+    }
     if (this.host.hasEnded && this.link.pending === 0) return this.stop();
     const nanos = clock.nextAlarm === null ? 1e9 : clock.nanosToNextAlarm;
     const start = process.hrtime.bigint();

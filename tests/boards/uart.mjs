@@ -20,6 +20,8 @@ export class UartLink {
     this.dma = mcu.dma;
     this.counts = counts;
     this.onByte = onByte;
+    /** Whether the host can send: it needs no set-up. */
+    this.isReady = true;
     this.toBoard = [];
     this.next = 0;
     this.sending = [];

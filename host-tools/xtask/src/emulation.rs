@@ -1,10 +1,10 @@
 //! A board that runs in an emulator with its link on a TCP port: its own firmware on rp2040js or on QEMU.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -34,6 +34,8 @@ pub enum Link {
 /// A running board. Dropping it ends the emulator.
 pub struct Emulation {
     child: Child,
+    /// Output of rp2040js after its first line.
+    output: Option<BufReader<ChildStdout>>,
     /// Port of the link on 127.0.0.1.
     pub port: u16,
     /// Name of the emulator.
@@ -60,14 +62,14 @@ impl Emulation {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start `node`: install Node.js 18 or newer, then run `cargo xtask setup`")?;
         let Some(output) = child.stdout.take() else { bail!("the emulator has no output stream") };
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("cannot read the emulator's output")?;
+        let (mut line, mut output) = (String::new(), BufReader::new(output));
+        output.read_line(&mut line).context("cannot read the emulator's output")?;
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let Some(port) = ready["listening"].as_u64() else {
             let _ = child.kill();
             bail!("{}: the emulator did not start: {line}", uf2.display());
         };
-        Ok(Self { child, port: port as u16, emulator: "rp2040js" })
+        Ok(Self { child, output: Some(output), port: port as u16, emulator: "rp2040js" })
     }
 
     /// Starts a board on QEMU, with an image in its first slot. Port 0 chooses one.
@@ -97,14 +99,27 @@ impl Emulation {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Self { child, port, emulator: "qemu" })
+        Ok(Self { child, output: None, port, emulator: "qemu" })
+    }
+
+    /// Ends the Pico's emulator, which then saves its flash; returns its exit status and the rest of its output, JSON lines.
+    ///
+    /// # Errors
+    /// The operating system cannot tell.
+    pub fn stop(mut self) -> Result<(ExitStatus, String)> {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        if let Some(output) = &mut self.output {
+            output.read_to_string(&mut rest).context("cannot read the emulator's output")?;
+        }
+        Ok((self.child.wait()?, rest))
     }
 
     /// The emulator's exit status, once it has ended.
     ///
     /// # Errors
     /// The operating system cannot tell.
-    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 }
