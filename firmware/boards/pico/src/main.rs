@@ -5,13 +5,12 @@
 mod clock;
 mod fault;
 mod flash;
-mod memory;
 mod pico;
-mod ring;
 mod uart;
 mod usb;
 
 use attoformer_app::{ABOUT_BYTES, Parts, about, serve};
+use attoformer_board::memory;
 use attoformer_protocol::boards::PICO;
 
 /// The second-stage boot loader, which the boot ROM starts: it sets up reading from flash.

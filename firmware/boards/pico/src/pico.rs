@@ -1,6 +1,7 @@
 //! The board: clocks, pins and peripherals.
 
 use attoformer_app::{Board, Counts};
+use attoformer_board::arm::guard_stack;
 use cortex_m::peripheral::Peripherals as Core;
 use embedded_hal::digital::OutputPin;
 use rp2040_hal::{
@@ -15,7 +16,7 @@ use rp2040_hal::{
     watchdog::Watchdog,
 };
 
-use crate::{clock::Clock, memory, uart::Uart, usb::Usb};
+use crate::{clock::Clock, uart::Uart, usb::Usb};
 
 /// Frequency of the crystal in Hz.
 const CRYSTAL: u32 = 12_000_000;
@@ -31,7 +32,7 @@ pub struct Pico {
 /// Sets up the clocks at 125 MHz, both lines and the LED; `None` if a clock does not start or it is called again.
 pub fn start() -> Option<(Pico, Uart, Usb)> {
     let (core, chip) = (Core::take()?, pac::Peripherals::take()?);
-    memory::guard_stack(core.MPU);
+    guard_stack(core.MPU);
     let mut resets = chip.RESETS;
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     let clocks = init_clocks_and_plls(CRYSTAL, chip.XOSC, chip.CLOCKS, chip.PLL_SYS, chip.PLL_USB, &mut resets, &mut watchdog).ok()?;

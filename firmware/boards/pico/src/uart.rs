@@ -1,9 +1,8 @@
 //! UART0 with a queue in each direction. Its interrupt moves the bytes, so none is lost while the program computes.
 
 use attoformer_app::Line;
+use attoformer_board::ring::Ring;
 use rp2040_hal::pac::{self, interrupt};
-
-use crate::ring::Ring;
 
 static RECEIVED: Ring<2048> = Ring::new();
 static TO_SEND: Ring<256> = Ring::new();

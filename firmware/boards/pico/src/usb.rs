@@ -3,6 +3,7 @@
 use core::cell::RefCell;
 
 use attoformer_app::Line;
+use attoformer_board::ring::Ring;
 use cortex_m::peripheral::NVIC;
 use critical_section::Mutex;
 use rp2040_hal::{
@@ -15,7 +16,7 @@ use usb_device::{
 };
 use usbd_serial::{SerialPort, USB_CLASS_CDC};
 
-use crate::{clock::Clock, ring::Ring};
+use crate::clock::Clock;
 
 /// Vendor and product that hosts look for.
 const IDS: UsbVidPid = UsbVidPid(0x2e8a, 0x000a);
