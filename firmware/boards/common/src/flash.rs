@@ -138,3 +138,25 @@ impl NorFlashError for FlashError {
         }
     }
 }
+
+/// Bytes of a page of a serial flash, the most that one command programs.
+pub const PAGE: usize = 256;
+
+/// Cuts bytes into pages for `program`, which takes the address of a page and all its bytes. Bytes that stay as they are have all bits set, which
+/// programming does not change.
+///
+/// # Errors
+/// Those of `program`.
+pub fn pages(address: u32, bytes: &[u8], mut program: impl FnMut(u32, &[u8; PAGE]) -> Result<(), FlashError>) -> Result<(), FlashError> {
+    let (mut at, mut rest) = (address, bytes);
+    while !rest.is_empty() {
+        let mut page = [0xff; PAGE];
+        let skip = at as usize % PAGE;
+        let (part, after) = rest.split_at(rest.len().min(PAGE - skip));
+        page.iter_mut().skip(skip).zip(part).for_each(|(to, from)| *to = *from);
+        program(at - skip as u32, &page)?;
+        at += part.len() as u32;
+        rest = after;
+    }
+    Ok(())
+}

@@ -1,27 +1,36 @@
 //! The board: clocks, pins and peripherals.
 
-use attoformer_app::{Board, Counts};
+use attoformer_app::{Board, Counts, Line};
 use attoformer_board::arm::guard_stack;
-use cortex_m::peripheral::Peripherals as Core;
+use attoformer_board::pl011::{Pl011, Pl011Line};
+use attoformer_board::usb::{self, SharedPort, UsbLine};
+use cortex_m::peripheral::{NVIC, Peripherals as Core};
 use embedded_hal::digital::OutputPin;
 use rp2040_hal::{
     clocks::{Clock as _, init_clocks_and_plls},
     fugit::RateExtU32,
     gpio::{FunctionSioOutput, Pin, Pins, PullDown, bank0::Gpio25},
-    pac,
+    pac::{self, interrupt},
     sio::Sio,
     timer::Timer,
     uart::{DataBits, StopBits, UartConfig, UartPeripheral},
     usb::UsbBus,
     watchdog::Watchdog,
 };
+use usb_device::bus::UsbBusAllocator;
 
-use crate::{clock::Clock, uart::Uart, usb::Usb};
+use crate::clock::Clock;
 
 /// Frequency of the crystal in Hz.
 const CRYSTAL: u32 = 12_000_000;
 /// Speed of the UART in bits per second.
 const BAUD: u32 = 115_200;
+/// Vendor and product that hosts look for.
+const IDS: (u16, u16) = (0x2e8a, 0x000a);
+
+// SAFETY: this is the address of UART0, whose data register nothing else uses after `start`.
+static UART: Pl011 = unsafe { Pl011::new(0x4003_4000) };
+static USB: SharedPort<UsbBus> = SharedPort::new();
 
 /// Time and the LED.
 pub struct Pico {
@@ -30,7 +39,7 @@ pub struct Pico {
 }
 
 /// Sets up the clocks at 125 MHz, both lines and the LED; `None` if a clock does not start or it is called again.
-pub fn start() -> Option<(Pico, Uart, Usb)> {
+pub fn start() -> Option<(Pico, Pl011Line, impl Line)> {
     let (core, chip) = (Core::take()?, pac::Peripherals::take()?);
     guard_stack(core.MPU);
     let mut resets = chip.RESETS;
@@ -48,7 +57,24 @@ pub fn start() -> Option<(Pico, Uart, Usb)> {
     uart.enable_tx_interrupt();
 
     let bus = UsbBus::new(chip.USBCTRL_REGS, chip.USBCTRL_DPRAM, clocks.usb_clock, true, &mut resets);
-    Some((Pico { clock, led }, Uart::start(), Usb::start(bus, clock)))
+    USB.start(cortex_m::singleton!(: UsbBusAllocator<UsbBus> = UsbBusAllocator::new(bus))?, "Attoformer on Raspberry Pi Pico", IDS);
+    // SAFETY: the handlers share nothing with the program but queues and what is in a mutex.
+    unsafe {
+        NVIC::unmask(pac::Interrupt::UART0_IRQ);
+        NVIC::unmask(pac::Interrupt::USBCTRL_IRQ);
+    }
+    let usb = UsbLine::new(move || (clock.micros() / 1000) as u32, || NVIC::pend(pac::Interrupt::USBCTRL_IRQ));
+    Some((Pico { clock, led }, Pl011Line(&UART), usb))
+}
+
+#[interrupt]
+fn UART0_IRQ() {
+    UART.interrupt();
+}
+
+#[interrupt]
+fn USBCTRL_IRQ() {
+    USB.interrupt();
 }
 
 impl Board for Pico {
@@ -76,7 +102,7 @@ impl Board for Pico {
     fn idle(&mut self) {
         // With interrupts off, one that arrives after the check still ends the wait, and is served after it.
         cortex_m::interrupt::free(|_| {
-            if !Uart::has_input() && !Usb::has_input() {
+            if !UART.has_input() && !usb::has_input() {
                 cortex_m::asm::wfi();
             }
         });
