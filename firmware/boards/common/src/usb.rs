@@ -52,6 +52,12 @@ impl<B: UsbBus> Port<B> {
 /// The port as a program's static, which its interrupt handler shares.
 pub struct SharedPort<B: UsbBus + 'static>(Mutex<RefCell<Option<Port<B>>>>);
 
+impl<B: UsbBus> Default for SharedPort<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<B: UsbBus> SharedPort<B> {
     /// A port that is not started.
     pub const fn new() -> Self {
