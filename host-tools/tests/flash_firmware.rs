@@ -155,7 +155,8 @@ fn compiled_programs_are_classified_by_their_processor() {
     ];
     for (rank, target) in targets.into_iter().enumerate() {
         for board in boards::BOARDS.iter().filter(|board| matches!(board.boot, Boot::Vectors | Boot::Espressif)) {
-            let own = targets.iter().position(|target| *target == board.target).unwrap();
+            // Emulated machines have targets that only they need.
+            let Some(own) = targets.iter().position(|target| *target == board.target) else { continue };
             let file = compiled(folder.path(), target, board.program_regions().next().unwrap().start);
             let runs = (rank < 3) == (own < 3) && rank <= own;
             let sentence = refusal(board.name, &file);
