@@ -5,8 +5,9 @@ mod common;
 use std::process::{Command, Output};
 
 use attoformer::Image;
-use attoformer_protocol::boards::BOARDS;
+use attoformer_protocol::boards::{BOARDS, Board, Flasher};
 use attoformer_tools::pack::layout::Target;
+use attoformer_tools::report::table::thousands;
 use common::{Numbers, Tiny, header, llama2c, tokenizer};
 use serde_json::Value;
 
@@ -37,6 +38,36 @@ fn boards_are_listed_for_people_and_scripts() {
     let table = text(&atto(&["boards"]).stdout);
     assert_eq!(table.lines().count(), 1 + BOARDS.len());
     assert!(BOARDS.iter().all(|board| table.contains(board.name)));
+}
+
+/// Emulated machines have no flash and are described elsewhere.
+#[test]
+fn the_documentation_has_the_numbers_of_every_board() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/devices.md")).unwrap();
+    let rows = |board: &Board| -> Vec<&str> {
+        let name = format!("`{}`", board.name);
+        page.lines().filter(|line| line.starts_with("| ") && line[2..].split('|').next().unwrap().contains(&name)).collect()
+    };
+    let kib = |bytes: u32| thousands(u64::from(bytes / 1024));
+    for board in BOARDS.iter().filter(|board| board.flasher != Flasher::Emulator) {
+        let rows = rows(board);
+        let [facts, flash, ..] = rows[..] else { panic!("{} is missing: {rows:?}", board.name) };
+        let memory = format!(
+            "| {} | 2 x {} KB | {} of {} KB |",
+            board.core,
+            kib(board.models.slot_bytes),
+            kib(board.arena.bytes),
+            kib(board.ram_bytes)
+        );
+        assert!(facts.contains(memory.trim_end_matches('|').trim_start_matches('|')), "{facts} lacks {memory}");
+        assert!(facts.contains(board.tested_on), "{facts}");
+        let models = board.models;
+        let program = format!("{:#010x}, {} KB", board.program.start, kib(board.program.bytes));
+        let journal = format!("{:#010x}, 2 x {} KB", models.journal, kib(models.journal_sector));
+        for cell in [program, journal, format!("{:#010x}, {:#010x}", models.slots[0], models.slots[1])] {
+            assert!(flash.contains(&cell), "{flash} lacks {cell}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod charsmap;
 mod directories;
 #[path = "../fuzz/targets/directory.rs"]
 mod directory;
+#[path = "../../host-tools/tests/common/firmware.rs"]
+mod firmware;
 #[path = "hostile_seeds/gguf.rs"]
 mod ggufs;
 #[path = "../../host-tools/tests/common/values.rs"]
@@ -20,16 +22,19 @@ use std::path::{Path, PathBuf};
 
 use attoformer::image::section;
 use attoformer::{Image, Tokenizer};
+use attoformer_protocol::boards::{BOARDS, PICO};
 use attoformer_tests::hostile::images;
 use attoformer_tests::random_model::{BASE_TOKENS, PIECES, RandomModel};
 use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::flash::{Program, encode_uf2};
 use attoformer_tools::import::{self, gguf, llama2c};
 use attoformer_tools::pack;
+use firmware::{Firmware, RISCV, riscv_attributes};
 
-const TARGETS: [&str; 5] = ["image_step", "tokenizer", "llama2c", "gguf", "huggingface"];
+const TARGETS: [&str; 6] = ["image_step", "tokenizer", "llama2c", "gguf", "huggingface", "firmware"];
 const TEXT: &str = "the low éa and 日本";
 /// Size limit of all seeds together.
-const BYTES_MAX: usize = 250_000;
+const BYTES_MAX: usize = 260_000;
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
@@ -60,7 +65,27 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     seeds.extend(ggufs::all().into_iter().map(|(name, file)| ("gguf", name.to_owned(), file)));
     seeds.extend(directories::all().into_iter().map(|(name, files)| ("huggingface", name.to_owned(), directories::input(&files))));
+    seeds.extend(firmwares().into_iter().map(|(name, board, file)| {
+        let index = BOARDS.iter().position(|own| own.name == board).unwrap() as u8;
+        ("firmware", name.to_owned(), [&[index][..], &file].concat())
+    }));
     seeds
+}
+
+/// Firmwares of every kind of start, with the name of their board.
+fn firmwares() -> [(&'static str, &'static str, Vec<u8>); 5] {
+    let mut pico = Firmware::pico();
+    pico.segments.truncate(3);
+    let file = pico.elf();
+    let program = Program::read(&PICO, &file).unwrap();
+    let riscv = Firmware { machine: RISCV, attributes: riscv_attributes("rv32i2p1_m2p0_c2p0"), ..Firmware::cortex_m(0x4200_0020, 0) };
+    [
+        ("rp2040-elf", "pico", file.clone()),
+        ("rp2040-uf2", "pico", encode_uf2(&program.segments, PICO.flash, PICO.uf2_family.unwrap())),
+        ("rp2350-elf", "pico2", Firmware::rp2350(0x1021, 17).elf()),
+        ("cortex-m4-elf", "stm32f405", Firmware::cortex_m(0x0800_0000, 13).stating("board=stm32f405\nfeatures=bpe\n").elf()),
+        ("esp32-c3-elf", "esp32-c3", riscv.elf()),
+    ]
 }
 
 /// Tokenizer sections of every kind and pattern.
@@ -141,6 +166,10 @@ fn passes(target: &str, bytes: &[u8]) -> Result<(), String> {
         }
         "gguf" => gguf::open(Path::new("seed.gguf"), &bytes.to_vec().into()).map(|_| ()).map_err(|error| error.to_string()),
         "huggingface" => directories::passes(bytes),
+        "firmware" => {
+            let board = &BOARDS[usize::from(bytes[0])];
+            Program::read(board, &bytes[1..]).map(|_| ()).map_err(|error| error.to_string())
+        }
         _ => {
             let (model, tokenizer) = behind_length(bytes);
             let (config, _) = llama2c::model(&model.to_vec().into()).map_err(|error| error.to_string())?;

@@ -21,8 +21,8 @@ pub mod section {
     pub const GOLDEN: u32 = 6;
     /// Parameters that turn sound into rows of features, [`Frontend`](crate::frontend::Frontend).
     pub const FRONTEND: u32 = 7;
-    /// A signature of all bytes before it: the last [`SIGNATURE_BYTES`](super::SIGNATURE_BYTES) of the image. This version checks its
-    /// place, not its value.
+    /// A signature of all bytes before it: the last [`SIGNATURE_BYTES`](super::SIGNATURE_BYTES) of the image. The engine checks its
+    /// place, `attoformer-signature` its value.
     pub const SIGNATURE: u32 = 8;
     /// Names of a classifier's labels, UTF-8, one per line.
     pub const LABELS: u32 = 9;

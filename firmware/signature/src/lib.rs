@@ -3,8 +3,8 @@
 //! An image that is signed ends with 64 bytes: the signature of everything before them. [`verify`] checks an image that is in memory as a whole;
 //! [`Verifier`] takes a message in pieces. Neither uses a heap, and no panic is reachable.
 //!
-//! The rules are strict, so there is one signature of a message by a key and no second encoding of it: a key or a scalar that is not in canonical form is
-//! refused, and so is a key of small order, for which signatures of any message could be made.
+//! The rules are strict: a key or a scalar that is not in canonical form is refused, so that nobody but the owner of the key can turn a signature into
+//! another one, and so is a key of small order, for which anyone could make signatures.
 #![no_std]
 
 mod image;

@@ -23,6 +23,7 @@ impl Sha512 {
     }
 
     /// Appends a piece of the message, of any length.
+    #[inline(never)]
     pub fn update(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             let filled = (self.bytes % BLOCK as u64) as usize;

@@ -1,4 +1,6 @@
 //! The verification of a message that arrives in pieces.
+//!
+//! Its functions are not inlined: in a caller that is compiled for speed, they would take twice the flash.
 
 use curve25519_dalek::{EdwardsPoint, Scalar, constants::ED25519_BASEPOINT_POINT, edwards::CompressedEdwardsY};
 
@@ -29,6 +31,7 @@ impl Verifier {
     /// Starts the verification of a message. `None` if the key is not the canonical form of a point, or one of small order, or if the signature's
     /// scalar is not below the order of the group.
     #[must_use]
+    #[inline(never)]
     pub fn new(key: &[u8; KEY_BYTES], signature: &[u8; SIGNATURE_BYTES]) -> Option<Self> {
         let (commitment, response) = signature.split_first_chunk::<32>()?;
         let response = Option::from(Scalar::from_canonical_bytes(*response.first_chunk()?))?;
@@ -45,6 +48,7 @@ impl Verifier {
 
     /// Ends the message and returns whether the signature is one of this message by the owner of the key.
     #[must_use]
+    #[inline(never)]
     pub fn finish(self) -> bool {
         let challenge = Scalar::from_bytes_mod_order_wide(&self.hash.finish());
         // R = s B - k A, in encoded form, which excludes other encodings of the same point.

@@ -133,7 +133,10 @@ impl Tool {
                     *shown = done.max(*shown);
                 }
                 None => {
-                    eprintln!("{}: {line}", self.name);
+                    // The last line is the reason of a failure, which the error states.
+                    if !line.starts_with("error: ") {
+                        eprintln!("{}: {line}", self.name);
+                    }
                     last = line;
                 }
             }

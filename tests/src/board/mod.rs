@@ -27,7 +27,7 @@ pub const MAP: ModelFlash =
 pub fn image(seed: u32, version: u32) -> AlignedBytes {
     let mut model = RandomModel::small();
     model.seed = seed;
-    (model.config.d_model, model.config.d_hidden, model.config.head_dim) = (48, 72, 12);
+    (model.config.d_model, model.config.d_hidden, model.config.head_dim) = (40, 60, 10);
     let options = Options { weights: Format::Int8, kv: KvType::Int8, model_version: version, ..Options::reference() };
     let packed = attoformer_tools::pack::pack(&model.checkpoint(), &options, &attoformer_tools::report::progress::Progress::silent());
     AlignedBytes::copy_of(&packed.expect("the model packs").image)

@@ -1,6 +1,8 @@
 //! Encodes a text, tokens, audio or features: an embedding, or a classifier's logits.
 
-use attoformer::{Error, OutputHash, Session};
+#[cfg(feature = "engine")]
+use attoformer::Error;
+use attoformer::{OutputHash, Session};
 use attoformer_protocol::link::fault::Fault;
 use attoformer_protocol::link::message::{Done, Input, InputKind};
 use attoformer_slots::{MappedFlash, Refusal};

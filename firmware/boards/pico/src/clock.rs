@@ -3,7 +3,7 @@
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use rp2040_hal::timer::Timer;
 
-use crate::usb;
+use crate::pico;
 
 /// CPU cycles per microsecond.
 const CYCLES_PER_MICRO: u64 = 125;
@@ -49,5 +49,5 @@ impl Clock {
 
 #[cortex_m_rt::exception]
 fn SysTick() {
-    usb::resume();
+    pico::resume_usb();
 }

@@ -5,13 +5,10 @@
 mod clock;
 mod fault;
 mod flash;
-mod memory;
 mod pico;
-mod ring;
-mod uart;
-mod usb;
 
 use attoformer_app::{ABOUT_BYTES, Parts, about, serve};
+use attoformer_board::{flash::ModelFlash, memory};
 use attoformer_protocol::boards::PICO;
 
 /// The second-stage boot loader, which the boot ROM starts: it sets up reading from flash.
@@ -26,7 +23,7 @@ static ABOUT: [u8; ABOUT_BYTES] = about(PICO.name);
 #[rp2040_hal::entry]
 fn main() -> ! {
     let Some((board, mut uart, mut usb)) = pico::start() else { fault::restart() };
-    // SAFETY: `main` runs once. The server reads flash through the driver, which it borrows, so no reference outlives a change.
-    let (flash, arena) = unsafe { (flash::Flash::new(), memory::arena()) };
+    // SAFETY: `main` runs once, the table states the address of the flash, and memory.x keeps the arena outside every section.
+    let (flash, arena) = unsafe { (ModelFlash::new(flash::Controller, &PICO), memory::arena()) };
     serve(Parts { board, lines: &mut [&mut uart, &mut usb], flash, arena, about: &PICO, key: None })
 }

@@ -1,26 +1,36 @@
 //! The board: clocks, pins and peripherals.
 
-use attoformer_app::{Board, Counts};
-use cortex_m::peripheral::Peripherals as Core;
+use attoformer_app::{Board, Counts, Line};
+use attoformer_board::arm::guard_stack;
+use attoformer_board::pl011::{Pl011, Pl011Line};
+use attoformer_board::usb::{self, SharedPort, UsbLine};
+use cortex_m::peripheral::{NVIC, Peripherals as Core};
 use embedded_hal::digital::OutputPin;
 use rp2040_hal::{
     clocks::{Clock as _, init_clocks_and_plls},
     fugit::RateExtU32,
     gpio::{FunctionSioOutput, Pin, Pins, PullDown, bank0::Gpio25},
-    pac,
+    pac::{self, interrupt},
     sio::Sio,
     timer::Timer,
     uart::{DataBits, StopBits, UartConfig, UartPeripheral},
     usb::UsbBus,
     watchdog::Watchdog,
 };
+use usb_device::bus::UsbBusAllocator;
 
-use crate::{clock::Clock, memory, uart::Uart, usb::Usb};
+use crate::clock::Clock;
 
 /// Frequency of the crystal in Hz.
 const CRYSTAL: u32 = 12_000_000;
 /// Speed of the UART in bits per second.
 const BAUD: u32 = 115_200;
+/// Vendor and product that hosts look for.
+const IDS: (u16, u16) = (0x2e8a, 0x000a);
+
+// SAFETY: this is the address of UART0, whose data register nothing else uses after `start`.
+static UART: Pl011 = unsafe { Pl011::new(0x4003_4000) };
+static USB: SharedPort<UsbBus> = SharedPort::new();
 
 /// Time and the LED.
 pub struct Pico {
@@ -29,9 +39,9 @@ pub struct Pico {
 }
 
 /// Sets up the clocks at 125 MHz, both lines and the LED; `None` if a clock does not start or it is called again.
-pub fn start() -> Option<(Pico, Uart, Usb)> {
+pub fn start() -> Option<(Pico, Pl011Line, impl Line)> {
     let (core, chip) = (Core::take()?, pac::Peripherals::take()?);
-    memory::guard_stack(core.MPU);
+    guard_stack(core.MPU);
     let mut resets = chip.RESETS;
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     let clocks = init_clocks_and_plls(CRYSTAL, chip.XOSC, chip.CLOCKS, chip.PLL_SYS, chip.PLL_USB, &mut resets, &mut watchdog).ok()?;
@@ -47,7 +57,31 @@ pub fn start() -> Option<(Pico, Uart, Usb)> {
     uart.enable_tx_interrupt();
 
     let bus = UsbBus::new(chip.USBCTRL_REGS, chip.USBCTRL_DPRAM, clocks.usb_clock, true, &mut resets);
-    Some((Pico { clock, led }, Uart::start(), Usb::start(bus, clock)))
+    USB.start(cortex_m::singleton!(: UsbBusAllocator<UsbBus> = UsbBusAllocator::new(bus))?, "Attoformer on Raspberry Pi Pico", IDS);
+    // SAFETY: the handlers share nothing with the program but queues and what is in a mutex.
+    unsafe { NVIC::unmask(pac::Interrupt::UART0_IRQ) };
+    resume_usb();
+    let usb = UsbLine::new(move || (clock.micros() / 1000) as u32, resume_usb);
+    Some((Pico { clock, led }, Pl011Line(&UART), usb))
+}
+
+#[interrupt]
+fn UART0_IRQ() {
+    UART.interrupt();
+}
+
+#[interrupt]
+fn USBCTRL_IRQ() {
+    if !USB.interrupt() {
+        NVIC::mask(pac::Interrupt::USBCTRL_IRQ);
+    }
+}
+
+/// Has the interrupt handler look at USB now, and serve it from now on.
+pub fn resume_usb() {
+    // SAFETY: the handler shares nothing with the program but queues and what is in a mutex.
+    unsafe { NVIC::unmask(pac::Interrupt::USBCTRL_IRQ) };
+    NVIC::pend(pac::Interrupt::USBCTRL_IRQ);
 }
 
 impl Board for Pico {
@@ -75,7 +109,7 @@ impl Board for Pico {
     fn idle(&mut self) {
         // With interrupts off, one that arrives after the check still ends the wait, and is served after it.
         cortex_m::interrupt::free(|_| {
-            if !Uart::has_input() && !Usb::has_input() {
+            if !UART.has_input() && !usb::has_input() {
                 cortex_m::asm::wfi();
             }
         });
