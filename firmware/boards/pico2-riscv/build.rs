@@ -1,0 +1,14 @@
+//! Passes the linker scripts of this board to the linker.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rustc-link-arg-bins=-L{}", env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    println!("cargo::rustc-link-arg-bins=--nmagic");
+    println!("cargo::rustc-link-arg-bins=-Tmemory.x");
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    // Default handlers of interrupts.
+    println!("cargo::rustc-link-arg-bins=-Tdevice.x");
+}
