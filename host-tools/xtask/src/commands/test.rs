@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use attoformer_protocol::boards::{self, Board};
 use xtask::{
     firmware::{self, cargo_in_firmware},
     machines::{self, MACHINES},
@@ -65,9 +66,14 @@ fn clippy_firmware() -> Result<()> {
         let Some(machine) = machines::find(name) else { bail!("unknown machine {name}") };
         let mut command = cargo_in_firmware("clippy", machine.backend);
         command.args(["--quiet", "--release", "--target", machine.target]);
-        command.args(["--package", "attoformer-protocol", "--package", "attoformer-firmware", "--package", "attoformer-boards"]);
-        command.args(["--lib", "--bin", machine.program]);
+        command.args(["--package", "attoformer-firmware", "--package", "attoformer-boards", "--package", "attoformer-slots"]);
+        command.args(["--package", "attoformer-app", "--lib", "--bin", machine.program, "--bin", &format!("{}-link", machine.program)]);
         execute(command.args(["--", "-D", "warnings"]))?;
+    }
+    for board in TESTED_BOARDS {
+        let mut command = cargo();
+        command.current_dir(root().join("firmware/boards").join(board.name)).args(["clippy", "--quiet", "--release", "--locked"]);
+        execute(command.arg("--target-dir").arg(firmware::target_dir()).args(["--", "-D", "warnings"]))?;
     }
     let mut command = cargo_in_firmware("clippy", None);
     command.args(["--quiet", "--release", "--target", nopanic::TARGET, "--package", "attoformer-nopanic"]);
@@ -108,8 +114,16 @@ fn deny() -> Result<Outcome> {
     bail!("an advisory applies to a dependency")
 }
 
+/// Boards that can be bought and whose firmware the tests run. `cargo xtask boards` builds the others, too, whose HALs take many minutes.
+const TESTED_BOARDS: [&Board; 2] = [&boards::PICO, &boards::STM32F405];
+
 fn build_firmware() -> Result<()> {
-    MACHINES.iter().try_for_each(|machine| firmware::build(machine).map(|_| ()))
+    MACHINES.iter().try_for_each(|machine| firmware::build(machine).map(|_| ()))?;
+    for name in ["mps2-an386", "riscv32imc-virt", "riscv32imafc-virt"] {
+        let Some(machine) = machines::find(name) else { bail!("unknown machine {name}") };
+        firmware::build_link(&machine)?;
+    }
+    TESTED_BOARDS.into_iter().try_for_each(|board| firmware::build_board(board).map(|_| ()))
 }
 
 /// `atto` as the tests built it.
