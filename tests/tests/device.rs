@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use attoformer_needs::needs;
 use attoformer_protocol::boards::{MPS2_AN386, PICO, RISCV32IMAFC_VIRT, RISCV32IMC_VIRT, STM32F405};
+use attoformer_protocol::link::message::End;
 use attoformer_tests::atto::{Outcome, run_atto};
 use attoformer_tests::board::image;
 use attoformer_tests::hostile::images;
+use attoformer_tools::device::Client;
+use attoformer_tools::device::requests::{InputData, Sampling};
+use attoformer_tools::device::transport::open;
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::emulation::{Emulation, Link, build_for_qemu};
@@ -66,7 +70,8 @@ fn pico(link: Link) -> Device {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let elf = build_board(&PICO).unwrap_or_else(|error| panic!("{error:#}"));
     let uf2 = folder.path().join("pico.uf2");
-    let flash = ["flash", "--board", "pico", path(&tales()), "--firmware", path(&elf), "--uf2", path(&uf2), "--json"];
+    let tales = tales();
+    let flash = ["flash", "--board", "pico", path(&tales), "--firmware", path(&elf), "--uf2", path(&uf2), "--json"];
     json(&run_atto(flash));
     let emulation = Emulation::pico(&uf2, link, 0, &[]).unwrap_or_else(|error| panic!("{error:#}"));
     Device { emulation, folder }
@@ -217,6 +222,24 @@ fn with_a_key_only_signed_models_run() {
     assert_eq!(run_atto(["sign", &model, "--key", path(&key)]).code, Some(0));
     device.json(&["upload", &model]);
     assert_eq!(device.json(&["selftest"])["passed"], true);
+}
+
+#[needs(program = "qemu-system-arm")]
+#[test]
+fn a_generation_ends_when_the_host_cancels_it() {
+    let device = on_qemu(&MPS2_AN386);
+    let port = format!("tcp:127.0.0.1:{}", device.emulation.port);
+    let mut board = Client::connect(open(&port).expect("the port is open"), &port, 1).expect("the board answers");
+    let sampling = Sampling { limit: u32::MAX, temperature: 0.0, top_k: 0, top_p: 1.0, repetition_penalty: 1.0, seed: 0 };
+    let mut pieces = 0;
+    let told = board.generate(InputData::Text("Once upon a time"), &sampling, |_| {
+        pieces += 1;
+        pieces < 3
+    });
+    let told = told.expect("the board answers");
+    assert_eq!(told.done.end, End::Cancelled);
+    assert!(told.tokens.len() < 60, "{} tokens", told.tokens.len());
+    board.hello().expect("the board answers");
 }
 
 #[needs(program = "qemu-system-arm")]

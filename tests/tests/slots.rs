@@ -7,6 +7,9 @@ use attoformer_protocol::link::message::Upload;
 use attoformer_slots::{Refusal, Slots};
 use attoformer_tests::board::{ARENA, MAP, image, nor::Nor, self_test};
 use attoformer_tests::random_model::Numbers;
+use attoformer_tools::files::AlignedBytes;
+use attoformer_tools::pack::seal;
+use attoformer_tools::sign;
 
 fn announce(image: &[u8], min_version: Option<u32>) -> Upload {
     let parsed = Image::new(image).expect("a whole image");
@@ -150,4 +153,79 @@ fn garbage_in_journal_and_slots_never_stops_the_board() {
         upload(&mut slots, &new, None).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
         assert_eq!(running(&open(&mut flash)), Some(checksum(&[&new])), "seed {seed}");
     }
+}
+
+/// Opens the slots of a board whose program contains a key.
+fn open_with_key(flash: &mut Nor, key: [u8; 32]) -> Slots<&mut Nor> {
+    let mut slots = Slots::open(flash, MAP, ARENA as u32, Some(key));
+    slots.boot(&mut |image| self_test(image));
+    slots
+}
+
+#[test]
+fn of_1000_tampered_signed_images_none_runs_neither_uploaded_nor_flashed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (key, file) = (folder.path().join("key"), folder.path().join("model.atto"));
+    sign::write_pair(&key).expect("a key");
+    let signed = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("space for the file");
+        sign::sign(&file, &sign::read_private(&key).expect("the key")).expect("it signs");
+        AlignedBytes::copy_of(&std::fs::read(&file).expect("the file"))
+    };
+    let public = sign::read_public(&sign::public_path(&key)).expect("the key").to_bytes();
+    let (old, new) = (signed(&image(1, 0)), signed(&image(2, 0)));
+    let old_sum = checksum(&[&old]);
+    let mut random = Numbers(5);
+    let (mut refused_uploads, mut refused_starts) = (0, 0);
+    for number in 0..1000 {
+        let mut tampered = new.to_vec();
+        for _ in 0..1 + random.below(3) {
+            tampered[random.below(new.len())] ^= 1 << random.below(8);
+        }
+        if number % 2 == 0 {
+            // An attacker repairs the checksums.
+            seal(&mut tampered);
+        }
+        let mut flash = Nor::with_image(&old);
+        let mut slots = open_with_key(&mut flash, public);
+        assert_eq!(running(&slots), Some(old_sum));
+        let signature = tampered.last_chunk().copied();
+        let announced = Upload { bytes: tampered.len() as u32, checksum: checksum(&[&tampered]), version: 0, min_version: None, signature };
+        let uploaded =
+            slots.begin(&announced).and_then(|_| slots.write(&tampered)).and_then(|()| slots.finish(&mut |image| self_test(image)));
+        refused_uploads += u32::from(uploaded.is_err());
+        assert_eq!(running(&slots), Some(old_sum), "copy {number}: {uploaded:?}");
+        let slot = MAP.slots[1] as usize;
+        flash.memory[slot..slot + tampered.len()].copy_from_slice(&tampered);
+        refused_starts += u32::from(running(&open_with_key(&mut flash, public)) == Some(old_sum));
+    }
+    assert_eq!((refused_uploads, refused_starts), (1000, 1000));
+
+    let mut flash = Nor::with_image(&old);
+    upload(&mut open_with_key(&mut flash, public), &new, None).expect("an untouched image is accepted");
+    assert_eq!(running(&open_with_key(&mut flash, public)), Some(checksum(&[&new])));
+    let unsigned = image(3, 0);
+    let refused = upload(&mut open_with_key(&mut flash, public), &unsigned, None);
+    assert_eq!(refused, Err(Refusal::Fault(Fault::Unsigned)));
+    let mut flash = Nor::with_image(&unsigned);
+    assert_eq!(running(&open_with_key(&mut flash, public)), None, "an unsigned image does not run with a key");
+    assert_eq!(running(&open(&mut flash)), Some(checksum(&[&unsigned])), "and runs without one");
+}
+
+#[test]
+fn a_provisioned_key_is_kept_and_never_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let publics = ["a", "b"].map(|name| {
+        let key = folder.path().join(name);
+        sign::write_pair(&key).expect("a key");
+        sign::read_public(&sign::public_path(&key)).expect("the key").to_bytes()
+    });
+    let mut flash = Nor::with_image(&image(1, 0));
+    let mut slots = open(&mut flash);
+    assert_eq!(slots.provision([0xff; 32]), Err(Refusal::Fault(Fault::BadKey)));
+    slots.provision(publics[0]).expect("the first key");
+    slots.provision(publics[0]).expect("the same key again");
+    assert_eq!(slots.provision(publics[1]), Err(Refusal::Fault(Fault::HasKey)));
+    assert_eq!(running(&open(&mut flash)), None, "the model is not signed");
+    assert_eq!(open(&mut flash).key(), Some(publics[0]));
 }

@@ -1,4 +1,5 @@
-//! A served model on a simulated line, in virtual time: a line of 11,520 bytes a second that loses, doubles and damages bytes.
+//! A served model on a simulated line, in virtual time: a line of 12,000 bytes a second that loses, doubles and damages bytes. A request may have as
+//! many replies as the link's window holds: host and board take turns.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -100,6 +101,11 @@ impl Board for Clock {
     }
 
     fn led(&mut self, _: bool) {}
+
+    /// The host works only while it waits, so a board that waits for it in the middle of a request finds it gone after a while.
+    fn idle(&mut self) {
+        self.0.borrow_mut().now += 1;
+    }
 }
 
 /// The host's end, together with the board: while the host waits, the board works.
