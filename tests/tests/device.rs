@@ -121,11 +121,9 @@ fn looks_inside(device: &Device) {
 /// An encoder and two classifiers are uploaded and compute this computer's values.
 fn takes_other_models(device: &Device) {
     let images = images::all();
-    let file = |name: &str| {
-        let (_, image) = images.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no image {name}"));
-        device.file(&format!("{name}.atto"), image)
-    };
-    let encoder = file("bert-mixed");
+    let (_, keywords) = images.iter().find(|(name, _)| name == "mfcc").expect("an image that reads sound");
+    let words = |family: &str| images::packed(&images::reading(family, images::words()));
+    let encoder = device.file("encoder.atto", &words("bert"));
     let uploaded = device.json(&["upload", &encoder]);
     assert_eq!((&uploaded["slot"], &uploaded["resumed_at"]), (&1.into(), &0.into()), "{uploaded}");
     let text = ["--text", "the low", "--text", "a lower owl"];
@@ -135,8 +133,8 @@ fn takes_other_models(device: &Device) {
     );
 
     let clip = clip(device);
-    for (name, args) in [("mfcc", ["--input", &clip]), ("sentences-mixed", ["--text", "the low"])] {
-        let classifier = file(name);
+    for (name, image, args) in [("keywords", keywords, ["--input", &clip]), ("sentences", &words("sentences"), ["--text", "the low"])] {
+        let classifier = device.file(&format!("{name}.atto"), image);
         device.json(&["upload", &classifier]);
         let (board, own) = (device.json(&[&["classify"], &args[..]].concat()), here(&[&["classify", &classifier], &args[..]].concat()));
         assert_eq!(board["labels"], own["labels"], "{name}");

@@ -156,7 +156,7 @@ fn bad_requests_are_named_and_change_nothing() {
     assert!(sentence(client.generate(InputData::Text(&"a".repeat(120_000)), &GREEDY, |_| true).map(|_| ())).contains("bytes"));
     assert!(sentence(client.command(&Request::Provision([7; 32])).map(|_| ())).contains("key"));
     assert!(sentence(client.command(&Request::Finish).map(|_| ())).contains("upload"));
-    run(&mut client, &[1]).expect("the model runs on");
+    client.command(&Request::SelfTest).expect("the model runs on");
 }
 
 #[test]
