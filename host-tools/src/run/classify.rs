@@ -132,8 +132,10 @@ fn rows(OpenImage { image, path }: OpenImage<'_>, input: &Path) -> Result<(Vec<f
         #[cfg(feature = "npy")]
         "npy" => features::read_npy(input, width).map(|rows| (rows, 0.0)),
         "csv" => features::read_csv(input, width).map(|rows| (rows, 0.0)),
-        #[cfg(not(all(feature = "npy", feature = "pictures")))]
-        "png" | "jpg" | "jpeg" | "npy" => Err(Error::file(input)(InputError::NotBuiltIn)),
+        #[cfg(not(feature = "pictures"))]
+        "png" | "jpg" | "jpeg" => Err(Error::file(input)(InputError::NotBuiltIn)),
+        #[cfg(not(feature = "npy"))]
+        "npy" => Err(Error::file(input)(InputError::NotBuiltIn)),
         _ => Err(Error::file(input)(InputError::Extension)),
     }
 }

@@ -13,7 +13,11 @@ use crate::error::Error;
 use crate::files::AlignedBytes;
 use crate::import::Checkpoint;
 use crate::report::progress::Progress;
-use crate::run::{audio, pictures};
+use crate::run::audio;
+#[cfg(not(feature = "pictures"))]
+use crate::run::classify::InputError;
+#[cfg(feature = "pictures")]
+use crate::run::pictures;
 
 /// Rows of all samples together, about; more files are thinned out evenly.
 const ROWS: usize = 12_288;
@@ -55,7 +59,10 @@ pub fn of_folder(checkpoint: &Checkpoint, folder: &Path, progress: &Progress) ->
         }
         let features = match (&section, &checkpoint.pictures) {
             (Some(section), _) => features_of_sound(checkpoint, section, path),
+            #[cfg(feature = "pictures")]
             (None, Some(front_end)) => pictures::read(path, front_end),
+            #[cfg(not(feature = "pictures"))]
+            (None, Some(_)) => Err(Error::file(path)(InputError::NotBuiltIn)),
             (None, None) => continue,
         };
         match features {
