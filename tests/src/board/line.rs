@@ -40,15 +40,9 @@ pub struct World {
 impl World {
     /// Sends a byte of one direction through the line's faults.
     fn distort(&mut self, byte: u8, to_board: bool) {
-        let fault = (self.random.below(1000) < self.faults).then(|| self.random.below(3));
-        let bit = self.random.below(8);
+        let bytes = distorted(byte, self.faults, &mut self.random);
         let direction = if to_board { &mut self.to_board } else { &mut self.to_host };
-        match fault {
-            None => direction.sent.push_back(byte),
-            Some(0) => {}
-            Some(1) => direction.sent.extend([byte, byte]),
-            Some(_) => direction.sent.push_back(byte ^ 1 << bit),
-        }
+        direction.sent.extend(bytes.into_iter().flatten());
     }
 
     /// Lets a millisecond pass.
@@ -61,6 +55,62 @@ impl World {
         }
         // What finds no room in the board's buffer is lost.
         self.to_board.arrived.truncate(BUFFER);
+    }
+}
+
+/// A real line that loses, doubles and damages bytes in both directions.
+pub struct Faulty<T> {
+    line: T,
+    /// Faulty bytes of 1,000.
+    faults: usize,
+    random: Numbers,
+    /// Bytes that arrived and are not read yet.
+    arrived: VecDeque<u8>,
+}
+
+impl<T> Faulty<T> {
+    /// Makes a line faulty.
+    pub fn new(line: T, faults: usize, seed: u32) -> Self {
+        Self { line, faults, random: Numbers(seed.max(1)), arrived: VecDeque::new() }
+    }
+
+    fn distorted(&mut self, bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().flat_map(|&byte| distorted(byte, self.faults, &mut self.random)).flatten().collect()
+    }
+}
+
+impl<T: Transport> Transport for Faulty<T> {
+    fn read(&mut self, bytes: &mut [u8], wait: Duration) -> io::Result<usize> {
+        if self.arrived.is_empty() {
+            let mut read = vec![0; bytes.len()];
+            let count = self.line.read(&mut read, wait)?;
+            let arrived = self.distorted(&read[..count]);
+            self.arrived.extend(arrived);
+        }
+        let count = bytes.len().min(self.arrived.len());
+        bytes.iter_mut().zip(self.arrived.drain(..count)).for_each(|(to, from)| *to = from);
+        Ok(count)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let bytes = self.distorted(bytes);
+        self.line.write(&bytes)
+    }
+
+    fn millis(&mut self) -> u32 {
+        self.line.millis()
+    }
+}
+
+/// What arrives of a byte: nothing, the byte, the byte twice, or one with a flipped bit.
+fn distorted(byte: u8, faults: usize, random: &mut Numbers) -> [Option<u8>; 2] {
+    let fault = (random.below(1000) < faults).then(|| random.below(3));
+    let bit = random.below(8);
+    match fault {
+        None => [Some(byte), None],
+        Some(0) => [None, None],
+        Some(1) => [Some(byte), Some(byte)],
+        Some(_) => [Some(byte ^ 1 << bit), None],
     }
 }
 
