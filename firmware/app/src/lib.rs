@@ -12,10 +12,12 @@
 
 mod about;
 mod board;
+mod key;
 mod port;
 mod server;
 
 pub use about::{ABOUT_BYTES, about};
 pub use attoformer_slots::MappedFlash;
 pub use board::{Board, Counts, Line};
+pub use key::BUILT_IN_KEY;
 pub use server::{Parts, Server, serve};

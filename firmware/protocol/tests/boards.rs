@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use attoformer_protocol::boards::{self, BOARDS, Board, Region};
+use attoformer_protocol::boards::{self, BOARDS, Board, Flasher, Region};
 
 /// Bytes to which images are aligned, so that a slot's address suits any part of one.
 const IMAGE_ALIGN: u32 = 64;
 
-/// Every region of flash that a board uses.
+/// Every region of flash that a board uses. The program of an emulated machine may be in a memory of its own.
 fn regions(board: &Board) -> Vec<Region> {
     let models = board.models;
-    board.program_regions().chain([models.journal_region()]).chain(models.slot_regions()).collect()
+    let is_apart = |region: &Region| board.flasher == Flasher::Emulator && !board.flash.region().overlaps(*region);
+    board.program_regions().filter(|region| !is_apart(region)).chain([models.journal_region()]).chain(models.slot_regions()).collect()
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn stated_sectors_of_slots_and_journal_are_those_of_the_flash() {
 #[test]
 fn arenas_fit_the_memory() {
     for board in BOARDS {
-        assert!(board.arena.bytes < board.ram_bytes && board.arena.start % IMAGE_ALIGN == 0, "{}", board.name);
+        assert!(board.arena.bytes <= board.ram_bytes && board.arena.start % IMAGE_ALIGN == 0, "{}", board.name);
         assert!(!board.arena.overlaps(board.flash.region()), "{}", board.name);
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use attoformer_protocol::boards::Board;
 
 use crate::{
     machines::Machine,
@@ -54,6 +55,25 @@ fn cargo_for(subcommand: &str, backend: Option<&str>, variant: Option<&str>) -> 
 /// Builds a machine's program and returns the ELF file.
 pub fn build(machine: &Machine) -> Result<PathBuf> {
     build_package(machine, BOARDS, machine.program, None, |_| {})
+}
+
+/// Builds a machine's program that serves the link.
+pub fn build_link(machine: &Machine) -> Result<PathBuf> {
+    build_package(machine, BOARDS, &format!("{}-link", machine.program), None, |_| {})
+}
+
+/// Builds the firmware of a board that can be bought, in its own folder, and returns the ELF file.
+pub fn build_board(board: &Board) -> Result<PathBuf> {
+    let folder = root().join("firmware/boards").join(board.name);
+    let mut command = cargo();
+    // The folder's configuration states the target and what the linker needs.
+    command.current_dir(&folder).args(["build", "--release", "--locked", "--quiet", "--target-dir"]).arg(target_dir());
+    run(&mut command).with_context(|| format!("cannot build the firmware of {}", board.name))?;
+    let elf = target_dir().join(board.target).join("release").join(board.name);
+    if !elf.is_file() {
+        bail!("the build produced no program at {}", elf.display());
+    }
+    Ok(elf)
 }
 
 /// Builds a machine's program with all log levels instead of errors alone.

@@ -76,9 +76,12 @@ fn stream(
     let limits = Limits::tokens(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut generation = session.continue_generation(sampler, limits)?;
     loop {
+        board.led(true);
         let mut meter = Meter { board, ticks: 0 };
-        let Some(piece) = generation.next_piece_with(&mut meter)? else { break };
+        let piece = generation.next_piece_with(&mut meter);
         let ticks = meter.ticks;
+        board.led(false);
+        let Some(piece) = piece? else { break };
         done.ticks_decode = done.ticks_decode.wrapping_add(ticks);
         let [first, second] = piece.parts();
         replies::send_piece(port, board, piece.token, ticks, first);
@@ -98,7 +101,7 @@ fn stream(
     Ok(())
 }
 
-/// Measures the model's work and shows it with the LED.
+/// Measures the model's work.
 struct Meter<'b, B> {
     board: &'b mut B,
     ticks: u64,
@@ -106,11 +109,9 @@ struct Meter<'b, B> {
 
 impl<B: Board> Hooks for Meter<'_, B> {
     fn measure<T>(&mut self, _: Work, run: impl FnOnce() -> T) -> T {
-        self.board.led(true);
         let start = self.board.ticks();
         let result = run();
         self.ticks = self.ticks.wrapping_add(self.board.ticks().wrapping_sub(start));
-        self.board.led(false);
         result
     }
 }

@@ -31,7 +31,7 @@ pub struct Parts<'p, B, F> {
     pub arena: &'p mut [u8],
     /// The board's row of the table.
     pub about: &'static About,
-    /// A public key that models must be signed with; `None` leaves it to `atto device provision`.
+    /// A public key that models must be signed with; `None`: [`crate::BUILT_IN_KEY`], or else the one that `atto device provision` stores.
     pub key: Option<[u8; 32]>,
 }
 
@@ -62,7 +62,7 @@ impl<'p, B: Board, F: MappedFlash> Server<'p, B, F> {
     pub fn new(parts: Parts<'p, B, F>) -> Self {
         let Parts { board, lines, flash, arena, about, key } = parts;
         let have = u32::try_from(arena.len()).unwrap_or(u32::MAX);
-        let slots = Slots::open(flash, about.models, have, key);
+        let slots = Slots::open(flash, about.models, have, key.or(crate::BUILT_IN_KEY));
         let mut server = Self { board, port: Port::new(lines), slots, arena, about, log: Log::new(), model_bytes: 0, failed: None };
         server.boot();
         server

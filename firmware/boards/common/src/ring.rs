@@ -8,6 +8,12 @@ use heapless::Deque;
 /// A queue of up to `N` bytes. Each call is one critical section.
 pub struct Ring<const N: usize>(Mutex<RefCell<Deque<u8, N>>>);
 
+impl<const N: usize> Default for Ring<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<const N: usize> Ring<N> {
     /// An empty queue.
     pub const fn new() -> Self {

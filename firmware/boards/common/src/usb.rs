@@ -32,8 +32,9 @@ impl<B: UsbBus> Port<B> {
         Some(Self { device: device.device_class(USB_CLASS_CDC).max_packet_size_0(64).ok()?.build(), serial })
     }
 
-    /// Moves what can be moved in both directions. Input without room stays in the controller, which then makes the host wait.
-    fn poll(&mut self) {
+    /// Moves what can be moved in both directions and returns whether there is room for more input. Input without room stays in the controller,
+    /// which then makes the host wait.
+    fn poll(&mut self) -> bool {
         self.device.poll(&mut [&mut self.serial]);
         let mut packet = [0; 64];
         while RECEIVED.free() >= packet.len() {
@@ -44,11 +45,18 @@ impl<B: UsbBus> Port<B> {
         }
         while TO_SEND.drain(|bytes| self.serial.write(bytes).unwrap_or(0)) > 0 {}
         let _ = self.serial.flush();
+        RECEIVED.free() >= packet.len()
     }
 }
 
 /// The port as a program's static, which its interrupt handler shares.
 pub struct SharedPort<B: UsbBus + 'static>(Mutex<RefCell<Option<Port<B>>>>);
+
+impl<B: UsbBus> Default for SharedPort<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<B: UsbBus> SharedPort<B> {
     /// A port that is not started.
@@ -61,15 +69,15 @@ impl<B: UsbBus> SharedPort<B> {
         critical_section::with(|section| _ = self.0.borrow(section).replace(Port::new(bus, product, ids)));
     }
 
-    /// Serves the interrupt.
-    pub fn interrupt(&self) {
+    /// Serves the interrupt. False if there is no room for more input: the handler masks the interrupt then, which waiting input keeps pending, so that
+    /// the program can run. The program and its clock unmask it.
+    #[must_use]
+    pub fn interrupt(&self) -> bool {
         critical_section::with(|section| {
-            if let Ok(mut port) = self.0.borrow(section).try_borrow_mut()
-                && let Some(port) = port.as_mut()
-            {
-                port.poll();
-            }
-        });
+            let mut port = self.0.borrow(section).try_borrow_mut().ok()?;
+            port.as_mut().map(Port::poll)
+        })
+        .unwrap_or(false)
     }
 }
 
@@ -77,16 +85,16 @@ impl<B: UsbBus> SharedPort<B> {
 pub struct UsbLine<M, P> {
     /// Milliseconds; wraps.
     millis: M,
-    /// Makes the interrupt handler run.
-    pend: P,
+    /// Unmasks the interrupt and makes its handler run.
+    resume: P,
     /// Whether the host reads; output to a host that does not is dropped at once.
     is_read: bool,
 }
 
 impl<M: FnMut() -> u32, P: FnMut()> UsbLine<M, P> {
     /// The line, with a clock and a function that makes the interrupt handler run.
-    pub fn new(millis: M, pend: P) -> Self {
-        Self { millis, pend, is_read: false }
+    pub fn new(millis: M, resume: P) -> Self {
+        Self { millis, resume, is_read: false }
     }
 }
 
@@ -102,7 +110,7 @@ impl<M: FnMut() -> u32, P: FnMut()> Line for UsbLine<M, P> {
             // A host that writes also reads.
             self.is_read = true;
             // There is room again for what waits in the controller.
-            (self.pend)();
+            (self.resume)();
         }
         count
     }
@@ -111,7 +119,7 @@ impl<M: FnMut() -> u32, P: FnMut()> Line for UsbLine<M, P> {
         let mut progress = (self.millis)();
         loop {
             let count = TO_SEND.write(bytes);
-            (self.pend)();
+            (self.resume)();
             bytes = bytes.get(count..).unwrap_or_default();
             if bytes.is_empty() {
                 return;

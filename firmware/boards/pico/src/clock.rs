@@ -3,6 +3,8 @@
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use rp2040_hal::timer::Timer;
 
+use crate::pico;
+
 /// CPU cycles per microsecond.
 const CYCLES_PER_MICRO: u64 = 125;
 /// Cycles between two interrupts of SysTick, which end a wait: 10 ms.
@@ -46,4 +48,6 @@ impl Clock {
 }
 
 #[cortex_m_rt::exception]
-fn SysTick() {}
+fn SysTick() {
+    pico::resume_usb();
+}

@@ -59,11 +59,9 @@ pub fn start() -> Option<(Pico, Pl011Line, impl Line)> {
     let bus = UsbBus::new(chip.USBCTRL_REGS, chip.USBCTRL_DPRAM, clocks.usb_clock, true, &mut resets);
     USB.start(cortex_m::singleton!(: UsbBusAllocator<UsbBus> = UsbBusAllocator::new(bus))?, "Attoformer on Raspberry Pi Pico", IDS);
     // SAFETY: the handlers share nothing with the program but queues and what is in a mutex.
-    unsafe {
-        NVIC::unmask(pac::Interrupt::UART0_IRQ);
-        NVIC::unmask(pac::Interrupt::USBCTRL_IRQ);
-    }
-    let usb = UsbLine::new(move || (clock.micros() / 1000) as u32, || NVIC::pend(pac::Interrupt::USBCTRL_IRQ));
+    unsafe { NVIC::unmask(pac::Interrupt::UART0_IRQ) };
+    resume_usb();
+    let usb = UsbLine::new(move || (clock.micros() / 1000) as u32, resume_usb);
     Some((Pico { clock, led }, Pl011Line(&UART), usb))
 }
 
@@ -74,7 +72,16 @@ fn UART0_IRQ() {
 
 #[interrupt]
 fn USBCTRL_IRQ() {
-    USB.interrupt();
+    if !USB.interrupt() {
+        NVIC::mask(pac::Interrupt::USBCTRL_IRQ);
+    }
+}
+
+/// Has the interrupt handler look at USB now, and serve it from now on.
+pub fn resume_usb() {
+    // SAFETY: the handler shares nothing with the program but queues and what is in a mutex.
+    unsafe { NVIC::unmask(pac::Interrupt::USBCTRL_IRQ) };
+    NVIC::pend(pac::Interrupt::USBCTRL_IRQ);
 }
 
 impl Board for Pico {
