@@ -58,12 +58,17 @@ pub fn start() -> Option<(cores::Board<impl OutputPin>, Pl011Line, impl Line)> {
     USB.start(BUS.try_init(bus)?, "Attoformer on Raspberry Pi Pico 2", IDS);
     let board = cores::start(system_hz, pins.gpio25.into_push_pull_output(), timer)?;
     // SAFETY: the handlers share nothing with the program but queues and what is in a mutex.
-    unsafe {
-        arch::interrupt_unmask(Interrupt::UART0_IRQ);
-        arch::interrupt_unmask(Interrupt::USBCTRL_IRQ);
-    }
+    unsafe { arch::interrupt_unmask(Interrupt::UART0_IRQ) };
+    resume_usb();
     let millis = move || (timer.get_counter().ticks() / 1000) as u32;
-    Some((board, Pl011Line(&UART), UsbLine::new(millis, || arch::interrupt_pend(Interrupt::USBCTRL_IRQ))))
+    Some((board, Pl011Line(&UART), UsbLine::new(millis, resume_usb)))
+}
+
+/// Has the interrupt handler look at USB now, and serve it from now on.
+fn resume_usb() {
+    // SAFETY: the handler shares nothing with the program but queues and what is in a mutex.
+    unsafe { arch::interrupt_unmask(Interrupt::USBCTRL_IRQ) };
+    arch::interrupt_pend(Interrupt::USBCTRL_IRQ);
 }
 
 /// The interrupt of UART0. The vector table of the Arm cores, and the HAL's handler of the RISC-V cores, call it by its name.
@@ -75,5 +80,7 @@ extern "C" fn UART0_IRQ() {
 /// The interrupt of the USB controller.
 #[unsafe(no_mangle)]
 extern "C" fn USBCTRL_IRQ() {
-    USB.interrupt();
+    if !USB.interrupt() {
+        arch::interrupt_mask(Interrupt::USBCTRL_IRQ);
+    }
 }

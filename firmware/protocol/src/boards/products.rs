@@ -104,13 +104,13 @@ pub const NRF52840_DK: Board = Board {
     tested_on: "built only",
 };
 
-/// STM32F405 (Adafruit Feather, Netduino Plus 2): 1 MB of flash in sectors of three sizes, 128 KB of RAM and 64 KB of CCM.
+/// STM32F405 (Adafruit Feather, and the Netduino Plus 2 that QEMU emulates): 1 MB of flash in sectors of three sizes, 128 KB of RAM and 64 KB of CCM.
 ///
 /// The journal takes two of the four small sectors, so the program is in two parts: vector table before it, code after it. Statics and stack take the
 /// last 32 KB of the main RAM. The CCM is unused: QEMU 7.2 does not have it at its address, and one program runs on both.
 pub const STM32F405: Board = Board {
     name: "stm32f405",
-    title: "STM32F405 (Feather STM32F405, Netduino Plus 2)",
+    title: "STM32F405 (Feather STM32F405)",
     core: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     backend: None,
@@ -132,7 +132,7 @@ pub const STM32F405: Board = Board {
     },
     ram_bytes: 192 * KIB,
     arena: Region::new(0x2000_0000, 96 * KIB),
-    link: "USART1 (PA9, PA10) at 115200 baud",
+    link: "USART3 (PB10, PB11) or USART1 (PA9, PA10) at 115200 baud",
     usb: &[],
     flasher: Flasher::Probe("STM32F405RG"),
     uf2_family: None,
