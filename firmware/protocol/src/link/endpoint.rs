@@ -7,8 +7,10 @@ use super::frame::{Frame, Kind, MAX_PAYLOAD, Received};
 
 /// Messages on the way at most. A receiver that computes needs room for this many frames in its line's buffer.
 pub const WINDOW: usize = 4;
-/// First time-out of a message, milliseconds.
+/// Time-out of a message before the line's round trip is known, and the longest while the other end answers, milliseconds.
 const FIRST_TIMEOUT: u32 = 250;
+/// Shortest time-out of a message, milliseconds.
+const LEAST_TIMEOUT: u32 = 40;
 /// Longest time-out of a message, milliseconds.
 const LAST_TIMEOUT: u32 = 2_000;
 
@@ -39,6 +41,10 @@ pub struct Endpoint {
     /// When the oldest message was sent last.
     sent_at: u32,
     timeout: u32,
+    /// Mean time from sending the oldest message to its acknowledgement, in eighths of a millisecond.
+    round_trip: u32,
+    /// Whether the oldest message was sent again: its acknowledgement tells nothing about the round trip.
+    is_repeated: bool,
     /// When the last frame of the session arrived.
     heard_at: u32,
     resent: u32,
@@ -57,6 +63,8 @@ impl Endpoint {
             patience: 0,
             sent_at: now,
             timeout: FIRST_TIMEOUT,
+            round_trip: FIRST_TIMEOUT * 2,
+            is_repeated: false,
             heard_at: now,
             resent: 0,
         }
@@ -181,10 +189,20 @@ impl Endpoint {
         if arrived == 0 || arrived > self.count {
             return;
         }
+        if !self.is_repeated {
+            let measured = now.wrapping_sub(self.sent_at).min(FIRST_TIMEOUT);
+            self.round_trip = self.round_trip - self.round_trip / 8 + measured;
+        }
         self.first = number;
         self.count -= arrived;
         self.sent_at = now;
-        self.timeout = FIRST_TIMEOUT;
+        self.is_repeated = false;
+        self.timeout = self.patient_timeout();
+    }
+
+    /// Four round trips, within bounds.
+    fn patient_timeout(&self) -> u32 {
+        (self.round_trip / 2).clamp(LEAST_TIMEOUT, FIRST_TIMEOUT)
     }
 
     /// Sends everything on the way again if the oldest message has been unanswered for too long. To be called often.
@@ -192,13 +210,13 @@ impl Endpoint {
         if self.count > 0 && now.wrapping_sub(self.sent_at) >= self.timeout {
             // The other end answers, so the line is bad and not the other end busy.
             let answers = self.silent_for(now) < self.timeout;
-            self.timeout = if answers { FIRST_TIMEOUT } else { (self.timeout * 2).min(LAST_TIMEOUT) };
+            self.timeout = if answers { self.patient_timeout() } else { (self.timeout * 2).min(LAST_TIMEOUT) };
             self.resend(now, write);
         }
     }
 
     fn resend(&mut self, now: u32, write: Write<'_>) {
-        self.sent_at = now;
+        (self.sent_at, self.is_repeated) = (now, true);
         for ahead in 0..self.count {
             let number = self.first.wrapping_add(ahead);
             let Some(message) = self.window.get(usize::from(number) % WINDOW) else { continue };
