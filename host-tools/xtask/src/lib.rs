@@ -4,6 +4,7 @@ pub mod answer;
 pub mod attention;
 pub mod emulator;
 pub mod firmware;
+pub mod footprint;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod machines;
