@@ -5,6 +5,7 @@ pub mod attention;
 pub mod emulation;
 pub mod emulator;
 pub mod firmware;
+pub mod footprint;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod machines;

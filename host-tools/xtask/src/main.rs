@@ -34,6 +34,8 @@ enum Command {
     Quality(commands::quality::Arguments),
     /// Measure flash, statics and stack size of the demo programs
     Size(commands::size::Arguments),
+    /// Build the firmware of every board and measure flash, statics and stack
+    Boards(commands::boards::Arguments),
     /// Prove that the engine cannot panic: link it with a panic handler that cannot link
     Nopanic(commands::nopanic::Arguments),
     /// Download public test models
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Quality(arguments) => commands::quality::run(&arguments),
         Command::Size(arguments) => commands::size::run(&arguments),
+        Command::Boards(arguments) => commands::boards::run(&arguments),
         Command::Nopanic(arguments) => commands::nopanic::run(&arguments),
         Command::Models(arguments) => commands::models::run_all(&arguments),
         Command::Setup => commands::setup::run(),

@@ -23,10 +23,6 @@ const HZ: u32 = 160_000_000;
 /// Speed of the UART in bits per second.
 const BAUD: u32 = 115_200;
 
-/// Buffers of the UART: some output, and a window of frames of the link.
-static mut TO_SEND: [u8; 512] = [0; 512];
-static mut RECEIVED: [u8; 2048] = [0; 2048];
-
 /// 160 MHz from the internal oscillator of 16 MHz, which is within 1 %.
 fn clocks() -> Config {
     let mut config = Config::default();
@@ -52,8 +48,9 @@ pub fn start() -> Option<Parts> {
     let led = Output::new(chip.PH7, Level::High, Speed::Low);
     let mut settings = usart::Config::default();
     settings.baudrate = BAUD;
-    // SAFETY: `Core::take` lets this run once, and nothing else refers to the buffers.
-    let (to_send, received) = unsafe { (&mut *&raw mut TO_SEND, &mut *&raw mut RECEIVED) };
+    // Some output, and room for a window of frames of the link.
+    let to_send = cortex_m::singleton!(: [u8; 512] = [0; 512])?;
+    let received = cortex_m::singleton!(: [u8; 2048] = [0; 2048])?;
     let uart = BufferedUart::new(chip.USART1, chip.PA10, chip.PA9, to_send, received, Interrupts, settings).ok()?;
     let board = SysTickBoard::new(Clock::start(HZ, core.SYST), led, Lit::Low);
     Some((board, IoLine(uart), Controller(Flash::new_blocking(chip.FLASH))))

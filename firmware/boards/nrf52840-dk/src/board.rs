@@ -23,7 +23,7 @@ pub fn start() -> Option<(SysTickBoard<Output<'static>>, Uart, Controller)> {
     let chip = embassy_nrf::init(config);
     // LED 1 is between supply and pin.
     let led = Output::new(chip.P0_13, Level::High, OutputDrive::Standard);
-    let uart = Uart::start(chip.UARTE0, chip.TIMER0, (chip.PPI_CH0, chip.PPI_CH1, chip.PPI_GROUP0), (chip.P0_08, chip.P0_06));
+    let uart = Uart::start(chip.UARTE0, chip.TIMER0, (chip.PPI_CH0, chip.PPI_CH1, chip.PPI_GROUP0), (chip.P0_08, chip.P0_06))?;
     let board = SysTickBoard::new(Clock::start(HZ, core.SYST), led, Lit::Low);
     Some((board, uart, Controller(Nvmc::new(chip.NVMC))))
 }

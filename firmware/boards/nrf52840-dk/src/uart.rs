@@ -13,10 +13,6 @@ bind_interrupts!(struct Interrupts {
     UARTE0 => InterruptHandler<UARTE0>;
 });
 
-/// Buffers of the driver: a window of frames of the link, and some output.
-static mut RECEIVED: [u8; 2048] = [0; 2048];
-static mut TO_SEND: [u8; 512] = [0; 512];
-
 /// The UART.
 pub struct Uart(BufferedUarte<'static>);
 
@@ -24,18 +20,19 @@ pub struct Uart(BufferedUarte<'static>);
 type Counter = (Peri<'static, PPI_CH0>, Peri<'static, PPI_CH1>, Peri<'static, PPI_GROUP0>);
 
 impl Uart {
-    /// Starts the UART at 115200 baud on pins for receiving and sending.
+    /// Starts the UART at 115200 baud on pins for receiving and sending; `None` if it is called again.
     pub fn start(
         uarte: Peri<'static, UARTE0>,
         timer: Peri<'static, TIMER0>,
         (first, second, group): Counter,
         (rx, tx): (Peri<'static, P0_08>, Peri<'static, P0_06>),
-    ) -> Self {
+    ) -> Option<Self> {
         let mut config = Config::default();
         config.baudrate = Baudrate::Baud115200;
-        // SAFETY: `uarte` exists once, so this runs once, and nothing else refers to the buffers.
-        let (received, to_send) = unsafe { (&mut *&raw mut RECEIVED, &mut *&raw mut TO_SEND) };
-        Self(BufferedUarte::new(uarte, timer, first, second, group, rx, tx, Interrupts, config, received, to_send))
+        // Room for a window of frames of the link, and for some output.
+        let received = cortex_m::singleton!(: [u8; 2048] = [0; 2048])?;
+        let to_send = cortex_m::singleton!(: [u8; 512] = [0; 512])?;
+        Some(Self(BufferedUarte::new(uarte, timer, first, second, group, rx, tx, Interrupts, config, received, to_send)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod bench;
+pub mod boards;
 pub mod demo;
 pub mod emulate;
 pub mod models;

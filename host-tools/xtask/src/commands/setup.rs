@@ -89,6 +89,12 @@ fn provide(needs: &[Need]) -> Result<()> {
     Ok(())
 }
 
+/// Installs these compiler targets, and the emulator that measures an arena.
+pub fn for_targets(targets: impl Iterator<Item = &'static str>) -> Result<()> {
+    let needs: Vec<Need> = targets.map(Need::Target).chain(DEMO).collect();
+    provide(&needs)
+}
+
 impl Need {
     fn name(self) -> &'static str {
         match self {
