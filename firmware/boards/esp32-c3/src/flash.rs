@@ -17,7 +17,10 @@ unsafe extern "C" {
 }
 
 /// The flash of the board.
-pub struct Controller(());
+pub struct Controller {
+    /// Whether the flash accepts changes; unlocking writes a register of the flash chip that wears out.
+    is_unlocked: bool,
+}
 
 impl Controller {
     /// Maps journal and slots to where the table of boards states them.
@@ -28,7 +31,16 @@ impl Controller {
             chip::map((address - chip::WINDOW) / WINDOW_PAGE, page);
         }
         forget(models);
-        Self(())
+        Self { is_unlocked: false }
+    }
+
+    fn unlock(&mut self) -> Result<(), FlashError> {
+        if !self.is_unlocked {
+            // SAFETY: unlocking changes no content.
+            unsafe { ll::spiflash_unlock() }.map_err(|_| FlashError::Failed)?;
+            self.is_unlocked = true;
+        }
+        Ok(())
     }
 }
 
@@ -47,15 +59,15 @@ impl flash::Controller for Controller {
     const SECTOR: usize = 4096;
 
     fn erase(&mut self, sector: Region) -> Result<(), FlashError> {
+        self.unlock()?;
         // SAFETY: the sector is one of models, which `ModelFlash` has checked.
-        let result = unsafe { ll::spiflash_unlock().and_then(|()| ll::spiflash_erase_sector(sector.start / sector.bytes)) };
+        let result = unsafe { ll::spiflash_erase_sector(sector.start / sector.bytes) };
         forget(sector);
         result.map_err(|_| FlashError::Failed)
     }
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        // SAFETY: unlocking changes no content.
-        unsafe { ll::spiflash_unlock() }.map_err(|_| FlashError::Failed)?;
+        self.unlock()?;
         pages(address, bytes, |at, page| {
             let page = Aligned(*page);
             // SAFETY: the page overlaps the range of models that `ModelFlash` has checked, and its other bytes, all ones, change nothing; the data is
