@@ -6,6 +6,7 @@ use attoformer_tools::Error;
 use attoformer_tools::device::requests::{InputData, Slot};
 use attoformer_tools::run::classify::{InputError, ranked};
 use attoformer_tools::run::{audio, features};
+use serde::Serialize;
 use serde_json::json;
 
 use super::super::args::SamplingArgs;
@@ -134,6 +135,33 @@ pub fn run(args: &RunArgs, board: &mut Board) -> Result<(), Error> {
     Ok(())
 }
 
+/// The fields of `atto embed`. A struct prints f32 in its shortest form, as `atto embed` does.
+#[derive(Serialize)]
+struct EmbedReport {
+    rows: usize,
+    width: usize,
+    tokens: Vec<u32>,
+    #[serde(rename = "left_out")]
+    truncated: Vec<u32>,
+    embeddings: Vec<Vec<f32>>,
+}
+
+/// The attention weights of one query.
+#[derive(Serialize)]
+struct QueryReport {
+    query: usize,
+    keys: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+/// The attention weights of a head.
+#[derive(Serialize)]
+struct AttentionReport {
+    layer: u32,
+    head: u32,
+    rows: Vec<QueryReport>,
+}
+
 /// `atto device embed`.
 pub fn embed(args: &EmbedArgs, board: &mut Board) -> Result<(), Error> {
     let (mut rows, mut tokens, mut truncated) = (Vec::new(), Vec::new(), Vec::new());
@@ -145,7 +173,7 @@ pub fn embed(args: &EmbedArgs, board: &mut Board) -> Result<(), Error> {
     }
     let width = rows.first().map_or(0, Vec::len);
     if args.json {
-        return print_json(&json!({ "rows": rows.len(), "width": width, "tokens": tokens, "left_out": truncated, "embeddings": rows }));
+        return print_json(&EmbedReport { rows: rows.len(), width, tokens, truncated, embeddings: rows });
     }
     let line = |row: &Vec<f32>| row.iter().map(f32::to_string).collect::<Vec<_>>().join(" ") + "\n";
     print(&rows.iter().map(line).collect::<String>())
@@ -215,11 +243,11 @@ pub fn attention(args: &AttentionArgs, board: &mut Board) -> Result<(), Error> {
     let rows = board.attention(args.prompt.data(), args.layer, args.head)?;
     if args.json {
         let row = |(query, keys): (usize, &Vec<(u32, f32)>)| {
-            let (keys, weights): (Vec<u32>, Vec<f32>) = keys.iter().copied().unzip();
-            json!({ "query": query, "keys": keys, "weights": weights })
+            let (keys, weights) = keys.iter().copied().unzip();
+            QueryReport { query, keys, weights }
         };
-        let rows: Vec<_> = rows.iter().enumerate().map(row).collect();
-        return print_json(&json!({ "layer": args.layer, "head": args.head, "rows": rows }));
+        let rows = rows.iter().enumerate().map(row).collect();
+        return print_json(&AttentionReport { layer: args.layer, head: args.head, rows });
     }
     let line = |(query, keys): (usize, &Vec<(u32, f32)>)| {
         let weights: String = keys.iter().map(|(_, weight)| format!(" {:3.0}", 100.0 * weight)).collect();
