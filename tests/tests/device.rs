@@ -101,6 +101,17 @@ fn tells_as_here(device: &Device) {
             assert_eq!(board[field], own[field], "{field} of {args:?}");
         }
     }
+    says(device, &["run", "--prompt", &"word ".repeat(400)], "context");
+    says(device, &["run", "--tokens-in", "4000000"], "vocabulary");
+    says(device, &["embed", "--text", "a"], "does not support");
+}
+
+/// Checks the sentence in which a subcommand is refused. Lines of progress may precede it.
+fn says(device: &Device, args: &[&str], words: &str) {
+    let outcome = device.atto(args);
+    let sentence = outcome.stderr.lines().last().and_then(|line| line.strip_prefix("error: "));
+    assert!(outcome.code == Some(1) && outcome.stdout.is_empty(), "{args:?}: {outcome:?}");
+    assert!(sentence.is_some_and(|sentence| sentence.contains(words)), "{args:?}: {outcome:?}");
 }
 
 /// Times, attention and log.
@@ -150,18 +161,12 @@ fn takes_other_models(device: &Device) {
 fn refuses(device: &Device) {
     let whole = std::fs::read(tales()).expect("the image is in the repository");
     let large = device.file("large.atto", &image(1, 0));
-    let says = |args: &[&str], words: &str| {
-        let outcome = device.atto(args);
-        let sentence = outcome.refusal().unwrap_or_else(|error| panic!("{args:?}: {error}"));
-        assert!(sentence.contains(words), "{args:?}: {sentence}");
-    };
-    says(&["upload", &device.file("half.atto", &whole[..whole.len() / 2])], "half.atto");
-    says(&["upload", &device.file("text.atto", b"no image")], "text.atto");
-    says(&["upload", "missing.atto"], "no such file");
-    says(&["upload", &large, "--min-version", "3"], "least version");
-    says(&["run", "--prompt", &"word ".repeat(400)], "context");
-    says(&["run", "--tokens-in", "4000000"], "vocabulary");
-    says(&["embed", "--text", "a"], "does not support");
+    says(device, &["upload", &device.file("half.atto", &whole[..whole.len() / 2])], "half.atto");
+    says(device, &["upload", &device.file("text.atto", b"no image")], "text.atto");
+    says(device, &["upload", "missing.atto"], "no such file");
+    says(device, &["upload", &large, "--min-version", "3"], "least version");
+    // An encoder runs now.
+    says(device, &["run", "--tokens-in", "1"], "does not support text generation");
     device.json(&["info"]);
 }
 
@@ -196,8 +201,7 @@ fn other_emulated_boards_tell_the_same_story() {
         assert_eq!((&told["text"], &told["output_hash"]), (&own["text"], &own["output_hash"]), "{}", board.name);
         if board.name == STM32F405.name {
             // QEMU has no flash controller for this chip: the fault is named, and the model runs on.
-            let failed = device.atto(&["upload", &device.file("model.atto", &image(1, 0))]);
-            assert!(failed.refusal().expect("one sentence").contains("flash"), "{failed:?}");
+            says(&device, &["upload", &device.file("model.atto", &image(1, 0))], "flash");
             device.json(&["selftest"]);
         }
     }
@@ -215,16 +219,11 @@ fn with_a_key_only_signed_models_run() {
     let model = device.file("model.atto", &image(1, 0));
     let provisioned = device.json(&["provision", "--key", &public]);
     assert_eq!(provisioned["running"], Value::Null, "the model on the board is not signed");
-    let says = |args: &[&str], words: &str| {
-        let outcome = device.atto(args);
-        let sentence = outcome.refusal().unwrap_or_else(|error| panic!("{args:?}: {error}"));
-        assert!(sentence.contains(words), "{args:?}: {sentence}");
-    };
-    says(&["run", "--tokens-in", "1"], "no model");
-    says(&["upload", &model], "not signed");
+    says(&device, &["run", "--tokens-in", "1"], "no model");
+    says(&device, &["upload", &model], "not signed");
     assert_eq!(run_atto(["sign", &model, "--key", path(&other)]).code, Some(0));
-    says(&["upload", &model], "another key");
-    says(&["provision", "--key", &format!("{}.pub", path(&other))], "another key");
+    says(&device, &["upload", &model], "another key");
+    says(&device, &["provision", "--key", &format!("{}.pub", path(&other))], "another key");
     assert_eq!(run_atto(["sign", &model, "--key", path(&key)]).code, Some(0));
     device.json(&["upload", &model]);
     assert_eq!(device.json(&["selftest"])["passed"], true);
