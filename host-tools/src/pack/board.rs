@@ -31,7 +31,7 @@ pub fn int8_fits(checkpoint: &Checkpoint, options: &Options, budget: u64) -> Res
 /// Refuses a packed image that does not fit the board.
 ///
 /// # Errors
-/// [`OutputError::Board`]; [`FlashError::Arena`](crate::flash::FlashError::Arena).
+/// `OutputError::Board`; [`FlashError::Arena`](crate::flash::FlashError::Arena).
 pub fn check_board(checkpoint: &Checkpoint, packed: &Packed, board: &'static Board) -> Result<(), Error> {
     let (bytes, slot) = (packed.image.len() as u64, u64::from(board.models.slot_bytes));
     if bytes > slot {
