@@ -17,6 +17,8 @@ impl Log {
 
     /// Adds a line; the oldest one goes if there are too many.
     pub fn add(&mut self, line: &str) {
+        #[cfg(feature = "defmt")]
+        defmt::info!("{=str}", line);
         if self.0.is_full() {
             let _ = self.0.pop_front();
         }

@@ -18,6 +18,10 @@ pub mod usb;
 #[cfg(target_arch = "arm")]
 pub mod arm;
 
+// The transport of defmt: linked, never called by name.
+#[cfg(feature = "defmt")]
+use defmt_rtt as _;
+
 /// Sleeps until an interrupt where something wakes the processor regularly; returns at once elsewhere.
 pub(crate) fn pause() {
     #[cfg(target_arch = "arm")]
