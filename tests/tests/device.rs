@@ -139,6 +139,9 @@ fn takes_other_models(device: &Device) {
     let encoder = device.file("encoder.atto", &words("bert"));
     let uploaded = device.json(&["upload", &encoder]);
     assert_eq!((&uploaded["slot"], &uploaded["resumed_at"]), (&1.into(), &0.into()), "{uploaded}");
+    let repeated = device.atto(&["upload", &encoder]);
+    let is_slow = repeated.stderr.contains("packed for another processor");
+    assert_eq!((repeated.code, is_slow), (Some(0), !device.json(&["info"])["slots"][0]["fast_layout"].as_bool().expect("a bool")));
     let text = ["--text", "the low", "--text", "a lower owl"];
     assert_eq!(
         device.json(&[&["embed"], &text[..]].concat())["embeddings"],

@@ -61,6 +61,10 @@ pub fn upload(args: &UploadArgs, connect: impl FnOnce() -> Result<Board, Error>)
     drop(progress);
     // The user's file is what is wrong, in most cases.
     let uploaded = uploaded.map_err(|error| Error::file(&args.file)(error.to_string()))?;
+    if !board.slot(uploaded.slot)?.has_fast_layout {
+        let name = board.hello()?.board;
+        eprintln!("note: the image was packed for another processor, so it runs slowly on {name}; pack it with --board {name}");
+    }
     if args.json {
         return print_json(&json!({ "bytes": image.bytes().len(), "resumed_at": uploaded.resumed_at, "slot": uploaded.slot }));
     }
