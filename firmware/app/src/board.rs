@@ -1,4 +1,4 @@
-//! What a board provides: byte lines to hosts, time, an LED.
+//! Traits that a board implements: byte lines to hosts, time, an LED.
 
 pub use attoformer_protocol::link::message::Counts;
 
@@ -7,7 +7,7 @@ pub trait Line {
     /// Takes bytes that have arrived and returns their number, without waiting. Interrupts collect them, so that none is lost during a computation.
     fn read(&mut self, bytes: &mut [u8]) -> usize;
 
-    /// Sends bytes and waits until they are queued. A line that nobody reads drops them after a short time instead of waiting for ever.
+    /// Sends bytes and waits until they are queued. A line that nobody reads drops them after a short time instead of waiting forever.
     fn write(&mut self, bytes: &[u8]);
 }
 

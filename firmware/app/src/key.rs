@@ -13,7 +13,7 @@ pub const BUILT_IN_KEY: Option<[u8; 32]> = None;
 mod pem {
     /// First line of a public key in PEM (RFC 7468).
     const FIRST_LINE: &[u8] = b"-----BEGIN PUBLIC KEY-----\n";
-    /// What precedes the key's 32 bytes in a SubjectPublicKeyInfo of ed25519 (RFC 8410).
+    /// Bytes before the key's 32 bytes in a SubjectPublicKeyInfo of ed25519 (RFC 8410).
     const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
     /// The key in a PEM file, read at compile time.

@@ -29,7 +29,8 @@ pub struct Port<'l> {
     /// The open session and its line.
     open: Option<(usize, Endpoint)>,
     inbox: Option<Message>,
-    /// Whether acknowledgements are awaited: they are read even behind a message, and a second message is left to be sent again.
+    /// Whether the board waits for acknowledgements. It then reads past an unhandled message; a second message is not acknowledged, so the host
+    /// sends it again.
     reads_on: bool,
 }
 

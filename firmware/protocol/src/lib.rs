@@ -1,4 +1,4 @@
-//! What hosts and boards have in common.
+//! Code that hosts and boards share.
 //!
 //! - [`link`]: messages over a byte line (UART, USB CDC, TCP), with everything lost, doubled or damaged sent again;
 //! - [`boards`]: the table of boards and their memory;

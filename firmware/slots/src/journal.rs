@@ -16,7 +16,7 @@ const RECORD: usize = 128;
 /// First bytes of a record.
 const MAGIC: u32 = u32::from_le_bytes(*b"ATJ1");
 
-/// What must survive a power cut.
+/// State that survives a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The slot whose model runs.

@@ -147,7 +147,8 @@ impl<F: MappedFlash> Slots<F> {
         Some(self.flash.bytes(start.wrapping_sub(F::BASE), self.map.slot_bytes))
     }
 
-    /// A number that tells images apart: header and signature, which hold the checksums of the rest. 0 for bytes that are no image.
+    /// A number that identifies an image: the checksum of its header, which contains the checksums of the rest, and of its last 64 bytes, the
+    /// signature if there is one. 0 for bytes that are not an image.
     fn identity(&self, slot: u8) -> u32 {
         let Some(Ok(image)) = self.bytes(slot).map(Image::new) else { return 0 };
         let header = image.bytes().get(..HEADER_BYTES).unwrap_or_default();

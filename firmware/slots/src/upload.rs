@@ -130,7 +130,7 @@ impl<F: MappedFlash> Slots<F> {
         Ok(())
     }
 
-    /// Checks the whole image, has it test itself and switches to it. Returns the slot. Where this fails, the model before runs on.
+    /// Checks the whole image, has it test itself and switches to it. Returns the slot. On failure the previous model keeps running.
     ///
     /// # Errors
     /// [`Fault::NoUpload`]; [`Fault::Incomplete`], after which the upload can go on; or the reason why the image does not run here, which discards it.

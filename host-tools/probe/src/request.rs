@@ -1,4 +1,4 @@
-//! What `atto flash` asks for.
+//! The request that `atto flash` sends.
 
 use std::io::Read;
 use std::path::PathBuf;

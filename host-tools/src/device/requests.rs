@@ -1,4 +1,4 @@
-//! What can be asked of a board.
+//! Requests to a board.
 
 use attoformer_protocol::link::message::{Counts, Done, FEATURES, Hello, Input, InputKind, Reply, Request, Run, SlotInfo, SlotState};
 
@@ -308,6 +308,10 @@ impl<T: Transport> Client<T> {
         let mut rows: Vec<Vec<(u32, u32)>> = Vec::new();
         self.replies(|reply| match reply {
             Reply::Attention { position, key, weights } => {
+                // A board sends the queries in order; another number would allocate without bound.
+                if position as usize > rows.len() {
+                    return false;
+                }
                 rows.resize((position as usize + 1).max(rows.len()), Vec::new());
                 let words = weights.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
                 rows[position as usize].extend((key..).zip(words));

@@ -8,6 +8,8 @@ use super::error::DeviceError;
 
 /// Speed of a UART, baud. USB CDC has no speed.
 const BAUD: u32 = 115_200;
+/// Longest wait until a serial port takes bytes.
+const WRITE: Duration = Duration::from_secs(5);
 /// Longest wait for a TCP connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -82,6 +84,8 @@ impl Transport for Serial {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // The time-out is that of reads as well, which is short.
+        self.serial.set_timeout(WRITE)?;
         self.serial.write_all(bytes)
     }
 

@@ -29,7 +29,7 @@ pub struct Uploaded {
 /// Sends an image; `progress` receives the bytes that the board has been sent, of all.
 ///
 /// # Errors
-/// See [`Client`]; the model before runs on then.
+/// See [`Client`]; the previous model keeps running.
 pub fn upload<T: Transport>(
     client: &mut Client<T>,
     image: &Image<'_>,

@@ -35,7 +35,7 @@ pub struct Elf<'a> {
     pub segments: Vec<Segment<'a>>,
     /// Its processor.
     pub processor: Processor,
-    /// What it states about itself.
+    /// The statement of board and features in the firmware.
     pub statement: Statement,
 }
 

@@ -102,7 +102,7 @@ pub enum FlashError {
     Boot {
         /// Name of the board.
         board: &'static str,
-        /// What is missing.
+        /// The missing part.
         what: &'static str,
     },
     /// A UF2 file is damaged.

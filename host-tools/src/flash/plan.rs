@@ -1,4 +1,4 @@
-//! What is written where: the segments of the firmware, the model in the first slot, and the sectors that are erased for them.
+//! The plan of a write: the segments of the firmware, the model in the first slot, and the sectors that are erased for them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::report::table::{Table, thousands};
 /// Bytes of a page in a report: the unit of UF2 files and of the flash chips of Raspberry Pi's boards.
 const PAGE: u32 = 256;
 
-/// What is to be written.
+/// Firmware and model to write.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     /// The board.
@@ -106,7 +106,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What is written, for people and for scripts. The field names are an interface.
+/// Summary of a plan, for people and for scripts. The field names are an interface.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Name of the board.

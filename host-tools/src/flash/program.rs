@@ -15,7 +15,7 @@ use super::uf2;
 pub struct Program<'a> {
     /// Bytes to write, in the order of addresses.
     pub segments: Vec<Segment<'a>>,
-    /// What it states about itself.
+    /// The statement of board and features in the firmware.
     pub statement: Statement,
 }
 

@@ -1,4 +1,4 @@
-//! What a firmware states about itself: the section `.attoformer` of its ELF file, which is not loaded.
+//! The statement of board and features in a firmware: the section `.attoformer` of its ELF file, which is not loaded.
 //!
 //! ```text
 //! board=pico

@@ -21,9 +21,9 @@ pub enum SignError {
     /// The PEM file holds something else.
     #[error("it holds {label:?}, not {wanted:?}, which `atto keygen` writes")]
     Label {
-        /// What the file holds.
+        /// The kind of key in the file.
         label: String,
-        /// What is needed.
+        /// The kind of key that is needed.
         wanted: &'static str,
     },
     /// The key is one of another algorithm.

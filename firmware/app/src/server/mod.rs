@@ -19,7 +19,7 @@ use crate::board::{Board, Line};
 use crate::port::Port;
 use log::Log;
 
-/// What a board's `main` hands over.
+/// Hardware and settings that a board's `main` passes to [`serve`].
 pub struct Parts<'p, B, F> {
     /// Time and LED.
     pub board: B,
@@ -35,7 +35,7 @@ pub struct Parts<'p, B, F> {
     pub key: Option<[u8; 32]>,
 }
 
-/// Starts the model and serves requests for ever.
+/// Starts the model and serves requests forever.
 pub fn serve<B: Board, F: MappedFlash>(parts: Parts<'_, B, F>) -> ! {
     let mut server = Server::new(parts);
     loop {

@@ -1,6 +1,6 @@
 //! Requests about the board and its slots.
 
-use attoformer::image::{Dtype, Layout};
+use attoformer::image::Dtype;
 use attoformer::{Feature, Image, NUMERICS};
 use attoformer_protocol::link::fault::Fault;
 use attoformer_protocol::link::message::{Done, Hello, Reply, SlotInfo, SlotState, Upload};
@@ -137,12 +137,7 @@ fn describe<'a>(image: &Image<'a>, checksum: u32, layout: &str, info: SlotInfo<'
 /// Whether the integer matrices have the layout that a board's kernels read fastest. Any other layout computes the same, more slowly.
 fn has_layout(image: &Image<'_>, layout: &str) -> bool {
     let is_integer = |dtype| matches!(dtype, Dtype::Int8 | Dtype::Int4);
-    let name = |layout| match layout {
-        Layout::Portable => "portable",
-        Layout::CortexMDsp => "cortex-m-dsp",
-        _ => "",
-    };
-    image.entries().filter(|entry| is_integer(entry.dtype) && entry.rows > 1).all(|entry| name(entry.layout) == layout)
+    image.entries().filter(|entry| is_integer(entry.dtype) && entry.rows > 1).all(|entry| entry.layout.name() == layout)
 }
 
 /// Sample rate of the audio that a model reads, Hz; 0 for a model that reads none, or a program that cannot.

@@ -4,7 +4,7 @@ use attoformer_app::MappedFlash;
 use attoformer_protocol::boards::{Board, Region};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
-/// What differs from flash to flash. Addresses are those of [`attoformer_protocol::boards`].
+/// Operations that differ between flash controllers. Addresses are those of [`attoformer_protocol::boards`].
 pub trait Controller {
     /// Bytes that are programmed at once; addresses and lengths are multiples of it.
     const WRITE: usize;

@@ -1,4 +1,4 @@
-//! What differs between the chip's Arm and RISC-V cores.
+//! Differences between the chip's Arm and RISC-V cores.
 
 #[cfg(target_arch = "arm")]
 mod arm;

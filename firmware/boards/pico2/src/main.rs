@@ -14,7 +14,7 @@ use attoformer_protocol::boards::Board;
 /// The board's row of the table.
 const BOARD: &Board = &cores::BOARD;
 
-/// What the boot ROM looks for at the start of the flash.
+/// The image definition that the boot ROM searches for at the start of the flash.
 #[unsafe(link_section = ".start_block")]
 #[used]
 static IMAGE_DEF: cores::ImageDef = cores::IMAGE_DEF;

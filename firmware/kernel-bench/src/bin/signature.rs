@@ -1,4 +1,4 @@
-//! What the verification of a signature costs on the emulated chip: instructions of the curve, instructions of the hash, stack.
+//! Cost of verifying a signature on the emulated chip: instructions of the curve, instructions of the hash, stack.
 //!
 //! Prints one JSON object. The counts are the emulator's instructions, not cycles. The exit status is 0 only if the signature was accepted and one of
 //! another message was refused. With the feature `bare` the verification is left out: the difference in program size is its flash.

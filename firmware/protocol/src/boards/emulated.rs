@@ -7,7 +7,7 @@ const MIB: u32 = 1 << 20;
 /// Sectors that the program erases.
 const SECTOR: u32 = 4 * KIB;
 
-/// What all MPS2 boards with 8 MB of memory have in common: SSRAM 1 as flash, SSRAM 2 and 3 as RAM.
+/// Fields that all MPS2 boards with 8 MB of memory share: SSRAM 1 as flash, SSRAM 2 and 3 as RAM.
 const MPS2: Board = Board {
     name: "mps2-an386",
     title: "Arm MPS2, AN386",

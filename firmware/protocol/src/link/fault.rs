@@ -117,7 +117,7 @@ impl fmt::Display for Fault<'_> {
             Fault::HasKey => f.write_str("this board has another key already, which cannot be replaced over the link"),
             Fault::NotBuiltIn { feature } => write!(f, "this board's firmware was built without {feature}; build it with that feature"),
             Fault::SelfTest { expected, found } => {
-                write!(f, "the model computed {found:08x} instead of {expected:08x} in its self-test; the model before runs on")
+                write!(f, "the model computed {found:08x} instead of {expected:08x} in its self-test; the previous model keeps running")
             }
             Fault::Checksum => f.write_str("the bytes that arrived are not the image that was announced; upload it again"),
             Fault::NoUpload => f.write_str("no upload is under way; begin it again"),

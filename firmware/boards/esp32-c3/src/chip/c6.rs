@@ -1,4 +1,4 @@
-//! The ESP32-C6: a table of pages behind an index register.
+//! The ESP32-C6: a table of pages, accessed through an index register.
 
 use attoformer_protocol::boards::{self, ESP32_C6};
 use esp_hal::peripherals::SPI0;
